@@ -1,0 +1,207 @@
+//! What can go wrong: [`ConfigError`] while building, [`Error`] while serving.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use crate::policy::MAX_CLOCK_SKEW;
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A configuration that cannot work, found while building. Every message names the cure.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The access and the refresh ring share a key, so that one kind of token could pass for the other.
+    AccessAndRefreshShareAKey,
+    /// The access lifetime is not shorter than the refresh lifetime.
+    AccessOutlivesRefresh {
+        /// The access lifetime.
+        access: Duration,
+        /// The refresh lifetime.
+        refresh: Duration,
+    },
+    /// The access lifetime exceeds `max_access_lifetime`, so that nodes would refuse the tokens.
+    AccessTooLong {
+        /// The access lifetime.
+        access: Duration,
+        /// The longest that nodes accept.
+        max: Duration,
+    },
+    /// The access lifetime is not longer than the clocks of two nodes may disagree.
+    AccessTooShort {
+        /// The access lifetime.
+        access: Duration,
+    },
+    /// A cookie setting, or a mixture of them, that browsers refuse or that cannot be told apart.
+    Cookie {
+        /// What is wrong.
+        problem: String,
+        /// What to change.
+        cure: &'static str,
+    },
+    /// Two keys of one ring have the same `kid`.
+    DuplicateKeyId {
+        /// The `kid`.
+        kid: String,
+    },
+    /// Issuer or audience is empty or too long.
+    InvalidIdentifier {
+        /// Which.
+        name: &'static str,
+    },
+    /// A key could not be read.
+    InvalidKey {
+        /// The algorithm that it was read for.
+        algorithm: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A key prefix for Redis with braces (which choose the cluster slot) or control characters.
+    InvalidKeyPrefix,
+    /// An origin that no browser would send.
+    InvalidOrigin {
+        /// The origin.
+        origin: String,
+    },
+    /// A URL for Redis that could not be read. The URL itself is not shown, since it may hold a password.
+    InvalidRedisUrl {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A lifetime of zero, or one longer than 400 days (RFC 6265bis, section 5.5).
+    LifetimeOutOfRange {
+        /// Which.
+        name: &'static str,
+        /// The lifetime.
+        lifetime: Duration,
+    },
+    /// Something that has no default was not given.
+    Missing {
+        /// The builder method to call.
+        method: &'static str,
+    },
+    /// The refresh lifetime exceeds the absolute lifetime.
+    RefreshOutlivesSession {
+        /// The refresh lifetime.
+        refresh: Duration,
+        /// The absolute lifetime.
+        absolute: Duration,
+    },
+    /// The replay window is longer than a minute.
+    ReplayWindowTooLong {
+        /// The window.
+        window: Duration,
+    },
+    /// A secret is shorter than its algorithm needs (RFC 7518, section 3.2).
+    SecretTooShort {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// The smallest length in bytes.
+        min: usize,
+        /// The length in bytes that was given.
+        actual: usize,
+    },
+    /// Redis could not be reached while building.
+    StoreUnreachable {
+        /// Why.
+        source: BoxError,
+    },
+    /// A Redis client whose settings can hang a request or repeat a command.
+    UnsafeRedisClient {
+        /// What is wrong.
+        problem: &'static str,
+        /// What to change.
+        cure: &'static str,
+    },
+    /// An algorithm that cannot sign this kind of token.
+    UnsupportedAlgorithm {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// What to use.
+        cure: &'static str,
+    },
+    /// A kind of Redis deployment that this build cannot talk to.
+    UnsupportedRedisUrl {
+        /// The scheme of the URL.
+        scheme: String,
+        /// What to do.
+        cure: &'static str,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AccessAndRefreshShareAKey => f.write_str(
+                "access_keys and refresh_keys share a key: give each ring secrets of its own, for example from \
+                 JWT_SECRET and REFRESH_SECRET",
+            ),
+            Self::AccessOutlivesRefresh { access, refresh } => write!(
+                f,
+                "access_lifetime ({access:?}) must be shorter than refresh_lifetime ({refresh:?}): shorten the first or \
+                 lengthen the second"
+            ),
+            Self::AccessTooLong { access, max } => write!(
+                f,
+                "access_lifetime ({access:?}) exceeds max_access_lifetime ({max:?}): raise max_access_lifetime on \
+                 every node first"
+            ),
+            Self::AccessTooShort { access } => write!(
+                f,
+                "access_lifetime ({access:?}) must be longer than the clocks of two nodes may disagree \
+                 ({MAX_CLOCK_SKEW:?}): lengthen it"
+            ),
+            Self::Cookie { problem, cure } => write!(f, "{problem}: {cure}"),
+            Self::DuplicateKeyId { kid } => {
+                write!(f, "two keys of one ring have the kid {kid:?}: remove one, or name it with with_key_id")
+            }
+            Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
+            Self::InvalidKey { algorithm, expected } => write!(f, "not a key for {algorithm}: pass {expected}"),
+            Self::InvalidKeyPrefix => f.write_str(
+                "the key prefix has braces or control characters: braces choose the slot in Redis Cluster, so use other \
+                 characters",
+            ),
+            Self::InvalidOrigin { origin } => write!(
+                f,
+                "{origin:?} is not an origin as browsers send it: write scheme://host[:port] in lower case, without a \
+                 path or a default port"
+            ),
+            Self::InvalidRedisUrl { problem } => {
+                write!(f, "the Redis URL cannot be read ({problem}): write redis://[user:password@]host[:port][/database]")
+            }
+            Self::LifetimeOutOfRange { name, lifetime } => {
+                write!(f, "{name} ({lifetime:?}) is out of range: choose at least one second and at most 400 days")
+            }
+            Self::Missing { method } => write!(f, "{method} was not called: it has no default"),
+            Self::RefreshOutlivesSession { refresh, absolute } => write!(
+                f,
+                "refresh_lifetime ({refresh:?}) exceeds absolute_lifetime ({absolute:?}): shorten the first or lengthen \
+                 the second"
+            ),
+            Self::ReplayWindowTooLong { window } => write!(
+                f,
+                "the replay window ({window:?}) is longer than a minute, in which a stolen token would go unnoticed: \
+                 shorten it"
+            ),
+            Self::SecretTooShort { algorithm, min, actual } => write!(
+                f,
+                "a secret for {algorithm} has at least {min} bytes, this one has {actual}: make one with `openssl rand \
+                 -base64 {min}`"
+            ),
+            Self::StoreUnreachable { source } => {
+                write!(f, "Redis cannot be reached ({source}): check the address, the password and that it is running")
+            }
+            Self::UnsafeRedisClient { problem, cure } => write!(f, "the Redis client {problem}: {cure}"),
+            Self::UnsupportedAlgorithm { algorithm, cure } => write!(f, "{algorithm} cannot be used here: {cure}"),
+            Self::UnsupportedRedisUrl { scheme, cure } => write!(f, "Redis URLs of scheme {scheme:?} do not work: {cure}"),
+        }
+    }
+}
+
+impl StdError for ConfigError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::StoreUnreachable { source } => Some(&**source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Identifiers: which session, and whose.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use aws_lc_rs::{digest, rand};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The identifier of one session: 128 random bits from the operating system, written as 22 characters of base64url.
+///
+/// It is no credential: it appears in signed tokens, in the list of a user's sessions and in the path of
+/// `DELETE /sessions/{id}`, and knowing it opens nothing. It is not a UUID, whose 122 random bits fall short of the
+/// 128 that OWASP ASVS 5.0 asks for (7.2.3, 11.5.1).
+///
+/// `Display` writes the identifier; `Debug` writes a short one-way digest of it, so that logs can be correlated with
+/// each other but not with a token.
+///
+/// ```
+/// use tower_jwt_sessions::SessionId;
+///
+/// let id: SessionId = "AAECAwQFBgcICQoLDA0ODw".parse()?;
+/// assert_eq!(id.as_bytes()[15], 15);
+/// assert!(!format!("{id:?}").contains("AAECAwQF"));
+/// # Ok::<(), tower_jwt_sessions::InvalidSessionId>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId([u8; Self::LEN]);
+
+impl SessionId {
+    /// The length in bytes.
+    pub const LEN: usize = 16;
+    /// The length of the text form in characters.
+    pub const TEXT_LEN: usize = 22;
+
+    /// Draws a fresh identifier; `None` when the system has no randomness to give.
+    pub(crate) fn random() -> Option<Self> {
+        let mut bytes = [0; Self::LEN];
+        rand::fill(&mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// The identifier made of these bytes, as a store read them back.
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a store that keeps them compactly.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// Reads the canonical text form from raw bytes.
+    pub(crate) fn from_text(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::LEN + 2];
+        if text.len() != Self::TEXT_LEN {
+            return None;
+        }
+        let written = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        <[u8; Self::LEN]>::try_from(bytes.get(..written)?).ok().map(Self)
+    }
+
+    /// What stands for this session in logs: stable, the same on every node, and of no use as an identifier.
+    ///
+    /// The input has 128 bits of entropy, so a plain digest under a label of its own cannot be searched backwards;
+    /// a keyed one would only make the nodes disagree.
+    pub fn log_digest(&self) -> impl fmt::Display + use<> {
+        struct Hex([u8; 4]);
+        impl fmt::Display for Hex {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"tower-jwt-sessions log v1");
+        context.update(&self.0);
+        let mut short = [0; 4];
+        short.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Hex(short)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId(#{})", self.log_digest())
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::from_text(text.as_bytes()).ok_or(InvalidSessionId(()))
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The text is not a [`SessionId`]: 22 characters of canonical base64url.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidSessionId(());
+
+impl fmt::Display for InvalidSessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a session id is 22 characters of canonical base64url")
+    }
+}
+
+impl std::error::Error for InvalidSessionId {}
+
+/// The application's name for a user: any text of 1 to 255 bytes. It is the `sub` claim of both tokens.
+///
+/// Everything that takes a user takes any `impl ToString`, so integers, UUIDs and strings work alike.
+/// Prefer an opaque key over an e-mail address: tokens are signed, not encrypted.
+///
+/// ```
+/// use tower_jwt_sessions::UserId;
+///
+/// assert_eq!(UserId::new(42)?.as_str(), "42");
+/// assert!(UserId::new("").is_err());
+/// # Ok::<(), tower_jwt_sessions::InvalidUserId>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// The greatest length in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Takes the text form of `user` as a user id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUserId`] when the text is empty or longer than [`UserId::MAX_LEN`] bytes.
+    pub fn new(user: impl ToString) -> Result<Self, InvalidUserId> {
+        let text = user.to_string();
+        match text.len() {
+            1..=Self::MAX_LEN => Ok(Self(text.into())),
+            len => Err(InvalidUserId { len }),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Escaped, so that no user name can start a line of its own in a log.
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserId({:?})", self.as_str())
+    }
+}
+
+impl AsRef<str> for UserId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for UserId {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for UserId {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The text cannot be a [`UserId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidUserId {
+    len: usize,
+}
+
+impl fmt::Display for InvalidUserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a user id has 1 to {} bytes, this one has {}", UserId::MAX_LEN, self.len)
+    }
+}
+
+impl std::error::Error for InvalidUserId {}

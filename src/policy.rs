@@ -1,0 +1,119 @@
+//! Lifetimes and limits as plain values.
+
+use std::{num::NonZeroU32, time::Duration};
+
+/// How far the clocks of two nodes may disagree before anyone is refused for it: one minute.
+///
+/// An access token whose `iat` lies further ahead is refused; an access lifetime shorter than this is a
+/// configuration error.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// How long a superseded refresh token may still be repeated.
+///
+/// A browser that never received the answer to a refresh presents the previous token again, and parallel tabs present
+/// it at the same time. Inside the window they get the *same* successor again, so nobody is logged out and never are
+/// two successors alive. Outside of it the previous token is proof of theft, and the session ends
+/// (RFC 9700, section 4.14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayWindow {
+    /// Open for this long after the rotation. The default, with ten seconds.
+    Fixed(Duration),
+    /// Open until the successor was used for the first time, and this long after that.
+    ///
+    /// A client that lost the answer may come back an hour later. A repeat that comes later than the given time after
+    /// the rotation *advances* the session, so that whoever holds the successor that was never used is now the one
+    /// who is caught.
+    UntilConfirmed(Duration),
+}
+
+impl ReplayWindow {
+    /// The length of the window, counted from the rotation or from its confirmation.
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::Fixed(length) | Self::UntilConfirmed(length) => length,
+        }
+    }
+}
+
+impl Default for ReplayWindow {
+    fn default() -> Self {
+        Self::Fixed(Duration::from_secs(10))
+    }
+}
+
+/// How many sessions a user may have at once, and what a login beyond that does (OWASP ASVS 5.0, 7.1.2).
+///
+/// It is enforced inside the atomic step that creates a session, so parallel logins cannot exceed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimit {
+    pub(crate) max: NonZeroU32,
+    pub(crate) when_full: WhenFull,
+}
+
+impl SessionLimit {
+    /// A login beyond `max` sessions ends the session that was refreshed least recently.
+    pub const fn evict(max: NonZeroU32) -> Self {
+        Self { max, when_full: WhenFull::EndLeastRecentlyRefreshed }
+    }
+
+    /// A login beyond `max` sessions is refused.
+    pub const fn refuse(max: NonZeroU32) -> Self {
+        Self { max, when_full: WhenFull::Refuse }
+    }
+
+    /// The greatest number of sessions.
+    pub const fn max(self) -> u32 {
+        self.max.get()
+    }
+
+    /// What a login beyond the limit does.
+    pub const fn when_full(self) -> WhenFull {
+        self.when_full
+    }
+}
+
+impl Default for SessionLimit {
+    /// Evict beyond 100, which keeps the record of one user small whatever a script that logs in for ever does.
+    fn default() -> Self {
+        Self::evict(NonZeroU32::MIN.saturating_add(99))
+    }
+}
+
+/// What a login does when the user has as many sessions as the [`SessionLimit`] allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// End the session that was refreshed least recently.
+    EndLeastRecentlyRefreshed,
+    /// Refuse the login.
+    Refuse,
+}
+
+/// The lifetimes that the manager was built with, already checked against each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) access: Duration,
+    pub(crate) refresh: Duration,
+    pub(crate) absolute: Duration,
+    /// The longest access lifetime of any node of the deployment, past or present.
+    pub(crate) max_access: Duration,
+}
+
+impl Lifetimes {
+    /// How long a revocation must be remembered: until every access token it concerns has expired on every clock.
+    pub(crate) fn revocation_retention(&self) -> Duration {
+        self.max_access.saturating_add(MAX_CLOCK_SKEW).saturating_add(MAX_CLOCK_SKEW)
+    }
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            access: Duration::from_secs(60 * 60),
+            refresh: Duration::from_secs(7 * 24 * 60 * 60),
+            absolute: Duration::from_secs(30 * 24 * 60 * 60),
+            max_access: Duration::from_secs(60 * 60),
+        }
+    }
+}

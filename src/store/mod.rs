@@ -1,0 +1,307 @@
+//! Where sessions live: the [`SessionStore`] contract, the [`SessionRecord`] that it keeps, and the [`MemoryStore`].
+//!
+//! A store never sees a token. It keeps one small record for each session and changes it in atomic steps; whatever
+//! ends a session also appends to the revocation log in the same step, which is how every node learns of it.
+//!
+//! To write a store for another database, keep [`SessionRecord::to_bytes`] in a row or value of its own, change it only
+//! inside a transaction (or compare-and-set) with the methods of [`SessionRecord`], and run
+//! `testing::conformance` (feature `test-util`) against it.
+
+mod erased;
+mod log;
+mod memory;
+mod record;
+
+use std::{borrow::Cow, error::Error as StdError, fmt, future::Future, net::IpAddr, time::Duration};
+
+pub(crate) use self::erased::DynStore;
+pub use self::{
+    log::{LogEntry, LogPage, LogPosition, Revocation},
+    memory::MemoryStore,
+    record::{CorruptRecord, Presentation, Rotation, SessionRecord, Step},
+};
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+    policy::SessionLimit,
+};
+
+/// A place that keeps sessions.
+///
+/// Outcomes that belong to the protocol (no such session, limit reached, token reused) are values; `Err` means that the
+/// store itself failed, and is answered with `503`. **No method has a default body that would weaken it.** Every method
+/// that changes something is one atomic step, judged by the store's own clock, and either happens entirely or not at
+/// all. A session is *live* while it is neither ended nor past its idle or absolute limit; everything else is treated
+/// as if it did not exist.
+///
+/// Implementors write `async fn`.
+pub trait SessionStore: Send + Sync + 'static {
+    /// Creates a session, ends the one it replaces and enforces the limit, in one step.
+    fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
+
+    /// Reads a live session.
+    fn find(
+        &self,
+        user: &UserId,
+        id: SessionId,
+    ) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
+
+    /// Takes [`SessionRecord::rotate`] in one step. Reuse ends the session and publishes that.
+    fn rotate(&self, rotation: &RotateSession) -> impl Future<Output = Result<RotateOutcome, StoreError>> + Send;
+
+    /// Notes that `generation` was used for the first time ([`SessionRecord::confirm`]). Ignored unless the session is
+    /// live and `generation` is its current one.
+    fn confirm(
+        &self,
+        user: &UserId,
+        id: SessionId,
+        generation: u32,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends sessions with their data: flag, publish in the log, delete. Returns the identifiers of those that were
+    /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished.
+    fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
+
+    /// Lists the live sessions of a user, in no particular order.
+    fn list(&self, user: &UserId) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
+
+    /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that
+    /// the access tokens issued until now are refused and the next refresh loads new claims. Returns the identifiers
+    /// with their new epochs.
+    fn expire_access(
+        &self,
+        user: &UserId,
+        log_retention: Duration,
+    ) -> impl Future<Output = Result<Vec<(SessionId, u32)>, StoreError>> + Send;
+
+    /// Reads the application's data of a live session; `None` when the session is not live.
+    fn get_data(
+        &self,
+        user: &UserId,
+        id: SessionId,
+    ) -> impl Future<Output = Result<Option<SessionData>, StoreError>> + Send;
+
+    /// Replaces the application's data of a live session if its version is still the expected one.
+    fn put_data(&self, put: &PutData) -> impl Future<Output = Result<PutOutcome, StoreError>> + Send;
+
+    /// Reads the revocation log after a position, oldest entry first. With nothing to read it waits for up to `wait`
+    /// for an entry; a zero `wait` answers at once.
+    fn read_log(&self, after: LogPosition, wait: Duration) -> impl Future<Output = Result<LogPage, StoreError>> + Send;
+
+    /// The time before which no session of this store can have begun, if there is one.
+    ///
+    /// A store that forgets everything when the process ends gives the time of its creation. Access tokens issued
+    /// earlier are refused: nothing could revoke them.
+    fn started_at(&self) -> Option<Timestamp>;
+}
+
+/// What [`SessionStore::create`] creates.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewSession {
+    /// The owner.
+    pub user_id: UserId,
+    /// The identifier, drawn for this session.
+    pub id: SessionId,
+    /// Idle time: how long after the last rotation the session ends.
+    pub refresh_lifetime: Duration,
+    /// How long after the login the session ends, whatever happens.
+    pub absolute_lifetime: Duration,
+    /// How many sessions the user may have; `None` for no limit.
+    pub limit: Option<SessionLimit>,
+    /// A session *of the same user* that ends in the same step and does not count for the limit.
+    pub replaces: Option<SessionId>,
+    /// The first version of the application's data.
+    pub data: Option<Vec<u8>>,
+    /// Where the login came from.
+    pub device: Device,
+    /// How long entries of the log must be kept.
+    pub log_retention: Duration,
+}
+
+/// Where a login came from, as the application told it. Shown in the list of sessions, never used to decide anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The `User-Agent` of the login, cut to 255 bytes.
+    pub user_agent: Option<String>,
+    /// The address of the client.
+    pub ip: Option<IpAddr>,
+}
+
+/// What came of [`SessionStore::create`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateOutcome {
+    /// The session lives.
+    Created {
+        /// The new record.
+        record: SessionRecord,
+        /// The store's time of the step.
+        now: Timestamp,
+        /// The sessions that ended for it: the replaced one and those over the limit.
+        ended: Vec<SessionId>,
+    },
+    /// The user has as many sessions as allowed and the limit says to refuse. Nothing changed.
+    LimitReached,
+}
+
+/// A live session, as read from the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSession {
+    /// The record.
+    pub record: SessionRecord,
+    /// The store's time of the reading.
+    pub now: Timestamp,
+}
+
+/// What [`SessionStore::rotate`] is asked to do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RotateSession {
+    /// The owner.
+    pub user_id: UserId,
+    /// The session.
+    pub id: SessionId,
+    /// The refresh token and the rules that apply to it.
+    pub presentation: Presentation,
+    /// How long entries of the log must be kept.
+    pub log_retention: Duration,
+}
+
+/// What came of [`SessionStore::rotate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RotateOutcome {
+    /// The session lives on.
+    Live {
+        /// Which row of the table applied.
+        rotation: Rotation,
+        /// The record after the step.
+        record: SessionRecord,
+        /// The store's time of the step.
+        now: Timestamp,
+        /// Whether the token was newer than the record: the store had lost writes, for example in a failover.
+        rolled_back: bool,
+    },
+    /// The token was superseded and its window closed. The session was ended and published in this step.
+    Reused,
+    /// The token or the session is over, or there never was one.
+    Ended,
+}
+
+/// What [`SessionStore::end`] ends.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EndSessions {
+    /// The owner.
+    pub user_id: UserId,
+    /// Which of the owner's sessions.
+    pub which: WhichSessions,
+    /// How long entries of the log must be kept.
+    pub log_retention: Duration,
+}
+
+/// A choice among the sessions of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichSessions {
+    /// This one.
+    One(SessionId),
+    /// All but this one.
+    Others(SessionId),
+    /// All of them.
+    All,
+}
+
+impl WhichSessions {
+    /// Whether `id` is among them.
+    pub fn includes(self, id: SessionId) -> bool {
+        match self {
+            Self::One(one) => one == id,
+            Self::Others(kept) => kept != id,
+            Self::All => true,
+        }
+    }
+}
+
+/// The live sessions of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionList {
+    /// The sessions.
+    pub sessions: Vec<ListedSession>,
+    /// The store's time of the reading.
+    pub now: Timestamp,
+}
+
+/// One row of [`SessionList`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedSession {
+    /// The session.
+    pub id: SessionId,
+    /// Its record.
+    pub record: SessionRecord,
+    /// Where its login came from.
+    pub device: Device,
+}
+
+/// The application's data of a session, opaque to the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionData {
+    /// Counts the writes; 0 when there was none.
+    pub version: u64,
+    /// The data, `None` when there was no write.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// What [`SessionStore::put_data`] writes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PutData {
+    /// The owner.
+    pub user_id: UserId,
+    /// The session.
+    pub id: SessionId,
+    /// The version that the writer read.
+    pub expected_version: u64,
+    /// The new data.
+    pub bytes: Vec<u8>,
+}
+
+/// What came of [`SessionStore::put_data`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// Written.
+    Stored {
+        /// The new version.
+        version: u64,
+    },
+    /// Somebody else wrote first. Nothing changed.
+    Conflict,
+    /// The session is not live. Nothing changed, and nothing came back to life.
+    Ended,
+}
+
+/// The store failed: unreachable, too slow, or holding something unreadable.
+///
+/// It says nothing about any session. What caused it is its [`source`](StdError::source).
+#[derive(Debug)]
+pub struct StoreError {
+    doing: Cow<'static, str>,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl StoreError {
+    /// An error met while `doing` something, for example `"rotating a session"`.
+    pub fn new(doing: impl Into<Cow<'static, str>>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { doing: doing.into(), source: source.into() }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session store failed while {}", self.doing)
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}

@@ -1,0 +1,258 @@
+//! The record of one session and the rotation table, as pure functions of record, presented token and time.
+
+use std::{fmt, time::Duration};
+
+use crate::{clock::Timestamp, policy::ReplayWindow};
+
+/// What a store keeps of a session: counters and times, no token material, 62 bytes.
+///
+/// Rotation is a counter. The refresh token of a generation is a function of the record and the signing key, so the
+/// record need not hold it, and a dump of the store opens no session (RFC 6749, section 10.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionRecord {
+    /// Whether the session was ended. A store that deletes records in the step that ends them never writes this.
+    pub ended: bool,
+    /// The current generation of the refresh token, from 1.
+    pub generation: u32,
+    /// The superseded generation that may still be repeated while the window is open.
+    pub previous: Option<u32>,
+    /// Access tokens with a smaller epoch are expired.
+    pub epoch: u32,
+    /// The login.
+    pub created_at: Timestamp,
+    /// The last rotation; `None` until the first one. A login is not a rotation.
+    pub rotated_at: Option<Timestamp>,
+    /// The first use of the current generation, as far as it was noted.
+    pub confirmed_at: Option<Timestamp>,
+    /// When the epoch was raised last.
+    pub access_expired_at: Option<Timestamp>,
+    /// The session ends here unless it is refreshed before.
+    pub idle_end: Timestamp,
+    /// The session ends here.
+    pub absolute_end: Timestamp,
+}
+
+/// A refresh token, and the rules that apply to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Presentation {
+    /// The generation that the token carries.
+    pub generation: u32,
+    /// The `exp` of the token.
+    pub token_expires_at: Timestamp,
+    /// How long a superseded token may be repeated.
+    pub window: ReplayWindow,
+    /// How long after this rotation the session ends unless it is refreshed again.
+    pub refresh_lifetime: Duration,
+}
+
+/// How a refresh went for a session that lives on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The token is the current one and was issued a moment ago: it stays, only a fresh access token is due.
+    Current,
+    /// A new generation was made.
+    Rotated,
+    /// The token was superseded a moment ago: the current generation is issued once more, nothing changed.
+    Repeated,
+}
+
+/// What [`SessionRecord::rotate`] decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The session lives on.
+    Live {
+        /// Which row of the table applied.
+        rotation: Rotation,
+        /// Whether the record was behind the token.
+        rolled_back: bool,
+    },
+    /// A superseded token after its window: the session must end, and the record says so now.
+    Reused,
+    /// The token or the session is over. The record did not change.
+    Ended,
+}
+
+impl SessionRecord {
+    /// The length of [`SessionRecord::to_bytes`].
+    pub const PACKED_LEN: usize = 62;
+    const VERSION: u8 = 1;
+    const ENDED: u8 = 1;
+
+    /// The record of a session that begins `now`.
+    pub fn begin(now: Timestamp, refresh_lifetime: Duration, absolute_lifetime: Duration) -> Self {
+        let absolute_end = now.saturating_add(absolute_lifetime);
+        Self {
+            ended: false,
+            generation: 1,
+            previous: None,
+            epoch: 0,
+            created_at: now,
+            rotated_at: None,
+            confirmed_at: None,
+            access_expired_at: None,
+            idle_end: now.saturating_add(refresh_lifetime).min(absolute_end),
+            absolute_end,
+        }
+    }
+
+    /// Whether the session is neither ended nor past one of its limits.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        !self.ended && now < self.expires_at()
+    }
+
+    /// When the session ends unless it is refreshed before: the idle or the absolute limit, whichever is first.
+    pub fn expires_at(&self) -> Timestamp {
+        self.idle_end.min(self.absolute_end)
+    }
+
+    /// When the current refresh token was issued.
+    pub fn refreshed_at(&self) -> Timestamp {
+        self.rotated_at.unwrap_or(self.created_at)
+    }
+
+    /// The rotation table. Rows are tried in this order:
+    ///
+    /// | presented generation | outcome |
+    /// |---|---|
+    /// | any, but the token expired or the session is not live | [`Step::Ended`] |
+    /// | newer than ours (the store lost writes) | adopt it, then as the current one |
+    /// | the current one, rotated less than two windows ago or with its predecessor still repeatable | [`Rotation::Current`] |
+    /// | the current one | [`Rotation::Rotated`] |
+    /// | the previous one, window open, and confirmed or rotated less than a window ago | [`Rotation::Repeated`] |
+    /// | the previous one, window open, not confirmed | the answer was lost: advance, [`Rotation::Rotated`] |
+    /// | any other | [`Step::Reused`] |
+    pub fn rotate(&mut self, presented: &Presentation, now: Timestamp) -> Step {
+        if now >= presented.token_expires_at || !self.is_live(now) {
+            return Step::Ended;
+        }
+        let rolled_back = presented.generation > self.generation;
+        if rolled_back {
+            self.generation = presented.generation;
+            self.previous = None;
+        }
+        let live = |rotation| Step::Live { rotation, rolled_back };
+        let length = presented.window.length();
+        let rotated_within = |time: Duration| self.rotated_at.is_some_and(|at| now.since(at) < time);
+
+        if presented.generation == self.generation {
+            let just_rotated = rotated_within(length.saturating_mul(2));
+            if matches!(presented.window, ReplayWindow::UntilConfirmed(_)) {
+                self.confirm(presented.generation, now);
+            }
+            if just_rotated || self.is_repeatable(presented.window, now) {
+                return live(Rotation::Current);
+            }
+            self.advance(presented, now);
+            return live(Rotation::Rotated);
+        }
+        if self.previous == Some(presented.generation) && self.is_repeatable(presented.window, now) {
+            if self.confirmed_at.is_some() || rotated_within(length) {
+                return live(Rotation::Repeated);
+            }
+            self.advance(presented, now);
+            return live(Rotation::Rotated);
+        }
+        self.ended = true;
+        Step::Reused
+    }
+
+    /// Notes the first use of `generation`. Ignored unless it is the current one, supersedes another, and was not
+    /// noted before. Says whether the record changed.
+    pub fn confirm(&mut self, generation: u32, now: Timestamp) -> bool {
+        let first = generation == self.generation && self.previous.is_some() && self.confirmed_at.is_none();
+        if first {
+            self.confirmed_at = Some(now);
+        }
+        first
+    }
+
+    /// Expires every access token issued until now and returns the new epoch.
+    pub fn expire_access(&mut self, now: Timestamp) -> u32 {
+        // `u32::MAX` means "ended" in the revocation log.
+        self.epoch = self.epoch.saturating_add(1).min(u32::MAX - 1);
+        self.access_expired_at = Some(now);
+        self.epoch
+    }
+
+    /// Whether the previous generation may still be presented.
+    fn is_repeatable(&self, window: ReplayWindow, now: Timestamp) -> bool {
+        let open_since = match window {
+            ReplayWindow::Fixed(_) => self.rotated_at,
+            ReplayWindow::UntilConfirmed(_) => self.confirmed_at,
+        };
+        self.previous.is_some()
+            && match open_since {
+                Some(since) => now.since(since) < window.length(),
+                None => matches!(window, ReplayWindow::UntilConfirmed(_)),
+            }
+    }
+
+    fn advance(&mut self, presented: &Presentation, now: Timestamp) {
+        self.previous = Some(presented.generation);
+        self.generation = self.generation.saturating_add(1);
+        self.rotated_at = Some(now);
+        self.confirmed_at = None;
+        self.idle_end = now.saturating_add(presented.refresh_lifetime).min(self.absolute_end);
+    }
+
+    /// The packed form, for a store to keep. It begins with a version byte.
+    pub fn to_bytes(&self) -> [u8; Self::PACKED_LEN] {
+        fn optional(time: Option<Timestamp>) -> u64 {
+            time.map_or(0, Timestamp::as_millis)
+        }
+        let mut packed = [0; Self::PACKED_LEN];
+        packed[0] = Self::VERSION;
+        packed[1] = if self.ended { Self::ENDED } else { 0 };
+        packed[2..6].copy_from_slice(&self.generation.to_be_bytes());
+        packed[6..10].copy_from_slice(&self.previous.unwrap_or(0).to_be_bytes());
+        packed[10..14].copy_from_slice(&self.epoch.to_be_bytes());
+        packed[14..22].copy_from_slice(&self.created_at.as_millis().to_be_bytes());
+        packed[22..30].copy_from_slice(&optional(self.rotated_at).to_be_bytes());
+        packed[30..38].copy_from_slice(&optional(self.confirmed_at).to_be_bytes());
+        packed[38..46].copy_from_slice(&optional(self.access_expired_at).to_be_bytes());
+        packed[46..54].copy_from_slice(&self.idle_end.as_millis().to_be_bytes());
+        packed[54..62].copy_from_slice(&self.absolute_end.as_millis().to_be_bytes());
+        packed
+    }
+
+    /// Reads the packed form.
+    ///
+    /// # Errors
+    ///
+    /// [`CorruptRecord`] when the length or the version is not one that this release reads.
+    pub fn from_bytes(packed: &[u8]) -> Result<Self, CorruptRecord> {
+        let packed: &[u8; Self::PACKED_LEN] = packed.try_into().map_err(|_| CorruptRecord(()))?;
+        let [Self::VERSION, flags @ (0 | Self::ENDED), ..] = *packed else {
+            return Err(CorruptRecord(()));
+        };
+        let u32_at = |at: usize| packed[at..at + 4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
+        let time_at =
+            |at: usize| Timestamp::from_millis(packed[at..at + 8].iter().fold(0, |n, byte| n << 8 | u64::from(*byte)));
+        let optional = |time: Timestamp| (time != Timestamp::default()).then_some(time);
+        Ok(Self {
+            ended: flags == Self::ENDED,
+            generation: u32_at(2),
+            previous: Some(u32_at(6)).filter(|generation| *generation != 0),
+            epoch: u32_at(10),
+            created_at: time_at(14),
+            rotated_at: optional(time_at(22)),
+            confirmed_at: optional(time_at(30)),
+            access_expired_at: optional(time_at(38)),
+            idle_end: time_at(46),
+            absolute_end: time_at(54),
+        })
+    }
+}
+
+/// The bytes are not a [`SessionRecord`] of a version that this release reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CorruptRecord(());
+
+impl fmt::Display for CorruptRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a session record of a known version")
+    }
+}
+
+impl std::error::Error for CorruptRecord {}
