@@ -83,6 +83,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }

@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use crate::policy::MAX_CLOCK_SKEW;
+use crate::{
+    policy::MAX_CLOCK_SKEW,
+    problem::{Problem, Renderer},
+};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -26,7 +29,7 @@ pub enum ConfigError {
         /// The longest that nodes accept.
         max: Duration,
     },
-    /// The access lifetime is not longer than the clocks of two nodes may disagree.
+    /// The access lifetime is shorter than the clocks of two nodes may disagree.
     AccessTooShort {
         /// The access lifetime.
         access: Duration,
@@ -54,6 +57,11 @@ pub enum ConfigError {
         algorithm: &'static str,
         /// What was expected.
         expected: &'static str,
+    },
+    /// A `kid` that is not 1 to 64 letters, digits or `-._~`.
+    InvalidKeyId {
+        /// The `kid`.
+        kid: String,
     },
     /// A key prefix for Redis with braces (which choose the cluster slot) or control characters.
     InvalidKeyPrefix,
@@ -147,7 +155,7 @@ impl fmt::Display for ConfigError {
             ),
             Self::AccessTooShort { access } => write!(
                 f,
-                "access_lifetime ({access:?}) must be longer than the clocks of two nodes may disagree \
+                "access_lifetime ({access:?}) must not be shorter than the clocks of two nodes may disagree \
                  ({MAX_CLOCK_SKEW:?}): lengthen it"
             ),
             Self::Cookie { problem, cure } => write!(f, "{problem}: {cure}"),
@@ -156,6 +164,7 @@ impl fmt::Display for ConfigError {
             }
             Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
             Self::InvalidKey { algorithm, expected } => write!(f, "not a key for {algorithm}: pass {expected}"),
+            Self::InvalidKeyId { kid } => write!(f, "{kid:?} is no kid: use 1 to 64 letters, digits or -._~"),
             Self::InvalidKeyPrefix => f.write_str(
                 "the key prefix has braces or control characters: braces choose the slot in Redis Cluster, so use other \
                  characters",
@@ -203,5 +212,127 @@ impl StdError for ConfigError {
             Self::StoreUnreachable { source } => Some(&**source),
             _ => None,
         }
+    }
+}
+
+/// What went wrong while serving: opaque, with a [`kind`](Error::kind).
+///
+/// It is a response: the [`Problem`] of its kind. Its text and its sources are for the log; neither holds a token.
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<BoxError>,
+    renderer: Renderer,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The claims cannot be written into a token: not an object, or a name that the crate uses itself. 500.
+    Claims,
+    /// The claims source failed. Nothing was changed. 503.
+    ClaimsSource,
+    /// The session's data was changed by somebody else. 409.
+    DataConflict,
+    /// The session's data cannot be read as the asked type, or not be written as JSON. 500.
+    DataFormat,
+    /// The operating system or the cryptographic library failed. 500.
+    Internal,
+    /// The refresh token is expired, was superseded, belongs to an ended session or is none of ours. 401.
+    InvalidRefreshToken,
+    /// The user id is empty or longer than 255 bytes. 500.
+    InvalidUserId,
+    /// The request carried no refresh token. 401.
+    MissingRefreshToken,
+    /// The session has ended. 401.
+    SessionEnded,
+    /// The user has as many sessions as allowed, and the limit says to refuse. 409.
+    SessionLimitReached,
+    /// The store failed. What it did with the request is unknown; trying again is safe. 503.
+    Store,
+    /// Token and name exceed the 4096 bytes that a browser keeps. Nothing was changed. 500.
+    TokenTooLong,
+    /// The claims source does not know the user who logs in. 403.
+    UserNotFound,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, renderer: &Renderer) -> Self {
+        Self { kind, source: None, renderer: renderer.clone() }
+    }
+
+    #[must_use]
+    pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What the client is told.
+    pub const fn problem(&self) -> Problem {
+        match self.kind {
+            ErrorKind::ClaimsSource => Problem::CLAIMS_UNAVAILABLE,
+            ErrorKind::Store => Problem::STORE_UNAVAILABLE,
+            ErrorKind::DataConflict => Problem::DATA_CONFLICT,
+            ErrorKind::MissingRefreshToken => Problem::MISSING_CREDENTIALS,
+            ErrorKind::InvalidRefreshToken => Problem::INVALID_REFRESH_TOKEN,
+            ErrorKind::SessionEnded => Problem::INVALID_TOKEN,
+            ErrorKind::SessionLimitReached => Problem::SESSION_LIMIT_REACHED,
+            ErrorKind::UserNotFound => Problem::USER_NOT_FOUND,
+            ErrorKind::Claims
+            | ErrorKind::DataFormat
+            | ErrorKind::Internal
+            | ErrorKind::InvalidUserId
+            | ErrorKind::TokenTooLong => Problem::INTERNAL_ERROR,
+        }
+    }
+
+    pub(crate) const fn renderer(&self) -> &Renderer {
+        &self.renderer
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            ErrorKind::Claims => "the claims cannot be written into a token",
+            ErrorKind::ClaimsSource => "the claims source failed",
+            ErrorKind::DataConflict => "the session's data was changed by somebody else",
+            ErrorKind::DataFormat => "the session's data is not of the expected type",
+            ErrorKind::Internal => "the operating system or the cryptographic library failed",
+            ErrorKind::InvalidRefreshToken => "the refresh token is not valid",
+            ErrorKind::InvalidUserId => "the user id is not valid",
+            ErrorKind::MissingRefreshToken => "there is no refresh token",
+            ErrorKind::SessionEnded => "the session has ended",
+            ErrorKind::SessionLimitReached => "the user has too many sessions",
+            ErrorKind::Store => "the session store failed",
+            ErrorKind::TokenTooLong => "the token does not fit into a cookie: put less into the claims",
+            ErrorKind::UserNotFound => "there is no such user",
+        })?;
+        // Only where the cause is a mistake of the application, and says which.
+        match &self.source {
+            Some(source)
+                if matches!(self.kind, ErrorKind::Claims | ErrorKind::DataFormat | ErrorKind::InvalidUserId) =>
+            {
+                write!(f, ": {source}")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.kind).field("source", &self.source).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
     }
 }

@@ -1,19 +1,46 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! stub
 mod clock;
+mod cookie;
 mod error;
+mod event;
+mod extract;
 mod id;
+mod keys;
+mod manager;
+mod middleware;
+#[cfg(feature = "router")]
+mod origin;
 mod policy;
+mod problem;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod respond;
+mod revocation;
+#[cfg(feature = "router")]
+mod router;
+mod session;
 pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
+mod token;
+mod verifier;
 
+#[cfg(feature = "router")]
+pub use self::origin::CrossSiteGuard;
 pub use self::{
     clock::{Clock, SystemClock, Timestamp},
-    error::ConfigError,
+    cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies},
+    error::{ConfigError, Error, ErrorKind},
+    event::{EndReason, SessionEvent, SessionEventKind},
+    extract::{SessionRejection, SessionRejectionKind},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
+    keys::{KeyRing, SigningKey, VerificationKey},
+    manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
+    middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
+    problem::Problem,
+    session::{Presented, Session},
     store::MemoryStore,
+    verifier::{Unauthenticated, Verifier},
 };

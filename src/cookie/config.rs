@@ -1,0 +1,250 @@
+//! Names and attributes of the cookies.
+
+use std::borrow::Cow;
+
+use tower_cookies::cookie::SameSite;
+
+use crate::error::ConfigError;
+
+/// Names and attributes of the two cookies.
+///
+/// The defaults are `__Host-access` and `__Host-refresh` with `Secure; HttpOnly; SameSite=Strict; Path=/` and a
+/// `Max-Age` that follows the token (RFC 6265bis; OWASP ASVS 5.0, 3.3). `HttpOnly` cannot be switched off.
+///
+/// ```
+/// use tower_jwt_sessions::{CookieConfig, SameSite};
+///
+/// // For `app.example.com` and `api.example.com` alike; the cookies are then `__Secure-access` and `__Secure-refresh`.
+/// let cookies = CookieConfig::new().domain("example.com").same_site(SameSite::Lax);
+/// # let _ = cookies;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct CookieConfig {
+    access_name: Cow<'static, str>,
+    refresh_name: Cow<'static, str>,
+    prefix: Option<CookiePrefix>,
+    domain: Option<String>,
+    access_path: Cow<'static, str>,
+    refresh_path: Cow<'static, str>,
+    same_site: SameSite,
+    browser_session: bool,
+    insecure_http: bool,
+}
+
+/// What a cookie's name promises about it (RFC 6265bis, section 4.1.3); browsers refuse a cookie that breaks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CookiePrefix {
+    /// `__Host-`: secure, for this host only, for every path. No other host or page can plant such a cookie.
+    Host,
+    /// `__Secure-`: secure.
+    Secure,
+    /// None.
+    None,
+}
+
+impl CookiePrefix {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "__Host-",
+            Self::Secure => "__Secure-",
+            Self::None => "",
+        }
+    }
+}
+
+impl CookieConfig {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            access_name: Cow::Borrowed("access"),
+            refresh_name: Cow::Borrowed("refresh"),
+            prefix: None,
+            domain: None,
+            access_path: Cow::Borrowed("/"),
+            refresh_path: Cow::Borrowed("/"),
+            same_site: SameSite::Strict,
+            browser_session: false,
+            insecure_http: false,
+        }
+    }
+
+    /// Names the cookies, without their prefix. Default: `access` and `refresh`.
+    pub fn names(mut self, access: impl Into<Cow<'static, str>>, refresh: impl Into<Cow<'static, str>>) -> Self {
+        self.access_name = access.into();
+        self.refresh_name = refresh.into();
+        self
+    }
+
+    /// Chooses the prefix of the names. Default: `__Host-` where the other settings allow it, else `__Secure-`.
+    pub const fn prefix(mut self, prefix: CookiePrefix) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Sends the cookies to this domain and all its subdomains too. Default: this host only.
+    ///
+    /// # ⚠️ Warning
+    ///
+    /// Every subdomain then receives the tokens and can plant cookies of the same name.
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// Sends both cookies below this path only. Default: `/`. A path protects nothing (RFC 6265bis, section 8.6).
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        let path = path.into();
+        self.access_path = path.clone();
+        self.refresh_path = path;
+        self
+    }
+
+    /// Sends the refresh cookie below this path only, which must be where the router is mounted. Default: `/`.
+    ///
+    /// It costs the `__Host-` prefix, and a request elsewhere can no longer tell an expired session from none.
+    pub fn refresh_path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.refresh_path = path.into();
+        self
+    }
+
+    /// Whether other sites can cause requests with the cookies. Default: [`SameSite::Strict`].
+    ///
+    /// With `Strict` a user who follows a link from a mail or another site arrives logged out on that first page;
+    /// choose [`SameSite::Lax`] if that matters to you. `None` leaves cross-site requests to the origin guard alone.
+    pub const fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = same_site;
+        self
+    }
+
+    /// Leaves out `Max-Age`, so that the cookies vanish with the browser session (NIST SP 800-63B-4, section 5.1).
+    pub const fn browser_session(mut self) -> Self {
+        self.browser_session = true;
+        self
+    }
+
+    /// Leaves out `Secure` and the name prefixes, for development over plain http on another host than localhost.
+    ///
+    /// Not needed on `http://localhost`, which browsers treat as secure. Building a manager with it logs a warning.
+    ///
+    /// # ⚠️ Warning
+    ///
+    /// Everybody on the network path can take over the sessions.
+    pub const fn insecure_http_for_development(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
+    /// Checks the settings against each other.
+    pub(crate) fn plan(&self) -> Result<CookiePlan, ConfigError> {
+        check_name(&self.access_name)?;
+        check_name(&self.refresh_name)?;
+        if self.access_name == self.refresh_name {
+            return Err(problem("both cookies have the same name", "give each its own"));
+        }
+        check_path(&self.access_path)?;
+        check_path(&self.refresh_path)?;
+        let domain = self.domain.as_deref().map(checked_domain).transpose()?;
+        let host_wide = domain.is_none() && self.access_path == "/" && self.refresh_path == "/";
+        let prefix = self.prefix.unwrap_or(match (self.insecure_http, host_wide) {
+            (true, _) => CookiePrefix::None,
+            (false, true) => CookiePrefix::Host,
+            (false, false) => CookiePrefix::Secure,
+        });
+        if self.insecure_http && prefix != CookiePrefix::None {
+            return Err(problem(
+                format!("{} names need Secure cookies", prefix.as_str()),
+                "leave out either prefix(..) or insecure_http_for_development()",
+            ));
+        }
+        if prefix == CookiePrefix::Host && domain.is_some() {
+            return Err(problem("__Host- names forbid a domain", "use CookiePrefix::Secure, or leave out domain(..)"));
+        }
+        if prefix == CookiePrefix::Host && !host_wide {
+            return Err(problem("__Host- names demand the path /", "use CookiePrefix::Secure, or leave out the path"));
+        }
+        if self.insecure_http && self.same_site == SameSite::None {
+            return Err(problem(
+                "SameSite=None needs Secure cookies",
+                "use SameSite::Lax, or leave out insecure_http_for_development()",
+            ));
+        }
+        Ok(CookiePlan {
+            access_name: format!("{}{}", prefix.as_str(), self.access_name),
+            refresh_name: format!("{}{}", prefix.as_str(), self.refresh_name),
+            domain,
+            access_path: self.access_path.clone(),
+            refresh_path: self.refresh_path.clone(),
+            same_site: self.same_site,
+            max_age: !self.browser_session,
+            secure: !self.insecure_http,
+        })
+    }
+}
+
+impl Default for CookieConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Settings that were found to fit together.
+#[derive(Clone, Debug)]
+pub(crate) struct CookiePlan {
+    pub(crate) access_name: String,
+    pub(crate) refresh_name: String,
+    pub(super) domain: Option<String>,
+    pub(super) access_path: Cow<'static, str>,
+    pub(super) refresh_path: Cow<'static, str>,
+    pub(super) same_site: SameSite,
+    pub(super) max_age: bool,
+    pub(crate) secure: bool,
+}
+
+fn problem(problem: impl Into<String>, cure: &'static str) -> ConfigError {
+    ConfigError::Cookie { problem: problem.into(), cure }
+}
+
+/// A name is a token (RFC 9110, section 5.6.2) without a prefix that we do not control.
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !matches!(name.len(), 1..=64) || !name.bytes().all(is_token) {
+        return Err(problem(
+            format!("{name:?} is no cookie name"),
+            "use 1 to 64 letters, digits or any of !#$%&'*+-.^_`|~",
+        ));
+    }
+    if name.starts_with("__") {
+        return Err(problem(
+            format!("the cookie name {name:?} begins with two underscores, which browsers give a meaning to"),
+            "leave the prefix out; it is chosen for you, or by prefix(..)",
+        ));
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), ConfigError> {
+    if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+        return Ok(());
+    }
+    Err(problem(
+        format!("{path:?} is no cookie path"),
+        "begin with a slash and use printable ASCII without spaces and semicolons",
+    ))
+}
+
+/// Browsers ignore a leading dot (RFC 6265bis, section 5.6.3), so it is taken off.
+fn checked_domain(domain: &str) -> Result<String, ConfigError> {
+    let domain = domain.strip_prefix('.').unwrap_or(domain);
+    let label_fits =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_address = domain.parse::<std::net::IpAddr>().is_ok();
+    if !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
+        return Ok(domain.to_ascii_lowercase());
+    }
+    Err(problem(
+        format!("{domain:?} is no cookie domain"),
+        "write a registrable domain such as example.com (in punycode if it is international), or leave it out",
+    ))
+}

@@ -1,0 +1,16 @@
+//! The two cookies: how they are configured, read and written.
+
+mod config;
+mod read;
+mod write;
+
+pub(crate) use self::{
+    config::CookiePlan,
+    read::{Presence, RawCookies},
+    write::{IssueCookieError, assert_cookies},
+};
+pub use self::{
+    config::{CookieConfig, CookiePrefix},
+    write::SessionCookies,
+};
+pub use tower_cookies::cookie::SameSite;

@@ -1,0 +1,186 @@
+//! Writing our cookies into a response.
+
+use std::{fmt, time::Duration};
+
+use http::{Extensions, HeaderMap, HeaderValue, header};
+use tower_cookies::{
+    Cookie, Cookies,
+    cookie::time::{Duration as CookieDuration, OffsetDateTime},
+};
+
+use super::CookiePlan;
+
+/// Browsers drop a cookie whose name and value are longer together (RFC 6265bis, section 5.6).
+const MAX_COOKIE_LEN: usize = 4096;
+
+/// The cookies that a login, refresh or logout sets or removes: response parts.
+///
+/// Return them as part of the response. They replace cookies of the same names, set `Cache-Control: no-store`
+/// (RFC 6749, section 5.1), and under the layer they also survive a `Set-Cookie` that comes after them in the tuple.
+///
+/// An application that keeps its cookies in a jar of tower-cookies calls [`SessionCookies::add_to`] instead.
+#[derive(Clone)]
+#[must_use = "the session cookies reach the browser only if they are returned as part of a response"]
+pub struct SessionCookies {
+    cookies: Vec<ReadyCookie>,
+    expires_in: Option<Duration>,
+}
+
+/// A cookie and its header line, made together so that a line that cannot be written is found at once.
+#[derive(Clone)]
+struct ReadyCookie {
+    cookie: Cookie<'static>,
+    line: HeaderValue,
+}
+
+/// Why a cookie could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IssueCookieError {
+    TooLong,
+    /// Not visible ASCII; excluded by the checks of [`CookieConfig`](super::CookieConfig).
+    Unwritable,
+}
+
+impl SessionCookies {
+    pub(crate) const fn new() -> Self {
+        Self { cookies: Vec::new(), expires_in: None }
+    }
+
+    /// Sets the access cookie.
+    pub(crate) fn with_access(
+        mut self,
+        plan: &CookiePlan,
+        token: String,
+        lives: Duration,
+    ) -> Result<Self, IssueCookieError> {
+        self.expires_in = Some(lives);
+        self.set(plan, &plan.access_name, &plan.access_path, token, lives)?;
+        Ok(self)
+    }
+
+    /// Sets the refresh cookie.
+    pub(crate) fn with_refresh(
+        mut self,
+        plan: &CookiePlan,
+        token: String,
+        lives: Duration,
+    ) -> Result<Self, IssueCookieError> {
+        self.set(plan, &plan.refresh_name, &plan.refresh_path, token, lives)?;
+        Ok(self)
+    }
+
+    /// Removes both.
+    pub(crate) fn removal(plan: &CookiePlan) -> Result<Self, IssueCookieError> {
+        let mut removal = Self::new();
+        for (name, path) in [(&plan.access_name, &plan.access_path), (&plan.refresh_name, &plan.refresh_path)] {
+            // The same attributes as when it was set, or the browser keeps the old one (RFC 6265bis, section 5.7).
+            let mut cookie = base(plan, name, path, String::new());
+            cookie.set_max_age(CookieDuration::ZERO);
+            cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
+            removal.cookies.push(ready(cookie)?);
+        }
+        Ok(removal)
+    }
+
+    fn set(
+        &mut self,
+        plan: &CookiePlan,
+        name: &str,
+        path: &str,
+        token: String,
+        lives: Duration,
+    ) -> Result<(), IssueCookieError> {
+        if name.len() + token.len() > MAX_COOKIE_LEN {
+            return Err(IssueCookieError::TooLong);
+        }
+        let mut cookie = base(plan, name, path, token);
+        if plan.max_age {
+            cookie.set_max_age(CookieDuration::seconds(i64::try_from(lives.as_secs()).unwrap_or(i64::MAX)));
+        }
+        self.cookies.push(ready(cookie)?);
+        Ok(())
+    }
+
+    /// How long the access token is good for, for the client to know when to refresh; `None` after a logout.
+    ///
+    /// A duration, not a time: the clock of the client may be wrong.
+    pub const fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// Adds the cookies to the jar of tower-cookies, for applications whose responses take their cookies from one.
+    ///
+    /// Set `Cache-Control: no-store` on the response too, which only response parts can do.
+    pub fn add_to(self, jar: &Cookies) {
+        // Not `Cookies::remove`: it writes nothing for a cookie that this very request did not carry.
+        self.cookies.into_iter().for_each(|ready| jar.add(ready.cookie));
+    }
+
+    /// Writes the cookies into a response and leaves them in its extensions, where the layer finds them.
+    pub(crate) fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
+        let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();
+        for ReadyCookie { cookie, line } in self.cookies {
+            asserted.0.retain(|(name, _)| name != cookie.name());
+            asserted.0.push((cookie.name().to_owned(), line));
+        }
+        asserted.write(headers);
+        extensions.insert(asserted);
+    }
+}
+
+impl fmt::Debug for SessionCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.cookies.iter().map(|ready| ready.cookie.name()).collect();
+        f.debug_struct("SessionCookies").field("names", &names).finish_non_exhaustive()
+    }
+}
+
+fn base(plan: &CookiePlan, name: &str, path: &str, value: String) -> Cookie<'static> {
+    let mut cookie = Cookie::new(name.to_owned(), value);
+    cookie.set_http_only(true);
+    cookie.set_path(path.to_owned());
+    cookie.set_same_site(plan.same_site);
+    // `Secure` is left out for insecure http only, where browsers would drop the cookie because of it.
+    cookie.set_secure(plan.secure);
+    if let Some(domain) = &plan.domain {
+        cookie.set_domain(domain.clone());
+    }
+    cookie
+}
+
+fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
+    let mut line = HeaderValue::try_from(cookie.to_string()).map_err(|_| IssueCookieError::Unwritable)?;
+    line.set_sensitive(true);
+    Ok(ReadyCookie { cookie, line })
+}
+
+/// The final lines for our names. They travel in the extensions of the response, so that the layer can write them once
+/// more after the handler's other response parts.
+#[derive(Clone, Default)]
+struct AssertedCookies(Vec<(String, HeaderValue)>);
+
+impl AssertedCookies {
+    fn write(&self, headers: &mut HeaderMap) {
+        let is_ours = |line: &HeaderValue| self.0.iter().any(|(name, _)| sets(line, name));
+        let others: Vec<HeaderValue> =
+            headers.get_all(header::SET_COOKIE).iter().filter(|line| !is_ours(line)).cloned().collect();
+        headers.remove(header::SET_COOKIE);
+        for line in others.into_iter().chain(self.0.iter().map(|(_, line)| line.clone())) {
+            headers.append(header::SET_COOKIE, line);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Whether a `Set-Cookie` line sets the cookie of this name.
+fn sets(line: &HeaderValue, name: &str) -> bool {
+    let line = line.as_bytes().trim_ascii_start();
+    line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'='))
+}
+
+/// Writes the cookies that [`SessionCookies::write_to`] left in the extensions over whatever was written since.
+pub(crate) fn assert_cookies(headers: &mut HeaderMap, extensions: &Extensions) {
+    if let Some(asserted) = extensions.get::<AssertedCookies>() {
+        asserted.write(headers);
+    }
+}

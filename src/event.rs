@@ -1,0 +1,126 @@
+//! What happens to sessions, for the application's audit log, for `tracing` and for metrics.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    id::{SessionId, UserId},
+    store::Rotation,
+};
+
+/// Something that happened to a session (OWASP ASVS 5.0, 16.3; OWASP logging vocabulary).
+///
+/// Every event is also written to `tracing` under the target `tower_jwt_sessions`, with a digest in place of the
+/// session id and without the user id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionEvent {
+    /// Whose session.
+    pub user_id: UserId,
+    /// Which session.
+    pub session_id: SessionId,
+    /// What happened.
+    pub kind: SessionEventKind,
+}
+
+/// What happened to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEventKind {
+    /// A login began it.
+    Created,
+    /// It was refreshed.
+    Refreshed(Rotation),
+    /// It was ended.
+    Ended(EndReason),
+    /// A superseded refresh token was presented after its window: it was stolen, or the response that replaced it. An
+    /// [`EndReason::RefreshTokenReused`] follows.
+    RefreshTokenReused,
+    /// A refresh token that had expired, or whose session had ended, was presented.
+    UsedAfterEnd,
+    /// Its access tokens were expired, so that the next refresh loads new claims.
+    AccessExpired,
+    /// The store knew an older generation than the token: it lost writes, for example in a failover.
+    StoreRolledBack,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its user logged out.
+    LoggedOut,
+    /// The application, or its user from another session, ended it.
+    Revoked,
+    /// A new login took its place.
+    Replaced,
+    /// A login exceeded the limit of sessions.
+    Evicted,
+    /// Its refresh token was used twice.
+    RefreshTokenReused,
+    /// The claims source no longer knows its user.
+    UserGone,
+}
+
+/// The application's hook for events.
+#[derive(Clone, Default)]
+pub(crate) struct EventHook(Option<Arc<Hook>>);
+
+type Hook = dyn Fn(&SessionEvent) + Send + Sync;
+
+impl EventHook {
+    pub(crate) fn new(hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hook)))
+    }
+
+    /// Tells the hook, the log and the counters.
+    pub(crate) fn emit(&self, user_id: &UserId, session_id: SessionId, kind: SessionEventKind) {
+        log(session_id, kind);
+        #[cfg(feature = "metrics")]
+        metrics::counter!("tower_jwt_sessions_events_total", "event" => name(kind)).increment(1);
+        if let Some(hook) = &self.0 {
+            hook(&SessionEvent { user_id: user_id.clone(), session_id, kind });
+        }
+    }
+}
+
+impl fmt::Debug for EventHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "EventHook(set)" } else { "EventHook(none)" })
+    }
+}
+
+pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
+
+fn log(session_id: SessionId, kind: SessionEventKind) {
+    let (session, event) = (session_id.log_digest(), name(kind));
+    match kind {
+        SessionEventKind::RefreshTokenReused => {
+            tracing::warn!(
+                target: LOG_TARGET,
+                %session,
+                event,
+                "a superseded refresh token was presented after its window; the session ends"
+            );
+        }
+        SessionEventKind::StoreRolledBack => {
+            tracing::warn!(target: LOG_TARGET, %session, event, "the store lost writes; the client's generation was adopted");
+        }
+        SessionEventKind::Ended(reason) => tracing::info!(target: LOG_TARGET, %session, event, ?reason),
+        SessionEventKind::Refreshed(rotation) => tracing::debug!(target: LOG_TARGET, %session, event, ?rotation),
+        _ => tracing::info!(target: LOG_TARGET, %session, event),
+    }
+}
+
+/// The names of the OWASP logging vocabulary where it has one.
+const fn name(kind: SessionEventKind) -> &'static str {
+    match kind {
+        SessionEventKind::Created => "session_created",
+        SessionEventKind::Refreshed(_) => "session_renewed",
+        SessionEventKind::Ended(EndReason::LoggedOut) => "session_logout",
+        SessionEventKind::Ended(_) => "authn_token_revoked",
+        SessionEventKind::RefreshTokenReused => "authn_token_reuse",
+        SessionEventKind::UsedAfterEnd => "session_use_after_expire",
+        SessionEventKind::AccessExpired => "session_access_expired",
+        SessionEventKind::StoreRolledBack => "session_store_rolled_back",
+    }
+}

@@ -1,0 +1,157 @@
+//! A key that verifies.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::{digest, hmac, signature};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Algorithm, Fingerprint, checked_key_id, pem};
+use crate::error::ConfigError;
+
+/// A key that verifies tokens: a secret, or a public key. Cheap to clone; never printed.
+///
+/// Give older ones to a [`KeyRing`](super::KeyRing) so that tokens they signed live out their time.
+#[derive(Clone)]
+pub struct VerificationKey {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Arc<str>,
+    pub(super) fingerprint: Fingerprint,
+    check: Arc<Check>,
+}
+
+enum Check {
+    Mac(Box<hmac::Key>),
+    Signature(signature::ParsedPublicKey),
+}
+
+impl VerificationKey {
+    /// A secret for HS256 of at least 32 bytes (RFC 7518, section 3.2).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecretTooShort`].
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::secret(Algorithm::Hs256, secret.as_ref())
+    }
+
+    /// A secret for HS384 of at least 48 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecretTooShort`].
+    pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::secret(Algorithm::Hs384, secret.as_ref())
+    }
+
+    /// A secret for HS512 of at least 64 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::SecretTooShort`].
+    pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::secret(Algorithm::Hs512, secret.as_ref())
+    }
+
+    /// An Ed25519 public key in PEM (`BEGIN PUBLIC KEY`).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKey`].
+    pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::public(Algorithm::EdDsa, &pem::public_key(Algorithm::EdDsa, pem.as_ref())?)
+    }
+
+    /// A P-256 public key in PEM (`BEGIN PUBLIC KEY`).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKey`].
+    pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::public(Algorithm::Es256, &pem::public_key(Algorithm::Es256, pem.as_ref())?)
+    }
+
+    /// Names the key otherwise than by its default `kid`, which for a secret is an HMAC made with it and for a public
+    /// key its JWK thumbprint (RFC 7638). Every node must use the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKeyId`] unless it is 1 to 64 letters, digits or `-._~`.
+    pub fn with_key_id(self, kid: impl Into<String>) -> Result<Self, ConfigError> {
+        Ok(Self { kid: checked_key_id(kid.into())?.into(), ..self })
+    }
+
+    pub(super) fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        let min = algorithm.signature_len();
+        if secret.len() < min {
+            return Err(ConfigError::SecretTooShort { algorithm: algorithm.name(), min, actual: secret.len() });
+        }
+        let hmac_algorithm = match algorithm {
+            Algorithm::Hs384 => hmac::HMAC_SHA384,
+            Algorithm::Hs512 => hmac::HMAC_SHA512,
+            _ => hmac::HMAC_SHA256,
+        };
+        // The kid is derived with the key itself, so it gives away no more than any token does.
+        let labelled = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let kid = hmac::sign(&labelled, format!("tower-jwt-sessions kid v1 {}", algorithm.name()).as_bytes());
+        let kid = URL_SAFE_NO_PAD.encode(kid.as_ref().get(..9).unwrap_or_default());
+        let same_secret = hmac::sign(&labelled, b"tower-jwt-sessions fingerprint v1");
+        Ok(Self {
+            algorithm,
+            kid: kid.into(),
+            fingerprint: fingerprint(same_secret.as_ref()),
+            check: Arc::new(Check::Mac(Box::new(hmac::Key::new(hmac_algorithm, secret)))),
+        })
+    }
+
+    pub(super) fn public(algorithm: Algorithm, public: &[u8]) -> Result<Self, ConfigError> {
+        let scheme: &'static dyn signature::VerificationAlgorithm = match algorithm {
+            Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
+            _ => &signature::ED25519,
+        };
+        let key = signature::ParsedPublicKey::new(scheme, public)
+            .map_err(|_| ConfigError::InvalidKey { algorithm: algorithm.name(), expected: "a point on its curve" })?;
+        Ok(Self {
+            algorithm,
+            kid: pem::thumbprint(algorithm, public).into(),
+            fingerprint: fingerprint(public),
+            check: Arc::new(Check::Signature(key)),
+        })
+    }
+
+    /// Whether `signature` is this key's over `message`; in constant time for a secret.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &*self.check {
+            Check::Mac(key) => hmac::verify(key, message, signature).is_ok(),
+            Check::Signature(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The `kid`.
+    pub fn key_id(&self) -> &str {
+        &self.kid
+    }
+
+    pub(super) fn mac(&self, message: &[u8]) -> Option<hmac::Tag> {
+        match &*self.check {
+            Check::Mac(key) => Some(hmac::sign(key, message)),
+            Check::Signature(_) => None,
+        }
+    }
+}
+
+fn fingerprint(material: &[u8]) -> Fingerprint {
+    let mut fingerprint = Fingerprint::default();
+    let digest = digest::digest(&digest::SHA256, material);
+    fingerprint.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    fingerprint
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerificationKey({}, kid {:?}, [redacted])", self.algorithm.name(), self.kid)
+    }
+}

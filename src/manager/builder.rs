@@ -1,0 +1,340 @@
+//! Configuration, checked as a whole before the first request.
+
+use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+
+use axum_core::response::Response;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    ClaimsSource, Inner, SessionManager,
+    claims::{ClaimsLoader, WithState},
+    health::StoreHealth,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    cookie::CookieConfig,
+    error::{BoxError, ConfigError},
+    event::{EventHook, LOG_TARGET, SessionEvent},
+    id::UserId,
+    keys::KeyRing,
+    policy::{Lifetimes, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
+    problem::{Problem, Renderer},
+    revocation::RevocationList,
+    store::{DynStore, SessionStore},
+    token::{ClaimsShape, Codec, TokenKind},
+    verifier::{Verifier, VerifierInner},
+};
+
+/// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
+///
+/// Needed are [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer),
+/// [`store`](Self::store) and, unless `C` is `()`, [`claims_source`](Self::claims_source). Everything else has a
+/// default that is safe.
+///
+/// ```
+/// use tower_jwt_sessions::{KeyRing, MemoryStore, SessionManager};
+///
+/// let sessions = SessionManager::<()>::builder()
+///     .access_keys(KeyRing::hs256("an access secret of 32 bytes at least")?)
+///     .refresh_keys(KeyRing::hs256("a refresh secret of 32 bytes at least")?)
+///     .issuer("https://app.example")
+///     .store(MemoryStore::new())
+///     .build()?;
+/// # let _ = sessions;
+/// # Ok::<(), tower_jwt_sessions::ConfigError>(())
+/// ```
+#[must_use]
+pub struct SessionManagerBuilder<C> {
+    access_keys: Option<KeyRing>,
+    refresh_keys: Option<KeyRing>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    store: Option<Arc<dyn DynStore>>,
+    claims: Option<ClaimsLoader<C>>,
+    cookies: CookieConfig,
+    lifetimes: Lifetimes,
+    max_access_lifetime: Option<Duration>,
+    replay_window: ReplayWindow,
+    limit: Option<SessionLimit>,
+    clock: Arc<dyn Clock>,
+    events: EventHook,
+    renderer: Renderer,
+    #[cfg(feature = "router")]
+    trusted_origins: Vec<String>,
+}
+
+/// The longest lifetime of a cookie (RFC 6265bis, section 5.5), and so of everything.
+const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
+    pub(super) fn new() -> Self {
+        Self {
+            access_keys: None,
+            refresh_keys: None,
+            issuer: None,
+            audience: None,
+            store: None,
+            claims: None,
+            cookies: CookieConfig::new(),
+            lifetimes: Lifetimes::default(),
+            max_access_lifetime: None,
+            replay_window: ReplayWindow::default(),
+            limit: Some(SessionLimit::default()),
+            clock: Arc::new(SystemClock),
+            events: EventHook::default(),
+            renderer: Renderer::default(),
+            #[cfg(feature = "router")]
+            trusted_origins: Vec::new(),
+        }
+    }
+
+    /// The keys of access tokens.
+    pub fn access_keys(mut self, ring: KeyRing) -> Self {
+        self.access_keys = Some(ring);
+        self
+    }
+
+    /// The keys of refresh tokens, none of them shared with the access tokens: HS256, HS384, HS512 or EdDSA.
+    pub fn refresh_keys(mut self, ring: KeyRing) -> Self {
+        self.refresh_keys = Some(ring);
+        self
+    }
+
+    /// The `iss` of all tokens: the URL of the service that logs users in.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The `aud` of access tokens: who accepts them. Default: the issuer.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Where sessions live.
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where the application's claims come from. Not needed when `C` is `()`.
+    pub fn claims_source(mut self, source: impl ClaimsSource<C>) -> Self {
+        self.claims = Some(ClaimsLoader::new(source));
+        self
+    }
+
+    /// Like [`claims_source`](Self::claims_source), with a closure over state that is cheap to clone.
+    ///
+    /// ```
+    /// # use std::{collections::HashMap, convert::Infallible, sync::Arc};
+    /// # use tower_jwt_sessions::SessionManager;
+    /// # let users: Arc<HashMap<String, String>> = Arc::default();
+    /// let builder = SessionManager::<String>::builder().claims_with(users, async |users, id| {
+    ///     Ok::<_, Infallible>(users.get(id.as_str()).cloned())
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn claims_with<St, F, Answer, E>(self, state: St, load: F) -> Self
+    where
+        St: Clone + Send + Sync + 'static,
+        F: Fn(St, UserId) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<Option<C>, E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.claims_source(WithState { state, load, answer: PhantomData })
+    }
+
+    /// Names and attributes of the cookies.
+    pub fn cookies(mut self, cookies: CookieConfig) -> Self {
+        self.cookies = cookies;
+        self
+    }
+
+    /// How long an access token is good for. Default: one hour, which costs nothing in safety, since revocation does
+    /// not wait for it.
+    pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetimes.access = lifetime;
+        self
+    }
+
+    /// How long a session lasts without a refresh: its idle time. Default: seven days.
+    ///
+    /// "Idle" means that nothing refreshed; an open socket is no activity.
+    pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetimes.refresh = lifetime;
+        self
+    }
+
+    /// How long a session lasts after its login, whatever happens. Default: thirty days.
+    pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetimes.absolute = lifetime;
+        self
+    }
+
+    /// The longest access lifetime that any node of the deployment has or had lately; a token that lives longer is
+    /// refused, and revocations are remembered for this time. Default: the access lifetime, at least one hour.
+    ///
+    /// To lengthen the access lifetime while serving, raise this on every node first.
+    pub fn max_access_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_access_lifetime = Some(lifetime);
+        self
+    }
+
+    /// How long a superseded refresh token may be repeated. Default: ten seconds after the rotation.
+    pub fn replay_window(mut self, window: ReplayWindow) -> Self {
+        self.replay_window = window;
+        self
+    }
+
+    /// How many sessions a user may have, `None` for any number. Default: [`SessionLimit::default`].
+    pub fn session_limit(mut self, limit: impl Into<Option<SessionLimit>>) -> Self {
+        self.limit = limit.into();
+        self
+    }
+
+    /// Where the time comes from. Default: the system.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Calls this for every event, for example to write an audit log. It runs within the request: do not block.
+    pub fn on_event(mut self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
+        self.events = EventHook::new(hook);
+        self
+    }
+
+    /// Renders error answers in the application's own format. Status and the problem's headers are kept right.
+    ///
+    /// ```
+    /// # use axum_core::response::IntoResponse as _;
+    /// # use tower_jwt_sessions::SessionManager;
+    /// let builder = SessionManager::<()>::builder()
+    ///     .render_errors(|problem| format!("error: {}", problem.code()).into_response());
+    /// # let _ = builder;
+    /// ```
+    pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
+        self.renderer = Renderer::new(render);
+        self
+    }
+
+    /// Lets pages of another origin call the guarded routes, for example `https://www.example.com` for an API on
+    /// `https://api.example.com`. Written as browsers send it: no path, no default port.
+    #[cfg(feature = "router")]
+    pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
+        self.trusted_origins.push(origin.into());
+        self
+    }
+
+    /// Checks everything and builds the manager.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure.
+    pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
+        let missing = |method| ConfigError::Missing { method };
+        let access_keys = self.access_keys.ok_or(missing("access_keys"))?;
+        let refresh_keys = self.refresh_keys.ok_or(missing("refresh_keys"))?;
+        let issuer = checked_identifier("issuer", self.issuer.ok_or(missing("issuer"))?)?;
+        let audience = checked_identifier("audience", self.audience.unwrap_or_else(|| issuer.clone()))?;
+        let store = self.store.ok_or(missing("store"))?;
+        let claims = self.claims.or_else(ClaimsLoader::for_unit).ok_or(missing("claims_source"))?;
+
+        refresh_keys.check_for_refresh_tokens()?;
+        if access_keys.shares_a_key_with(&refresh_keys) {
+            return Err(ConfigError::AccessAndRefreshShareAKey);
+        }
+        let lifetimes = checked_lifetimes(self.lifetimes, self.max_access_lifetime)?;
+        if self.replay_window.length() > MAX_REPLAY_WINDOW {
+            return Err(ConfigError::ReplayWindowTooLong { window: self.replay_window.length() });
+        }
+        let cookies = self.cookies.plan()?;
+        if !cookies.secure {
+            tracing::warn!(
+                target: LOG_TARGET,
+                "insecure_http_for_development(): session cookies are sent without Secure; never do this in production"
+            );
+        }
+        #[cfg(feature = "router")]
+        crate::origin::check(&self.trusted_origins)?;
+
+        // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
+        let refresh_audience = format!("{issuer}#refresh");
+        let verifier = Verifier::new(VerifierInner {
+            access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
+            refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
+            cookies,
+            revocations: RevocationList::default(),
+            clock: self.clock,
+            renderer: self.renderer,
+            max_access_lifetime: lifetimes.max_access,
+            not_before: store.started_at(),
+            shape: ClaimsShape::of::<C>(),
+            claims: PhantomData,
+        });
+        Ok(SessionManager {
+            inner: Arc::new(Inner {
+                verifier,
+                store,
+                store_health: StoreHealth::default(),
+                claims,
+                lifetimes,
+                replay_window: self.replay_window,
+                limit: self.limit,
+                events: self.events,
+                #[cfg(feature = "router")]
+                trusted_origins: self.trusted_origins,
+            }),
+        })
+    }
+}
+
+impl<C> fmt::Debug for SessionManagerBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManagerBuilder")
+            .field("access_keys", &self.access_keys)
+            .field("refresh_keys", &self.refresh_keys)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("cookies", &self.cookies)
+            .field("lifetimes", &self.lifetimes)
+            .finish_non_exhaustive()
+    }
+}
+
+fn checked_identifier(name: &'static str, identifier: String) -> Result<String, ConfigError> {
+    match identifier.len() {
+        1..=255 => Ok(identifier),
+        _ => Err(ConfigError::InvalidIdentifier { name }),
+    }
+}
+
+fn checked_lifetimes(mut lifetimes: Lifetimes, max_access: Option<Duration>) -> Result<Lifetimes, ConfigError> {
+    let Lifetimes { access, refresh, absolute, .. } = lifetimes;
+    lifetimes.max_access = max_access.unwrap_or(access.max(lifetimes.max_access));
+    for (name, lifetime) in [
+        ("access_lifetime", access),
+        ("refresh_lifetime", refresh),
+        ("absolute_lifetime", absolute),
+        ("max_access_lifetime", lifetimes.max_access),
+    ] {
+        if lifetime < Duration::from_secs(1) || lifetime > MAX_LIFETIME {
+            return Err(ConfigError::LifetimeOutOfRange { name, lifetime });
+        }
+    }
+    if access < MAX_CLOCK_SKEW {
+        return Err(ConfigError::AccessTooShort { access });
+    }
+    if access > lifetimes.max_access {
+        return Err(ConfigError::AccessTooLong { access, max: lifetimes.max_access });
+    }
+    if access >= refresh {
+        return Err(ConfigError::AccessOutlivesRefresh { access, refresh });
+    }
+    if refresh > absolute {
+        return Err(ConfigError::RefreshOutlivesSession { refresh, absolute });
+    }
+    Ok(lifetimes)
+}

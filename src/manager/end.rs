@@ -1,0 +1,144 @@
+//! Ending sessions, and listing those that could be ended.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::SessionManager;
+use crate::{
+    cookie::SessionCookies,
+    error::Error,
+    event::{EndReason, SessionEventKind},
+    id::SessionId,
+    session::{Presented, Session},
+    store::{ListedSession, Revocation, WhichSessions},
+};
+
+/// A session as it is shown to its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// The identifier, for [`SessionManager::end`].
+    pub id: SessionId,
+    /// The login.
+    pub created_at: SystemTime,
+    /// The last refresh that made a new refresh token; the login if there was none.
+    pub refreshed_at: SystemTime,
+    /// When it ends unless it is refreshed before.
+    pub expires_at: SystemTime,
+    /// The `User-Agent` of the login, if the application gave it.
+    pub user_agent: Option<String>,
+    /// The address of the login, if the application gave it.
+    pub ip: Option<IpAddr>,
+}
+
+impl From<ListedSession> for SessionInfo {
+    fn from(listed: ListedSession) -> Self {
+        let ListedSession { id, record, device } = listed;
+        Self {
+            id,
+            created_at: record.created_at.into(),
+            refreshed_at: record.refreshed_at().into(),
+            expires_at: record.expires_at().into(),
+            user_agent: device.user_agent,
+            ip: device.ip,
+        }
+    }
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// Ends the sessions that the request presents and returns the removal of both cookies.
+    ///
+    /// A good access token or any refresh token that we signed is enough, also one that has expired or was superseded.
+    /// A request that presents nothing only gets its cookies removed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: this node refuses the access token from
+    /// now on, but the session may live, and the cookies stay so that the logout can be tried again.
+    pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+        let sessions = presented.sessions();
+        sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
+        for (user, id) in &sessions {
+            self.end_in_store(user, WhichSessions::One(*id), EndReason::LoggedOut).await?;
+        }
+        self.removal()
+    }
+
+    /// Ends every session of the users that the request presents and returns the removal of both cookies.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionManager::logout`].
+    pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+        let sessions = presented.sessions();
+        sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
+        for (user, _) in &sessions {
+            self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
+        }
+        self.removal()
+    }
+
+    /// Ends one session of a user. Says whether it was alive.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId), [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
+        let user = self.user_id(user)?;
+        let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
+        Ok(!ended.is_empty())
+    }
+
+    /// Ends every session of a user, for example when the account is disabled. Returns how many were alive.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionManager::end`].
+    pub async fn end_all(&self, user: impl ToString) -> Result<usize, Error> {
+        let user = self.user_id(user)?;
+        Ok(self.end_in_store(&user, WhichSessions::All, EndReason::Revoked).await?.len())
+    }
+
+    /// Ends every other session of this session's user, for example after a change of password (OWASP ASVS 5.0,
+    /// 7.4.3). Returns how many were alive.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub async fn end_others(&self, session: &Session<C>) -> Result<usize, Error> {
+        let others = WhichSessions::Others(session.id());
+        Ok(self.end_in_store(session.user_id(), others, EndReason::Revoked).await?.len())
+    }
+
+    /// Expires every access token of a user while the sessions live on: the next refresh brings fresh claims, and
+    /// nobody sees a login page. For a role that was taken away. Returns how many sessions there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionManager::end`].
+    pub async fn expire_access(&self, user: impl ToString) -> Result<usize, Error> {
+        let user = self.user_id(user)?;
+        let retention = self.inner.lifetimes.revocation_retention();
+        let raised = self.inner.store.expire_access(&user, retention).await;
+        let raised = self.stored(raised)?;
+        for (session, min_epoch) in &raised {
+            self.revoke_here_below(Revocation { session: *session, min_epoch: *min_epoch });
+            self.emit(&user, *session, SessionEventKind::AccessExpired);
+        }
+        Ok(raised.len())
+    }
+
+    /// The live sessions of a user, the one refreshed last first.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionManager::end`].
+    pub async fn list(&self, user: impl ToString) -> Result<Vec<SessionInfo>, Error> {
+        let user = self.user_id(user)?;
+        let listed = self.inner.store.list(&user).await;
+        let mut sessions: Vec<SessionInfo> = self.stored(listed)?.sessions.into_iter().map(SessionInfo::from).collect();
+        sessions.sort_by(|a, b| b.refreshed_at.cmp(&a.refreshed_at).then(a.id.cmp(&b.id)));
+        Ok(sessions)
+    }
+}

@@ -1,0 +1,168 @@
+//! Login: always a new session id (OWASP ASVS 5.0, 7.2.4), never one that came from outside.
+
+use std::{future::IntoFuture, net::IpAddr, pin::Pin};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{SessionManager, issue::Issue};
+use crate::{
+    cookie::SessionCookies,
+    error::{Error, ErrorKind},
+    event::{EndReason, SessionEventKind},
+    id::{InvalidUserId, SessionId, UserId},
+    session::Presented,
+    store::{CreateOutcome, Device, EndSessions, NewSession, WhichSessions},
+};
+
+/// A login about to happen; `.await` it.
+///
+/// # Errors
+///
+/// [`ErrorKind::UserNotFound`], [`ErrorKind::SessionLimitReached`], [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`],
+/// or one of the kinds that mean a mistake of the application: [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`],
+/// [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`].
+#[must_use = "a login happens when it is awaited"]
+pub struct Login<'m, C> {
+    sessions: &'m SessionManager<C>,
+    user: Result<UserId, InvalidUserId>,
+    presented: Vec<(UserId, SessionId)>,
+    data: Option<Result<Vec<u8>, serde_json::Error>>,
+    device: Device,
+}
+
+const MAX_USER_AGENT_LEN: usize = 255;
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// Begins a session for a user whose password, or whatever proves who they are, was already checked.
+    ///
+    /// ```no_run
+    /// # use tower_jwt_sessions::{Error, Presented, SessionCookies, SessionManager};
+    /// async fn login(sessions: &SessionManager<()>, presented: Presented<()>) -> Result<SessionCookies, Error> {
+    ///     // … after the password was found to be right:
+    ///     sessions.login(42).replacing(presented).user_agent("curl/8").await
+    /// }
+    /// # let _ = login;
+    /// ```
+    pub fn login(&self, user: impl ToString) -> Login<'_, C> {
+        Login { sessions: self, user: UserId::new(user), presented: Vec::new(), data: None, device: Device::default() }
+    }
+}
+
+impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
+    /// Ends the sessions that the request presented: those of the same user in the same step, others just before.
+    pub fn replacing(mut self, presented: Presented<C>) -> Self {
+        self.presented = presented.sessions();
+        self
+    }
+
+    /// The session's data from the start, for example carried over from before the login.
+    pub fn data(mut self, data: &impl Serialize) -> Self {
+        self.data = Some(serde_json::to_vec(data));
+        self
+    }
+
+    /// The `User-Agent` of the request, for the list of sessions; cut to 255 bytes.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        let mut user_agent = user_agent.into();
+        let mut end = user_agent.len().min(MAX_USER_AGENT_LEN);
+        while !user_agent.is_char_boundary(end) {
+            end -= 1;
+        }
+        user_agent.truncate(end);
+        self.device.user_agent = Some(user_agent);
+        self
+    }
+
+    /// The address of the client, for the list of sessions. Behind a proxy only the application knows which header to
+    /// believe.
+    pub const fn ip(mut self, ip: IpAddr) -> Self {
+        self.device.ip = Some(ip);
+        self
+    }
+
+    async fn run(self) -> Result<SessionCookies, Error> {
+        let Self { sessions, user, presented, data, device } = self;
+        let user = sessions.user_id_checked(user)?;
+        let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
+        let Some(mut loaded) = sessions.load_claims(&user).await? else {
+            return Err(sessions.error(ErrorKind::UserNotFound));
+        };
+
+        // One of the same user can be replaced in the step that creates the new session.
+        let replaces = presented.iter().find(|(owner, _)| *owner == user).map(|(_, id)| *id);
+        for (owner, id) in presented.iter().filter(|(owner, id)| *owner != user || Some(*id) != replaces) {
+            sessions.revoke_here(*id);
+            sessions.end_in_store(owner, WhichSessions::One(*id), EndReason::Replaced).await?;
+        }
+
+        let id = SessionId::random().ok_or_else(|| sessions.error(ErrorKind::Internal))?;
+        let lifetimes = &sessions.inner.lifetimes;
+        let new = NewSession {
+            user_id: user.clone(),
+            id,
+            refresh_lifetime: lifetimes.refresh,
+            absolute_lifetime: lifetimes.absolute,
+            limit: sessions.inner.limit,
+            replaces,
+            data,
+            device,
+            log_retention: lifetimes.revocation_retention(),
+        };
+        let created = sessions.inner.store.create(&new).await;
+        let (record, now) = match sessions.stored(created)? {
+            CreateOutcome::LimitReached => return Err(sessions.error(ErrorKind::SessionLimitReached)),
+            CreateOutcome::Created { record, now, ended } => {
+                if let Some(replaced) = replaces {
+                    sessions.revoke_here(replaced);
+                }
+                for gone in ended {
+                    let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };
+                    sessions.ended(&user, gone, reason);
+                }
+                (record, now)
+            }
+        };
+        sessions.emit(&user, id, SessionEventKind::Created);
+        if sessions.are_claims_outdated(&loaded, &record, now) {
+            loaded = sessions.load_claims(&user).await?.ok_or_else(|| sessions.error(ErrorKind::UserNotFound))?;
+        }
+        sessions.issue(&user, id, &record, now, &loaded.claims, Issue::Both)
+    }
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    fn user_id_checked(&self, user: Result<UserId, InvalidUserId>) -> Result<UserId, Error> {
+        user.map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
+    }
+
+    /// Ends sessions in the store and tells this node and whoever listens.
+    pub(super) async fn end_in_store(
+        &self,
+        user: &UserId,
+        which: WhichSessions,
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, Error> {
+        let log_retention = self.inner.lifetimes.revocation_retention();
+        let ended = self.inner.store.end(&EndSessions { user_id: user.clone(), which, log_retention }).await;
+        let ended = self.stored(ended)?;
+        for session in &ended {
+            self.ended(user, *session, reason);
+        }
+        Ok(ended)
+    }
+}
+
+impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> IntoFuture for Login<'m, C> {
+    type Output = Result<SessionCookies, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'm>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<C> std::fmt::Debug for Login<'_, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).field("replacing", &self.presented).finish_non_exhaustive()
+    }
+}

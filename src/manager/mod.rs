@@ -1,0 +1,133 @@
+//! Where tokens, store and revocations meet: the [`SessionManager`].
+
+mod builder;
+mod claims;
+mod data;
+mod end;
+mod health;
+mod issue;
+mod login;
+mod refresh;
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login};
+use self::{claims::ClaimsLoader, health::StoreHealth};
+use crate::{
+    clock::Timestamp,
+    error::{BoxError, Error, ErrorKind},
+    event::{EndReason, EventHook, SessionEventKind},
+    id::{SessionId, UserId},
+    policy::{Lifetimes, ReplayWindow, SessionLimit},
+    store::{DynStore, Revocation, StoreError},
+    verifier::{Verifier, VerifierInner},
+};
+
+/// Begins, refreshes and ends sessions.
+///
+/// Build one at start-up with [`SessionManager::builder`]; it is cheap to clone and goes into the state of the
+/// application. `C` is the type of the application's claims, which travel in the access token: signed, but readable by
+/// whoever holds the cookie, so put nothing secret there. Data that is only for the server goes to the store, with
+/// [`SessionManager::update_data`].
+///
+/// Any number of managers with the same keys and the same store, in any number of processes, act as one.
+pub struct SessionManager<C = ()> {
+    inner: Arc<Inner<C>>,
+}
+
+struct Inner<C> {
+    verifier: Verifier<C>,
+    store: Arc<dyn DynStore>,
+    store_health: StoreHealth,
+    claims: ClaimsLoader<C>,
+    lifetimes: Lifetimes,
+    replay_window: ReplayWindow,
+    limit: Option<SessionLimit>,
+    events: EventHook,
+    #[cfg(feature = "router")]
+    trusted_origins: Vec<String>,
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// Begins the configuration of a manager.
+    pub fn builder() -> SessionManagerBuilder<C> {
+        SessionManagerBuilder::new()
+    }
+
+    /// The part that verifies requests, without the store.
+    pub fn verifier(&self) -> &Verifier<C> {
+        &self.inner.verifier
+    }
+
+    #[cfg(feature = "router")]
+    pub(crate) fn trusted_origins(&self) -> &[String] {
+        &self.inner.trusted_origins
+    }
+
+    fn verification(&self) -> &VerifierInner<C> {
+        self.inner.verifier.inner()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.verification().clock.now()
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(kind, &self.verification().renderer)
+    }
+
+    fn error_caused_by(&self, kind: ErrorKind, source: impl Into<BoxError>) -> Error {
+        self.error(kind).caused_by(source)
+    }
+
+    fn user_id(&self, user: impl ToString) -> Result<UserId, Error> {
+        UserId::new(user).map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
+    }
+
+    /// Passes an answer of the store on, and notes whether the store works.
+    fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
+        self.inner.store_health.observe(&answer);
+        answer.map_err(|failure| self.error_caused_by(ErrorKind::Store, failure))
+    }
+
+    /// Makes this node refuse the session from now on, whatever comes of the store.
+    fn revoke_here(&self, session: SessionId) {
+        self.revoke_here_below(Revocation::ended(session));
+    }
+
+    fn revoke_here_below(&self, revocation: Revocation) {
+        let now = self.now();
+        let until = now.saturating_add(self.inner.lifetimes.revocation_retention());
+        self.verification().revocations.revoke(revocation, until, now);
+    }
+
+    /// Notes that the store has ended a session.
+    fn ended(&self, user: &UserId, session: SessionId, reason: EndReason) {
+        self.revoke_here(session);
+        self.emit(user, session, SessionEventKind::Ended(reason));
+    }
+
+    fn emit(&self, user: &UserId, session: SessionId, kind: SessionEventKind) {
+        self.inner.events.emit(user, session, kind);
+    }
+}
+
+impl<C> Clone for SessionManager<C> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<C> fmt::Debug for SessionManager<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager")
+            .field("verifier", &self.inner.verifier)
+            .field("lifetimes", &self.inner.lifetimes)
+            .field("replay_window", &self.inner.replay_window)
+            .field("limit", &self.inner.limit)
+            .field("events", &self.inner.events)
+            .finish_non_exhaustive()
+    }
+}

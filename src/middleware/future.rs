@@ -1,0 +1,44 @@
+//! The future of a response.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use crate::cookie::assert_cookies;
+
+pin_project! {
+    /// The future of [`SessionService`](super::SessionService): the inner one, and the last word on session cookies.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) const fn new(inner: F) -> Self {
+        Self { inner }
+    }
+}
+
+impl<F, Body, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut answer = ready!(self.project().inner.poll(cx));
+        if let Ok(response) = &mut answer {
+            let extensions = std::mem::take(response.extensions_mut());
+            assert_cookies(response.headers_mut(), &extensions);
+            *response.extensions_mut() = extensions;
+        }
+        Poll::Ready(answer)
+    }
+}

@@ -1,0 +1,69 @@
+//! The layer.
+
+use std::fmt;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tower_layer::Layer;
+
+use super::SessionService;
+use crate::{manager::SessionManager, verifier::Verifier};
+
+/// Verifies the access token of every request: [`SessionManager::layer`].
+///
+/// It inserts a [`Session<C>`](crate::Session) into the extensions of the request, or the reason why there is none.
+/// It never rejects, never waits and does no I/O; extractors decide what a handler needs.
+///
+/// It fits on any tower service of `http` requests. Answers that log in, refresh or log out keep their session cookies
+/// whatever the handler's other response parts do to `Set-Cookie`.
+#[must_use]
+pub struct SessionLayer<C> {
+    verifier: Verifier<C>,
+}
+
+impl<C> SessionLayer<C> {
+    /// A layer on this verifier.
+    pub const fn new(verifier: Verifier<C>) -> Self {
+        Self { verifier }
+    }
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// The layer that verifies every request.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tower_jwt_sessions::{Session, SessionManager};
+    ///
+    /// async fn me(session: Session) -> String {
+    ///     session.user_id().to_string()
+    /// }
+    ///
+    /// fn app(sessions: &SessionManager) -> Router {
+    ///     Router::new().route("/me", get(me)).layer(sessions.layer())
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn layer(&self) -> SessionLayer<C> {
+        SessionLayer::new(self.verifier().clone())
+    }
+}
+
+impl<S, C> Layer<S> for SessionLayer<C> {
+    type Service = SessionService<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, self.verifier.clone())
+    }
+}
+
+impl<C> Clone for SessionLayer<C> {
+    fn clone(&self) -> Self {
+        Self::new(self.verifier.clone())
+    }
+}
+
+impl<C> fmt::Debug for SessionLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! The companion router: refresh, logout and the list of sessions, ready to mount.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::HeaderMap,
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use http::{HeaderValue, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{
+    error::Error,
+    id::SessionId,
+    manager::{SessionInfo, SessionManager},
+    problem::Problem,
+    session::Session,
+    verifier::Unauthenticated,
+};
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// Routes for `.nest("/auth", …)` into a router of any state.
+    ///
+    /// | route | success | needs |
+    /// |---|---|---|
+    /// | `POST /refresh` | `{"success":true,"expires_in":3600}` and fresh cookies | a refresh token |
+    /// | `POST /logout` | `{"success":true}`, cookies removed, the session ended | nothing |
+    /// | `POST /logout-all` | the same, every session of the user ended | an access or refresh token |
+    /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip"}]}` | an access token |
+    /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
+    ///
+    /// Times are seconds since the Unix epoch. Errors are [`Problem`] documents. Requests from other sites are refused,
+    /// nothing is cached, and no body ever holds a token. The router verifies requests itself: it works under the
+    /// layer and without it.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use tower_jwt_sessions::SessionManager;
+    ///
+    /// fn app(sessions: &SessionManager) -> Router {
+    ///     Router::new().nest("/auth", sessions.router()).layer(sessions.layer())
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        Router::new()
+            .route("/refresh", post(refresh))
+            .route("/logout", post(logout))
+            .route("/logout-all", post(logout_all))
+            .route("/sessions", get(list))
+            .route("/sessions/{id}", delete(end))
+            .layer(self.cross_site_guard())
+            .layer(map_response(never_stored))
+            .with_state(self.clone())
+    }
+}
+
+async fn refresh<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let cookies = sessions.refresh(&sessions.verifier().present(&headers)).await?;
+    let expires_in = cookies.expires_in().unwrap_or_default().as_secs();
+    Ok((cookies, Json(json!({ "success": true, "expires_in": expires_in }))).into_response())
+}
+
+async fn logout<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let cookies = sessions.logout(&sessions.verifier().present(&headers)).await?;
+    Ok((cookies, success()).into_response())
+}
+
+async fn logout_all<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let presented = sessions.verifier().present(&headers);
+    if presented.sessions().is_empty() {
+        // Whose sessions? Saying "done" would claim an end of sessions that nobody named.
+        let problem = if presented.refresh_attempted { Problem::INVALID_TOKEN } else { Problem::MISSING_CREDENTIALS };
+        return Ok(sessions.render(&problem));
+    }
+    let cookies = sessions.logout_all(&presented).await?;
+    Ok((cookies, success()).into_response())
+}
+
+async fn list<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let session = match authenticate(&sessions, &headers) {
+        Ok(session) => session,
+        Err(response) => return Ok(*response),
+    };
+    let listed = sessions.list(session.user_id()).await?;
+    let rows: Vec<_> = listed.into_iter().map(|info| row(info, session.id())).collect();
+    Ok(Json(json!({ "sessions": rows })).into_response())
+}
+
+async fn end<C>(
+    State(sessions): State<SessionManager<C>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Error>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let session = match authenticate(&sessions, &headers) {
+        Ok(session) => session,
+        Err(response) => return Ok(*response),
+    };
+    // Only this user's sessions are looked at, so those of others and those that never were look the same.
+    let ended = match id.parse::<SessionId>() {
+        Ok(id) => sessions.end(session.user_id(), id).await?,
+        Err(_) => false,
+    };
+    Ok(if ended { success().into_response() } else { sessions.render(&Problem::SESSION_NOT_FOUND) })
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    fn render(&self, problem: &Problem) -> Response {
+        self.verifier().inner().renderer.render(problem)
+    }
+}
+
+fn authenticate<C>(sessions: &SessionManager<C>, headers: &HeaderMap) -> Result<Session<C>, Box<Response>>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    sessions.verifier().verify(headers).map_err(|reason| {
+        Box::new(sessions.render(&match reason {
+            Unauthenticated::NoCredentials => Problem::MISSING_CREDENTIALS,
+            _ => Problem::INVALID_TOKEN,
+        }))
+    })
+}
+
+fn success() -> Json<serde_json::Value> {
+    Json(json!({ "success": true }))
+}
+
+fn row(info: SessionInfo, current: SessionId) -> serde_json::Value {
+    let seconds = |time: std::time::SystemTime| crate::clock::Timestamp::from(time).as_secs();
+    json!({
+        "id": info.id,
+        "current": info.id == current,
+        "created_at": seconds(info.created_at),
+        "refreshed_at": seconds(info.refreshed_at),
+        "expires_at": seconds(info.expires_at),
+        "user_agent": info.user_agent,
+        "ip": info.ip,
+    })
+}
+
+/// Answers about sessions are for their reader alone (RFC 6749, section 5.1; RFC 9111, section 5.2.2.5).
+async fn never_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,177 @@
+//! A verified session, and what a request proves.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+    token::RegisteredClaims,
+};
+
+/// A verified session: the proof that the request carried an access token that is signed by us, unexpired and not
+/// revoked.
+///
+/// Only the layer and the verifier make one. It is an extractor (`Session<C>`, `Option<Session<C>>`,
+/// `Result<Session<C>, SessionRejection>`) and an extension of the request (`Extension<Session<C>>`). Cheap to clone.
+///
+/// ```
+/// use tower_jwt_sessions::Session;
+///
+/// async fn me(session: Session) -> String {
+///     format!("{} for another {:?}", session.user_id(), session.expires_in())
+/// }
+/// # let _ = me;
+/// ```
+pub struct Session<C = ()> {
+    verified: Arc<Verified<C>>,
+}
+
+struct Verified<C> {
+    registered: RegisteredClaims,
+    verified_at: Timestamp,
+    claims: C,
+}
+
+impl<C> Session<C> {
+    pub(crate) fn new(registered: RegisteredClaims, verified_at: Timestamp, claims: C) -> Self {
+        Self { verified: Arc::new(Verified { registered, verified_at, claims }) }
+    }
+
+    /// Whose session it is: the `sub` claim.
+    pub fn user_id(&self) -> &UserId {
+        &self.verified.registered.user_id
+    }
+
+    /// Which session it is. It stays the same when the session is refreshed, and is new after every login.
+    pub fn id(&self) -> SessionId {
+        self.verified.registered.session_id
+    }
+
+    /// The application's claims, as its claims source gave them at the last refresh.
+    pub fn claims(&self) -> &C {
+        &self.verified.claims
+    }
+
+    /// How long the access token was good for when the request was verified.
+    pub fn expires_in(&self) -> Duration {
+        self.verified.registered.expires_at.since(self.verified.verified_at)
+    }
+
+    /// When the user logged in: the `auth_time` claim, which no refresh changes.
+    ///
+    /// Ask for a fresh login before something dangerous when this is long ago (OWASP ASVS 5.0, 7.5.3).
+    pub fn auth_time(&self) -> SystemTime {
+        self.verified.registered.auth_time.into()
+    }
+}
+
+impl<C> Clone for Session<C> {
+    fn clone(&self) -> Self {
+        Self { verified: Arc::clone(&self.verified) }
+    }
+}
+
+/// Without the claims, which may be personal, and with a digest for the session id.
+impl<C> fmt::Debug for Session<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl<C> Session<C> {
+    /// A session that nobody verified, for tests of handlers: put it into the extensions of a request, or pass it to
+    /// the handler. It has a random id, began now and expires in an hour.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::Session;
+    ///
+    /// async fn greet(session: Session<u8>) -> String {
+    ///     format!("{} has {} stars", session.user_id(), session.claims())
+    /// }
+    ///
+    /// # tokio_test(async {
+    /// assert_eq!(greet(Session::for_test("alice", 5)?).await, "alice has 5 stars");
+    /// # Ok(()) });
+    /// # fn tokio_test(f: impl Future<Output = Result<(), tower_jwt_sessions::InvalidUserId>>) {
+    /// #     tokio::runtime::Runtime::new().unwrap().block_on(f).unwrap();
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUserId`](crate::InvalidUserId) when `user` cannot be a user id.
+    pub fn for_test(user: impl ToString, claims: C) -> Result<Self, crate::id::InvalidUserId> {
+        use crate::clock::{Clock as _, SystemClock};
+
+        let now = SystemClock.now();
+        let registered = RegisteredClaims {
+            user_id: UserId::new(user)?,
+            session_id: SessionId::random().unwrap_or(SessionId::from_bytes([0; SessionId::LEN])),
+            generation: 1,
+            epoch: 0,
+            auth_time: now,
+            issued_at: now,
+            expires_at: now.saturating_add(Duration::from_secs(3600)),
+        };
+        Ok(Self::new(registered, now, claims))
+    }
+}
+
+/// What a request proves: an access token, a refresh token, both or neither.
+///
+/// Extracting it never fails. Pass it to `login(..).replacing(presented)`, `refresh` and `logout`.
+pub struct Presented<C = ()> {
+    pub(crate) session: Option<Session<C>>,
+    /// Verified, but possibly expired: that is for the store's clock to judge.
+    pub(crate) refresh: Option<RegisteredClaims>,
+    /// Whether there was a refresh cookie, good or bad.
+    pub(crate) refresh_attempted: bool,
+}
+
+impl<C> Presented<C> {
+    /// The session of a good access token.
+    pub const fn session(&self) -> Option<&Session<C>> {
+        self.session.as_ref()
+    }
+
+    /// Whether there is a refresh token that we signed. It may have expired or been superseded.
+    pub const fn has_refresh_token(&self) -> bool {
+        self.refresh.is_some()
+    }
+
+    /// The sessions that the tokens belong to: none, one, or two when they are of different sessions.
+    pub(crate) fn sessions(&self) -> Vec<(UserId, SessionId)> {
+        let access = self.session.iter().map(|session| (session.user_id().clone(), session.id()));
+        let refresh = self.refresh.iter().map(|claims| (claims.user_id.clone(), claims.session_id));
+        let mut sessions: Vec<_> = access.chain(refresh).collect();
+        sessions.dedup();
+        sessions
+    }
+}
+
+impl<C> Default for Presented<C> {
+    /// Proof of nothing.
+    fn default() -> Self {
+        Self { session: None, refresh: None, refresh_attempted: false }
+    }
+}
+
+impl<C> Clone for Presented<C> {
+    fn clone(&self) -> Self {
+        Self { session: self.session.clone(), refresh: self.refresh.clone(), refresh_attempted: self.refresh_attempted }
+    }
+}
+
+impl<C> fmt::Debug for Presented<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("session", &self.session)
+            .field("refresh", &self.refresh.as_ref().map(|claims| claims.session_id))
+            .finish_non_exhaustive()
+    }
+}

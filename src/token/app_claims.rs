@@ -1,0 +1,119 @@
+//! The application's claims, which stand at the top level of an access token after the registered ones.
+
+use std::{any::Any, collections::HashSet, fmt};
+
+use serde::{
+    Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+};
+
+/// Names that an application cannot use: those of RFC 7519, section 4.1, and those the crate writes.
+const RESERVED: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"];
+
+/// Claims of the application in JSON, checked and ready to be put into a token.
+#[derive(Clone)]
+pub(crate) struct AppClaims {
+    /// Empty, or `,"name":value…`.
+    members: String,
+}
+
+/// Why a value cannot travel as claims. Names are the application's own and safe to show.
+#[derive(Debug)]
+pub(crate) enum InvalidClaims {
+    Unserializable(serde_json::Error),
+    NotAnObject,
+    Reserved(&'static str),
+    Duplicate(String),
+}
+
+impl AppClaims {
+    pub(crate) fn new<C: Serialize>(claims: &C) -> Result<Self, InvalidClaims> {
+        let json = serde_json::to_string(claims).map_err(InvalidClaims::Unserializable)?;
+        if json == "null" {
+            return Ok(Self { members: String::new() });
+        }
+        let inner = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or(InvalidClaims::NotAnObject)?;
+        let names = member_names(&json)?;
+        let mut seen = HashSet::with_capacity(names.len());
+        for name in names {
+            if let Some(reserved) = RESERVED.into_iter().find(|reserved| *reserved == name) {
+                return Err(InvalidClaims::Reserved(reserved));
+            }
+            if let Some(twice) = seen.replace(name) {
+                return Err(InvalidClaims::Duplicate(twice));
+            }
+        }
+        Ok(Self { members: if inner.is_empty() { String::new() } else { format!(",{inner}") } })
+    }
+
+    pub(crate) fn none() -> Self {
+        Self { members: String::new() }
+    }
+
+    pub(super) fn members(&self) -> &str {
+        &self.members
+    }
+}
+
+impl fmt::Display for InvalidClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unserializable(_) => f.write_str("the claims cannot be written as JSON"),
+            Self::NotAnObject => f.write_str("claims must be a struct or map, or () for none"),
+            Self::Reserved(name) => write!(f, "the claim {name:?} is the crate's own: rename it"),
+            Self::Duplicate(name) => write!(f, "the claim {name:?} is there twice"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidClaims {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unserializable(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+fn member_names(json: &str) -> Result<Vec<String>, InvalidClaims> {
+    struct Names;
+    impl<'de> Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut names = Vec::new();
+            while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                names.push(name);
+            }
+            Ok(names)
+        }
+    }
+    serde_json::Deserializer::from_str(json).deserialize_map(Names).map_err(InvalidClaims::Unserializable)
+}
+
+/// How a type of claims is read from a token without any: `()` is written as `null`, everything else as `{}`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClaimsShape {
+    empty: &'static [u8],
+}
+
+impl ClaimsShape {
+    pub(crate) fn of<C: DeserializeOwned>() -> Self {
+        let reads = |json: &str| serde_json::from_str::<C>(json).is_ok();
+        Self { empty: if reads("null") && !reads("{}") { b"null" } else { b"{}" } }
+    }
+
+    /// Reads claims from a JSON object, or the claims of a token that has none.
+    pub(crate) fn read<C: DeserializeOwned>(self, object: Option<&[u8]>) -> Result<C, serde_json::Error> {
+        serde_json::from_slice(object.unwrap_or(self.empty))
+    }
+}
+
+/// The value of `C` if it is `()`: applications without claims need no source for them.
+pub(crate) fn unit_claims<C: 'static>() -> Option<C> {
+    (Box::new(()) as Box<dyn Any>).downcast::<C>().ok().map(|unit| *unit)
+}

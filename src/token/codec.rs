@@ -1,0 +1,210 @@
+//! Writing and reading the tokens of one kind.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::de::DeserializeOwned;
+
+use super::{AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, reader::Reader};
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+    keys::{KeyRing, MAX_SIGNATURE_LEN, SigningKey, VerificationKey},
+};
+
+/// Seals and opens the tokens of one kind, issuer and audience.
+#[derive(Debug)]
+pub(crate) struct Codec {
+    kind: TokenKind,
+    /// The constant beginning of every payload, up to the value of `sub`.
+    payload_head: String,
+    signing: SigningKey,
+    signing_header: String,
+    /// The header segment that each key writes, with its dot.
+    accepted: Vec<(String, VerificationKey)>,
+}
+
+/// Why a token is none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenError {
+    /// The header is not one that this ring writes: another kind, algorithm, key or issuer of tokens.
+    ForeignHeader,
+    /// Longer than any token of ours, or not base64url in its canonical spelling.
+    Malformed,
+    BadSignature,
+    /// Signed with our key, but not in our format, for our audience, or with claims of the expected type.
+    BadClaims,
+}
+
+/// Why a token could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IssueError {
+    /// Longer than a cookie can be.
+    TooLong,
+    /// The cryptographic library failed.
+    Signing,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ForeignHeader => "foreign header",
+            Self::Malformed => "malformed",
+            Self::BadSignature => "bad signature",
+            Self::BadClaims => "bad claims",
+        })
+    }
+}
+
+impl Codec {
+    pub(crate) fn new(kind: TokenKind, ring: &KeyRing, issuer: &str, audience: &str) -> Self {
+        let header = |key: &VerificationKey| {
+            let (typ, alg, kid) = (kind.typ(), key.algorithm().name(), key.key_id());
+            URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"{alg}","kid":"{kid}"}}"#)) + "."
+        };
+        Self {
+            kind,
+            payload_head: format!(r#"{{"iss":{},"aud":{},"sub":"#, json_string(issuer), json_string(audience)),
+            signing_header: header(ring.signing_key().verification_key()),
+            signing: ring.signing_key().clone(),
+            accepted: ring.verification_keys().iter().map(|key| (header(key), key.clone())).collect(),
+        }
+    }
+
+    /// The length of a token for this user with these claims whose numbers have as many digits as they will ever have,
+    /// so that a token that fits once fits always.
+    pub(crate) fn longest(&self, user: &UserId, app: &AppClaims) -> usize {
+        let claims = RegisteredClaims {
+            user_id: user.clone(),
+            session_id: SessionId::from_bytes([0; SessionId::LEN]),
+            generation: u32::MAX,
+            epoch: u32::MAX,
+            // Ten digits last until the year 2286.
+            auth_time: Timestamp::from_secs(9_999_999_999),
+            issued_at: Timestamp::from_secs(9_999_999_999),
+            expires_at: Timestamp::from_secs(9_999_999_999),
+        };
+        let signature_len = self.signing.verification_key().algorithm().signature_len();
+        self.signing_header.len() + base64_len(self.payload(&claims, app).len()) + 1 + base64_len(signature_len)
+    }
+
+    /// Signs a token.
+    pub(crate) fn seal(&self, claims: &RegisteredClaims, app: &AppClaims) -> Result<String, IssueError> {
+        let mut token = self.signing_header.clone();
+        URL_SAFE_NO_PAD.encode_string(self.payload(claims, app), &mut token);
+        let signature = self.signing.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut token);
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(IssueError::TooLong);
+        }
+        Ok(token)
+    }
+
+    fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {
+        let epoch = match self.kind {
+            TokenKind::Access => format!(r#","epoch":{}"#, claims.epoch),
+            TokenKind::Refresh => String::new(),
+        };
+        format!(
+            r#"{}{},"sid":"{}","gen":{}{},"auth_time":{},"iat":{},"exp":{}{}}}"#,
+            self.payload_head,
+            json_string(claims.user_id.as_str()),
+            claims.session_id,
+            claims.generation,
+            epoch,
+            claims.auth_time.as_secs(),
+            claims.issued_at.as_secs(),
+            claims.expires_at.as_secs(),
+            app.members(),
+        )
+    }
+
+    /// Verifies a token and reads its claims. Time and revocation are for the caller to judge.
+    pub(crate) fn open<C: DeserializeOwned>(
+        &self,
+        token: &[u8],
+        shape: ClaimsShape,
+    ) -> Result<(RegisteredClaims, C), TokenError> {
+        let mut buffer = [0; MAX_TOKEN_LEN];
+        let payload = self.verify(token, &mut buffer)?;
+        let (claims, end) = self.read_registered(payload).ok_or(TokenError::BadClaims)?;
+        let app = match payload.get_mut(end..) {
+            Some([b'}']) => None,
+            // Our members are followed by the application's: read from their comma on, they are an object.
+            Some([comma @ b',', ..]) => {
+                *comma = b'{';
+                payload.get(end..)
+            }
+            _ => return Err(TokenError::BadClaims),
+        };
+        let app = shape.read(app).map_err(|_| TokenError::BadClaims)?;
+        Ok((claims, app))
+    }
+
+    /// Checks header and signature and decodes the payload into the buffer.
+    fn verify<'b>(&self, token: &[u8], buffer: &'b mut [u8]) -> Result<&'b mut [u8], TokenError> {
+        if token.len() > MAX_TOKEN_LEN {
+            return Err(TokenError::Malformed);
+        }
+        let (header, key) = self
+            .accepted
+            .iter()
+            .find(|(header, _)| token.starts_with(header.as_bytes()))
+            .ok_or(TokenError::ForeignHeader)?;
+        let signature_len = key.algorithm().signature_len();
+        let dot = token.len().checked_sub(base64_len(signature_len) + 1).ok_or(TokenError::Malformed)?;
+        let (signed, rest) = token.split_at_checked(dot).ok_or(TokenError::Malformed)?;
+        let encoded_signature = rest.strip_prefix(b".").ok_or(TokenError::Malformed)?;
+        let encoded_payload = signed.get(header.len()..).ok_or(TokenError::Malformed)?;
+
+        // Three bytes more than needed: the decoder wants room for its estimate.
+        let mut signature = [0; MAX_SIGNATURE_LEN + 3];
+        let signature = decode(encoded_signature, &mut signature)?;
+        if !key.verifies(signed, signature) {
+            return Err(TokenError::BadSignature);
+        }
+        decode(encoded_payload, buffer)
+    }
+
+    /// Reads the registered claims and where they end.
+    fn read_registered(&self, payload: &[u8]) -> Option<(RegisteredClaims, usize)> {
+        let mut reader = Reader::new(payload);
+        reader.literal(self.payload_head.as_bytes())?;
+        let user_id = UserId::new(reader.string()?).ok()?;
+        reader.literal(br#","sid":""#)?;
+        let session_id = SessionId::from_text(reader.bytes(SessionId::TEXT_LEN)?)?;
+        reader.literal(br#"","gen":"#)?;
+        let generation = u32::try_from(reader.number()?).ok().filter(|generation| *generation > 0)?;
+        let epoch = match self.kind {
+            TokenKind::Access => {
+                reader.literal(br#","epoch":"#)?;
+                u32::try_from(reader.number()?).ok()?
+            }
+            TokenKind::Refresh => 0,
+        };
+        reader.literal(br#","auth_time":"#)?;
+        let auth_time = Timestamp::from_secs(reader.number()?);
+        reader.literal(br#","iat":"#)?;
+        let issued_at = Timestamp::from_secs(reader.number()?);
+        reader.literal(br#","exp":"#)?;
+        let expires_at = Timestamp::from_secs(reader.number()?);
+        let claims = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
+        Some((claims, reader.position()))
+    }
+}
+
+/// Decodes canonical base64url without padding; every other spelling is refused, so that a token has only one.
+fn decode<'b>(encoded: &[u8], buffer: &'b mut [u8]) -> Result<&'b mut [u8], TokenError> {
+    let len = URL_SAFE_NO_PAD.decode_slice(encoded, buffer).map_err(|_| TokenError::Malformed)?;
+    buffer.get_mut(..len).ok_or(TokenError::Malformed)
+}
+
+/// The length of the base64url of so many bytes.
+const fn base64_len(len: usize) -> usize {
+    (len * 4).div_ceil(3)
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,56 @@
+//! Access and refresh tokens: JWS compact serialisations (RFC 7515, RFC 7519) in *wire format v1*.
+//!
+//! A token is accepted only if its header segment is byte for byte one that this ring writes, and its claims stand in
+//! the order in which this crate writes them. There is no header to parse, so `alg`, `crit`, `jku` and `kid` have
+//! nothing to take hold of.
+//!
+//! ```text
+//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":… , application claims}
+//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…}
+//! ```
+
+mod app_claims;
+mod codec;
+mod reader;
+
+pub(crate) use self::{
+    app_claims::{AppClaims, ClaimsShape, unit_claims},
+    codec::{Codec, IssueError, TokenError},
+};
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+};
+
+/// What a token is for. Each kind has a `typ` (RFC 8725, section 3.11) and a key ring of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    Access,
+    Refresh,
+}
+
+impl TokenKind {
+    /// The `typ` header parameter; `at+jwt` is that of RFC 9068.
+    const fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+}
+
+/// The claims that the crate itself writes and reads. Times have whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RegisteredClaims {
+    pub(crate) user_id: UserId,
+    pub(crate) session_id: SessionId,
+    pub(crate) generation: u32,
+    /// Access tokens only; 0 in refresh tokens.
+    pub(crate) epoch: u32,
+    pub(crate) auth_time: Timestamp,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A token and the cookie that carries it fit into the 4096 bytes that browsers keep (RFC 6265bis, section 5.6).
+pub(crate) const MAX_TOKEN_LEN: usize = 4096;

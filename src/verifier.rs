@@ -1,0 +1,178 @@
+//! From the headers of a request to a session, or the reason why there is none. No I/O, no waiting.
+
+use std::{any::Any, fmt, sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    cookie::{CookiePlan, Presence, RawCookies},
+    event::LOG_TARGET,
+    policy::MAX_CLOCK_SKEW,
+    problem::Renderer,
+    revocation::RevocationList,
+    session::{Presented, Session},
+    token::{ClaimsShape, Codec, RegisteredClaims, TokenError},
+};
+
+/// Verifies requests. It holds keys and the list of revocations, but no store; cheap to clone.
+///
+/// The layer does this for every request; use it directly where there is no layer.
+pub struct Verifier<C> {
+    inner: Arc<VerifierInner<C>>,
+}
+
+pub(crate) struct VerifierInner<C> {
+    pub(crate) access: Codec,
+    pub(crate) refresh: Codec,
+    pub(crate) cookies: CookiePlan,
+    pub(crate) revocations: RevocationList,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) renderer: Renderer,
+    /// The longest that an access token may live: revocations are forgotten after that.
+    pub(crate) max_access_lifetime: Duration,
+    /// Access tokens issued earlier belong to sessions that the store has forgotten.
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) shape: ClaimsShape,
+    pub(crate) claims: std::marker::PhantomData<fn() -> C>,
+}
+
+/// Why a request has no session.
+///
+/// For the log and for pages that greet an expired user differently. Answers do not tell these apart, except that
+/// [`Unauthenticated::NoCredentials`] is no failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unauthenticated {
+    /// Neither cookie came.
+    NoCredentials,
+    /// The access cookie is gone but the refresh cookie came: the access token has expired.
+    OnlyRefreshToken,
+    /// The access cookie came more than once, so that somebody else may have set one of them.
+    AmbiguousCookie,
+    /// The access token is none of ours.
+    InvalidToken,
+    /// The access token has expired.
+    Expired,
+    /// The session has ended, or its access tokens were expired.
+    Revoked,
+}
+
+impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
+    pub(crate) fn new(inner: VerifierInner<C>) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The session that these request headers prove.
+    ///
+    /// # Errors
+    ///
+    /// [`Unauthenticated`] says why there is none.
+    pub fn verify(&self, headers: &HeaderMap) -> Result<Session<C>, Unauthenticated> {
+        self.inner.verify(headers)
+    }
+
+    /// Everything that these request headers prove, including the refresh token.
+    pub fn present(&self, headers: &HeaderMap) -> Presented<C> {
+        self.inner.present(headers)
+    }
+}
+
+impl<C> Verifier<C> {
+    pub(crate) fn inner(&self) -> &Arc<VerifierInner<C>> {
+        &self.inner
+    }
+}
+
+impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
+    pub(crate) fn verify(&self, headers: &HeaderMap) -> Result<Session<C>, Unauthenticated> {
+        let cookies = RawCookies::read(headers, &self.cookies);
+        let verified = self.verify_access(&cookies, self.clock.now());
+        if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
+            tracing::debug!(target: LOG_TARGET, ?reason, "refused an access cookie");
+        }
+        verified
+    }
+
+    pub(crate) fn present(&self, headers: &HeaderMap) -> Presented<C> {
+        let cookies = RawCookies::read(headers, &self.cookies);
+        let refresh = match cookies.refresh {
+            Presence::One(token) => self.open_refresh(token),
+            Presence::Absent | Presence::Twice => None,
+        };
+        Presented {
+            session: self.verify_access(&cookies, self.clock.now()).ok(),
+            refresh,
+            refresh_attempted: !cookies.refresh.is_absent(),
+        }
+    }
+
+    fn verify_access(&self, cookies: &RawCookies<'_>, now: Timestamp) -> Result<Session<C>, Unauthenticated> {
+        let token = match cookies.access {
+            Presence::One(token) => token,
+            Presence::Twice => return Err(Unauthenticated::AmbiguousCookie),
+            Presence::Absent if cookies.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
+            Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
+        };
+        let (registered, claims) = self.open_access(token)?;
+        if now >= registered.expires_at {
+            return Err(Unauthenticated::Expired);
+        }
+        // A token from further ahead than clocks may disagree, or one that would outlive the list of revocations.
+        if registered.issued_at > now.saturating_add(MAX_CLOCK_SKEW)
+            || registered.expires_at.since(registered.issued_at) > self.max_access_lifetime
+        {
+            return Err(Unauthenticated::InvalidToken);
+        }
+        if self.not_before.is_some_and(|start| registered.issued_at.as_secs() < start.as_secs())
+            || self.revocations.is_revoked(registered.session_id, registered.epoch)
+        {
+            return Err(Unauthenticated::Revoked);
+        }
+        Ok(Session::new(registered, now, claims))
+    }
+
+    fn open_access(&self, token: &[u8]) -> Result<(RegisteredClaims, C), Unauthenticated> {
+        self.access.open(token, self.shape).map_err(|error| refused("access", error))
+    }
+
+    fn open_refresh(&self, token: &[u8]) -> Option<RegisteredClaims> {
+        let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>());
+        opened.map(|(claims, ())| claims).map_err(|error| refused("refresh", error)).ok()
+    }
+}
+
+/// Logs why a token was refused: the log is the only place that tells.
+fn refused(kind: &'static str, error: TokenError) -> Unauthenticated {
+    tracing::debug!(target: LOG_TARGET, kind, %error, "refused a token");
+    Unauthenticated::InvalidToken
+}
+
+/// A verifier whose claims are not known by type. The layer leaves it in the request for the extractors.
+pub(crate) trait AnyVerifier: Any + Send + Sync {
+    fn claims_name(&self) -> &'static str;
+    fn renderer(&self) -> &Renderer;
+}
+
+impl<C: 'static> AnyVerifier for VerifierInner<C> {
+    fn claims_name(&self) -> &'static str {
+        std::any::type_name::<C>()
+    }
+
+    fn renderer(&self) -> &Renderer {
+        &self.renderer
+    }
+}
+
+impl<C> Clone for Verifier<C> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<C> fmt::Debug for Verifier<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("access", &self.inner.access).finish_non_exhaustive()
+    }
+}
