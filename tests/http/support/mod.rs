@@ -1,0 +1,43 @@
+//! What the tests share: a small application, browsers that use it, and stores that can be made to fail.
+
+mod answer;
+mod browser;
+mod store;
+mod token;
+mod world;
+
+pub(crate) use self::{
+    answer::{Answer, send},
+    browser::Browser,
+    store::{Backend, TestStore},
+    token::{Forgery, claims_of, respelled},
+    world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, Users, World, app, builder},
+};
+
+pub(crate) const ACCESS: &str = "__Host-access";
+pub(crate) const REFRESH: &str = "__Host-refresh";
+
+/// Makes every case a test on every store.
+macro_rules! on_every_store {
+    ($($case:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case($crate::support::Backend::Memory).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_every_store;
+
+pub(crate) const fn seconds(seconds: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(seconds)
+}
+
+pub(crate) const fn millis(millis: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(millis)
+}
+
+pub(crate) const fn hours(hours: u64) -> std::time::Duration {
+    seconds(hours * 3600)
+}
