@@ -21,7 +21,7 @@ pub(crate) const REFRESH: &str = "__Host-refresh";
 macro_rules! on_every_store {
     ($($case:ident),+ $(,)?) => {
         mod memory {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 super::$case($crate::support::Backend::Memory).await;
             })+
