@@ -1,5 +1,8 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
+mod cookie_header;
+mod fixation;
+mod forgery;
 mod life;
 mod rotation;
 mod routes;

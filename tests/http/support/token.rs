@@ -34,6 +34,11 @@ impl Forgery {
         self
     }
 
+    pub(crate) fn payload(mut self, payload: impl Into<String>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
     /// Replaces text of the payload, which must be there.
     pub(crate) fn claim(mut self, from: &str, to: &str) -> Self {
         assert!(self.payload.contains(from), "{from} is not in {}", self.payload);
