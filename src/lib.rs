@@ -1,5 +1,5 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! stub
+#![doc = include_str!("../README.md")]
 mod clock;
 mod cookie;
 mod error;
