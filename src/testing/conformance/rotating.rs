@@ -213,7 +213,7 @@ pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: T
         for outcome in outcomes {
             match outcome {
                 RotateOutcome::Live { rotation: Rotation::Rotated, record, .. } if record.generation == 2 => {
-                    rotated += 1
+                    rotated += 1;
                 }
                 RotateOutcome::Live { rotation: Rotation::Repeated, record, .. } if record.generation == 2 => {}
                 other => panic!("neither the rotation nor a repeat of it: {other:?}"),
