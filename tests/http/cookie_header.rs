@@ -58,10 +58,28 @@ async fn what_is_not_ours(backend: Backend) {
     browser.login("alice").await;
     let token = browser.access();
     for name in [
-        "__host-access", "__HOST-access", "__Host-Access", "__Host-access ", "access", "_Host-access",
-        "__Secure-access", "%5F%5FHost-access", "__%48ost-access", "__Host-acces%73", "\u{2000}__Host-access",
-        "\u{85}__Host-access", "\u{a0}__Host-access", "\u{b}__Host-access", "\u{c}__Host-access", "=__Host-access",
-        "\"__Host-access\"", "$__Host-access", "__Host-access[]", "__Host-access.0", "+__Host-access", "",
+        "__host-access",
+        "__HOST-access",
+        "__Host-Access",
+        "__Host-access ",
+        "access",
+        "_Host-access",
+        "__Secure-access",
+        "%5F%5FHost-access",
+        "__%48ost-access",
+        "__Host-acces%73",
+        "\u{2000}__Host-access",
+        "\u{85}__Host-access",
+        "\u{a0}__Host-access",
+        "\u{b}__Host-access",
+        "\u{c}__Host-access",
+        "=__Host-access",
+        "\"__Host-access\"",
+        "$__Host-access",
+        "__Host-access[]",
+        "__Host-access.0",
+        "+__Host-access",
+        "",
     ] {
         if name == "__Host-access " || name.contains(['\u{b}', '\u{c}']) {
             // A blank is no part of a name; the other two are no part of any header.

@@ -266,7 +266,7 @@ async fn broken_and_oversized(backend: Backend) {
         vec![b'.'; 65_536],
         [court.browser.access().as_bytes(), &vec![b'A'; 65_536]].concat(),
         court.access().claim(r#""role""#, &format!(r#""x":{nested},"role""#)).signed().into_bytes(),
-        court.access().claim(r#""role""#, &format!(r#""x":{},"role""#, &nested[9_000..11_000])).signed().into_bytes(),
+        court.access().claim(r#""member""#, &nested[9_000..11_000]).signed().into_bytes(),
     ] {
         court.refuses(&token).await;
         court.refuses_refresh(&token).await;

@@ -244,7 +244,8 @@ async fn only_ones_own_sessions_can_be_ended(backend: Backend) {
     let id = claims_of(&bob.access())["sid"].as_str().expect("an id").to_owned();
     let unknown = SessionId::from_bytes([7; 16]).to_string();
     let long = "A".repeat(5000);
-    for id in [&*id, &unknown, "x", "..", "%2e%2e", "%00", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAAA%3D", &long] {
+    for id in [&*id, &unknown, "x", "..", "%2e%2e", "%00", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAAA%3D", &long]
+    {
         let answer = alice.send(&format!("DELETE /auth/sessions/{id}"), &[]).await;
         answer.is_problem(404, "session_not_found");
     }
@@ -275,7 +276,9 @@ async fn mounted_anywhere(backend: Backend) {
         .layer(sessions.layer())
         .layer(sessions.layer())
         .with_state(AppState);
-    for (app, prefixes) in [(bare, &[""][..]), (outside, &["/outside"]), (twice, &["/a", "/b/c"]), (stateful, &["/auth"])] {
+    for (app, prefixes) in
+        [(bare, &[""][..]), (outside, &["/outside"]), (twice, &["/a", "/b/c"]), (stateful, &["/auth"])]
+    {
         for prefix in prefixes {
             let mut browser = world.browser();
             browser.login("alice").await;

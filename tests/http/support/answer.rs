@@ -44,7 +44,8 @@ impl Answer {
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::SET_COOKIE) {
             assert!(!value.as_bytes().windows(3).any(|part| part == b"eyJ"), "a token in the header {name}");
         }
-        let names: Vec<&str> = self.set_cookies().iter().map(|line| line.split('=').next().unwrap_or_default()).collect();
+        let names: Vec<&str> =
+            self.set_cookies().iter().map(|line| line.split('=').next().unwrap_or_default()).collect();
         for (n, name) in names.iter().enumerate() {
             assert!(!names[..n].contains(name), "{name} is set twice: {names:?}");
         }

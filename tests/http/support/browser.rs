@@ -117,7 +117,8 @@ impl Browser {
             .map(|part| part.split_once('=').unwrap_or((part, "")))
             .map(|(attribute, value)| (attribute.to_ascii_lowercase(), value))
             .collect();
-        let attribute = |wanted: &str| attributes.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+        let attribute =
+            |wanted: &str| attributes.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| *value);
         let secure = attribute("secure").is_some();
         let host_only = attribute("domain").is_none() && attribute("path") == Some("/");
         if (name.starts_with("__Host-") && !(secure && host_only))

@@ -2,6 +2,9 @@
 
 mod answer;
 mod browser;
+#[path = "../../it/support/redis_server.rs"]
+#[expect(dead_code, reason = "the tests of the store need more of it")]
+mod redis_server;
 mod store;
 mod token;
 mod world;
@@ -24,6 +27,13 @@ macro_rules! on_every_store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 super::$case($crate::support::Backend::Memory).await;
+            })+
+        }
+
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::Backend::Redis).await;
             })+
         }
     };

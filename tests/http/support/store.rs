@@ -10,6 +10,7 @@ use std::{
 
 use tower_jwt_sessions::{
     MemoryStore, SessionId, Timestamp, UserId,
+    redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
         RotateSession, SessionData, SessionList, SessionStore, StoreError,
@@ -17,21 +18,30 @@ use tower_jwt_sessions::{
     testing::TestClock,
 };
 
+use super::redis_server;
+
 /// Where the sessions of a test are kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backend {
     Memory,
+    Redis,
 }
 
 #[derive(Clone)]
 enum AnyStore {
     Memory(MemoryStore),
+    Redis(RedisStore),
 }
 
 impl Backend {
     async fn open(self, clock: &TestClock) -> AnyStore {
         match self {
             Self::Memory => AnyStore::Memory(MemoryStore::with_clock(clock.clone())),
+            Self::Redis => {
+                let (server, prefix) = redis_server::shared();
+                let store = RedisStore::connect(&server.url()).await.expect("a connection");
+                AnyStore::Redis(store.key_prefix(prefix).expect("a prefix").with_clock(clock.clone()))
+            }
         }
     }
 }
@@ -51,6 +61,7 @@ impl TestStore {
         let store = backend.open(clock).await;
         let started_at = match &store {
             AnyStore::Memory(store) => store.started_at(),
+            AnyStore::Redis(store) => store.started_at(),
         };
         Self { backend, clock: clock.clone(), started_at, inner: Arc::new(Mutex::new(store)), down: Arc::default() }
     }
@@ -82,6 +93,7 @@ macro_rules! pass_on {
     ($store:ident.$step:ident($($arg:expr),*)) => {
         match $store.current(stringify!($step))? {
             AnyStore::Memory(store) => store.$step($($arg),*).await,
+            AnyStore::Redis(store) => store.$step($($arg),*).await,
         }
     };
 }

@@ -105,12 +105,7 @@ impl World {
         Self::around(self.clock.clone(), self.store.clone(), self.users.clone(), configure)
     }
 
-    fn around(
-        clock: TestClock,
-        store: TestStore,
-        users: Users,
-        configure: impl FnOnce(Builder) -> Builder,
-    ) -> Self {
+    fn around(clock: TestClock, store: TestStore, users: Users, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
         let heard = Arc::clone(&events);
         let builder = builder(&store, &clock)
