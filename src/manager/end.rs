@@ -86,6 +86,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId), [`ErrorKind::Store`](crate::ErrorKind::Store).
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
+        // The identifier may come from anywhere. Stores publish the end of a session that they lost, so one of
+        // somebody else must not get that far: other nodes would believe it.
+        let found = self.inner.store.find(&user, session).await;
+        if self.stored(found)?.is_none() {
+            return Ok(false);
+        }
         let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
         Ok(!ended.is_empty())
     }
