@@ -3,7 +3,10 @@
 mod cookie_header;
 mod fixation;
 mod forgery;
+mod layer;
 mod life;
+mod outage;
+mod problems;
 mod rotation;
 mod routes;
 mod support;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use tower_jwt_sessions::{Clock as _, Timestamp, testing::TestClock};
 
-use super::{ACCESS, Answer, REFRESH, send};
+use super::{ACCESS, Answer, REFRESH, answer::send_unchecked, send};
 
 #[derive(Clone)]
 pub(crate) struct Browser {
@@ -67,6 +67,14 @@ impl Browser {
             headers.push(("cookie", &cookies));
         }
         send(&self.app, what, &headers).await
+    }
+
+    /// Sends a request to an application that breaks a rule of answers on purpose.
+    pub(crate) async fn send_unchecked(&mut self, what: &str) -> Answer {
+        let cookies = self.cookies();
+        let answer = send_unchecked(&self.app, what, &[("cookie", &cookies)]).await;
+        self.keep(&answer);
+        answer
     }
 
     /// The `Cookie` header for any path.
