@@ -89,7 +89,7 @@ async fn what_is_not_ours(backend: Backend) {
             assert_eq!(greets(&world, &[line.into_bytes()]).await, NOBODY, "{name:?}");
         }
     }
-    for line in [format!("{ACCESS} {token}"), format!("{ACCESS}:{token}"), format!("{ACCESS}"), token.clone()] {
+    for line in [format!("{ACCESS} {token}"), format!("{ACCESS}:{token}"), ACCESS.to_owned(), token.clone()] {
         assert_eq!(greets(&world, &[line.into_bytes()]).await, NOBODY);
     }
     for line in [format!("\"{ACCESS}={token}\""), format!("{ACCESS}=\"{token}\""), format!("{ACCESS}={token},a=b")] {

@@ -238,7 +238,10 @@ async fn claims_need_not_be_clone(backend: Backend) {
     let mut browser = Browser::new(&app(&sessions), &clock);
     browser.login("alice").await;
     assert_eq!(browser.get("/me").await.is(200).json()["claims"]["limit"], 1);
-    let _: Session<Unique> = Session::for_test(1, Unique { limit: NonZeroU32::MAX }).expect("a user id").clone();
+    let session = Session::for_test(1, Unique { limit: NonZeroU32::MAX }).expect("a user id");
+    let clone = session.clone();
+    drop(session);
+    assert_eq!(clone.claims().limit, NonZeroU32::MAX);
 }
 
 async fn with_a_jar_of_tower_cookies(backend: Backend) {

@@ -13,6 +13,7 @@ mod outage;
 mod problems;
 mod rotation;
 mod routes;
+mod secrecy;
 mod set_cookie;
 mod support;
 mod until_confirmed;

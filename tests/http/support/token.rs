@@ -75,7 +75,7 @@ pub(crate) fn respelled(token: &str) -> Vec<String> {
     ];
     // Unused low bits of the last character of each part that has any.
     for n in 0..3 {
-        if parts[n].len() % 4 == 0 {
+        if parts[n].len().is_multiple_of(4) {
             continue;
         }
         let mut changed: Vec<String> = parts.iter().map(ToString::to_string).collect();
