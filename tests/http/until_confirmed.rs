@@ -14,6 +14,7 @@ on_every_store!(
     the_current_token_stays_while_its_predecessor_may_come,
     whoever_advances_exposes_the_other,
     an_alternating_thief_is_caught,
+    adopting_a_newer_token_forgets_the_older_ones,
 );
 
 async fn world(backend: Backend) -> World {
@@ -122,4 +123,28 @@ async fn an_alternating_thief_is_caught(backend: Backend) {
     }
     assert!(rounds <= 2, "{rounds} rounds");
     assert_eq!(world.count("alice").await, 0);
+}
+
+/// The store fell back to a rotation whose answer nobody used, so that its predecessor could still be repeated.
+async fn adopting_a_newer_token_forgets_the_older_ones(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let first = browser.clone();
+    for _ in 0..4 {
+        browser.refresh().await.is(200);
+        world.clock.advance(seconds(20));
+    }
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 3);
+    let id = world.sessions.list("alice").await.expect("a list")[0].id;
+    world.store.lose_all_but_login("alice", id).await;
+    first.send_only("POST /auth/refresh", &[]).await.is(200);
+
+    world.clock.advance(seconds(30));
+    world.events();
+    browser.refresh().await.is(200);
+    assert_eq!(world.events(), [Event::StoreRolledBack, Event::Refreshed(Rotated)]);
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 4);
+    first.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.events(), [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
 }

@@ -183,10 +183,7 @@ where
     Ok((login.await?, "welcome"))
 }
 
-async fn me<C: Serialize>(session: Session<C>) -> Json<Value>
-where
-    C: Send + Sync + 'static,
-{
+async fn me<C: Serialize + Send + Sync + 'static>(session: Session<C>) -> Json<Value> {
     Json(json!({
         "user": session.user_id(),
         "id": session.id(),
