@@ -15,14 +15,14 @@
 //! `user` is the base64url form of the user id, in braces. No value is a token or a key, so a copy of the database
 //! opens no session. Every key has a time to live and vanishes by itself: no sweeping is needed.
 //!
-//! Set `maxmemory-policy noeviction` (or `volatile-ttl` with room to spare): a server that evicts keys logs users out
-//! and may forget revocations.
+//! Set `maxmemory-policy noeviction`: a server that evicts keys logs users out and forgets revocations, those first
+//! under `volatile-ttl`.
 //!
 //! # When Redis is away
 //!
 //! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
 //! The connection is made again in the background. A *failover to a replica* may lose the last writes; see
-//! [`Rotation`](crate::store::Rotation) for what that does to refreshes.
+//! [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to refreshes.
 //!
 //! # What cannot be read
 //!
