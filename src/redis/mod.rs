@@ -178,7 +178,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("prefix", &self.prefix)
-            .field("connected", &self.connection.client.is_connected())
+            .field("connected", &self.connection.client().is_connected())
             .finish_non_exhaustive()
     }
 }
@@ -325,7 +325,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
-        let page = self.tail.read(&self.connection.client, &self.log_key(), after, wait).await;
+        let page = self.tail.read(&self.connection.client(), &self.log_key(), after, wait).await;
         page.map_err(failed("reading the revocation log"))
     }
 
