@@ -84,6 +84,7 @@ macro_rules! for_each_store_case {
             confirm_counts_the_first_use_only,
             confirm_ignores_what_it_must,
             ends_one_session,
+            ends_one_proven_session,
             ends_the_other_sessions,
             ends_all_sessions,
             ends_with_the_data,
