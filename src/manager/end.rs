@@ -60,7 +60,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let sessions = presented.sessions();
         sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
         for (user, id) in &sessions {
-            self.end_in_store(user, WhichSessions::One(*id), EndReason::LoggedOut).await?;
+            self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
         }
         self.removal()
     }
@@ -73,7 +73,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         let sessions = presented.sessions();
         sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, _) in &sessions {
+        for (user, id) in &sessions {
+            self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
             self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
         }
         self.removal()
@@ -86,12 +87,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId), [`ErrorKind::Store`](crate::ErrorKind::Store).
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
-        // The identifier may come from anywhere. Stores publish the end of a session that they lost, so one of
-        // somebody else must not get that far: other nodes would believe it.
-        let found = self.inner.store.find(&user, session).await;
-        if self.stored(found)?.is_none() {
-            return Ok(false);
-        }
         let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
         Ok(!ended.is_empty())
     }

@@ -91,7 +91,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         // One of the same user can be replaced in the step that creates the new session.
         let replaces = presented.iter().find(|(owner, _)| *owner == user).map(|(_, id)| *id);
         for (owner, id) in presented.iter().filter(|(owner, id)| *owner != user || Some(*id) != replaces) {
-            sessions.end_in_store(owner, WhichSessions::One(*id), EndReason::Replaced).await?;
+            sessions.end_in_store(owner, WhichSessions::Proven(*id), EndReason::Replaced).await?;
             sessions.revoke_here(*id);
         }
 

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
-    CreateOutcome, EndSessions, FoundSession, NewSession, PutData, PutOutcome, RotateOutcome, RotateSession,
+    CreateOutcome, EndSessions, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome, RotateSession,
     SessionData, SessionList, SessionStore, StoreError,
 };
 use crate::{
@@ -16,23 +16,19 @@ type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send 
 /// [`SessionStore`] with boxed futures: the only form in which the manager knows a store.
 pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
-    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>>;
     fn list<'a>(&'a self, user: &'a UserId) -> Outcome<'a, SessionList>;
     fn expire_access<'a>(&'a self, user: &'a UserId, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
     fn get_data<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<SessionData>>;
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome>;
+    fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage>;
     fn started_at(&self) -> Option<Timestamp>;
 }
 
 impl<S: SessionStore> DynStore for S {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome> {
         Box::pin(SessionStore::create(self, new))
-    }
-
-    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>> {
-        Box::pin(SessionStore::find(self, user, id))
     }
 
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
@@ -57,6 +53,10 @@ impl<S: SessionStore> DynStore for S {
 
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome> {
         Box::pin(SessionStore::put_data(self, put))
+    }
+
+    fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage> {
+        Box::pin(SessionStore::read_log(self, after, wait))
     }
 
     fn started_at(&self) -> Option<Timestamp> {

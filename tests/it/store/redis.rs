@@ -336,6 +336,20 @@ async fn what_cannot_be_read_is_an_error_and_stays() {
 }
 
 #[tokio::test]
+async fn fields_that_are_no_session_are_errors_and_stay() {
+    let (store, raw, prefix) = store_and_raw().await;
+    let key = format!("{prefix}{KEY}");
+    store.create(&new_session(1)).await.unwrap();
+    let record = raw.get(&key, id(1).as_bytes()).await.unwrap();
+    raw.set(&key, b"short", &record).await;
+    assert!(store.create(&new_session(2)).await.is_err());
+    assert!(store.list(&user()).await.is_err());
+    assert!(store.find(&user(), id(1)).await.unwrap().is_some());
+    assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(1)]);
+    assert!(raw.get(&key, b"short").await.is_none());
+}
+
+#[tokio::test]
 async fn data_that_cannot_be_read_is_an_error() {
     let (store, raw, prefix) = store_and_raw().await;
     let mut new = new_session(1);
@@ -370,7 +384,7 @@ async fn ending_a_lost_session_is_published_once() {
     let clock = TestClock::new();
     let store = store.with_clock(clock.clone());
     for _ in 0..3 {
-        assert!(store.end(&end(WhichSessions::One(id(1)))).await.unwrap().is_empty());
+        assert!(store.end(&end(WhichSessions::Proven(id(1)))).await.unwrap().is_empty());
         assert_eq!(published(&store).await, [Revocation::ended(id(1))]);
     }
     // The tombstone is no session.
@@ -385,7 +399,7 @@ async fn ending_a_lost_session_is_published_once() {
     new.limit = Some(tower_jwt_sessions::SessionLimit::refuse(std::num::NonZeroU32::MIN));
     assert!(matches!(store.create(&new).await.unwrap(), CreateOutcome::Created { .. }), "it does not count");
     assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(2)]);
-    store.end(&end(WhichSessions::One(id(1)))).await.unwrap();
+    store.end(&end(WhichSessions::Proven(id(1)))).await.unwrap();
     assert_eq!(published(&store).await, [Revocation::ended(id(1)), Revocation::ended(id(2))]);
     raw.check_keys(&prefix).await;
 
@@ -401,7 +415,7 @@ async fn ending_a_lost_session_is_published_once() {
 async fn tombstones_are_few() {
     let (store, raw, prefix) = store_and_raw().await;
     for n in 0..=255 {
-        store.end(&end(WhichSessions::One(id(n)))).await.unwrap();
+        store.end(&end(WhichSessions::Proven(id(n)))).await.unwrap();
     }
     assert_eq!(raw.command("HLEN", &[&format!("{prefix}{KEY}")]).await.as_u64(), Some(100));
     raw.check_keys(&prefix).await;
