@@ -123,7 +123,7 @@ async fn an_ended_session_stays_ended(backend: Backend) {
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
 
     // On a node that has not heard of the end yet, the store has the last word all the same.
-    let node = world.node(|builder| builder);
+    let node = world.node(|builder| builder).await;
     browser.login("alice").await;
     let headers = http::HeaderMap::from_iter([(http::header::COOKIE, browser.cookies().parse().expect("a header"))]);
     let session = node.sessions.verifier().verify(&headers).expect("a session");

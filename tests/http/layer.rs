@@ -180,13 +180,14 @@ struct Staff {
 async fn two_managers_side_by_side(backend: Backend) {
     let world = World::new(backend).await;
     let staff_store = TestStore::open(backend, &world.clock).await;
-    let staff = builder::<Staff>(&staff_store, &world.clock)
-        .access_keys(KeyRing::hs256("another access secret, for staff only").expect("long enough"))
-        .refresh_keys(KeyRing::hs256("another refresh secret, for staff only").expect("long enough"))
-        .cookies(CookieConfig::new().names("staff", "staff-refresh"))
-        .claims_with(3, async |desk, _| Ok::<_, Infallible>(Some(Staff { desk })))
-        .build()
-        .expect("a configuration that works");
+    let staff = build(
+        builder::<Staff>(&staff_store, &world.clock)
+            .access_keys(KeyRing::hs256("another access secret, for staff only").expect("long enough"))
+            .refresh_keys(KeyRing::hs256("another refresh secret, for staff only").expect("long enough"))
+            .cookies(CookieConfig::new().names("staff", "staff-refresh"))
+            .claims_with(3, async |desk, _| Ok::<_, Infallible>(Some(Staff { desk }))),
+    )
+    .await;
     let sessions = world.sessions.clone();
     let (login, staff_login) = (sessions.clone(), staff.clone());
     let both = async |customer: Option<Session<Claims>>, staff: Option<Session<Staff>>| {
@@ -231,10 +232,11 @@ async fn claims_need_not_be_clone(backend: Backend) {
     }
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
-    let sessions = builder::<Unique>(&store, &clock)
-        .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Unique { limit: NonZeroU32::MIN })))
-        .build()
-        .expect("a configuration that works");
+    let sessions = build(
+        builder::<Unique>(&store, &clock)
+            .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Unique { limit: NonZeroU32::MIN }))),
+    )
+    .await;
     let mut browser = Browser::new(&app(&sessions), &clock);
     browser.login("alice").await;
     assert_eq!(browser.get("/me").await.is(200).json()["claims"]["limit"], 1);

@@ -17,7 +17,7 @@ async fn with_claims(backend: Backend) {
 async fn without_claims(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
-    let sessions = builder::<()>(&store, &clock).build().expect("a configuration that works");
+    let sessions = build(builder::<()>(&store, &clock)).await;
     whole_life(&sessions, &clock, Value::Null).await;
 }
 

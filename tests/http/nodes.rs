@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    num::NonZeroU32,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    EndReason, KeyRing, SessionEventKind as Event, SessionManager, SigningKey, VerificationKey,
+    EndReason, KeyRing, SessionEventKind as Event, SessionLimit, SessionManager, SigningKey, VerificationKey,
     store::Rotation::{Current, Repeated, Rotated},
     testing::TestClock,
 };
@@ -20,6 +21,7 @@ on_every_store!(
     any_node_goes_on_where_another_stopped,
     reuse_is_seen_across_nodes,
     an_end_is_final_on_every_node,
+    whatever_ends_a_session_ends_it_on_every_node,
     expired_access_brings_new_claims,
     claims_that_change_while_they_are_loaded,
     keys_change_while_serving,
@@ -39,7 +41,7 @@ fn at(node: &World, browser: &Browser) -> Browser {
 
 async fn any_node_goes_on_where_another_stopped(backend: Backend) {
     let one = World::new(backend).await;
-    let two = one.node(|builder| builder);
+    let two = one.node(|builder| builder).await;
     let mut browser = one.browser();
     browser.login("alice").await;
     let mut there = at(&two, &browser);
@@ -56,7 +58,7 @@ async fn any_node_goes_on_where_another_stopped(backend: Backend) {
 
 async fn reuse_is_seen_across_nodes(backend: Backend) {
     let one = World::new(backend).await;
-    let two = one.node(|builder| builder);
+    let two = one.node(|builder| builder).await;
     let mut victim = one.browser();
     victim.login("alice").await;
     let mut thief = at(&two, &victim);
@@ -70,7 +72,7 @@ async fn reuse_is_seen_across_nodes(backend: Backend) {
 
 async fn an_end_is_final_on_every_node(backend: Backend) {
     let one = World::new(backend).await;
-    let two = one.node(|builder| builder);
+    let two = one.node(|builder| builder).await;
     for path in ["/auth/logout", "/auth/logout-all"] {
         let mut browser = one.browser();
         browser.login("alice").await;
@@ -79,6 +81,55 @@ async fn an_end_is_final_on_every_node(backend: Backend) {
         there.refresh().await.is_problem(401, "invalid_refresh_token");
         there.post("/auth/logout").await.is(200);
         assert_eq!(two.events(), [Event::UsedAfterEnd]);
+    }
+}
+
+/// Waits until a page is refused: nodes learn within milliseconds of what others did, and nothing tells when.
+async fn is_refused_soon(browser: &Browser) {
+    for _ in 0..1000 {
+        let answer = browser.send_only("GET /me", &[]).await;
+        if answer.status == 401 {
+            answer.is_problem(401, "invalid_token");
+            return;
+        }
+        tokio::time::sleep(millis(5)).await;
+    }
+    panic!("still accepted");
+}
+
+async fn whatever_ends_a_session_ends_it_on_every_node(backend: Backend) {
+    let one = World::with(backend, |builder| builder.session_limit(SessionLimit::evict(NonZeroU32::MIN))).await;
+    let two = one.node(|builder| builder).await;
+    for what in ["logout", "logout-all", "delete", "reuse", "login", "login elsewhere", "user gone", "expired access"] {
+        let mut browser = one.browser();
+        browser.login("alice").await;
+        let mut other = one.browser();
+        other.login("bob").await;
+        let (there, other_there) = (at(&two, &browser), at(&two, &other));
+        there.send_only("GET /me", &[]).await.is(200);
+        match what {
+            "logout" | "logout-all" => drop(browser.post(&format!("/auth/{what}")).await.is(200)),
+            "delete" => {
+                let id = claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned();
+                browser.send(&format!("DELETE /auth/sessions/{id}"), &[]).await.is(200);
+            }
+            "reuse" => {
+                let old = browser.clone();
+                browser.refresh().await.is(200);
+                one.clock.advance(seconds(10));
+                old.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+            }
+            "login" => drop(browser.login("mallory").await),
+            "login elsewhere" => drop(one.browser().login("alice").await),
+            "user gone" => {
+                one.users.delete("alice");
+                browser.refresh().await.is_problem(401, "invalid_refresh_token");
+                one.users.restore("alice");
+            }
+            _ => assert_eq!(one.sessions.expire_access("alice").await.ok(), Some(1)),
+        }
+        is_refused_soon(&there).await;
+        other_there.send_only("GET /me", &[]).await.is(200);
     }
 }
 
@@ -151,11 +202,14 @@ async fn keys_change_while_serving(backend: Backend) {
     let before =
         World::with(backend, |builder| builder.access_keys(ring(old[0], NEW[0])).refresh_keys(ring(old[1], NEW[1])))
             .await;
-    let after = before.node(|builder| builder.access_keys(ring(NEW[0], old[0])).refresh_keys(ring(NEW[1], old[1])));
-    let only_new = before.node(|builder| {
-        let ring = |secret: &str| KeyRing::hs256(secret).expect("long enough");
-        builder.access_keys(ring(NEW[0])).refresh_keys(ring(NEW[1]))
-    });
+    let after =
+        before.node(|builder| builder.access_keys(ring(NEW[0], old[0])).refresh_keys(ring(NEW[1], old[1]))).await;
+    let only_new = before
+        .node(|builder| {
+            let ring = |secret: &str| KeyRing::hs256(secret).expect("long enough");
+            builder.access_keys(ring(NEW[0])).refresh_keys(ring(NEW[1]))
+        })
+        .await;
     let mut browser = before.browser();
     browser.login("alice").await;
     at(&only_new, &browser).refresh().await.is_problem(401, "invalid_refresh_token");
@@ -179,16 +233,15 @@ async fn nodes_need_the_same_keys(backend: Backend) {
     let one = World::new(backend).await;
     let mut browser = one.browser();
     browser.login("alice").await;
-    let stranger = |access: &str, issuer: &str, audience: &str| {
-        one.node(|builder| {
-            builder.access_keys(KeyRing::hs256(access).expect("long enough")).issuer(issuer).audience(audience)
-        })
+    let stranger = async |access: &str, issuer: &str, audience: &str| {
+        let ring = KeyRing::hs256(access).expect("long enough");
+        one.node(|builder| builder.access_keys(ring).issuer(issuer).audience(audience)).await
     };
     let secret = "the access secret of another deployment";
     for (node, refreshes) in [
-        (stranger(secret, ISSUER, ISSUER), true),
-        (stranger(ACCESS_SECRET, ISSUER, "https://api.test"), true),
-        (stranger(ACCESS_SECRET, "https://other.test", ISSUER), false),
+        (stranger(secret, ISSUER, ISSUER).await, true),
+        (stranger(ACCESS_SECRET, ISSUER, "https://api.test").await, true),
+        (stranger(ACCESS_SECRET, "https://other.test", ISSUER).await, false),
     ] {
         let there = at(&node, &browser);
         there.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");

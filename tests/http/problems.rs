@@ -179,10 +179,11 @@ async fn claims_that_clash(backend: Backend) {
     let store = TestStore::open(backend, &clock).await;
     for claims in [r#"{"exp":1}"#, r#"{"sub":"root"}"#, r#"{"sid":""}"#, r#"{"gen":9}"#, "[1]", "7", "\"text\""] {
         let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
-        let sessions = builder::<serde_json::Value>(&store, &clock)
-            .claims_with(claims.clone(), async |claims, _| Ok::<_, std::convert::Infallible>(Some(claims)))
-            .build()
-            .expect("a configuration that works");
+        let sessions = build(
+            builder::<serde_json::Value>(&store, &clock)
+                .claims_with(claims.clone(), async |claims, _| Ok::<_, std::convert::Infallible>(Some(claims))),
+        )
+        .await;
         let answer = Browser::new(&app(&sessions), &clock).post("/login/alice").await;
         answer.is_problem(500, "internal_error");
         assert_eq!(sessions.list("alice").await.expect("a list").len(), 0, "{claims}");

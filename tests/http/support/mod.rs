@@ -14,7 +14,7 @@ pub(crate) use self::{
     browser::Browser,
     store::{Backend, TestStore},
     token::{Forgery, claims_of, respelled},
-    world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, builder},
+    world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},
 };
 
 pub(crate) const ACCESS: &str = "__Host-access";

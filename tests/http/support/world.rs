@@ -55,6 +55,10 @@ impl Users {
         self.table().gone.insert(user.to_owned());
     }
 
+    pub(crate) fn restore(&self, user: &str) {
+        self.table().gone.remove(user);
+    }
+
     pub(crate) fn set_down(&self, down: bool) {
         self.table().down = down;
     }
@@ -97,21 +101,26 @@ impl World {
     pub(crate) async fn with(backend: Backend, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = TestClock::new();
         let store = TestStore::open(backend, &clock).await;
-        Self::around(clock, store, Users::default(), configure)
+        Self::around(clock, store, Users::default(), configure).await
     }
 
     /// Another node on the same store.
-    pub(crate) fn node(&self, configure: impl FnOnce(Builder) -> Builder) -> Self {
-        Self::around(self.clock.clone(), self.store.clone(), self.users.clone(), configure)
+    pub(crate) async fn node(&self, configure: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::around(self.clock.clone(), self.store.clone(), self.users.clone(), configure).await
     }
 
-    fn around(clock: TestClock, store: TestStore, users: Users, configure: impl FnOnce(Builder) -> Builder) -> Self {
+    async fn around(
+        clock: TestClock,
+        store: TestStore,
+        users: Users,
+        configure: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
         let heard = Arc::clone(&events);
         let builder = builder(&store, &clock)
             .claims_with(users.clone(), Users::claims)
             .on_event(move |event| heard.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone()));
-        let sessions = configure(builder).build().expect("a configuration that works");
+        let sessions = build(configure(builder)).await;
         let app = app(&sessions);
         Self { clock, store, users, sessions, app, events }
     }
@@ -146,6 +155,16 @@ where
         .issuer(ISSUER)
         .store(store.clone())
         .clock(clock.clone())
+}
+
+/// A manager that knows everything that was published before.
+pub(crate) async fn build<C>(builder: SessionManagerBuilder<C>) -> SessionManager<C>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let sessions = builder.build().expect("a configuration that works");
+    sessions.feed().caught_up().await;
+    sessions
 }
 
 /// The application: a login, pages that want a session more or less, and the companion router.
