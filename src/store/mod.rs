@@ -119,6 +119,29 @@ pub struct NewSession {
     pub log_retention: Duration,
 }
 
+impl NewSession {
+    /// A session with these lifetimes, without limit, data or device; set the other fields as needed.
+    pub fn new(
+        user_id: UserId,
+        id: SessionId,
+        refresh_lifetime: Duration,
+        absolute_lifetime: Duration,
+        log_retention: Duration,
+    ) -> Self {
+        Self {
+            user_id,
+            id,
+            refresh_lifetime,
+            absolute_lifetime,
+            limit: None,
+            replaces: None,
+            data: None,
+            device: Device::default(),
+            log_retention,
+        }
+    }
+}
+
 /// Where a login came from, as the application told it. Shown in the list of sessions, never used to decide anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
@@ -167,6 +190,13 @@ pub struct RotateSession {
     pub log_retention: Duration,
 }
 
+impl RotateSession {
+    /// A refresh token presented for this session.
+    pub fn new(user_id: UserId, id: SessionId, presentation: Presentation, log_retention: Duration) -> Self {
+        Self { user_id, id, presentation, log_retention }
+    }
+}
+
 /// What came of [`SessionStore::rotate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RotateOutcome {
@@ -197,6 +227,13 @@ pub struct EndSessions {
     pub which: WhichSessions,
     /// How long entries of the log must be kept.
     pub log_retention: Duration,
+}
+
+impl EndSessions {
+    /// The end of these sessions of this user.
+    pub fn new(user_id: UserId, which: WhichSessions, log_retention: Duration) -> Self {
+        Self { user_id, which, log_retention }
+    }
 }
 
 /// A choice among the sessions of a user.
@@ -262,6 +299,13 @@ pub struct PutData {
     pub expected_version: u64,
     /// The new data.
     pub bytes: Vec<u8>,
+}
+
+impl PutData {
+    /// New data from a writer that read `expected_version`.
+    pub fn new(user_id: UserId, id: SessionId, expected_version: u64, bytes: Vec<u8>) -> Self {
+        Self { user_id, id, expected_version, bytes }
+    }
 }
 
 /// What came of [`SessionStore::put_data`].

@@ -1,0 +1,141 @@
+//! Reads the revocation log, a stream, on a connection of its own.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use fred::{
+    clients::{Client, WithOptions},
+    error::Error as FredError,
+    interfaces::{ClientLike, StreamsInterface},
+    types::{ConnectHandle, Value, config::Options, streams::XReadResponse},
+};
+
+use super::reply::Unreadable;
+use crate::{
+    clock::whole_millis,
+    error::BoxError,
+    id::SessionId,
+    store::{LogEntry, LogPage, LogPosition, Revocation},
+};
+
+/// Entries of one page: 5000 are some 200 kB and take 15 ms.
+const PAGE: u64 = 5_000;
+/// The one field of an entry: for each revocation the session and the smallest valid epoch, 20 bytes.
+const FIELD: &str = "r";
+const REVOCATION_LEN: usize = SessionId::LEN + 4;
+
+/// The connection on which the log is awaited, while nobody awaits it.
+///
+/// `XREAD BLOCK` would hold up everything else on a shared one. Made when first needed, and dropped whenever anything
+/// fails or the reader goes away, so it needs neither a reconnect policy nor detection of unresponsive servers, which
+/// fred could not tell from the silence of a blocking read.
+#[derive(Default)]
+pub(super) struct Tail(Mutex<Option<TailConnection>>);
+
+struct TailConnection {
+    client: Client,
+    router: ConnectHandle,
+}
+
+impl Drop for TailConnection {
+    fn drop(&mut self) {
+        // fred's task keeps its own client, and with it the connection, for ever.
+        self.router.abort();
+    }
+}
+
+impl TailConnection {
+    async fn open(shared: &Client) -> Result<Self, FredError> {
+        let mut connection = shared.connection_config().clone();
+        connection.unresponsive.max_timeout = None;
+        let client = Client::new(shared.client_config(), Some(shared.perf_config()), Some(connection), None);
+        let router = client.init().await?;
+        Ok(Self { client, router })
+    }
+}
+
+impl Tail {
+    pub(super) async fn read(
+        &self,
+        shared: &Client,
+        key: &str,
+        after: LogPosition,
+        wait: Duration,
+    ) -> Result<LogPage, BoxError> {
+        if wait.is_zero() {
+            return read(shared, key, after, None).await;
+        }
+        // A second reader at the same time gets a connection of its own.
+        let idle = self.slot().take();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => TailConnection::open(shared).await?,
+        };
+        let page = read(&connection.client, key, after, Some(wait)).await?;
+        *self.slot() = Some(connection);
+        Ok(page)
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<TailConnection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn read(client: &Client, key: &str, after: LogPosition, wait: Option<Duration>) -> Result<LogPage, BoxError> {
+    let timeout = client.perf_config().default_command_timeout;
+    let newest = newest(&with_timeout(client, timeout), key).await?;
+    let (block, timeout) = match wait {
+        // Nothing is there yet.
+        Some(wait) if newest == after => (Some(whole_millis(wait).max(1)), timeout.saturating_add(wait)),
+        // Nothing will come at these positions, for the log was lost: the caller must hear of it.
+        _ if newest <= after => return Ok(LogPage { entries: Vec::new(), newest }),
+        _ => (None, timeout),
+    };
+    let position = format!("{}-{}", after.at().as_millis(), after.sequence());
+    let streams: XReadResponse<String, String, String, Value> =
+        with_timeout(client, timeout).xread_map(Some(PAGE), block, key, position).await?;
+    let entries =
+        streams.into_values().flatten().map(|(id, fields)| entry(&id, fields)).collect::<Result<Vec<_>, _>>()?;
+    let last = entries.last().map_or(newest, |entry| entry.position);
+    Ok(LogPage { entries, newest: newest.max(last) })
+}
+
+fn with_timeout(client: &Client, timeout: Duration) -> WithOptions<Client> {
+    let options = Options { timeout: Some(timeout), max_attempts: Some(1), fail_fast: true, ..Options::default() };
+    client.with_options(&options)
+}
+
+/// The position of the newest entry, even if it was trimmed since.
+async fn newest(client: &WithOptions<Client>, key: &str) -> Result<LogPosition, BoxError> {
+    let info: HashMap<String, Value> = match client.xinfo_stream(key, false, None).await {
+        Ok(info) => info,
+        Err(error) if error.details().contains("no such key") => return Ok(LogPosition::START),
+        Err(error) => return Err(error.into()),
+    };
+    let id = info.get("last-generated-id").and_then(Value::as_str);
+    id.and_then(|id| position(&id)).ok_or_else(|| Unreadable("a stream without a position").into())
+}
+
+fn position(id: &str) -> Option<LogPosition> {
+    let (millis, sequence) = id.split_once('-')?;
+    Some(LogPosition::new(millis.parse().ok()?, sequence.parse().ok()?))
+}
+
+fn entry(id: &str, mut fields: HashMap<String, Value>) -> Result<LogEntry, BoxError> {
+    let unreadable = || Unreadable("a log entry of another kind");
+    let packed = fields.remove(FIELD).and_then(Value::into_owned_bytes).ok_or_else(unreadable)?;
+    let (chunks, rest) = packed.as_chunks::<REVOCATION_LEN>();
+    if !rest.is_empty() {
+        return Err(unreadable().into());
+    }
+    let revocation = |chunk: &[u8; REVOCATION_LEN]| {
+        let (session, min_epoch) = chunk.split_first_chunk()?;
+        let min_epoch = u32::from_be_bytes(min_epoch.try_into().ok()?);
+        Some(Revocation { session: SessionId::from_bytes(*session), min_epoch })
+    };
+    let revocations = chunks.iter().map(revocation).collect::<Option<Vec<_>>>().ok_or_else(unreadable)?;
+    Ok(LogEntry { position: position(id).ok_or_else(unreadable)?, revocations })
+}

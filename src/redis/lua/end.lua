@@ -1,0 +1,58 @@
+-- ARGV: now, 'one', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of entries beside
+-- which a tombstone is written.
+local which, chosen, retention, room = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local ended, gone = {}, {}
+
+if which == 'one' then
+  local packed = redis.call('HGET', SESSIONS, chosen)
+  if packed then
+    local r = unpack_record(packed)
+    if is_live(r) then
+      ended[1] = chosen
+    end
+    -- A tombstone stays until it expires, or the next attempt would publish again.
+    if r.ended == 0 then
+      gone[1] = chosen
+    end
+  else
+    -- The caller knows of a session that the store lost. Its access tokens may live, so it is published all the same;
+    -- the tombstone keeps repeats from doing so again. It is no session: nothing counts, lists or revives it.
+    publish_ended({ chosen }, retention)
+    remove({ chosen })
+    if redis.call('HLEN', SESSIONS) < room then
+      redis.call('HSET', SESSIONS, chosen, pack_record({
+        ended = 1, generation = 1, previous = 0, epoch = 0,
+        created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = 0,
+        idle_end = now + retention, absolute_end = now + retention,
+      }))
+      keep(SESSIONS, retention)
+    end
+    return { now, {} }
+  end
+elseif which == 'others' then
+  for _, session in ipairs(walk()) do
+    if session[1] ~= chosen then
+      ended[#ended + 1] = session[1]
+    end
+  end
+  gone = ended
+else
+  -- The only verb that removes what it cannot read, and it takes that for live: ending everything must always work.
+  local flat = redis.call('HGETALL', SESSIONS)
+  for i = 1, #flat, 2 do
+    local readable, r = pcall(unpack_record, flat[i + 1])
+    if not readable or r.ended == 0 then
+      gone[#gone + 1] = flat[i]
+    end
+    if #flat[i] == 16 and (not readable or is_live(r)) then
+      ended[#ended + 1] = flat[i]
+    end
+  end
+end
+
+publish_ended(ended, retention)
+remove(gone)
+if which == 'all' then
+  redis.call('DEL', DATA)
+end
+return { now, ended }

@@ -1,0 +1,14 @@
+-- ARGV: now, log retention. The greatest u32 means "ended" in the log, so no epoch reaches it.
+local sessions, raised = walk(), {}
+for i, session in ipairs(sessions) do
+  local r = session[2]
+  r.epoch = math.min(r.epoch + 1, MAX_U32 - 1)
+  r.access_expired_at = now
+  raised[i] = { session[1], r.epoch }
+end
+publish(raised, tonumber(ARGV[2]))
+for _, session in ipairs(sessions) do
+  redis.call('HSET', SESSIONS, session[1], pack_record(session[2]))
+  keep_user(session[2])
+end
+return { now, raised }

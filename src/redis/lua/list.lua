@@ -1,0 +1,8 @@
+-- ARGV: now.
+local listed = {}
+for i, session in ipairs(walk()) do
+  local sid, r = session[1], session[2]
+  local device = redis.call('HMGET', DATA, 'u' .. sid, 'i' .. sid)
+  listed[i] = { sid, pack_record(r), device[1], device[2] }
+end
+return { now, listed }

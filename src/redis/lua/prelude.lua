@@ -1,0 +1,155 @@
+-- What every script shares; it is put in front of each of them. Runs on Redis 6.2 and later, and on Valkey.
+--
+-- KEYS: the user's sessions, what belongs to them, the revocation log.
+-- ARGV[1]: the time in milliseconds, from a test clock; empty for the server's own.
+--
+-- Lua's numbers are doubles: whole numbers are exact below 2^53, and nothing here may reach that.
+local SESSIONS, DATA, LOG = KEYS[1], KEYS[2], KEYS[3]
+local FORMAT, PACKED_LEN, VERSION = '>BBI4I4I4I8I8I8I8I8I8', 62, 1
+local EXACT = 9007199254740992
+local MAX_U32 = 4294967295
+-- Above every epoch: the session has ended.
+local ENDED = MAX_U32
+
+local now
+if ARGV[1] == '' then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+else
+  now = tonumber(ARGV[1])
+end
+
+-- Lua would write large numbers with an exponent.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function unreadable()
+  error('a value in Redis is not a session record of a known version')
+end
+
+local function unpack_record(packed)
+  if #packed ~= PACKED_LEN or string.byte(packed, 1) ~= VERSION or string.byte(packed, 2) > 1 then
+    unreadable()
+  end
+  local r, _ = {}, nil
+  _, r.ended, r.generation, r.previous, r.epoch, r.created_at, r.rotated_at, r.confirmed_at, r.access_expired_at,
+    r.idle_end, r.absolute_end = struct.unpack(FORMAT, packed)
+  if math.max(r.created_at, r.rotated_at, r.confirmed_at, r.access_expired_at, r.idle_end, r.absolute_end) >= EXACT then
+    unreadable()
+  end
+  return r
+end
+
+local function pack_record(r)
+  return struct.pack(FORMAT, VERSION, r.ended, r.generation, r.previous, r.epoch, r.created_at, r.rotated_at,
+    r.confirmed_at, r.access_expired_at, r.idle_end, r.absolute_end)
+end
+
+local function expires_at(r)
+  return math.min(r.idle_end, r.absolute_end)
+end
+
+local function is_live(r)
+  return r.ended == 0 and now < expires_at(r)
+end
+
+-- How long ago; zero when it is in the future.
+local function elapsed(since)
+  return math.max(now - since, 0)
+end
+
+-- The record of a live session and its packed form, or nil.
+local function find_live(sid)
+  local packed = redis.call('HGET', SESSIONS, sid)
+  if not packed then
+    return nil
+  end
+  local r = unpack_record(packed)
+  if not is_live(r) then
+    return nil
+  end
+  return r, packed
+end
+
+-- Only ever extends the time to live of a key (PEXPIRE GT would need Redis 7).
+local function keep(key, millis)
+  millis = math.max(millis, 1)
+  local ttl = redis.call('PTTL', key)
+  if ttl ~= -2 and ttl < millis then
+    redis.call('PEXPIRE', key, text(millis))
+  end
+end
+
+local function keep_user(r)
+  local millis = expires_at(r) - now
+  keep(SESSIONS, millis)
+  keep(DATA, millis)
+end
+
+local function remove(sids)
+  for _, sid in ipairs(sids) do
+    redis.call('HDEL', SESSIONS, sid)
+    redis.call('HDEL', DATA, 'u' .. sid, 'i' .. sid, 'd' .. sid)
+  end
+end
+
+-- The live sessions of the user as { sid, record } pairs. Removes those that expired, never what it cannot read.
+local function walk()
+  local flat = redis.call('HGETALL', SESSIONS)
+  local live, dead = {}, {}
+  for i = 1, #flat, 2 do
+    local r = unpack_record(flat[i + 1])
+    if #flat[i] ~= 16 then
+      unreadable()
+    end
+    if now >= expires_at(r) then
+      dead[#dead + 1] = flat[i]
+    elseif r.ended == 0 then
+      live[#live + 1] = { flat[i], r }
+    end
+  end
+  remove(dead)
+  return live
+end
+
+-- The next position by the test clock, as '*' would choose it by the server's.
+local function log_id()
+  if ARGV[1] == '' then
+    return '*'
+  end
+  if redis.call('EXISTS', LOG) == 1 then
+    local info = redis.call('XINFO', 'STREAM', LOG)
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then
+        local millis, sequence = string.match(info[i + 1], '^(%d+)-(%d+)$')
+        if tonumber(millis) >= now then
+          return millis .. '-' .. text(tonumber(sequence) + 1)
+        end
+      end
+    end
+  end
+  return text(now) .. '-0'
+end
+
+-- Appends one entry to the log; `revoked` is a list of { sid, smallest valid epoch }. Comes before any other write of
+-- a script: scripts are not rolled back, and this one is the most likely to be refused.
+local function publish(revoked, retention)
+  if #revoked == 0 then
+    return
+  end
+  local parts = {}
+  for i, pair in ipairs(revoked) do
+    parts[i] = pair[1] .. struct.pack('>I4', pair[2])
+  end
+  redis.call('XADD', LOG, 'MINID', '~', text(math.max(now - retention, 0)), log_id(), 'r', table.concat(parts))
+  keep(LOG, retention)
+end
+
+local function publish_ended(sids, retention)
+  local revoked = {}
+  for i, sid in ipairs(sids) do
+    revoked[i] = { sid, ENDED }
+  end
+  publish(revoked, retention)
+end

@@ -1,0 +1,107 @@
+//! Reads what scripts answer.
+
+use std::{fmt, net::IpAddr};
+
+use fred::types::Value;
+
+use crate::{
+    clock::Timestamp,
+    error::BoxError,
+    id::SessionId,
+    store::{Device, ListedSession, SessionData, SessionRecord},
+};
+
+/// An answer, read from front to back.
+pub(super) struct Reply(std::vec::IntoIter<Value>);
+
+impl Reply {
+    pub(super) fn new(value: Value) -> Self {
+        Self(value.into_array().into_iter())
+    }
+
+    fn next(&mut self) -> Result<Value, BoxError> {
+        self.0.next().ok_or_else(|| Unreadable("an answer that is too short").into())
+    }
+
+    pub(super) fn integer<T: TryFrom<u64>>(&mut self) -> Result<T, BoxError> {
+        let number = self.next()?.as_u64().and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| Unreadable("something that is not a number").into())
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp, BoxError> {
+        Ok(Timestamp::from_millis(self.integer()?))
+    }
+
+    pub(super) fn word(&mut self) -> Result<String, BoxError> {
+        self.next()?.into_string().ok_or_else(|| Unreadable("something that is not a word").into())
+    }
+
+    fn bytes(&mut self) -> Result<Option<Vec<u8>>, BoxError> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            value => match value.into_owned_bytes() {
+                Some(bytes) => Ok(Some(bytes)),
+                None => Err(Unreadable("something that is not a string").into()),
+            },
+        }
+    }
+
+    pub(super) fn optional_record(&mut self) -> Result<Option<SessionRecord>, BoxError> {
+        Ok(self.bytes()?.map(|packed| SessionRecord::from_bytes(&packed)).transpose()?)
+    }
+
+    pub(super) fn record(&mut self) -> Result<SessionRecord, BoxError> {
+        self.optional_record()?.ok_or_else(|| Unreadable("no record").into())
+    }
+
+    pub(super) fn session_id(&mut self) -> Result<SessionId, BoxError> {
+        let bytes = self.bytes()?.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(SessionId::from_bytes).ok_or_else(|| Unreadable("something that is not a session id").into())
+    }
+
+    pub(super) fn session_ids(&mut self) -> Result<Vec<SessionId>, BoxError> {
+        let mut ids = Self::new(self.next()?);
+        let mut read = Vec::with_capacity(ids.0.len());
+        while ids.0.len() > 0 {
+            read.push(ids.session_id()?);
+        }
+        Ok(read)
+    }
+
+    /// A list of lists, each read by `read`.
+    pub(super) fn rows<T>(&mut self, read: impl FnMut(Self) -> Result<T, BoxError>) -> Result<Vec<T>, BoxError> {
+        Self::new(self.next()?).0.map(Self::new).map(read).collect()
+    }
+
+    pub(super) fn listed(mut self) -> Result<ListedSession, BoxError> {
+        Ok(ListedSession { id: self.session_id()?, record: self.record()?, device: self.device()? })
+    }
+
+    fn device(&mut self) -> Result<Device, BoxError> {
+        let user_agent = self.bytes()?.map(String::from_utf8).transpose()?;
+        let ip = self.bytes()?.map(String::from_utf8).transpose()?;
+        Ok(Device { user_agent, ip: ip.map(|ip| ip.parse::<IpAddr>()).transpose()? })
+    }
+
+    pub(super) fn data(&mut self) -> Result<SessionData, BoxError> {
+        let Some(packed) = self.bytes()? else { return Ok(SessionData::default()) };
+        match packed.split_first_chunk() {
+            Some((version, bytes)) => {
+                Ok(SessionData { version: u64::from_be_bytes(*version), bytes: Some(bytes.to_vec()) })
+            }
+            None => Err(Unreadable("data without a version").into()),
+        }
+    }
+}
+
+/// Redis holds or answered something that this release did not write.
+#[derive(Debug)]
+pub(super) struct Unreadable(pub(super) &'static str);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redis holds or answered {}", self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}

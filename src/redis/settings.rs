@@ -1,0 +1,140 @@
+//! How the connection is made, and which settings can hang a request or repeat a command.
+
+use std::time::Duration;
+
+use fred::{
+    clients::Client,
+    error::Error as FredError,
+    interfaces::ClientLike,
+    types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, UnresponsiveConfig},
+};
+
+use crate::error::ConfigError;
+
+/// For one step of the store. Callers then still have time to answer within a second.
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
+/// For the TCP and TLS handshakes.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// For `AUTH` and `SELECT` while connecting.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection with a command that was not answered for this long is given up.
+const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
+const UNRESPONSIVE_CHECKS: Duration = Duration::from_millis(500);
+/// Commands waiting for the connection; more are refused at once.
+const MAX_QUEUED: usize = 16_384;
+/// Milliseconds between two attempts to reconnect: from the first to the second, doubling, for ever.
+const RECONNECT_AFTER: (u32, u32) = (50, 1_000);
+const RECONNECT_JITTER: u32 = 50;
+
+/// A client for this URL, not connected yet.
+pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
+    let tls = uses_tls(url)?;
+    // Would be ignored, and somebody relies on what it says.
+    if url.contains(['?', '#']) {
+        return Err(invalid("it has a query or a fragment; write ? and # in a password as %3F and %23"));
+    }
+    #[cfg_attr(not(feature = "redis-rustls"), expect(unused_mut, reason = "only TLS is set afterwards"))]
+    // These messages are fixed texts: they do not repeat the URL.
+    let mut config = Config::from_url_centralized(url).map_err(|error| invalid(error.details()))?;
+    #[cfg(feature = "redis-rustls")]
+    {
+        config.tls = if tls { Some(super::tls::config()?) } else { None };
+    }
+    #[cfg(not(feature = "redis-rustls"))]
+    debug_assert!(!tls);
+
+    let mut policy = ReconnectPolicy::new_exponential(0, RECONNECT_AFTER.0, RECONNECT_AFTER.1, 2);
+    policy.set_jitter(RECONNECT_JITTER);
+    Ok(Client::new(config, Some(performance()), Some(connection()), Some(policy)))
+}
+
+fn performance() -> PerformanceConfig {
+    PerformanceConfig { default_command_timeout: COMMAND_TIMEOUT, ..PerformanceConfig::default() }
+}
+
+fn connection() -> ConnectionConfig {
+    ConnectionConfig {
+        connection_timeout: CONNECTION_TIMEOUT,
+        internal_command_timeout: HANDSHAKE_TIMEOUT,
+        // A second attempt could run a script again whose answer was lost.
+        max_command_attempts: 1,
+        max_command_buffer_len: MAX_QUEUED,
+        unresponsive: UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE_AFTER), interval: UNRESPONSIVE_CHECKS },
+        ..ConnectionConfig::default()
+    }
+}
+
+/// Tells `redis://` from `rediss://` and refuses everything else.
+fn uses_tls(url: &str) -> Result<bool, ConfigError> {
+    let Some((scheme, _)) = url.split_once("://") else { return Err(invalid("it has no scheme")) };
+    let scheme = scheme.to_ascii_lowercase();
+    if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+        // Not shown: whatever stands there may be a password.
+        return Err(invalid("it does not begin with a scheme"));
+    }
+    let cure = match scheme.as_str() {
+        "redis" => return Ok(false),
+        "rediss" if cfg!(feature = "redis-rustls") => return Ok(true),
+        "rediss" => "enable the feature redis-rustls",
+        "valkey" => "write redis://",
+        "valkeys" => "write rediss://",
+        _ if scheme.ends_with("-cluster") => {
+            "use one server, or one with replicas: the sessions of a user and the revocation log must be on the same one"
+        }
+        _ if scheme.ends_with("-sentinel") => {
+            "connect a fred client to the sentinels yourself and give it to RedisStore::new"
+        }
+        _ if scheme.ends_with("unix") => "use TCP, or give a fred client with a Unix socket to RedisStore::new",
+        _ => "write redis:// or rediss://",
+    };
+    Err(ConfigError::UnsupportedRedisUrl { scheme, cure })
+}
+
+/// Refuses a client whose settings can hang a request or run a command twice.
+pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
+    let refuse = |problem, cure| Err(ConfigError::UnsafeRedisClient { problem, cure });
+    if client.is_clustered() {
+        return refuse(
+            "is connected to a cluster, where the sessions and the revocation log cannot be changed in one step",
+            "connect it to one server, or to one with replicas",
+        );
+    }
+    if client.perf_config().default_command_timeout.is_zero() {
+        return refuse(
+            "waits for ever when the server stops answering",
+            "set PerformanceConfig::default_command_timeout, for example to 500 ms",
+        );
+    }
+    if client.connection_config().max_command_attempts != 1 {
+        return refuse(
+            "sends a command again when the connection breaks, so that it may run twice",
+            "set ConnectionConfig::max_command_attempts to 1",
+        );
+    }
+    if !client.has_reconnect_policy() {
+        return refuse(
+            "never reconnects",
+            "give it a ReconnectPolicy, for example ReconnectPolicy::new_exponential(0, 50, 1000, 2)",
+        );
+    }
+    Ok(())
+}
+
+/// Why the server could not be reached. Redis repeats the arguments of a command that it does not know or allow, and
+/// those of `AUTH` are the credentials.
+pub(super) fn unreachable(error: FredError, client: &Client) -> ConfigError {
+    let config = client.client_config();
+    let shown =
+        |secret: &Option<String>| secret.as_ref().is_some_and(|secret| error.details().contains(secret.as_str()));
+    let source = if shown(&config.password) || shown(&config.username) {
+        let kind = error.kind().clone();
+        FredError::new(kind, "the message is withheld, for it repeats the credentials")
+    } else {
+        error
+    };
+    ConfigError::StoreUnreachable { source: source.into() }
+}
+
+fn invalid(problem: &str) -> ConfigError {
+    ConfigError::InvalidRedisUrl { problem: problem.to_owned() }
+}

@@ -1,0 +1,34 @@
+//! TLS for `rediss://`.
+
+use std::sync::Arc;
+
+use fred::{
+    rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs},
+    rustls_native_certs::load_native_certs,
+    types::config::{TlsConfig, TlsConnector},
+};
+
+use crate::error::{BoxError, ConfigError};
+
+/// Trusts what the system trusts, which is where operators put the certificate of a private authority
+/// (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
+///
+/// fred's own default asks for the provider of the process, and panics when two are compiled in.
+pub(super) fn config() -> Result<TlsConfig, ConfigError> {
+    let unreachable = |source: BoxError| ConfigError::StoreUnreachable { source };
+    let mut roots = RootCertStore::empty();
+    let found = load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(unreachable(match found.errors.into_iter().next() {
+            Some(error) => error.into(),
+            None => "the system has no root certificates".into(),
+        }));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unreachable(error.into()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(config).into())
+}
