@@ -95,8 +95,11 @@ async fn read(client: &Client, key: &str, after: LogPosition, wait: Option<Durat
         _ => (None, timeout),
     };
     let position = format!("{}-{}", after.at().as_millis(), after.sequence());
-    let streams: XReadResponse<String, String, String, Value> =
-        with_timeout(client, timeout).xread_map(Some(PAGE), block, key, position).await?;
+    let read: Value = with_timeout(client, timeout).xread(Some(PAGE), block, key, position).await?;
+    let streams: XReadResponse<String, String, String, Value> = match read {
+        Value::Null => HashMap::new(),
+        read => read.into_xread_response()?,
+    };
     let entries =
         streams.into_values().flatten().map(|(id, fields)| entry(&id, fields)).collect::<Result<Vec<_>, _>>()?;
     let last = entries.last().map_or(newest, |entry| entry.position);

@@ -1,1 +1,125 @@
-//! The behaviour that every [`SessionStore`](crate::store::SessionStore) must show, as a suite to run against one.
+//! The behaviour that every [`SessionStore`] must show, as a suite to run against one.
+//!
+//! ```
+//! use tower_jwt_sessions::{MemoryStore, testing::conformance};
+//!
+//! # async fn suite() {
+//! conformance::run(async |clock| MemoryStore::with_clock(clock)).await;
+//! # }
+//! ```
+//!
+//! Each case gets an empty store that runs on a clock of its own, and panics when the store misbehaves. To see each
+//! case as a test by itself, hand the name of a macro of yours to
+//! [`for_each_store_case!`](crate::for_each_store_case).
+
+#![allow(clippy::panic, reason = "to panic is how a test fails")]
+
+mod creating;
+mod data;
+mod ending;
+mod log;
+mod reading;
+mod rotating;
+mod support;
+
+pub use self::{creating::*, data::*, ending::*, log::*, reading::*, rotating::*};
+use super::TestClock;
+use crate::store::SessionStore;
+
+/// Runs every case, each on an empty store that `make` builds over the given clock.
+///
+/// # Panics
+///
+/// When a case fails.
+pub async fn run<S: SessionStore>(make: impl AsyncFn(TestClock) -> S) {
+    macro_rules! run_all {
+        ($($case:ident,)*) => {
+            $({
+                let clock = TestClock::new();
+                let store = make(clock.clone()).await;
+                $case(store, clock).await;
+            })*
+        };
+    }
+    crate::for_each_store_case!(run_all);
+}
+
+/// Calls a macro with the names of all cases of the [conformance suite](crate::testing::conformance).
+///
+/// ```
+/// use tower_jwt_sessions::{MemoryStore, testing::{TestClock, conformance}};
+///
+/// macro_rules! tests {
+///     ($($case:ident,)*) => {$(
+///         # #[allow(dead_code)]
+///         // #[tokio::test]
+///         async fn $case() {
+///             let clock = TestClock::new();
+///             conformance::$case(MemoryStore::with_clock(clock.clone()), clock).await;
+///         }
+///     )*};
+/// }
+/// tower_jwt_sessions::for_each_store_case!(tests);
+/// ```
+#[macro_export]
+macro_rules! for_each_store_case {
+    ($callback:ident) => {
+        $callback! {
+            create_begins_a_session,
+            create_ends_no_later_than_the_absolute_limit,
+            create_stores_the_first_data,
+            create_stores_the_device,
+            create_evicts_the_least_recently_refreshed,
+            create_evicts_as_many_as_needed,
+            create_refuses_when_full_and_changes_nothing,
+            create_replaces_without_counting,
+            create_replaces_only_live_sessions_of_the_user,
+            create_counts_only_live_sessions,
+            create_is_exact_when_evicting_in_parallel,
+            create_is_exact_when_refusing_in_parallel,
+            reads_until_the_idle_limit,
+            reads_until_the_absolute_limit,
+            reads_nothing_of_unknown_sessions,
+            keeps_users_apart,
+            takes_any_user_id,
+            lists_every_live_session,
+            rotates_at_once_after_login,
+            rotate_keeps_the_current_token_for_two_windows,
+            rotate_repeats_within_the_fixed_window,
+            rotate_finds_reuse_after_the_fixed_window,
+            rotate_finds_reuse_of_older_generations,
+            rotate_repeats_while_unconfirmed_and_young,
+            rotate_advances_when_the_answer_was_lost,
+            rotate_repeats_for_a_window_after_confirmation,
+            rotate_confirms_by_presenting_the_current_token,
+            rotate_adopts_a_newer_generation,
+            rotate_ends_with_the_token,
+            rotate_extends_up_to_the_absolute_limit,
+            rotate_compares_whole_windows,
+            rotate_survives_a_clock_that_steps_back,
+            rotate_ends_a_reused_session_once,
+            rotate_happens_once_in_parallel,
+            confirm_counts_the_first_use_only,
+            confirm_ignores_what_it_must,
+            ends_one_session,
+            ends_the_other_sessions,
+            ends_all_sessions,
+            ends_with_the_data,
+            ends_without_naming_what_expired,
+            never_revives_what_ended,
+            expires_access_of_live_sessions,
+            expires_access_again_and_again,
+            data_begins_empty_and_counts_writes,
+            data_has_one_winner,
+            data_may_be_any_bytes,
+            log_is_empty_at_first,
+            log_keeps_order_and_resumes,
+            log_grows_when_the_clock_steps_back,
+            log_has_one_entry_for_each_step,
+            log_is_kept_for_its_retention,
+            log_wakes_a_waiting_reader,
+            log_stops_waiting,
+            log_answers_at_once_when_there_is_something,
+        }
+    };
+}

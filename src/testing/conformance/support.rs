@@ -1,0 +1,208 @@
+//! Short forms for the cases.
+
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    id::{SessionId, UserId},
+    policy::ReplayWindow,
+    store::{
+        CreateOutcome, EndSessions, LogEntry, LogPosition, NewSession, Presentation, PutData, PutOutcome, Revocation,
+        RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore, Step, WhichSessions,
+    },
+    testing::TestClock,
+};
+
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const REFRESH: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const ABSOLUTE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const RETENTION: Duration = HOUR;
+/// The replay window.
+pub(super) const W: Duration = Duration::from_secs(10);
+pub(super) const FIXED: ReplayWindow = ReplayWindow::Fixed(W);
+pub(super) const CONFIRMED: ReplayWindow = ReplayWindow::UntilConfirmed(W);
+
+pub(super) fn user(name: &str) -> UserId {
+    must(UserId::new(name))
+}
+
+pub(super) fn id(n: u8) -> SessionId {
+    SessionId::from_bytes([n; SessionId::LEN])
+}
+
+/// The value, or a panic with the whole chain of causes.
+#[track_caller]
+pub(super) fn must<T, E: Error>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            message = format!("{message}: {error}");
+            source = error.source();
+        }
+        panic!("the store failed: {message}")
+    })
+}
+
+pub(super) fn new_session(user: &UserId, id: SessionId) -> NewSession {
+    NewSession::new(user.clone(), id, REFRESH, ABSOLUTE, RETENTION)
+}
+
+/// Creates a session and returns its record and what ended for it.
+pub(super) async fn create<S: SessionStore>(store: &S, new: &NewSession) -> (SessionRecord, Vec<SessionId>) {
+    match must(store.create(new).await) {
+        CreateOutcome::Created { record, ended, .. } => (record, sorted(ended)),
+        CreateOutcome::LimitReached => panic!("create must not refuse here"),
+    }
+}
+
+pub(super) async fn login<S: SessionStore>(store: &S, user: &UserId, id: SessionId) -> SessionRecord {
+    let (record, ended) = create(store, &new_session(user, id)).await;
+    assert!(ended.is_empty(), "a login without limit ends nothing");
+    record
+}
+
+pub(super) async fn find<S: SessionStore>(store: &S, user: &UserId, id: SessionId) -> Option<SessionRecord> {
+    must(store.find(user, id).await).map(|found| found.record)
+}
+
+pub(super) async fn list<S: SessionStore>(store: &S, user: &UserId) -> Vec<SessionId> {
+    sorted(must(store.list(user).await).sessions.into_iter().map(|listed| listed.id).collect())
+}
+
+pub(super) async fn end<S: SessionStore>(store: &S, user: &UserId, which: WhichSessions) -> Vec<SessionId> {
+    sorted(must(store.end(&EndSessions::new(user.clone(), which, RETENTION)).await))
+}
+
+pub(super) async fn put<S: SessionStore>(
+    store: &S,
+    user: &UserId,
+    id: SessionId,
+    expected: u64,
+    bytes: &[u8],
+) -> PutOutcome {
+    must(store.put_data(&PutData::new(user.clone(), id, expected, bytes.to_vec())).await)
+}
+
+/// Everything in the log.
+pub(super) async fn log<S: SessionStore>(store: &S) -> Vec<LogEntry> {
+    must(store.read_log(LogPosition::START, Duration::ZERO).await).entries
+}
+
+/// What was published, in order.
+pub(super) async fn published<S: SessionStore>(store: &S) -> Vec<Revocation> {
+    log(store).await.into_iter().flat_map(|entry| entry.revocations).collect()
+}
+
+/// Whether the log says that `id` ended.
+pub(super) async fn published_end<S: SessionStore>(store: &S, id: SessionId) -> bool {
+    published(store).await.contains(&Revocation::ended(id))
+}
+
+pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
+    ids.sort_unstable();
+    ids
+}
+
+pub(super) fn presentation(generation: u32, window: ReplayWindow) -> Presentation {
+    Presentation { generation, token_expires_at: Timestamp::from_secs(1 << 33), window, refresh_lifetime: REFRESH }
+}
+
+pub(super) async fn present<S: SessionStore>(
+    store: &S,
+    user: &UserId,
+    id: SessionId,
+    presentation: Presentation,
+) -> RotateOutcome {
+    must(store.rotate(&RotateSession::new(user.clone(), id, presentation, RETENTION)).await)
+}
+
+/// One session whose record is known in advance: what the pure functions of [`SessionRecord`] say must be what the
+/// store says and keeps.
+pub(super) struct Tracked<'a, S> {
+    pub(super) store: &'a S,
+    pub(super) clock: &'a TestClock,
+    pub(super) user: UserId,
+    pub(super) id: SessionId,
+    pub(super) record: SessionRecord,
+    pub(super) window: ReplayWindow,
+}
+
+impl<'a, S: SessionStore> Tracked<'a, S> {
+    pub(super) async fn login(store: &'a S, clock: &'a TestClock, window: ReplayWindow) -> Self {
+        let (user, id) = (user("user"), id(1));
+        let record = login(store, &user, id).await;
+        Self { store, clock, user, id, record, window }
+    }
+
+    /// Presents a generation. Checks the outcome and the record that stays.
+    pub(super) async fn present(&mut self, generation: u32) -> RotateOutcome {
+        self.present_with(presentation(generation, self.window)).await
+    }
+
+    pub(super) async fn present_with(&mut self, presented: Presentation) -> RotateOutcome {
+        let now = self.clock.now();
+        let live = self.record.is_live(now);
+        let expected = match self.record.rotate(&presented, now) {
+            Step::Live { rotation, rolled_back } => {
+                RotateOutcome::Live { rotation, record: self.record, now, rolled_back }
+            }
+            Step::Reused => RotateOutcome::Reused,
+            Step::Ended => RotateOutcome::Ended,
+        };
+        let outcome = present(self.store, &self.user, self.id, presented).await;
+        assert_eq!(outcome, expected, "presenting generation {} at {now:?}", presented.generation);
+        let kept = (live && !self.record.ended).then_some(self.record);
+        assert_eq!(find(self.store, &self.user, self.id).await, kept, "the record after the step");
+        outcome
+    }
+
+    pub(super) async fn confirm(&mut self, generation: u32) {
+        self.record.confirm(generation, self.clock.now());
+        must(self.store.confirm(&self.user, self.id, generation).await);
+        assert_eq!(find(self.store, &self.user, self.id).await, Some(self.record), "the record after confirm");
+    }
+
+    /// Presents a generation and expects this rotation, of this generation.
+    pub(super) async fn expect(&mut self, generation: u32, expected: Rotation, after: u32) {
+        match self.present(generation).await {
+            RotateOutcome::Live { rotation, record, .. } => {
+                assert_eq!((rotation, record.generation), (expected, after), "presenting generation {generation}");
+            }
+            other => panic!("presenting generation {generation} must be {expected:?}, not {other:?}"),
+        }
+    }
+
+    pub(super) async fn expect_reuse(&mut self, generation: u32) {
+        assert_eq!(self.present(generation).await, RotateOutcome::Reused, "presenting generation {generation}");
+        assert!(published_end(self.store, self.id).await, "reuse is published");
+    }
+}
+
+/// Polls all of them in turn until each is done.
+pub(super) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    type Running<F> = (Pin<Box<F>>, Option<<F as Future>::Output>);
+    let mut running: Vec<Running<F>> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut done = true;
+        for (future, output) in &mut running {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *output = Some(value),
+                    Poll::Pending => done = false,
+                }
+            }
+        }
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
+}

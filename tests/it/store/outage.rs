@@ -1,0 +1,122 @@
+//! Redis goes away and comes back.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use tower_jwt_sessions::{
+    redis::RedisStore,
+    store::{EndSessions, LogPosition, SessionStore as _, StoreError, WhichSessions},
+};
+
+use super::redis::{id, new_session, user};
+use crate::support::redis_server::RedisServer;
+
+const SOON: Duration = Duration::from_secs(1);
+
+/// The error of a step that must fail, in less than a second.
+async fn fails_soon<T: std::fmt::Debug>(step: impl Future<Output = Result<T, StoreError>>) -> StoreError {
+    let begun = Instant::now();
+    let outcome = tokio::time::timeout(Duration::from_secs(20), step).await.expect("the step hangs");
+    let took = begun.elapsed();
+    assert!(took < SOON, "it took {took:?}");
+    outcome.expect_err("the server is away")
+}
+
+async fn every_step_fails_soon(store: &RedisStore) {
+    fails_soon(store.find(&user(), id(1))).await;
+    fails_soon(store.create(&new_session(2))).await;
+    fails_soon(store.list(&user())).await;
+    fails_soon(store.end(&EndSessions::new(user(), WhichSessions::All, SOON))).await;
+    fails_soon(store.read_log(LogPosition::START, Duration::ZERO)).await;
+}
+
+/// Asks until it answers. Each attempt is short; the limit is generous because machines are slow.
+async fn works_again(store: &RedisStore) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while let Err(error) = store.create(&new_session(9)).await {
+        assert!(Instant::now() < deadline, "it never works again: {error:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(store.find(&user(), id(9)).await.expect("it works again").is_some());
+}
+
+/// As the feed does: asks again after an error.
+async fn follow(store: RedisStore) {
+    loop {
+        match store.read_log(LogPosition::START, Duration::from_secs(1)).await {
+            Ok(page) if !page.entries.is_empty() => return,
+            Ok(_) => {}
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_killed_server_is_an_error_at_once_and_a_restarted_one_works() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    let feed = tokio::spawn(follow(store.clone()));
+    server.kill();
+    every_step_fails_soon(&store).await;
+    server.restart();
+    works_again(&store).await;
+    store.end(&EndSessions::new(user(), WhichSessions::All, Duration::from_secs(60))).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed again").unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_an_error_soon_and_works_when_it_thaws() {
+    let server = RedisServer::start();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    let feed = tokio::spawn(follow(store.clone()));
+    server.freeze();
+    // Long enough for the connection to be given up, and for attempts to make another.
+    for _ in 0..3 {
+        every_step_fails_soon(&store).await;
+    }
+    server.thaw();
+    works_again(&store).await;
+    store.end(&EndSessions::new(user(), WhichSessions::All, Duration::from_secs(60))).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed again").unwrap();
+}
+
+#[tokio::test]
+async fn many_steps_fail_soon_together() {
+    let server = RedisServer::start();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    server.freeze();
+    let steps: Vec<_> = (0..500)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { fails_soon(store.find(&user(), id(1))).await })
+        })
+        .collect();
+    for step in steps {
+        step.await.unwrap();
+    }
+    server.thaw();
+}
+
+#[tokio::test]
+async fn connections_end_with_the_store() {
+    let server = RedisServer::start();
+    let raw = super::redis::Raw::connect(&server).await;
+    let clients = async || {
+        let clients = raw.command("CLIENT", &["LIST"]).await.as_string().expect("a list");
+        clients.lines().count()
+    };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    store.read_log(LogPosition::START, Duration::from_millis(1)).await.unwrap();
+    assert_eq!(clients().await, 3, "one to look, one for steps, one for the log");
+    drop(store);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while clients().await > 1 {
+        assert!(Instant::now() < deadline, "connections are left");
+        tokio::task::yield_now().await;
+    }
+}

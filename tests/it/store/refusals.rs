@@ -1,0 +1,212 @@
+//! Addresses and clients that are refused, and secrets that stay secret.
+
+use std::time::{Duration, Instant};
+
+use fred::{
+    clients::Client,
+    interfaces::ClientLike as _,
+    types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig},
+};
+use tower_jwt_sessions::{ConfigError, redis::RedisStore, store::SessionStore as _};
+
+use super::redis::{chain, id, new_session, user};
+use crate::support::redis_server::{self, RedisServer};
+
+const SECRET: &str = "hunter2";
+
+async fn refused(url: &str) -> ConfigError {
+    RedisStore::connect(url).await.err().unwrap_or_else(|| panic!("{url} must be refused"))
+}
+
+#[tokio::test]
+async fn other_deployments_are_refused_with_a_cure() {
+    let cases = [
+        ("redis-cluster://localhost", "same one"),
+        ("rediss-cluster://localhost", "same one"),
+        ("redis-sentinel://localhost?sentinelServiceName=x", "RedisStore::new"),
+        ("redis+unix:///run/redis.sock", "TCP"),
+        ("unix:///run/redis.sock", "TCP"),
+        ("valkey://localhost", "redis://"),
+        ("http://localhost", "redis://"),
+        ("REDIS-CLUSTER://localhost", "same one"),
+    ];
+    for (url, expected) in cases {
+        match refused(url).await {
+            ConfigError::UnsupportedRedisUrl { cure, .. } => assert!(cure.contains(expected), "{url}: {cure}"),
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_read_are_refused_without_repeating_them() {
+    let cases = [
+        "",
+        "localhost:6379",
+        ":hunter2@localhost",
+        "redis:hunter2@localhost",
+        "hunter2@redis://localhost",
+        "user:hunter2@redis://localhost",
+        "redis://",
+        "redis://:hunter2@",
+        "redis://:hunter2@localhost:port",
+        "redis://:hunter2@localhost:99999",
+        "redis://:hunter2@localhost/database",
+        "redis://:hunter2@localhost/0/1",
+        "redis://:hunter2@localhost/999",
+        "redis://:hunter2@local host",
+        "redis://:hunter2@localhost?ssl=true",
+        "redis://:hunter2#x@localhost",
+        "redis://:hunter2%ff@localhost/x",
+    ];
+    for url in cases {
+        let error = refused(url).await;
+        assert!(matches!(error, ConfigError::InvalidRedisUrl { .. }), "{url}: {error:?}");
+        assert!(!chain(&error).contains(SECRET), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_noticed_at_once() {
+    let mut server = RedisServer::start();
+    let url = server.url();
+    server.kill();
+    let begun = Instant::now();
+    let error = refused(&url.replace("://", "://user:hunter2@")).await;
+    assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(!chain(&error).contains(SECRET), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_noticed() {
+    let server = RedisServer::start();
+    server.freeze();
+    let begun = Instant::now();
+    for url in [server.url(), server.url().replace("://", "://:hunter2@")] {
+        let error = refused(&url).await;
+        assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{error:?}");
+        assert!(!chain(&error).contains(SECRET), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn tls_is_for_builds_with_tls() {
+    let (server, _) = redis_server::shared();
+    let url = format!("rediss://:{SECRET}@127.0.0.1:{}", server.port());
+    let begun = Instant::now();
+    let error = refused(&url).await;
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert!(!chain(&error).contains(SECRET), "{error}");
+    if cfg!(feature = "redis-rustls") {
+        assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "this server speaks no TLS: {error:?}");
+    } else {
+        assert!(matches!(error, ConfigError::UnsupportedRedisUrl { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn passwords_work_and_are_never_shown() {
+    let server = RedisServer::start_with(&["--requirepass", "hunter2@:/?#"]);
+    let url = |password: &str| server.url().replace("://", &format!("://:{password}@"));
+    let store = RedisStore::connect(&url("hunter2%40%3A%2F%3F%23")).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    assert!(store.find(&user(), id(1)).await.unwrap().is_some());
+    let shown = format!("{store:?}");
+    assert!(shown.contains("RedisStore") && !shown.contains(SECRET), "{shown}");
+
+    for wrong in [url("hunter2-wrong"), server.url()] {
+        let error = refused(&wrong).await;
+        assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{error:?}");
+        assert!(!chain(&error).contains(SECRET), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_password_is_not_quoted() {
+    // It then says: unknown command 'AUTH', with args beginning with: 'hunter2'.
+    let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
+    for credentials in [":hunter2@", "hunter2:hunter2@"] {
+        let error = refused(&server.url().replace("://", &format!("://{credentials}"))).await;
+        assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{error:?}");
+        assert!(!chain(&error).contains(SECRET), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn key_prefixes_with_braces_or_control_characters_are_refused() {
+    let (server, _) = redis_server::shared();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    for prefix in ["{", "}", "a{b}:", "a\n", "\0", "a\u{7f}"] {
+        assert!(matches!(store.clone().key_prefix(prefix), Err(ConfigError::InvalidKeyPrefix)), "{prefix:?}");
+    }
+    for prefix in ["", "shop:", "ü ", "a/b"] {
+        assert!(store.clone().key_prefix(prefix).is_ok(), "{prefix:?}");
+    }
+}
+
+fn performance() -> PerformanceConfig {
+    PerformanceConfig { default_command_timeout: Duration::from_millis(400), ..PerformanceConfig::default() }
+}
+
+fn connection() -> ConnectionConfig {
+    ConnectionConfig { max_command_attempts: 1, ..ConnectionConfig::default() }
+}
+
+fn policy() -> Option<ReconnectPolicy> {
+    Some(ReconnectPolicy::new_exponential(0, 50, 1000, 2))
+}
+
+#[tokio::test]
+async fn clients_that_hang_or_repeat_are_refused() {
+    let clustered = Config {
+        server: ServerConfig::new_clustered(vec![("localhost", 6379)]),
+        password: Some(SECRET.to_owned()),
+        ..Config::default()
+    };
+    let plain = || Config { password: Some(SECRET.to_owned()), ..Config::default() };
+    let cases = [
+        (Client::default(), "default_command_timeout"),
+        (Client::new(plain(), None, Some(connection()), policy()), "default_command_timeout"),
+        (Client::new(plain(), Some(performance()), None, policy()), "max_command_attempts"),
+        (Client::new(plain(), Some(performance()), Some(connection()), None), "ReconnectPolicy"),
+        (Client::new(clustered, Some(performance()), Some(connection()), policy()), "one server"),
+    ];
+    for (client, expected) in cases {
+        match RedisStore::new(client) {
+            Err(error @ ConfigError::UnsafeRedisClient { .. }) => {
+                assert!(error.to_string().contains(expected), "{error}");
+                assert!(!chain(&error).contains(SECRET));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_the_application_works() {
+    let (server, prefix) = redis_server::shared();
+    let config = |version| Config { version, ..Config::from_url(&server.url()).unwrap() };
+    for version in [fred::types::RespVersion::RESP2, fred::types::RespVersion::RESP3] {
+        let prefix = format!("{prefix}{version:?}:");
+        let client = Client::new(config(version), Some(performance()), Some(connection()), policy());
+        client.init().await.unwrap();
+        let store = RedisStore::new(client.clone()).unwrap().key_prefix(&*prefix).unwrap();
+        tower_jwt_sessions::testing::conformance::log_wakes_a_waiting_reader(store.clone(), Default::default()).await;
+        let store = store.key_prefix(format!("{prefix}2")).unwrap();
+        tower_jwt_sessions::testing::conformance::create_stores_the_device(store.clone(), Default::default()).await;
+        drop(store);
+        assert!(client.ping::<String>(None).await.is_ok(), "the client is still the application's");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_connected_is_an_error_at_once() {
+    let client = Client::new(Config::default(), Some(performance()), Some(connection()), policy());
+    let store = RedisStore::new(client).unwrap();
+    let begun = Instant::now();
+    let error = store.find(&user(), id(1)).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    assert!(chain(&error).contains("not connected"), "{}", chain(&error));
+}

@@ -1,0 +1,143 @@
+//! Real Redis servers for tests. They keep nothing on disk and end with the test process.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+/// Starts the server, says who it is, and kills it when our end of its input closes: also when the test process was
+/// killed, and although nobody drops statics.
+const GUARDIAN: &str = r#""$@" & echo "pid $!"; cat >/dev/null; kill -9 $!; wait"#;
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+pub(crate) struct RedisServer {
+    port: u16,
+    options: Vec<String>,
+    guardian: Child,
+    pid: u32,
+}
+
+impl RedisServer {
+    /// A server of its own, for tests that stop it or configure it.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server of its own with further options, as on the command line of redis-server.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        // Between our look and the server's somebody else may take the port.
+        for _ in 0..10 {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            let port = free.local_addr().expect("the port").port();
+            drop(free);
+            if let Some((guardian, pid)) = launch(port, &options) {
+                return Self { port, options, guardian, pid };
+            }
+        }
+        panic!("redis-server does not start: run it by hand to see why");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it at once and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        drop(self.guardian.stdin.take());
+        self.guardian.wait().expect("the server's guardian ends");
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        (self.guardian, self.pid) = launch(self.port, &self.options).expect("redis-server starts on the same port");
+    }
+
+    /// Stops answering, and keeps its connections.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Answers again.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.pid.to_string()]).status().expect("kill(1) runs");
+        assert!(status.success(), "kill {signal} failed");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The server that tests share, and a key prefix that no other test uses.
+pub(crate) fn shared() -> (&'static RedisServer, String) {
+    static SERVER: OnceLock<RedisServer> = OnceLock::new();
+    static TESTS: AtomicU32 = AtomicU32::new(0);
+    let prefix = format!("t{}:", TESTS.fetch_add(1, Ordering::Relaxed));
+    (SERVER.get_or_init(RedisServer::start), prefix)
+}
+
+/// `None` when the server ended before it was ready.
+fn launch(port: u16, options: &[String]) -> Option<(Child, u32)> {
+    let binary = env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+    let mut version = Command::new(&binary);
+    assert!(
+        version.arg("--version").output().is_ok_and(|output| output.status.success()),
+        "{binary} does not run: install Redis 6.2 or later (apt install redis-server), or set REDIS_SERVER_BIN to it"
+    );
+    let mut guardian = Command::new("sh")
+        .args(["-c", GUARDIAN, "sh", &binary, "--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice"])
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh runs");
+    let output = guardian.stdout.take().expect("its output is piped");
+    let (ready, wait) = mpsc::channel();
+    // Also reads on when the server is ready, or it would block once the pipe is full.
+    thread::spawn(move || {
+        let mut pid = None;
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("pid ") {
+                pid = number.trim().parse::<u32>().ok();
+            }
+            if line.contains("Ready to accept connections") {
+                let _ = ready.send(pid);
+            }
+            // The guardian itself would go on waiting for us.
+            if line.contains("Failed listening on port") || line.contains("Address already in use") {
+                let _ = ready.send(None);
+            }
+        }
+    });
+    match wait.recv_timeout(READY_WITHIN) {
+        Ok(Some(pid)) => Some((guardian, pid)),
+        _ => {
+            drop(guardian.stdin.take());
+            let _ = guardian.wait();
+            None
+        }
+    }
+}
