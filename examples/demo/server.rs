@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn serve(app: Router, port: u16) -> Result<(), String> {
     let listeners = listen(port).await.map_err(|error| format!("PORT: cannot listen on port {port}: {error}"))?;
     // Before anybody learns that we run, and might want us to stop.
-    let shutdown = Shutdown::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let mut shutdown = Shutdown::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
     announce(&listeners);
 
     let (stop, _) = watch::channel(());
@@ -33,8 +33,11 @@ pub(crate) async fn serve(app: Router, port: u16) -> Result<(), String> {
     shutdown.requested().await;
     tracing::info!("stopping");
     drop(stop);
-    if time::timeout(GRACE, servers.join_all()).await.is_err() {
-        tracing::warn!("some requests took too long and were cut off");
+    tokio::select! {
+        _ = servers.join_all() => {}
+        () = time::sleep(GRACE) => tracing::warn!("some requests took too long and were cut off"),
+        // Whoever presses Ctrl-C again does not want to wait.
+        () = shutdown.requested() => tracing::warn!("requests that were under way were cut off"),
     }
     Ok(())
 }
@@ -75,7 +78,7 @@ impl Shutdown {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn requested(mut self) {
+    async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -92,7 +95,7 @@ impl Shutdown {
         Ok(Self)
     }
 
-    async fn requested(self) {
+    async fn requested(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             // Then only the system can stop us.
             std::future::pending().await

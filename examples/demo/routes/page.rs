@@ -3,7 +3,7 @@
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 
 /// Scripts, styles and requests of this origin only; no frames, no plugins, no forms that leave.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
                                        form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
