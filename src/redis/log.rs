@@ -23,6 +23,10 @@ use crate::{
 
 /// Entries of one page: 5000 are some 200 kB and take 15 ms.
 const PAGE: u64 = 5_000;
+/// Zero would mean for ever.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// Longer waits end early; Redis would refuse absurd ones.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// The one field of an entry: for each revocation the session and the smallest valid epoch, 20 bytes.
 const FIELD: &str = "r";
 const REVOCATION_LEN: usize = SessionId::LEN + 4;
@@ -42,7 +46,7 @@ struct TailConnection {
 
 impl Drop for TailConnection {
     fn drop(&mut self) {
-        // fred's task keeps its own client, and with it the connection, for ever.
+        // As in `Connection`.
         self.router.abort();
     }
 }
@@ -89,7 +93,10 @@ async fn read(client: &Client, key: &str, after: LogPosition, wait: Option<Durat
     let newest = newest(&with_timeout(client, timeout), key).await?;
     let (block, timeout) = match wait {
         // Nothing is there yet.
-        Some(wait) if newest == after => (Some(whole_millis(wait).max(1)), timeout.saturating_add(wait)),
+        Some(wait) if newest == after => {
+            let wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
+            (Some(whole_millis(wait)), timeout.saturating_add(wait))
+        }
         // Nothing will come at these positions, for the log was lost: the caller must hear of it.
         _ if newest <= after => return Ok(LogPage { entries: Vec::new(), newest }),
         _ => (None, timeout),

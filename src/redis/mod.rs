@@ -15,14 +15,14 @@
 //! `user` is the base64url form of the user id, in braces. No value is a token or a key, so a copy of the database
 //! opens no session. Every key has a time to live and vanishes by itself: no sweeping is needed.
 //!
-//! Set `maxmemory-policy noeviction` (or `volatile-ttl` with room to spare): a server that evicts keys logs users out
-//! and may forget revocations.
+//! Set `maxmemory-policy noeviction`: a server that evicts keys logs users out and forgets revocations, those first
+//! under `volatile-ttl`.
 //!
 //! # When Redis is away
 //!
 //! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
 //! The connection is made again in the background. A *failover to a replica* may lose the last writes; see
-//! [`Rotation`](crate::store::Rotation) for what that does to refreshes.
+//! [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to refreshes.
 //!
 //! # What cannot be read
 //!
@@ -30,6 +30,7 @@
 //! or taken for "no session". One step repairs it: ending *all* sessions of the user removes it, and publishes its
 //! session as ended.
 
+mod connection;
 mod log;
 mod reply;
 mod scripts;
@@ -43,10 +44,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fred::{
     clients::Client,
     interfaces::ClientLike,
-    types::{ConnectHandle, Value, scripts::Script},
+    types::{Value, scripts::Script},
 };
 
 use self::{
+    connection::Connection,
     log::Tail,
     reply::{Reply, Unreadable},
     scripts::{bytes, duration, duration_rounded_up, integer, optional, time},
@@ -77,9 +79,8 @@ const MAX_ENTRIES_BESIDE_TOMBSTONE: u64 = 100;
 /// # }
 /// ```
 ///
-/// Ending one session whose record is missing publishes its end all the same, since the server may have lost it: end
-/// only what a verified token names or what [`SessionStore::list`] returned. A tombstone keeps repeats from publishing
-/// again.
+/// Ending one session whose record is missing publishes its end all the same, since the server may have lost it; a
+/// tombstone keeps repeats from publishing again.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Arc<Connection>,
@@ -87,20 +88,6 @@ pub struct RedisStore {
     prefix: Arc<str>,
     /// Replaces the server's time.
     clock: Option<Arc<dyn Clock>>,
-}
-
-struct Connection {
-    client: Client,
-    /// Of a client that is ours.
-    router: Option<ConnectHandle>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(router) = &self.router {
-            router.abort();
-        }
-    }
 }
 
 impl RedisStore {
@@ -116,11 +103,7 @@ impl RedisStore {
     /// cannot be read, and [`ConfigError::StoreUnreachable`] when the server does not answer within seconds or does
     /// not let us in. None of them repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
-        let client = settings::client(url)?;
-        match client.init().await {
-            Ok(router) => Ok(Self::over(client, Some(router))),
-            Err(error) => Err(settings::unreachable(error, &client)),
-        }
+        Connection::open(url).await.map(Self::over)
     }
 
     /// Uses a client of the application, already connected: for TLS with certificates of your own, for sentinels, or
@@ -131,17 +114,11 @@ impl RedisStore {
     /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice, never reconnects or is
     /// connected to a cluster. fred's defaults do the first three.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
-        settings::check(&client)?;
-        Ok(Self::over(client, None))
+        Connection::of_application(client).map(Self::over)
     }
 
-    fn over(client: Client, router: Option<ConnectHandle>) -> Self {
-        Self {
-            connection: Arc::new(Connection { client, router }),
-            tail: Arc::default(),
-            prefix: "".into(),
-            clock: None,
-        }
+    fn over(connection: Connection) -> Self {
+        Self { connection: Arc::new(connection), tail: Arc::default(), prefix: "".into(), clock: None }
     }
 
     /// Puts this in front of every key, for applications that share a database. Empty by default.
@@ -184,7 +161,7 @@ impl RedisStore {
             self.clock.as_ref().map_or_else(|| bytes(b""), |clock| time(clock.now())),
         ];
         all.extend(args);
-        scripts::run(&self.connection.client, script, all).await.map(Reply::new)
+        Ok(Reply::new(self.connection.run(script, all).await?))
     }
 
     /// Reads a live session and its data.

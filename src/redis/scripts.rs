@@ -1,19 +1,16 @@
 //! The Lua scripts, one for each step, and how they are run.
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use fred::{
     clients::Client,
-    error::Error as FredError,
+    error::{Error as FredError, ErrorKind},
     interfaces::ClientLike,
     types::{ClientState, ClusterHash, CustomCommand, Value, config::Options, scripts::Script},
 };
 use tokio::time::Instant;
 
-use crate::{
-    clock::{Timestamp, whole_millis},
-    error::BoxError,
-};
+use crate::clock::{Timestamp, whole_millis};
 
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
@@ -38,10 +35,10 @@ scripts! {
 ///
 /// Not through fred's own `evalsha`, which ignores per-command options: a command must fail at once while the
 /// connection is down, must never be sent twice, and both commands together must not take longer than one.
-pub(super) async fn run(client: &Client, script: &Script, args: Vec<Value>) -> Result<Value, BoxError> {
+pub(super) async fn run(client: &Client, script: &Script, args: Vec<Value>) -> Result<Value, FredError> {
     // fred queues what comes while it reconnects.
     if client.state() != ClientState::Connected {
-        return Err(NotConnected.into());
+        return Err(FredError::new(ErrorKind::IO, "not connected to Redis"));
     }
     let timeout = client.perf_config().default_command_timeout;
     let deadline = Instant::now() + timeout;
@@ -50,9 +47,9 @@ pub(super) async fn run(client: &Client, script: &Script, args: Vec<Value>) -> R
         (Err(error), Some(lua)) if error.details().starts_with("NOSCRIPT") => {
             // Zero would mean no timeout.
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            Ok(send(client, "EVAL", lua.clone().into(), args, left).await?)
+            send(client, "EVAL", lua.clone().into(), args, left).await
         }
-        (outcome, _) => Ok(outcome?),
+        (outcome, _) => outcome,
     }
 }
 
@@ -95,15 +92,3 @@ pub(super) fn bytes(bytes: &[u8]) -> Value {
 pub(super) fn optional(value: Option<&[u8]>) -> Value {
     value.map_or_else(|| bytes(b""), |value| bytes(&[b"+", value].concat()))
 }
-
-/// The client has lost its connection, and is trying to get a new one.
-#[derive(Debug)]
-struct NotConnected;
-
-impl fmt::Display for NotConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not connected to Redis")
-    }
-}
-
-impl std::error::Error for NotConnected {}

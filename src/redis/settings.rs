@@ -6,7 +6,7 @@ use fred::{
     clients::Client,
     error::Error as FredError,
     interfaces::ClientLike,
-    types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, UnresponsiveConfig},
+    types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig},
 };
 
 use crate::error::ConfigError;
@@ -18,7 +18,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// For `AUTH` and `SELECT` while connecting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection with a command that was not answered for this long is given up.
-const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
+pub(super) const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
 const UNRESPONSIVE_CHECKS: Duration = Duration::from_millis(500);
 /// Commands waiting for the connection; more are refused at once.
 const MAX_QUEUED: usize = 16_384;
@@ -28,20 +28,19 @@ const RECONNECT_JITTER: u32 = 50;
 
 /// A client for this URL, not connected yet.
 pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
-    let tls = uses_tls(url)?;
+    let (tls, address) = split_scheme(url)?;
     // Would be ignored, and somebody relies on what it says.
     if url.contains(['?', '#']) {
         return Err(invalid("it has a query or a fragment; write ? and # in a password as %3F and %23"));
     }
-    #[cfg_attr(not(feature = "redis-rustls"), expect(unused_mut, reason = "only TLS is set afterwards"))]
+    // Without TLS: fred would set it up in its own way, which panics when rustls was compiled with two providers.
+    let plain = Config::from_url_centralized(&format!("redis://{address}"));
     // These messages are fixed texts: they do not repeat the URL.
-    let mut config = Config::from_url_centralized(url).map_err(|error| invalid(error.details()))?;
+    let config = plain.map_err(|error| invalid(error.details()))?;
     #[cfg(feature = "redis-rustls")]
-    {
-        config.tls = if tls { Some(super::tls::config()?) } else { None };
-    }
+    let config = Config { tls: if tls { Some(super::tls::config()?) } else { None }, ..config };
     #[cfg(not(feature = "redis-rustls"))]
-    debug_assert!(!tls);
+    debug_assert!(!tls, "refused above");
 
     let mut policy = ReconnectPolicy::new_exponential(0, RECONNECT_AFTER.0, RECONNECT_AFTER.1, 2);
     policy.set_jitter(RECONNECT_JITTER);
@@ -60,21 +59,23 @@ fn connection() -> ConnectionConfig {
         max_command_attempts: 1,
         max_command_buffer_len: MAX_QUEUED,
         unresponsive: UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE_AFTER), interval: UNRESPONSIVE_CHECKS },
+        // Many small commands, each of which somebody waits for.
+        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
         ..ConnectionConfig::default()
     }
 }
 
-/// Tells `redis://` from `rediss://` and refuses everything else.
-fn uses_tls(url: &str) -> Result<bool, ConfigError> {
-    let Some((scheme, _)) = url.split_once("://") else { return Err(invalid("it has no scheme")) };
+/// Whether the URL asks for TLS, and what follows the scheme. Refuses all schemes but `redis` and `rediss`.
+fn split_scheme(url: &str) -> Result<(bool, &str), ConfigError> {
+    let Some((scheme, address)) = url.split_once("://") else { return Err(invalid("it has no scheme")) };
     let scheme = scheme.to_ascii_lowercase();
     if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
         // Not shown: whatever stands there may be a password.
         return Err(invalid("it does not begin with a scheme"));
     }
     let cure = match scheme.as_str() {
-        "redis" => return Ok(false),
-        "rediss" if cfg!(feature = "redis-rustls") => return Ok(true),
+        "redis" => return Ok((false, address)),
+        "rediss" if cfg!(feature = "redis-rustls") => return Ok((true, address)),
         "rediss" => "enable the feature redis-rustls",
         "valkey" => "write redis://",
         "valkeys" => "write rediss://",

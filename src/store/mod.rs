@@ -60,6 +60,10 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Ends sessions with their data: flag, publish in the log, delete. Returns the identifiers of those that were
     /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished.
+    ///
+    /// A store that can lose records publishes the end of a session named by [`WhichSessions::One`] even when it does
+    /// not know it, whoever its owner is: its access tokens may still be about. Name only a session that a verified
+    /// token or [`list`](Self::list) named, never one that was merely asked for.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
     /// Lists the live sessions of a user, in no particular order.

@@ -102,6 +102,29 @@ async fn many_steps_fail_soon_together() {
     server.thaw();
 }
 
+/// fred itself notices silence only where commands are rare.
+#[tokio::test]
+async fn a_frozen_server_is_given_up_under_load() {
+    let server = RedisServer::start();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    server.freeze();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut busy = tokio::task::JoinSet::new();
+    loop {
+        let begun = Instant::now();
+        let other = store.clone();
+        busy.spawn(async move { fails_soon(other.find(&user(), id(1))).await });
+        fails_soon(store.find(&user(), id(1))).await;
+        if begun.elapsed() < Duration::from_millis(100) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the connection is never given up");
+    }
+    server.thaw();
+    works_again(&store).await;
+}
+
 #[tokio::test]
 async fn connections_end_with_the_store() {
     let server = RedisServer::start();

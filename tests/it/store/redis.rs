@@ -336,6 +336,20 @@ async fn what_cannot_be_read_is_an_error_and_stays() {
 }
 
 #[tokio::test]
+async fn fields_that_are_no_session_are_errors_and_stay() {
+    let (store, raw, prefix) = store_and_raw().await;
+    let key = format!("{prefix}{KEY}");
+    store.create(&new_session(1)).await.unwrap();
+    let record = raw.get(&key, id(1).as_bytes()).await.unwrap();
+    raw.set(&key, b"short", &record).await;
+    assert!(store.create(&new_session(2)).await.is_err());
+    assert!(store.list(&user()).await.is_err());
+    assert!(store.find(&user(), id(1)).await.unwrap().is_some());
+    assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(1)]);
+    assert!(raw.get(&key, b"short").await.is_none());
+}
+
+#[tokio::test]
 async fn data_that_cannot_be_read_is_an_error() {
     let (store, raw, prefix) = store_and_raw().await;
     let mut new = new_session(1);

@@ -1,13 +1,19 @@
 //! Addresses and clients that are refused, and secrets that stay secret.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
-    types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig},
+    types::{
+        RespVersion,
+        config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig},
+    },
 };
-use tower_jwt_sessions::{ConfigError, redis::RedisStore, store::SessionStore as _};
+use tower_jwt_sessions::{ConfigError, redis::RedisStore, store::SessionStore as _, testing::conformance};
 
 use super::redis::{chain, id, new_session, user};
 use crate::support::redis_server::{self, RedisServer};
@@ -187,16 +193,17 @@ async fn clients_that_hang_or_repeat_are_refused() {
 #[tokio::test]
 async fn a_client_of_the_application_works() {
     let (server, prefix) = redis_server::shared();
-    let config = |version| Config { version, ..Config::from_url(&server.url()).unwrap() };
-    for version in [fred::types::RespVersion::RESP2, fred::types::RespVersion::RESP3] {
-        let prefix = format!("{prefix}{version:?}:");
-        let client = Client::new(config(version), Some(performance()), Some(connection()), policy());
+    for version in [RespVersion::RESP2, RespVersion::RESP3] {
+        let config = Config { version: version.clone(), ..Config::from_url(&server.url()).unwrap() };
+        let client = Client::new(config, Some(performance()), Some(connection()), policy());
         client.init().await.unwrap();
-        let store = RedisStore::new(client.clone()).unwrap().key_prefix(&*prefix).unwrap();
-        tower_jwt_sessions::testing::conformance::log_wakes_a_waiting_reader(store.clone(), Default::default()).await;
-        let store = store.key_prefix(format!("{prefix}2")).unwrap();
-        tower_jwt_sessions::testing::conformance::create_stores_the_device(store.clone(), Default::default()).await;
-        drop(store);
+        let cases = Cell::new(0);
+        conformance::run(async |clock| {
+            cases.set(cases.get() + 1);
+            let store = RedisStore::new(client.clone()).unwrap();
+            store.key_prefix(format!("{prefix}{version:?}:{}:", cases.get())).unwrap().with_clock(clock)
+        })
+        .await;
         assert!(client.ping::<String>(None).await.is_ok(), "the client is still the application's");
     }
 }
