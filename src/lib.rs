@@ -1,5 +1,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! stub
+#![doc = include_str!("../README.md")]
+// Nothing that a request contains may end the process. Tests, examples and the suite for stores may.
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
 mod clock;
 mod cookie;
 mod error;

@@ -1,18 +1,16 @@
 //! Refusing requests from other sites, with the method of Go's `CrossOriginProtection` as tower-http implements it.
 
 use axum_core::{body::Body, response::Response};
-use serde::{Serialize, de::DeserializeOwned};
 use tower_http::csrf::{Csrf, CsrfLayer, ProtectionError, ResponseForProtectionError};
 use tower_layer::Layer;
 
 use crate::{
     error::ConfigError,
     event::LOG_TARGET,
-    manager::SessionManager,
     problem::{Problem, Renderer},
 };
 
-/// Refuses state-changing requests from other sites: [`SessionManager::cross_site_guard`].
+/// Refuses state-changing requests from other sites: [`SessionManager::cross_site_guard`](crate::SessionManager::cross_site_guard).
 ///
 /// `SameSite` cookies stop most of them in the browser; this stops the rest at the server, also where there is no
 /// session yet (OWASP ASVS 5.0, 3.5.1). `GET`, `HEAD` and `OPTIONS` pass. Other methods pass if `Sec-Fetch-Site` says
@@ -45,36 +43,12 @@ impl<S> Layer<S> for CrossSiteGuard {
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
-    /// The guard that the companion router has on all its routes, for routes of the application. The login route needs
-    /// it most: without it another site can log a browser in as somebody else.
-    ///
-    /// ```
-    /// use axum::{Router, routing::post};
-    /// use tower_jwt_sessions::SessionManager;
-    ///
-    /// async fn login() {}
-    ///
-    /// fn app(sessions: &SessionManager) -> Router {
-    ///     Router::new().route("/login", post(login).layer(sessions.cross_site_guard()))
-    /// }
-    /// # let _ = app;
-    /// ```
-    pub fn cross_site_guard(&self) -> CrossSiteGuard {
-        let refusal = Refusal { renderer: self.verifier().inner().renderer.clone() };
-        // The origins were checked when the manager was built.
-        let csrf = with_trusted(self.trusted_origins()).unwrap_or_default();
-        CrossSiteGuard { csrf: csrf.with_rejection_response(refusal) }
+impl CrossSiteGuard {
+    /// A guard that lets these origins pass, and answers others through this renderer.
+    pub(crate) fn new(trusted_origins: &[String], renderer: Renderer) -> Result<Self, ConfigError> {
+        let csrf = trusted_origins.iter().try_fold(CsrfLayer::new(), |layer, origin| {
+            layer.add_trusted_origin(origin).map_err(|_| ConfigError::InvalidOrigin { origin: origin.clone() })
+        })?;
+        Ok(Self { csrf: csrf.with_rejection_response(Refusal { renderer }) })
     }
-}
-
-/// Finds origins that no browser would send.
-pub(crate) fn check(origins: &[String]) -> Result<(), ConfigError> {
-    with_trusted(origins).map(|_| ())
-}
-
-fn with_trusted(origins: &[String]) -> Result<CsrfLayer, ConfigError> {
-    origins.iter().try_fold(CsrfLayer::new(), |layer, origin| {
-        layer.add_trusted_origin(origin).map_err(|_| ConfigError::InvalidOrigin { origin: origin.clone() })
-    })
 }

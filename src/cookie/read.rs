@@ -65,3 +65,127 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cookie::CookieConfig;
+
+    const ACCESS: &str = "__Host-access";
+    const REFRESH: &str = "__Host-refresh";
+
+    fn headers(lines: &[&[u8]]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        headers
+    }
+
+    fn access(lines: &[&[u8]]) -> Option<Vec<u8>> {
+        let headers = headers(lines);
+        match RawCookies::read(&headers, &CookieConfig::new().plan().unwrap()).access {
+            Presence::One(value) => Some(value.to_vec()),
+            Presence::Absent => None,
+            Presence::Twice => Some(b"(twice)".to_vec()),
+        }
+    }
+
+    #[test]
+    fn finds_ours_among_anything() {
+        let good = Some(b"token".to_vec());
+        for line in [
+            "__Host-access=token",
+            "a=b; __Host-access=token; c=d",
+            "a=b;__Host-access=token;c=d",
+            "  __Host-access =\t token\t; c=d",
+            ";;;=;__Host-access=token;=;;",
+            "novalue; __Host-access=token; x=\"quo;ted\"",
+            "x=%ff; __Host-access=token",
+        ] {
+            assert_eq!(access(&[line.as_bytes()]), good, "{line}");
+        }
+        assert_eq!(access(&[b"x=\xE2\x80\x80; __Host-access=token"]), good);
+        assert_eq!(access(&[&[b"x=".as_slice(), &[0xff; 16 * 1024], b"; __Host-access=token"].concat()]), good);
+        assert_eq!(access(&[b"a=b", b"__Host-access=token", b"c=d"]), good);
+    }
+
+    #[test]
+    fn never_takes_another_name_for_ours() {
+        for line in [
+            "__host-access=token",
+            "%5F%5FHost-access=token",
+            "__%48ost-access=token",
+            "=__Host-access=token",
+            "$Version=1, __Host-access=token",
+            "x__Host-access=token",
+            "__Host-accessx=token",
+            "__Host-access",
+            "__Host-access\"=token",
+            "x=__Host-access=token",
+        ] {
+            assert_eq!(access(&[line.as_bytes()]), None, "{line}");
+        }
+        for space in ["\u{2000}", "\u{a0}", "\u{85}", "\u{3000}"] {
+            assert_eq!(access(&[format!("{space}__Host-access=token").as_bytes()]), None, "{space:?}");
+        }
+        assert_eq!(access(&[b"\x85__Host-access=token"]), None);
+    }
+
+    #[test]
+    fn two_of_ours_are_none() {
+        let twice = Some(b"(twice)".to_vec());
+        assert_eq!(access(&[b"__Host-access=good; __Host-access=evil"]), twice);
+        assert_eq!(access(&[b"__Host-access=good", b"__Host-access=good"]), twice);
+        assert_eq!(access(&[b"__Host-access=; __Host-access=good; __Host-access=x"]), twice);
+    }
+
+    /// The obvious way to say it, slowly.
+    fn model(line: &[u8], name: &str) -> Vec<Vec<u8>> {
+        let text: String = line.iter().copied().map(char::from).collect();
+        let is_space = |c| c == ' ' || c == '\t';
+        text.split(';')
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(found, _)| found.trim_matches(is_space) == name)
+            .map(|(_, value)| value.trim_matches(is_space).chars().map(|c| c as u8).collect())
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    Just(ACCESS.as_bytes().to_vec()),
+                    Just(REFRESH.as_bytes().to_vec()),
+                    Just(b"=".to_vec()),
+                    Just(b";".to_vec()),
+                    Just(b"; ".to_vec()),
+                    Just(b"\t".to_vec()),
+                    prop::collection::vec(0x20_u8..=0xff, 0..4),
+                ],
+                0..16,
+            ),
+        ) {
+            let line: Vec<u8> = parts.concat().into_iter().filter(|byte| *byte != 0x7f).collect();
+            let headers = headers(&[&line]);
+            let found = RawCookies::read(&headers, &CookieConfig::new().plan().unwrap());
+            for (presence, name) in [(found.access, ACCESS), (found.refresh, REFRESH)] {
+                let expected = match model(&line, name).as_slice() {
+                    [] => "absent".to_owned(),
+                    [value] => format!("{value:?}"),
+                    _ => "twice".to_owned(),
+                };
+                let actual = match presence {
+                    Presence::Absent => "absent".to_owned(),
+                    Presence::One(value) => format!("{value:?}"),
+                    Presence::Twice => "twice".to_owned(),
+                };
+                prop_assert_eq!(actual, expected);
+            }
+        }
+    }
+}

@@ -258,7 +258,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             );
         }
         #[cfg(feature = "router")]
-        crate::origin::check(&self.trusted_origins)?;
+        let cross_site_guard = crate::origin::CrossSiteGuard::new(&self.trusted_origins, self.renderer.clone())?;
 
         // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
         let refresh_audience = format!("{issuer}#refresh");
@@ -285,7 +285,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
                 limit: self.limit,
                 events: self.events,
                 #[cfg(feature = "router")]
-                trusted_origins: self.trusted_origins,
+                cross_site_guard,
             }),
         })
     }

@@ -47,7 +47,7 @@ struct Inner<C> {
     limit: Option<SessionLimit>,
     events: EventHook,
     #[cfg(feature = "router")]
-    trusted_origins: Vec<String>,
+    cross_site_guard: crate::origin::CrossSiteGuard,
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
@@ -61,9 +61,23 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         &self.inner.verifier
     }
 
+    /// The guard that the companion router has on all its routes, for routes of the application. The login route needs
+    /// it most: without it another site can log a browser in as somebody else.
+    ///
+    /// ```
+    /// use axum::{Router, routing::post};
+    /// use tower_jwt_sessions::SessionManager;
+    ///
+    /// async fn login() {}
+    ///
+    /// fn app(sessions: &SessionManager) -> Router {
+    ///     Router::new().route("/login", post(login).layer(sessions.cross_site_guard()))
+    /// }
+    /// # let _ = app;
+    /// ```
     #[cfg(feature = "router")]
-    pub(crate) fn trusted_origins(&self) -> &[String] {
-        &self.inner.trusted_origins
+    pub fn cross_site_guard(&self) -> crate::origin::CrossSiteGuard {
+        self.inner.cross_site_guard.clone()
     }
 
     fn verification(&self) -> &VerifierInner<C> {

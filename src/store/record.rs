@@ -222,26 +222,36 @@ impl SessionRecord {
     ///
     /// [`CorruptRecord`] when the length or the version is not one that this release reads.
     pub fn from_bytes(packed: &[u8]) -> Result<Self, CorruptRecord> {
-        let packed: &[u8; Self::PACKED_LEN] = packed.try_into().map_err(|_| CorruptRecord(()))?;
-        let [Self::VERSION, flags @ (0 | Self::ENDED), ..] = *packed else {
-            return Err(CorruptRecord(()));
-        };
-        let u32_at = |at: usize| packed[at..at + 4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
-        let time_at =
-            |at: usize| Timestamp::from_millis(packed[at..at + 8].iter().fold(0, |n, byte| n << 8 | u64::from(*byte)));
-        let optional = |time: Timestamp| (time != Timestamp::default()).then_some(time);
-        Ok(Self {
-            ended: flags == Self::ENDED,
-            generation: u32_at(2),
-            previous: Some(u32_at(6)).filter(|generation| *generation != 0),
-            epoch: u32_at(10),
-            created_at: time_at(14),
-            rotated_at: optional(time_at(22)),
-            confirmed_at: optional(time_at(30)),
-            access_expired_at: optional(time_at(38)),
-            idle_end: time_at(46),
-            absolute_end: time_at(54),
-        })
+        /// Takes the first bytes off the rest.
+        fn take<const LEN: usize>(rest: &mut &[u8]) -> Option<[u8; LEN]> {
+            let (first, others) = rest.split_first_chunk()?;
+            *rest = others;
+            Some(*first)
+        }
+        fn time(rest: &mut &[u8]) -> Option<Timestamp> {
+            take(rest).map(u64::from_be_bytes).map(Timestamp::from_millis)
+        }
+        fn optional_time(rest: &mut &[u8]) -> Option<Option<Timestamp>> {
+            time(rest).map(|time| (time != Timestamp::default()).then_some(time))
+        }
+        fn read(mut rest: &[u8]) -> Option<SessionRecord> {
+            let rest = &mut rest;
+            let [SessionRecord::VERSION, flags @ (0 | SessionRecord::ENDED)] = take(rest)? else { return None };
+            let record = SessionRecord {
+                ended: flags == SessionRecord::ENDED,
+                generation: u32::from_be_bytes(take(rest)?),
+                previous: Some(u32::from_be_bytes(take(rest)?)).filter(|generation| *generation != 0),
+                epoch: u32::from_be_bytes(take(rest)?),
+                created_at: time(rest)?,
+                rotated_at: optional_time(rest)?,
+                confirmed_at: optional_time(rest)?,
+                access_expired_at: optional_time(rest)?,
+                idle_end: time(rest)?,
+                absolute_end: time(rest)?,
+            };
+            rest.is_empty().then_some(record)
+        }
+        read(packed).ok_or(CorruptRecord(()))
     }
 }
 

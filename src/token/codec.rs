@@ -132,7 +132,7 @@ impl Codec {
         let app = match payload.get_mut(end..) {
             Some([b'}']) => None,
             // Our members are followed by the application's: read from their comma on, they are an object.
-            Some([comma @ b',', ..]) => {
+            Some([comma @ b',', b'"', ..]) => {
                 *comma = b'{';
                 payload.get(end..)
             }

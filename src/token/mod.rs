@@ -54,3 +54,6 @@ pub(crate) struct RegisteredClaims {
 
 /// A token and the cookie that carries it fit into the 4096 bytes that browsers keep (RFC 6265bis, section 5.6).
 pub(crate) const MAX_TOKEN_LEN: usize = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,417 @@
+//! The wire format, against golden vectors, against jsonwebtoken, and against chance.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::keys::{KeyRing, SigningKey, VerificationKey};
+
+const ISSUER: &str = "https://app.test";
+const SECRET: &str = "golden access secret of 32 bytes!";
+const REFRESH_SECRET: &str = "golden refresh secret of 32 bytes";
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Claims {
+    role: String,
+    teams: Vec<u32>,
+}
+
+fn claims() -> Claims {
+    Claims { role: "admin".into(), teams: vec![7, 11] }
+}
+
+/// The Ed25519 key of RFC 8037, appendix A.1.
+fn rfc8037_pem() -> String {
+    const SEED: [u8; 32] = [
+        0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49,
+        0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+    ];
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend(SEED);
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
+}
+
+fn access_codec(ring: &KeyRing) -> Codec {
+    Codec::new(TokenKind::Access, ring, ISSUER, "https://api.test")
+}
+
+fn refresh_codec(ring: &KeyRing) -> Codec {
+    Codec::new(TokenKind::Refresh, ring, ISSUER, "https://app.test#refresh")
+}
+
+fn registered(user: &str) -> RegisteredClaims {
+    let auth_time = Timestamp::from_secs(1_767_225_600);
+    RegisteredClaims {
+        user_id: UserId::new(user).unwrap(),
+        session_id: SessionId::from_bytes(std::array::from_fn(|at| at as u8 * 17)),
+        generation: 3,
+        epoch: 2,
+        auth_time,
+        issued_at: auth_time.saturating_add(Duration::from_secs(600)),
+        expires_at: auth_time.saturating_add(Duration::from_secs(4200)),
+    }
+}
+
+fn open<C: serde::de::DeserializeOwned>(codec: &Codec, token: &str) -> Result<(RegisteredClaims, C), TokenError> {
+    codec.open(token.as_bytes(), ClaimsShape::of::<C>())
+}
+
+/// Wire format v1 must not change by accident: nodes of two releases serve side by side.
+#[test]
+fn golden_vectors_are_written_and_read() {
+    let golden: Value = serde_json::from_str(include_str!("../../tests/golden/tokens-v1.json")).unwrap();
+    let hmac = KeyRing::hs256(SECRET).unwrap();
+    let eddsa = KeyRing::eddsa_pem(rfc8037_pem()).unwrap();
+    let app = AppClaims::new(&claims()).unwrap();
+    let user = "älice \"quoted\" \u{1}";
+
+    for (name, ring) in [("access_hs256", &hmac), ("access_eddsa", &eddsa)] {
+        let codec = access_codec(ring);
+        let token = codec.seal(&registered(user), &app).unwrap();
+        assert_eq!(token, golden[name].as_str().unwrap(), "{name}");
+        assert_eq!(open(&codec, &token).unwrap(), (registered(user), claims()));
+    }
+    let codec = refresh_codec(&KeyRing::hs256(REFRESH_SECRET).unwrap());
+    let refresh = RegisteredClaims { epoch: 0, ..registered(user) };
+    let token = codec.seal(&refresh, &AppClaims::none()).unwrap();
+    assert_eq!(token, golden["refresh_hs256"].as_str().unwrap());
+    assert_eq!(open(&codec, &token).unwrap(), (refresh, ()));
+}
+
+#[test]
+fn the_kid_of_an_ed25519_key_is_its_thumbprint() {
+    // RFC 8037, appendix A.3.
+    let key = SigningKey::eddsa_pem(rfc8037_pem()).unwrap();
+    assert_eq!(key.verification_key().key_id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
+#[test]
+fn claims_stand_in_the_documented_order() {
+    let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+    let token = codec.seal(&registered("alice"), &AppClaims::new(&claims()).unwrap()).unwrap();
+    let segments: Vec<&str> = token.split('.').collect();
+    let decoded = |segment: &str| {
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(segment).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(
+        decoded(segments[0]),
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"KID"}"#.replace("KID", kid(SECRET).as_str())
+    );
+    assert_eq!(
+        decoded(segments[1]),
+        r#"{"iss":"https://app.test","aud":"https://api.test","sub":"alice","sid":"ABEiM0RVZneImaq7zN3u_w","gen":3,"epoch":2,"auth_time":1767225600,"iat":1767226200,"exp":1767229800,"role":"admin","teams":[7,11]}"#
+    );
+}
+
+fn kid(secret: &str) -> String {
+    VerificationKey::hs256(secret).unwrap().key_id().to_owned()
+}
+
+#[test]
+fn every_algorithm_round_trips_and_refuses_the_others() {
+    use aws_lc_rs::{rand::SystemRandom, signature};
+    let es256 =
+        signature::EcdsaKeyPair::generate_pkcs8(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+            .unwrap();
+    let es256 =
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(es256.as_ref()));
+    let rings = [
+        KeyRing::hs256([7; 32]).unwrap(),
+        KeyRing::hs384([7; 48]).unwrap(),
+        KeyRing::hs512([7; 64]).unwrap(),
+        KeyRing::eddsa_pem(rfc8037_pem()).unwrap(),
+        KeyRing::es256_pem(es256).unwrap(),
+    ];
+    let app = AppClaims::new(&claims()).unwrap();
+    for (writer_at, writer) in rings.iter().enumerate() {
+        let token = access_codec(writer).seal(&registered("alice"), &app).unwrap();
+        assert!(token.len() <= access_codec(writer).longest(&UserId::new("alice").unwrap(), &app));
+        for (reader_at, reader) in rings.iter().enumerate() {
+            let read = open::<Claims>(&access_codec(reader), &token);
+            assert_eq!(read.is_ok(), writer_at == reader_at, "{writer:?} read by {reader:?}");
+        }
+    }
+}
+
+#[test]
+fn older_keys_verify_and_do_not_sign() {
+    let app = AppClaims::none();
+    let old = KeyRing::hs256([1; 32]).unwrap();
+    let by_old = access_codec(&old).seal(&registered("alice"), &app).unwrap();
+    let new = KeyRing::hs256([2; 32]).unwrap().with_verification_key(VerificationKey::hs256([1; 32]).unwrap()).unwrap();
+    let by_new = access_codec(&new).seal(&registered("alice"), &app).unwrap();
+    assert!(open::<()>(&access_codec(&new), &by_old).is_ok());
+    assert!(open::<()>(&access_codec(&new), &by_new).is_ok());
+    assert_eq!(open::<()>(&access_codec(&old), &by_new), Err(TokenError::ForeignHeader));
+}
+
+#[test]
+fn kinds_issuers_and_audiences_are_not_confused() {
+    let ring = KeyRing::hs256(SECRET).unwrap();
+    let app = AppClaims::none();
+    let access = access_codec(&ring).seal(&registered("alice"), &app).unwrap();
+    // The same key for both kinds is refused by the builder; even so the kinds differ.
+    assert_eq!(open::<()>(&refresh_codec(&ring), &access), Err(TokenError::ForeignHeader));
+    let refresh = refresh_codec(&ring).seal(&registered("alice"), &app).unwrap();
+    assert_eq!(open::<()>(&access_codec(&ring), &refresh), Err(TokenError::ForeignHeader));
+    for (issuer, audience) in [("https://app.test/", "https://api.test"), (ISSUER, "https://other.test")] {
+        let other = Codec::new(TokenKind::Access, &ring, issuer, audience);
+        assert_eq!(open::<()>(&other, &access), Err(TokenError::BadClaims));
+    }
+}
+
+#[test]
+fn claims_that_cannot_travel_are_refused() {
+    let refused = |claims: Value| AppClaims::new(&claims).err().map(|error| error.to_string()).unwrap();
+    for reserved in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"] {
+        assert!(refused(json!({ "role": "admin", reserved: 1 })).contains(reserved));
+    }
+    for no_object in [json!(1), json!("admin"), json!([1]), json!(true)] {
+        assert!(refused(no_object).contains("struct or map"));
+    }
+    #[derive(Serialize)]
+    struct Twice {
+        role: u8,
+        #[serde(flatten)]
+        more: std::collections::BTreeMap<String, u8>,
+    }
+    let twice = Twice { role: 1, more: [("role".to_owned(), 2)].into() };
+    assert!(AppClaims::new(&twice).err().unwrap().to_string().contains("twice"));
+    assert!(AppClaims::new(&()).unwrap().members().is_empty());
+    assert!(AppClaims::new(&json!({})).unwrap().members().is_empty());
+}
+
+#[test]
+fn claims_of_every_shape_are_read_back() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Empty {}
+    let ring = KeyRing::hs256(SECRET).unwrap();
+    let codec = access_codec(&ring);
+    let seal = |app: &AppClaims| codec.seal(&registered("alice"), app).unwrap();
+    let none = seal(&AppClaims::none());
+    assert_eq!(open::<()>(&codec, &none).unwrap().1, ());
+    assert_eq!(open::<Empty>(&codec, &none).unwrap().1, Empty {});
+    assert_eq!(open::<Option<Claims>>(&codec, &none).unwrap().1, None);
+    assert_eq!(open::<Claims>(&codec, &none), Err(TokenError::BadClaims));
+    let some = seal(&AppClaims::new(&Some(claims())).unwrap());
+    assert_eq!(open::<Option<Claims>>(&codec, &some).unwrap().1, Some(claims()));
+    assert_eq!(open::<Value>(&codec, &some).unwrap().1, json!({ "role": "admin", "teams": [7, 11] }));
+}
+
+/// Signs any header and payload with the key that the codec trusts.
+fn forge(header: &str, payload: &str) -> String {
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let signed = format!("{}.{}", encode(header), encode(payload));
+    let signature = SigningKey::hs256(SECRET).unwrap().sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(signature.as_bytes()))
+}
+
+const PAYLOAD: &str = r#"{"iss":"https://app.test","aud":"https://api.test","sub":"alice","sid":"ABEiM0RVZneImaq7zN3u_w","gen":3,"epoch":2,"auth_time":1767225600,"iat":1767226200,"exp":1767229800}"#;
+
+#[test]
+fn a_valid_signature_does_not_excuse_another_header() {
+    let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+    let kid = kid(SECRET);
+    let good = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{kid}"}}"#);
+    assert!(open::<()>(&codec, &forge(&good, PAYLOAD)).is_ok());
+    for header in [
+        format!(r#"{{"alg":"HS256","typ":"at+jwt","kid":"{kid}"}}"#),
+        format!(r#"{{"typ":"AT+JWT","alg":"HS256","kid":"{kid}"}}"#),
+        format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{kid}","crit":["exp"]}}"#),
+        format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{kid}","kid":"{kid}"}}"#),
+        format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{kid}","jku":"https://evil.test"}}"#),
+        format!(r#"{{"typ":"at+jwt","alg":"none","kid":"{kid}"}}"#),
+        format!(r#"{{"typ":"rt+jwt","alg":"HS256","kid":"{kid}"}}"#),
+        format!(r#" {{"typ":"at+jwt","alg":"HS256","kid":"{kid}"}}"#),
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"../../dev/null"}"#.to_owned(),
+        r#"{"alg":"none"}"#.to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(open::<()>(&codec, &forge(&header, PAYLOAD)), Err(TokenError::ForeignHeader), "{header}");
+    }
+}
+
+#[test]
+fn a_valid_signature_does_not_excuse_other_claims() {
+    let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+    let header = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{}"}}"#, kid(SECRET));
+    let long = "x".repeat(256);
+    for (from, to) in [
+        ("\"exp\":1767229800", "\"exp\":\"1767229800\""),
+        ("\"exp\":1767229800", "\"exp\":1767229800.0"),
+        ("\"exp\":1767229800", "\"exp\":-1"),
+        ("\"exp\":1767229800", "\"exp\":1e99"),
+        ("\"exp\":1767229800", "\"exp\":01767229800"),
+        ("\"exp\":1767229800", "\"exp\":99999999999999999999"),
+        ("\"exp\":1767229800", "\"exp\":null"),
+        (",\"exp\":1767229800", ""),
+        (",\"exp\":1767229800", ", \"exp\":1767229800"),
+        ("\"gen\":3", "\"gen\":0"),
+        ("\"gen\":3", "\"gen\":4294967296"),
+        ("\"sub\":\"alice\"", "\"sub\":\"\""),
+        ("\"sub\":\"alice\"", "\"sub\":7"),
+        ("\"sub\":\"alice\"", "\"sub\":\"a\u{0}b\\\""),
+        ("\"sub\":\"alice\"", &format!("\"sub\":\"{long}\"")),
+        ("\"aud\":\"https://api.test\"", "\"aud\":[\"https://api.test\"]"),
+        ("\"iss\":\"https://app.test\"", "\"iss\":\"https://app.test/\""),
+        ("ABEiM0RVZneImaq7zN3u_w", "ABEiM0RVZneImaq7zN3u_x"),
+        ("1767229800}", "1767229800}}"),
+        ("1767229800}", "1767229800} "),
+        ("1767229800}", "1767229800"),
+        ("1767229800}", "1767229800,}"),
+    ] {
+        let payload = PAYLOAD.replacen(from, to, 1);
+        assert_ne!(payload, PAYLOAD, "{from}");
+        assert_eq!(open::<Value>(&codec, &forge(&header, &payload)), Err(TokenError::BadClaims), "{payload}");
+    }
+}
+
+#[test]
+fn only_one_spelling_of_a_token_is_accepted() {
+    let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+    let token = codec.seal(&registered("alice"), &AppClaims::none()).unwrap();
+    let (rest, last) = token.split_at(token.len() - 1);
+    // 32 bytes leave two unused bits in the last character.
+    let flipped = char::from(last.as_bytes()[0] + 1);
+    for spelling in [
+        format!("{token}="),
+        format!("{token} "),
+        format!(" {token}"),
+        format!("{token}\n"),
+        format!("{token}.x"),
+        format!("x.{token}"),
+        format!("{token}.{token}"),
+        format!("{rest}{flipped}"),
+        rest.to_owned(),
+        token.replace('.', ".."),
+        token.replacen('.', "", 1),
+    ] {
+        assert!(open::<()>(&codec, &spelling).is_err(), "{spelling}");
+    }
+}
+
+#[test]
+fn what_is_longer_than_a_cookie_is_refused_before_any_work() {
+    let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+    let long = json!({ "text": "x".repeat(4096) });
+    assert_eq!(codec.seal(&registered("alice"), &AppClaims::new(&long).unwrap()), Err(IssueError::TooLong));
+    let token = codec.seal(&registered("alice"), &AppClaims::none()).unwrap();
+    let padded = format!("{token}{}", "A".repeat(MAX_TOKEN_LEN));
+    assert_eq!(open::<()>(&codec, &padded), Err(TokenError::Malformed));
+}
+
+/// What jsonwebtoken, told to be strict, makes of the same bytes.
+#[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
+fn oracle(token: &str) -> Option<Value> {
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&["https://api.test"]);
+    validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+    validation.validate_exp = false;
+    let key = jsonwebtoken::DecodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::decode::<Value>(token, &key, &validation).ok().map(|token| token.claims)
+}
+
+fn any_claims() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    let value = leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(".{0,6}", inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    });
+    prop::collection::btree_map("x.{0,8}", value, 0..5).prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+proptest! {
+    #[test]
+    fn what_we_write_we_read_and_so_does_jsonwebtoken(
+        user in ".{1,40}",
+        sid in any::<[u8; 16]>(),
+        (generation, epoch) in (1..=u32::MAX, any::<u32>()),
+        times in any::<[u32; 3]>(),
+        claims in any_claims(),
+    ) {
+        let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+        let [auth_time, issued_at, expires_at] = times.map(|secs| Timestamp::from_secs(secs.into()));
+        let registered = RegisteredClaims {
+            user_id: UserId::new(&user).unwrap(),
+            session_id: SessionId::from_bytes(sid),
+            generation, epoch, auth_time, issued_at, expires_at,
+        };
+        let app = AppClaims::new(&claims).unwrap();
+        let token = codec.seal(&registered, &app).unwrap();
+        prop_assert!(token.len() <= codec.longest(&registered.user_id, &app));
+
+        let (read, read_claims) = open::<Value>(&codec, &token).unwrap();
+        prop_assert_eq!(&read, &registered);
+        prop_assert_eq!(&read_claims, &claims);
+
+        let mut theirs = oracle(&token).expect("jsonwebtoken refuses our token");
+        let members = theirs.as_object_mut().unwrap();
+        let registered_names = ["iss", "aud", "sub", "sid", "gen", "epoch", "auth_time", "iat", "exp"];
+        let taken = registered_names.map(|name| members.remove(name).unwrap());
+        prop_assert_eq!(&taken[2], &json!(user));
+        prop_assert_eq!(&taken[3], &json!(registered.session_id.to_string()));
+        prop_assert_eq!(&taken[4..], &[
+            json!(generation), json!(epoch),
+            json!(auth_time.as_secs()), json!(issued_at.as_secs()), json!(expires_at.as_secs()),
+        ]);
+        prop_assert_eq!(theirs, claims);
+    }
+
+    #[test]
+    fn a_changed_byte_is_always_refused(at in any::<prop::sample::Index>(), to in any::<u8>()) {
+        let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+        let mut token = codec.seal(&registered("alice"), &AppClaims::new(&claims()).unwrap()).unwrap().into_bytes();
+        let at = at.index(token.len());
+        prop_assume!(token[at] != to);
+        token[at] = to;
+        prop_assert!(codec.open::<Claims>(&token, ClaimsShape::of::<Claims>()).is_err());
+    }
+
+    #[test]
+    fn nothing_signed_makes_the_reader_panic_or_disagree_with_serde(
+        at in any::<prop::sample::Index>(),
+        cut in 0_usize..4,
+        insert in prop::collection::vec(any::<u8>(), 0..6),
+    ) {
+        let header = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{}"}}"#, kid(SECRET));
+        let mut payload = PAYLOAD.replace("}", r#","role":"admin"}"#).into_bytes();
+        let at = at.index(payload.len());
+        payload.splice(at..(at + cut).min(payload.len()), insert);
+        let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+        let signed = format!("{}.{}", encode(header.as_bytes()), encode(&payload));
+        let signature = SigningKey::hs256(SECRET).unwrap().sign(signed.as_bytes()).unwrap();
+        let token = format!("{signed}.{}", encode(signature.as_bytes()));
+
+        let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+        if let Ok((read, app)) = open::<Value>(&codec, &token) {
+            let mut plain: Value = serde_json::from_slice(&payload).expect("we accepted what is no JSON");
+            prop_assert_eq!(plain["sub"].as_str(), Some(read.user_id.as_str()));
+            prop_assert_eq!(plain["gen"].as_u64(), Some(read.generation.into()));
+            prop_assert_eq!(plain["epoch"].as_u64(), Some(read.epoch.into()));
+            prop_assert_eq!(plain["iat"].as_u64(), Some(read.issued_at.as_secs()));
+            prop_assert_eq!(plain["exp"].as_u64(), Some(read.expires_at.as_secs()));
+            plain.as_object_mut().unwrap().retain(|name, _| app.get(name).is_some());
+            prop_assert_eq!(plain, app);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_without_a_panic(token in prop::collection::vec(any::<u8>(), 0..600)) {
+        let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+        prop_assert!(codec.open::<Value>(&token, ClaimsShape::of::<Value>()).is_err());
+    }
+}

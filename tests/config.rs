@@ -1,0 +1,270 @@
+//! Misconfiguration fails while building, and the message names the cure.
+
+use std::time::Duration;
+
+use tower_jwt_sessions::{
+    ConfigError, CookieConfig, CookiePrefix, KeyRing, MemoryStore, ReplayWindow, SameSite, SessionManager,
+    SessionManagerBuilder, SigningKey, VerificationKey,
+};
+
+const ED25519_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+    -----END PRIVATE KEY-----\n";
+const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+    -----END PUBLIC KEY-----\n";
+const P256_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgPtym/bEfpfrRAQoH\n\
+    4fg2AL20Pcs8uYEyYXR8lXpz31ChRANCAATDq1s8egT8GfoSu0SkXwJ+7vF2rKRf\n\
+    Kc6byKOK/1dGQzWmvbWfxBDLK7oHX0HyLD7egbRiyuMoEyfks6qWF0fW\n\
+    -----END PRIVATE KEY-----\n";
+
+fn builder() -> SessionManagerBuilder<()> {
+    SessionManager::<()>::builder()
+        .access_keys(KeyRing::hs256([1; 32]).unwrap())
+        .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
+        .issuer("https://app.test")
+        .store(MemoryStore::new())
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// The message of the error, which must contain the cure.
+fn refusal(builder: SessionManagerBuilder<()>, cure: &str) -> ConfigError {
+    let error = builder.build().expect_err("this cannot work");
+    assert!(error.to_string().contains(cure), "{error} does not name the cure: {cure}");
+    error
+}
+
+#[test]
+fn the_defaults_work() {
+    builder().build().unwrap();
+}
+
+#[test]
+fn what_has_no_default_must_be_given() {
+    let missing = |result: Result<SessionManager<()>, ConfigError>, expected: &str| match result {
+        Err(ConfigError::Missing { method }) => assert_eq!(method, expected),
+        other => panic!("{other:?}"),
+    };
+    let keys = || KeyRing::hs256([1; 32]).unwrap();
+    let other_keys = || KeyRing::hs256([2; 32]).unwrap();
+    missing(SessionManager::builder().build(), "access_keys");
+    missing(SessionManager::builder().access_keys(keys()).build(), "refresh_keys");
+    let both = || SessionManager::<()>::builder().access_keys(keys()).refresh_keys(other_keys());
+    missing(both().build(), "issuer");
+    missing(both().issuer("https://app.test").build(), "store");
+
+    let with_claims = SessionManager::<String>::builder()
+        .access_keys(keys())
+        .refresh_keys(other_keys())
+        .issuer("https://app.test")
+        .store(MemoryStore::new());
+    assert!(matches!(with_claims.build(), Err(ConfigError::Missing { method: "claims_source" })));
+}
+
+#[test]
+fn rings_must_not_share_a_key() {
+    let shared = "the very same secret for both of the rings, long enough for all three";
+    let error = refusal(
+        builder().access_keys(KeyRing::hs256(shared).unwrap()).refresh_keys(KeyRing::hs256(shared).unwrap()),
+        "secrets of its own",
+    );
+    assert!(matches!(error, ConfigError::AccessAndRefreshShareAKey));
+    assert!(!error.to_string().contains(shared));
+    // Neither under another algorithm nor as an older key.
+    refusal(
+        builder().access_keys(KeyRing::hs512(shared).unwrap()).refresh_keys(KeyRing::hs256(shared).unwrap()),
+        "secrets of its own",
+    );
+    let older = KeyRing::hs256([3; 32]).unwrap().with_verification_key(VerificationKey::hs384(shared).unwrap());
+    refusal(builder().access_keys(KeyRing::hs256(shared).unwrap()).refresh_keys(older.unwrap()), "secrets of its own");
+    let renamed = SigningKey::hs256(shared).unwrap().with_key_id("another-name").unwrap();
+    refusal(
+        builder().access_keys(KeyRing::new(renamed)).refresh_keys(KeyRing::hs256(shared).unwrap()),
+        "secrets of its own",
+    );
+}
+
+#[test]
+fn refresh_tokens_need_repeatable_signatures() {
+    let es256 = KeyRing::es256_pem(P256_PRIVATE).unwrap();
+    let error = refusal(builder().refresh_keys(es256.clone()), "use HS256 or EdDSA");
+    assert!(matches!(error, ConfigError::UnsupportedAlgorithm { algorithm: "ES256", .. }));
+    builder().access_keys(es256).refresh_keys(KeyRing::eddsa_pem(ED25519_PRIVATE).unwrap()).build().unwrap();
+}
+
+#[test]
+fn secrets_have_the_length_of_their_hash() {
+    for (min, ring) in [
+        (32, KeyRing::hs256 as fn(Vec<u8>) -> Result<KeyRing, ConfigError>),
+        (48, KeyRing::hs384),
+        (64, KeyRing::hs512),
+    ] {
+        for len in [0, 1, min - 1] {
+            match ring(vec![7; len]) {
+                Err(error @ ConfigError::SecretTooShort { min: found, actual, .. }) => {
+                    assert_eq!((found, actual), (min, len));
+                    assert!(error.to_string().contains("openssl rand"), "{error}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        ring(vec![7; min]).unwrap();
+        ring(vec![7; min + 1]).unwrap();
+    }
+}
+
+#[test]
+fn keys_in_pem_are_read_and_misfits_are_not() {
+    let private = SigningKey::eddsa_pem(ED25519_PRIVATE).unwrap();
+    let public = VerificationKey::eddsa_pem(ED25519_PUBLIC).unwrap();
+    assert_eq!(private.verification_key().key_id(), public.key_id());
+
+    for misfit in
+        ["", "garbage", ED25519_PUBLIC, P256_PRIVATE, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+    {
+        let error = SigningKey::eddsa_pem(misfit).unwrap_err();
+        assert!(error.to_string().contains("openssl genpkey"), "{error}");
+    }
+    for misfit in ["", ED25519_PUBLIC, ED25519_PRIVATE] {
+        assert!(matches!(SigningKey::es256_pem(misfit), Err(ConfigError::InvalidKey { algorithm: "ES256", .. })));
+    }
+    for misfit in ["", ED25519_PRIVATE, P256_PRIVATE] {
+        assert!(VerificationKey::eddsa_pem(misfit).is_err(), "{misfit}");
+        assert!(VerificationKey::es256_pem(misfit).is_err(), "{misfit}");
+    }
+    assert!(VerificationKey::es256_pem(ED25519_PUBLIC).is_err());
+}
+
+#[test]
+fn a_kid_is_there_once_and_is_short() {
+    let ring = KeyRing::hs256([1; 32]).unwrap();
+    let again = VerificationKey::hs256([1; 32]).unwrap();
+    assert!(matches!(ring.clone().with_verification_key(again), Err(ConfigError::DuplicateKeyId { .. })));
+    ring.with_verification_key(VerificationKey::hs256([2; 32]).unwrap()).unwrap();
+    for bad in ["", "a b", "a\nb", "ä", "a\"b", "a/../b", &"x".repeat(65)] {
+        let named = VerificationKey::hs256([1; 32]).unwrap().with_key_id(bad);
+        assert!(matches!(named, Err(ConfigError::InvalidKeyId { .. })), "{bad:?}");
+    }
+    assert_eq!(VerificationKey::hs256([1; 32]).unwrap().with_key_id("2026-11").unwrap().key_id(), "2026-11");
+}
+
+#[test]
+fn keys_are_never_printed() {
+    let secret = "a secret that must not be printed";
+    let ring = KeyRing::hs256(secret).unwrap();
+    let printed =
+        format!("{ring:?} {:?} {:?}", builder().access_keys(ring.clone()), builder().access_keys(ring.clone()).build());
+    assert!(printed.contains("[redacted]"));
+    assert!(!printed.contains("must not"), "{printed}");
+}
+
+#[test]
+fn lifetimes_must_fit_together() {
+    let error = refusal(builder().access_lifetime(secs(59)), "lengthen it");
+    assert!(matches!(error, ConfigError::AccessTooShort { .. }));
+    builder().access_lifetime(secs(60)).build().unwrap();
+
+    let hour = secs(3600);
+    let error = refusal(builder().access_lifetime(hour).refresh_lifetime(hour), "lengthen the second");
+    assert!(matches!(error, ConfigError::AccessOutlivesRefresh { .. }));
+    builder().access_lifetime(hour).refresh_lifetime(hour + secs(1)).build().unwrap();
+
+    let error = refusal(builder().refresh_lifetime(2 * hour).absolute_lifetime(hour), "shorten the first");
+    assert!(matches!(error, ConfigError::RefreshOutlivesSession { .. }));
+    builder().refresh_lifetime(2 * hour).absolute_lifetime(2 * hour).build().unwrap();
+
+    let error = refusal(builder().access_lifetime(hour).max_access_lifetime(secs(3599)), "raise max_access_lifetime");
+    assert!(matches!(error, ConfigError::AccessTooLong { .. }));
+    builder().access_lifetime(2 * hour).build().unwrap();
+
+    let day = 24 * hour;
+    for (name, wrong) in [
+        ("access_lifetime", builder().access_lifetime(Duration::ZERO)),
+        ("refresh_lifetime", builder().refresh_lifetime(Duration::ZERO)),
+        ("absolute_lifetime", builder().absolute_lifetime(400 * day + secs(1))),
+        ("max_access_lifetime", builder().max_access_lifetime(Duration::MAX)),
+    ] {
+        let error = refusal(wrong, "at most 400 days");
+        assert!(matches!(error, ConfigError::LifetimeOutOfRange { name: found, .. } if found == name), "{error:?}");
+    }
+    builder().absolute_lifetime(400 * day).build().unwrap();
+}
+
+#[test]
+fn the_replay_window_is_at_most_a_minute() {
+    for window in [ReplayWindow::Fixed(secs(61)), ReplayWindow::UntilConfirmed(secs(61))] {
+        let error = refusal(builder().replay_window(window), "shorten it");
+        assert!(matches!(error, ConfigError::ReplayWindowTooLong { .. }));
+    }
+    for window in [ReplayWindow::Fixed(Duration::ZERO), ReplayWindow::UntilConfirmed(secs(60))] {
+        builder().replay_window(window).build().unwrap();
+    }
+}
+
+#[test]
+fn identifiers_are_neither_empty_nor_endless() {
+    for name in ["", &"x".repeat(256)] {
+        assert!(matches!(builder().issuer(name).build(), Err(ConfigError::InvalidIdentifier { name: "issuer" })));
+        assert!(matches!(builder().audience(name).build(), Err(ConfigError::InvalidIdentifier { name: "audience" })));
+    }
+}
+
+#[test]
+fn cookies_that_a_browser_would_refuse_are_refused_here() {
+    let cookies = CookieConfig::new;
+    for (wrong, cure) in [
+        (cookies().prefix(CookiePrefix::Host).domain("example.com"), "use CookiePrefix::Secure"),
+        (cookies().prefix(CookiePrefix::Host).path("/app"), "use CookiePrefix::Secure"),
+        (cookies().prefix(CookiePrefix::Host).refresh_path("/auth"), "use CookiePrefix::Secure"),
+        (cookies().prefix(CookiePrefix::Host).insecure_http_for_development(), "leave out either"),
+        (cookies().prefix(CookiePrefix::Secure).insecure_http_for_development(), "leave out either"),
+        (cookies().same_site(SameSite::None).insecure_http_for_development(), "use SameSite::Lax"),
+        (cookies().names("same", "same"), "give each its own"),
+        (cookies().names("", "refresh"), "1 to 64 letters"),
+        (cookies().names("a b", "refresh"), "1 to 64 letters"),
+        (cookies().names("a=b", "refresh"), "1 to 64 letters"),
+        (cookies().names("a;b", "refresh"), "1 to 64 letters"),
+        (cookies().names("access", "ä"), "1 to 64 letters"),
+        (cookies().names("__Host-access", "refresh"), "leave the prefix out"),
+        (cookies().names("access", "__secure-refresh"), "leave the prefix out"),
+        (cookies().path("app"), "begin with a slash"),
+        (cookies().path("/a;b"), "begin with a slash"),
+        (cookies().path("/a b"), "begin with a slash"),
+        (cookies().refresh_path(""), "begin with a slash"),
+        (cookies().domain(""), "registrable domain"),
+        (cookies().domain("localhost"), "registrable domain"),
+        (cookies().domain("192.168.0.1"), "registrable domain"),
+        (cookies().domain("exa mple.com"), "registrable domain"),
+        (cookies().domain("example.com; Path=/"), "registrable domain"),
+        (cookies().domain("example..com"), "registrable domain"),
+        (cookies().domain("exämple.com"), "registrable domain"),
+    ] {
+        let error = refusal(builder().cookies(wrong), cure);
+        assert!(matches!(error, ConfigError::Cookie { .. }));
+    }
+    for fine in [
+        cookies().domain(".example.com"),
+        cookies().domain("Example.com").same_site(SameSite::None),
+        cookies().path("/app").refresh_path("/app/auth"),
+        cookies().insecure_http_for_development(),
+        cookies().insecure_http_for_development().prefix(CookiePrefix::None),
+        cookies().prefix(CookiePrefix::Secure),
+        cookies().names("accessToken", "refreshToken").browser_session(),
+    ] {
+        builder().cookies(fine).build().unwrap();
+    }
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn trusted_origins_are_written_as_browsers_send_them() {
+    for wrong in ["", "null", "example.com", "https://example.com/", "https://example.com/path", "ftp://example.com"] {
+        let error = refusal(builder().trusted_origin(wrong), "without a path");
+        assert!(matches!(error, ConfigError::InvalidOrigin { .. }));
+    }
+    builder().trusted_origin("https://example.com").trusted_origin("http://localhost:8080").build().unwrap();
+}

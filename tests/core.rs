@@ -1,0 +1,98 @@
+//! The core without any feature: a layer on a plain tower stack, with bodies that axum has never seen.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response, StatusCode, header};
+use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
+use tower_jwt_sessions::{KeyRing, MemoryStore, Session, SessionCookies, SessionManager};
+
+fn sessions() -> SessionManager {
+    SessionManager::builder()
+        .access_keys(KeyRing::hs256([1; 32]).unwrap())
+        .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
+        .issuer("https://app.test")
+        .store(MemoryStore::new())
+        .build()
+        .unwrap()
+}
+
+/// A body that is neither cloneable nor axum's.
+struct Body(&'static str);
+
+async fn greet(request: Request<Body>) -> Result<Response<String>, Infallible> {
+    assert_eq!(request.body().0, "untouched");
+    Ok(Response::new(match request.extensions().get::<Session>() {
+        Some(session) => format!("hello {}", session.user_id()),
+        None => "hello stranger".to_owned(),
+    }))
+}
+
+/// The value of the `Cookie` header that a browser would send back.
+fn cookie_header(cookies: SessionCookies) -> String {
+    let response = axum_core::response::IntoResponse::into_response(cookies);
+    let pairs = response.headers().get_all(header::SET_COOKIE).iter().map(|line| {
+        let line = line.to_str().unwrap();
+        line.split(';').next().unwrap().to_owned()
+    });
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+fn request(cookies: &str) -> Request<Body> {
+    Request::get("/").header(header::COOKIE, cookies).body(Body("untouched")).unwrap()
+}
+
+#[tokio::test]
+async fn the_layer_works_on_any_service() {
+    let sessions = sessions();
+    let mut service = ServiceBuilder::new().layer(sessions.layer()).service(service_fn(greet));
+    let cookies = cookie_header(sessions.login("alice").await.unwrap());
+
+    let anonymous = service.ready().await.unwrap().call(request("")).await.unwrap();
+    assert_eq!(anonymous.body(), "hello stranger");
+    let known = service.ready().await.unwrap().call(request(&cookies)).await.unwrap();
+    assert_eq!(known.body(), "hello alice");
+
+    sessions.end_all("alice").await.unwrap();
+    let ended = service.ready().await.unwrap().call(request(&cookies)).await.unwrap();
+    assert_eq!((ended.status(), ended.body().as_str()), (StatusCode::OK, "hello stranger"));
+}
+
+#[tokio::test]
+async fn the_verifier_works_without_a_layer() {
+    let sessions = sessions();
+    let cookies = cookie_header(sessions.login(42).await.unwrap());
+    let session = sessions.verifier().verify(request(&cookies).headers()).unwrap();
+    assert_eq!(session.user_id().as_str(), "42");
+}
+
+/// A service that must be polled ready before each call, as tower asks.
+#[derive(Clone, Default)]
+struct Strict {
+    ready: bool,
+}
+
+impl Service<Request<Body>> for Strict {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without being polled ready");
+        std::future::ready(Ok(Response::new(String::new())))
+    }
+}
+
+#[tokio::test]
+async fn the_service_that_was_polled_is_the_one_that_is_called() {
+    let mut service = ServiceBuilder::new().layer(sessions().layer()).service(Strict::default());
+    service.ready().await.unwrap().call(request("")).await.unwrap();
+    service.ready().await.unwrap().call(request("")).await.unwrap();
+}
