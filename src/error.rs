@@ -65,6 +65,8 @@ pub enum ConfigError {
     },
     /// A key prefix for Redis with braces (which choose the cluster slot) or control characters.
     InvalidKeyPrefix,
+    /// `build` was called outside of a tokio runtime.
+    NoRuntime,
     /// An origin that no browser would send.
     InvalidOrigin {
         /// The origin.
@@ -168,6 +170,10 @@ impl fmt::Display for ConfigError {
             Self::InvalidKeyPrefix => f.write_str(
                 "the key prefix has braces or control characters: braces choose the slot in Redis Cluster, so use other \
                  characters",
+            ),
+            Self::NoRuntime => f.write_str(
+                "there is no tokio runtime to follow the revocation log on: call build() within one, for example under \
+                 #[tokio::main]",
             ),
             Self::InvalidOrigin { origin } => write!(
                 f,

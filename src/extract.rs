@@ -59,6 +59,7 @@ impl SessionRejection {
     /// What the client is told: one code for every token that cannot be used.
     pub const fn problem(&self) -> Problem {
         match self.kind {
+            SessionRejectionKind::Unauthenticated(Unauthenticated::RevocationsUnknown) => Problem::REVOCATIONS_UNKNOWN,
             SessionRejectionKind::Unauthenticated(Unauthenticated::NoCredentials) => Problem::MISSING_CREDENTIALS,
             SessionRejectionKind::Unauthenticated(_) => Problem::INVALID_TOKEN,
             SessionRejectionKind::LayerMissing { .. } => Problem::INTERNAL_ERROR,
@@ -121,7 +122,8 @@ where
     }
 }
 
-/// `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page.
+/// `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page. An error only
+/// where a good one cannot be judged, because the layer fails closed.
 impl<C, S> OptionalFromRequestParts<S> for Session<C>
 where
     C: Send + Sync + 'static,
@@ -132,8 +134,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
         match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(session) => Ok(Some(session)),
-            Err(SessionRejection { kind: SessionRejectionKind::Unauthenticated(_), .. }) => Ok(None),
-            Err(rejection) => Err(rejection),
+            Err(rejection) => match rejection.kind {
+                SessionRejectionKind::Unauthenticated(Unauthenticated::RevocationsUnknown)
+                | SessionRejectionKind::LayerMissing { .. } => Err(rejection),
+                SessionRejectionKind::Unauthenticated(_) => Ok(None),
+            },
         }
     }
 }

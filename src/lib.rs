@@ -8,6 +8,7 @@ mod cookie;
 mod error;
 mod event;
 mod extract;
+mod feed;
 mod id;
 mod keys;
 mod manager;
@@ -37,6 +38,7 @@ pub use self::{
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
     extract::{SessionRejection, SessionRejectionKind},
+    feed::{Feed, FeedStatus, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey},
     manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},

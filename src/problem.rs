@@ -37,6 +37,8 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 409. The session's data changed since it was read.
 /// # `internal_error`
 /// 500. A mistake in the application's code or configuration; the log says which.
+/// # `revocations_unknown`
+/// 503. This node does not know what other nodes ended, and was told not to serve sessions then.
 /// # `store_unavailable`
 /// 503. The session store failed. Nothing is known about the session: keep the cookies and try again.
 /// # `claims_unavailable`
@@ -89,6 +91,8 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something is wrong on our side.");
     pub(crate) const STORE_UNAVAILABLE: Self =
         Self::unavailable("store_unavailable", "Sessions cannot be reached right now.");
+    pub(crate) const REVOCATIONS_UNKNOWN: Self =
+        Self::unavailable("revocations_unknown", "Sessions cannot be verified right now.");
     pub(crate) const CLAIMS_UNAVAILABLE: Self =
         Self::unavailable("claims_unavailable", "Users cannot be reached right now.");
 

@@ -134,6 +134,7 @@ where
 {
     sessions.verifier().verify(headers).map_err(|reason| {
         Box::new(sessions.render(&match reason {
+            Unauthenticated::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
             Unauthenticated::NoCredentials => Problem::MISSING_CREDENTIALS,
             _ => Problem::INVALID_TOKEN,
         }))

@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, Timestamp},
     cookie::{CookiePlan, Presence, RawCookies},
     event::LOG_TARGET,
+    feed::{Feed, FollowerGuard, StalePolicy},
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
     revocation::RevocationList,
@@ -21,13 +22,18 @@ use crate::{
 /// The layer does this for every request; use it directly where there is no layer.
 pub struct Verifier<C> {
     inner: Arc<VerifierInner<C>>,
+    stale_policy: StalePolicy,
 }
 
 pub(crate) struct VerifierInner<C> {
     pub(crate) access: Codec,
     pub(crate) refresh: Codec,
     pub(crate) cookies: CookiePlan,
-    pub(crate) revocations: RevocationList,
+    pub(crate) revocations: Arc<RevocationList>,
+    pub(crate) feed: Feed,
+    /// Keeps the feed going for as long as anything verifies.
+    pub(crate) _follower: FollowerGuard,
+    pub(crate) serve_before_catch_up: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) renderer: Renderer,
     /// The longest that an access token may live: revocations are forgotten after that.
@@ -57,11 +63,20 @@ pub enum Unauthenticated {
     Expired,
     /// The session has ended, or its access tokens were expired.
     Revoked,
+    /// The access token is good as far as this node knows, but it does not know enough of what other nodes ended: see
+    /// [`StalePolicy`]. Answered with `503`.
+    RevocationsUnknown,
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
-    pub(crate) fn new(inner: VerifierInner<C>) -> Self {
-        Self { inner: Arc::new(inner) }
+    pub(crate) fn new(inner: VerifierInner<C>, stale_policy: StalePolicy) -> Self {
+        Self { inner: Arc::new(inner), stale_policy }
+    }
+
+    /// The same verifier under another policy for when the revocation log cannot be read.
+    #[must_use]
+    pub fn when_stale(self, stale_policy: StalePolicy) -> Self {
+        Self { stale_policy, ..self }
     }
 
     /// The session that these request headers prove.
@@ -70,7 +85,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// [`Unauthenticated`] says why there is none.
     pub fn verify(&self, headers: &HeaderMap) -> Result<Session<C>, Unauthenticated> {
-        self.inner.verify(headers)
+        self.inner.verify(headers, self.stale_policy)
     }
 
     /// Everything that these request headers prove, including the refresh token.
@@ -86,9 +101,13 @@ impl<C> Verifier<C> {
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
-    pub(crate) fn verify(&self, headers: &HeaderMap) -> Result<Session<C>, Unauthenticated> {
+    pub(crate) fn verify(&self, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
         let cookies = RawCookies::read(headers, &self.cookies);
-        let verified = self.verify_access(&cookies, self.clock.now());
+        let now = self.clock.now();
+        let verified = self.verify_access(&cookies, now);
+        if verified.is_ok() && !self.feed.permits(policy, self.serve_before_catch_up, now) {
+            return Err(Unauthenticated::RevocationsUnknown);
+        }
         if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
             tracing::debug!(target: LOG_TARGET, ?reason, "refused an access cookie");
         }
@@ -167,7 +186,7 @@ impl<C: 'static> AnyVerifier for VerifierInner<C> {
 
 impl<C> Clone for Verifier<C> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), stale_policy: self.stale_policy }
     }
 }
 

@@ -16,6 +16,7 @@ const ROWS: &[&[&str]] = &[
     &["keys", "cookie"],
     &["token", "store"],
     &["redis", "revocation", "event", "session"],
+    &["feed"],
     &["verifier", "origin"],
     &["manager"],
     &["middleware", "respond"],
@@ -35,7 +36,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tower_http", &["origin"]),
     ("axum", &["router"]),
     ("axum_core", &["problem", "respond", "extract", "origin", "manager"]),
-    ("metrics", &["event", "manager"]),
+    ("metrics", &["event", "feed", "manager"]),
 ];
 
 fn row_of(module: &str) -> usize {

@@ -15,6 +15,7 @@ use crate::{
     cookie::CookieConfig,
     error::{BoxError, ConfigError},
     event::{EventHook, LOG_TARGET, SessionEvent},
+    feed::{Follower, StalePolicy},
     id::UserId,
     keys::KeyRing,
     policy::{Lifetimes, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
@@ -57,6 +58,8 @@ pub struct SessionManagerBuilder<C> {
     replay_window: ReplayWindow,
     limit: Option<SessionLimit>,
     clock: Arc<dyn Clock>,
+    stale_policy: StalePolicy,
+    serve_before_catch_up: bool,
     events: EventHook,
     renderer: Renderer,
     #[cfg(feature = "router")]
@@ -82,6 +85,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             replay_window: ReplayWindow::default(),
             limit: Some(SessionLimit::default()),
             clock: Arc::new(SystemClock),
+            stale_policy: StalePolicy::default(),
+            serve_before_catch_up: false,
             events: EventHook::default(),
             renderer: Renderer::default(),
             #[cfg(feature = "router")]
@@ -194,6 +199,24 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
+    /// What to do while the revocation log cannot be read. Default: [`StalePolicy::KeepServing`]. A layer can be
+    /// stricter: [`SessionLayer::when_stale`](crate::SessionLayer::when_stale).
+    pub fn when_stale(mut self, policy: StalePolicy) -> Self {
+        self.stale_policy = policy;
+        self
+    }
+
+    /// Serves sessions before the revocation log was read for the first time, so that a node can start while the store
+    /// is down.
+    ///
+    /// # ⚠️ Warning
+    ///
+    /// Until then the node accepts access tokens of sessions that have ended. By default it answers `503`.
+    pub fn serve_before_catch_up(mut self) -> Self {
+        self.serve_before_catch_up = true;
+        self
+    }
+
     /// Where the time comes from. Default: the system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -228,7 +251,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
-    /// Checks everything and builds the manager.
+    /// Checks everything, builds the manager and begins to follow the revocation log, on the current tokio runtime, for
+    /// as long as the manager or a layer of it exists.
     ///
     /// # Errors
     ///
@@ -262,18 +286,30 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
 
         // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
         let refresh_audience = format!("{issuer}#refresh");
-        let verifier = Verifier::new(VerifierInner {
+        let revocations = Arc::new(RevocationList::default());
+        let follower = Follower {
+            store: Arc::clone(&store),
+            revocations: Arc::clone(&revocations),
+            clock: Arc::clone(&self.clock),
+            retention: lifetimes.revocation_retention(),
+        };
+        let (feed, follower) = follower.start()?;
+        let inner = VerifierInner {
             access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
             refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
             cookies,
-            revocations: RevocationList::default(),
+            revocations,
+            feed,
+            _follower: follower,
+            serve_before_catch_up: self.serve_before_catch_up,
             clock: self.clock,
             renderer: self.renderer,
             max_access_lifetime: lifetimes.max_access,
             not_before: store.started_at(),
             shape: ClaimsShape::of::<C>(),
             claims: PhantomData,
-        });
+        };
+        let verifier = Verifier::new(inner, self.stale_policy);
         Ok(SessionManager {
             inner: Arc::new(Inner {
                 verifier,

@@ -60,7 +60,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let sessions = presented.sessions();
         sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
         for (user, id) in &sessions {
-            self.end_in_store(user, WhichSessions::One(*id), EndReason::LoggedOut).await?;
+            self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
         }
         self.removal()
     }
@@ -73,7 +73,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         let sessions = presented.sessions();
         sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, _) in &sessions {
+        for (user, id) in &sessions {
+            self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
             self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
         }
         self.removal()

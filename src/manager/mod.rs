@@ -19,6 +19,7 @@ use crate::{
     clock::Timestamp,
     error::{BoxError, Error, ErrorKind},
     event::{EndReason, EventHook, SessionEventKind},
+    feed::Feed,
     id::{SessionId, UserId},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
     store::{DynStore, Revocation, StoreError},
@@ -78,6 +79,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     #[cfg(feature = "router")]
     pub fn cross_site_guard(&self) -> crate::origin::CrossSiteGuard {
         self.inner.cross_site_guard.clone()
+    }
+
+    /// How well this node knows what other nodes ended, for health endpoints.
+    pub fn feed(&self) -> &Feed {
+        &self.verification().feed
     }
 
     fn verification(&self) -> &VerifierInner<C> {

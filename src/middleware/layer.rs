@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tower_layer::Layer;
 
 use super::SessionService;
-use crate::{manager::SessionManager, verifier::Verifier};
+use crate::{feed::StalePolicy, manager::SessionManager, verifier::Verifier};
 
 /// Verifies the access token of every request: [`SessionManager::layer`].
 ///
@@ -24,6 +24,15 @@ impl<C> SessionLayer<C> {
     /// A layer on this verifier.
     pub const fn new(verifier: Verifier<C>) -> Self {
         Self { verifier }
+    }
+
+    /// What this layer does while the revocation log cannot be read, for example stricter than others on the routes of
+    /// administrators.
+    pub fn when_stale(self, policy: StalePolicy) -> Self
+    where
+        C: DeserializeOwned + Send + Sync + 'static,
+    {
+        Self { verifier: self.verifier.when_stale(policy) }
     }
 }
 

@@ -1,10 +1,8 @@
 //! The connection on which the steps are taken.
 
 use std::{
-    future::{Future as _, poll_fn},
-    pin::pin,
-    sync::{Mutex, PoisonError},
-    task::Poll,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use fred::{
@@ -18,64 +16,83 @@ use tokio::time::Instant;
 use super::{scripts, settings};
 use crate::error::ConfigError;
 
-pub(super) struct Connection {
-    pub(super) client: Client,
+/// A client that was never answered for this long is given up. fred finds silence by itself only where commands are
+/// rare, for it counts from the last one sent, and not at all while it waits to write.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
+
+pub(super) struct Connection(Mutex<Current>);
+
+struct Current {
+    client: Client,
     /// Of a client that we made. One of the application is for the application to close and to repair.
     router: Option<ConnectHandle>,
     /// The first of the timeouts since the server answered last.
-    silent_since: Mutex<Option<Instant>>,
+    silent_since: Option<Instant>,
 }
 
 impl Connection {
     pub(super) async fn open(url: &str) -> Result<Self, ConfigError> {
         let client = settings::client(url)?;
         match client.init().await {
-            Ok(router) => Ok(Self { client, router: Some(router), silent_since: Mutex::default() }),
+            Ok(router) => Ok(Self::of(client, Some(router))),
             Err(error) => Err(settings::unreachable(error, &client)),
         }
     }
 
     pub(super) fn of_application(client: Client) -> Result<Self, ConfigError> {
         settings::check(&client)?;
-        Ok(Self { client, router: None, silent_since: Mutex::default() })
+        Ok(Self::of(client, None))
+    }
+
+    fn of(client: Client, router: Option<ConnectHandle>) -> Self {
+        Self(Mutex::new(Current { client, router, silent_since: None }))
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.current().client.clone()
     }
 
     pub(super) async fn run(&self, script: &Script, args: Vec<Value>) -> Result<Value, FredError> {
-        let outcome = scripts::run(&self.client, script, args).await;
-        let timed_out = matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout);
-        if self.router.is_some() && self.is_given_up(timed_out) {
-            // Asks for it, which the first poll does, and does not wait.
-            let mut reconnection = pin!(self.client.force_reconnection());
-            poll_fn(|context| {
-                let _ = reconnection.as_mut().poll(context);
-                Poll::Ready(())
-            })
-            .await;
-        }
+        let outcome = scripts::run(&self.client(), script, args).await;
+        self.current().note(matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout));
         outcome
     }
 
-    /// Whether the server has been silent for too long. fred finds out by itself only while there is little to do: it
-    /// counts from the last command sent, not from the first that was not answered.
-    fn is_given_up(&self, timed_out: bool) -> bool {
-        let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if !timed_out {
-            *silent_since = None;
-            return false;
-        }
-        let given_up = silent_since.get_or_insert_with(Instant::now).elapsed() >= settings::UNRESPONSIVE_AFTER;
-        if given_up {
-            *silent_since = None;
-        }
-        given_up
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
+impl Current {
+    fn note(&mut self, timed_out: bool) {
+        if !timed_out {
+            self.silent_since = None;
+        } else if self.silent_since.get_or_insert_with(Instant::now).elapsed() >= GIVE_UP_AFTER {
+            self.silent_since = None;
+            self.replace();
+        }
+    }
+
+    /// A new client in place of one of ours, connecting in the background. To ask the old one to reconnect is not
+    /// enough: while it waits to write it hears nothing.
+    fn replace(&mut self) {
+        if self.router.is_some() {
+            self.close();
+            self.client = settings::again(&self.client);
+            self.router = Some(self.client.connect());
+        }
+    }
+
+    fn close(&self) {
         // fred's task keeps its own client, and with it the connection, for ever.
         if let Some(router) = &self.router {
             router.abort();
         }
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -10,7 +10,11 @@ use fred::{
     clients::{Client, WithOptions},
     error::Error as FredError,
     interfaces::{ClientLike, StreamsInterface},
-    types::{ConnectHandle, Value, config::Options, streams::XReadResponse},
+    types::{
+        ConnectHandle, Value,
+        config::{Config, Options},
+        streams::XReadResponse,
+    },
 };
 
 use super::reply::Unreadable;
@@ -46,7 +50,7 @@ struct TailConnection {
 
 impl Drop for TailConnection {
     fn drop(&mut self) {
-        // As in `Connection`.
+        // As with the connection for steps.
         self.router.abort();
     }
 }
@@ -55,7 +59,8 @@ impl TailConnection {
     async fn open(shared: &Client) -> Result<Self, FredError> {
         let mut connection = shared.connection_config().clone();
         connection.unresponsive.max_timeout = None;
-        let client = Client::new(shared.client_config(), Some(shared.perf_config()), Some(connection), None);
+        let config = Config { fail_fast: true, ..shared.client_config() };
+        let client = Client::new(config, Some(shared.perf_config()), Some(connection), None);
         let router = client.init().await?;
         Ok(Self { client, router })
     }

@@ -79,8 +79,8 @@ const MAX_ENTRIES_BESIDE_TOMBSTONE: u64 = 100;
 /// # }
 /// ```
 ///
-/// Ending one session whose record is missing publishes its end all the same, since the server may have lost it; a
-/// tombstone keeps repeats from publishing again.
+/// The end of a session that a signed token names is published even when its record is missing, since the server may
+/// have lost it; a tombstone keeps repeats from publishing again.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Arc<Connection>,
@@ -178,7 +178,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("prefix", &self.prefix)
-            .field("connected", &self.connection.client.is_connected())
+            .field("connected", &self.connection.client().is_connected())
             .finish_non_exhaustive()
     }
 }
@@ -269,6 +269,7 @@ impl SessionStore for RedisStore {
         let step = async {
             let (which, id) = match end.which {
                 WhichSessions::One(id) => ("one", sid(id)),
+                WhichSessions::Proven(id) => ("proven", sid(id)),
                 WhichSessions::Others(id) => ("others", sid(id)),
                 WhichSessions::All => ("all", bytes(b"")),
             };
@@ -325,7 +326,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
-        let page = self.tail.read(&self.connection.client, &self.log_key(), after, wait).await;
+        let page = self.tail.read(&self.connection.client(), &self.log_key(), after, wait).await;
         page.map_err(failed("reading the revocation log"))
     }
 

@@ -18,7 +18,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// For `AUTH` and `SELECT` while connecting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection with a command that was not answered for this long is given up.
-pub(super) const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
+const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
 const UNRESPONSIVE_CHECKS: Duration = Duration::from_millis(500);
 /// Commands waiting for the connection; more are refused at once.
 const MAX_QUEUED: usize = 16_384;
@@ -42,9 +42,19 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     #[cfg(not(feature = "redis-rustls"))]
     debug_assert!(!tls, "refused above");
 
+    Ok(Client::new(config, Some(performance()), Some(connection()), Some(policy())))
+}
+
+/// Another client like this one, which goes on trying if it cannot connect at first.
+pub(super) fn again(client: &Client) -> Client {
+    let config = Config { fail_fast: false, ..client.client_config() };
+    Client::new(config, Some(performance()), Some(connection()), Some(policy()))
+}
+
+fn policy() -> ReconnectPolicy {
     let mut policy = ReconnectPolicy::new_exponential(0, RECONNECT_AFTER.0, RECONNECT_AFTER.1, 2);
     policy.set_jitter(RECONNECT_JITTER);
-    Ok(Client::new(config, Some(performance()), Some(connection()), Some(policy)))
+    policy
 }
 
 fn performance() -> PerformanceConfig {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fred::{
-    rustls::{ClientConfig, RootCertStore, crypto},
+    rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs::default_provider},
     rustls_native_certs::load_native_certs,
     types::config::{TlsConfig, TlsConnector},
 };
@@ -25,7 +25,7 @@ pub(super) fn config() -> Result<TlsConfig, ConfigError> {
             None => "the system has no root certificates".into(),
         }));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| unreachable(error.into()))?
         .with_root_certificates(roots)

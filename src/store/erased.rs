@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
-    CreateOutcome, EndSessions, NewSession, PutData, PutOutcome, RotateOutcome, RotateSession, SessionData,
-    SessionList, SessionStore, StoreError,
+    CreateOutcome, EndSessions, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome, RotateSession,
+    SessionData, SessionList, SessionStore, StoreError,
 };
 use crate::{
     clock::Timestamp,
@@ -22,6 +22,7 @@ pub(crate) trait DynStore: Send + Sync {
     fn expire_access<'a>(&'a self, user: &'a UserId, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
     fn get_data<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<SessionData>>;
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome>;
+    fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage>;
     fn started_at(&self) -> Option<Timestamp>;
 }
 
@@ -52,6 +53,10 @@ impl<S: SessionStore> DynStore for S {
 
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome> {
         Box::pin(SessionStore::put_data(self, put))
+    }
+
+    fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage> {
+        Box::pin(SessionStore::read_log(self, after, wait))
     }
 
     fn started_at(&self) -> Option<Timestamp> {

@@ -61,9 +61,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Ends sessions with their data: flag, publish in the log, delete. Returns the identifiers of those that were
     /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished.
     ///
-    /// A store that can lose records publishes the end of a session named by [`WhichSessions::One`] even when it does
-    /// not know it, whoever its owner is: its access tokens may still be about. Name only a session that a verified
-    /// token or [`list`](Self::list) named, never one that was merely asked for.
+    /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it does
+    /// not know it: its access tokens may still be about. Nothing else that it does not know is ever published, or a
+    /// user could end the sessions of others by their identifiers.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
     /// Lists the live sessions of a user, in no particular order.
@@ -243,8 +243,10 @@ impl EndSessions {
 /// A choice among the sessions of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhichSessions {
-    /// This one.
+    /// This one, if it is one of the user's.
     One(SessionId),
+    /// This one, which a token of the user that we signed has named: it existed, even if the store has lost it.
+    Proven(SessionId),
     /// All but this one.
     Others(SessionId),
     /// All of them.
@@ -255,7 +257,7 @@ impl WhichSessions {
     /// Whether `id` is among them.
     pub fn includes(self, id: SessionId) -> bool {
         match self {
-            Self::One(one) => one == id,
+            Self::One(one) | Self::Proven(one) => one == id,
             Self::Others(kept) => kept != id,
             Self::All => true,
         }

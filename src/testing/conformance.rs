@@ -26,24 +26,6 @@ pub use self::{creating::*, data::*, ending::*, log::*, reading::*, rotating::*}
 use super::TestClock;
 use crate::store::SessionStore;
 
-/// Runs every case, each on an empty store that `make` builds over the given clock.
-///
-/// # Panics
-///
-/// When a case fails.
-pub async fn run<S: SessionStore>(make: impl AsyncFn(TestClock) -> S) {
-    macro_rules! run_all {
-        ($($case:ident,)*) => {
-            $({
-                let clock = TestClock::new();
-                let store = make(clock.clone()).await;
-                $case(store, clock).await;
-            })*
-        };
-    }
-    crate::for_each_store_case!(run_all);
-}
-
 /// Calls a macro with the names of all cases of the [conformance suite](crate::testing::conformance).
 ///
 /// ```
@@ -102,6 +84,7 @@ macro_rules! for_each_store_case {
             confirm_counts_the_first_use_only,
             confirm_ignores_what_it_must,
             ends_one_session,
+            ends_one_proven_session,
             ends_the_other_sessions,
             ends_all_sessions,
             ends_with_the_data,
@@ -122,4 +105,22 @@ macro_rules! for_each_store_case {
             log_answers_at_once_when_there_is_something,
         }
     };
+}
+
+/// Runs every case, each on an empty store that `make` builds over the given clock.
+///
+/// # Panics
+///
+/// When a case fails.
+pub async fn run<S: SessionStore>(make: impl AsyncFn(TestClock) -> S) {
+    macro_rules! run_all {
+        ($($case:ident,)*) => {
+            $({
+                let clock = TestClock::new();
+                let store = make(clock.clone()).await;
+                $case(store, clock).await;
+            })*
+        };
+    }
+    for_each_store_case!(run_all);
 }

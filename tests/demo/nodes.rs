@@ -1,11 +1,14 @@
 //! Two demos on one Redis are two nodes of one application.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
 use crate::{
-    browser::{REFRESH, claims},
+    browser::{Browser, REFRESH, claims},
     process::Demo,
     redis_server::RedisServer,
 };
@@ -32,6 +35,33 @@ fn a_session_is_good_on_every_node() {
     back.get("/notes").expect_json(&json!({ "text": "shared" }));
     back.post("/auth/logout").expect_status(200);
     there.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
+    is_soon_refused(&mut there);
+}
+
+#[test]
+fn a_deleted_user_is_logged_out_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis);
+    let mut bob = two.bob();
+    bob.get("/me").expect_status(200);
+    one.alice().delete("/admin/users/bob").expect_status(200);
+    is_soon_refused(&mut bob);
+
+    // A node that starts later reads what was ended before.
+    let three = Demo::start_with(&[("REDIS_URL", &redis.url())]);
+    bob.at_node(three.url()).get("/me").expect_problem(401, "invalid_token");
+}
+
+/// The other node hears of it in a moment; nothing tells from outside when.
+fn is_soon_refused(browser: &mut Browser) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = browser.get("/me");
+        if answer.status != 200 {
+            return answer.expect_problem(401, "invalid_token");
+        }
+        assert!(Instant::now() < deadline, "the node never heard of it");
+    }
 }
 
 #[test]

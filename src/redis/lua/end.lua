@@ -1,9 +1,9 @@
--- ARGV: now, 'one', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of entries beside
+-- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of entries beside
 -- which a tombstone is written.
 local which, chosen, retention, room = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local ended, gone = {}, {}
 
-if which == 'one' then
+if which == 'one' or which == 'proven' then
   local packed = redis.call('HGET', SESSIONS, chosen)
   if packed then
     local r = unpack_record(packed)
@@ -14,8 +14,8 @@ if which == 'one' then
     if r.ended == 0 then
       gone[1] = chosen
     end
-  else
-    -- The caller knows of a session that the store lost. Its access tokens may live, so it is published all the same;
+  elseif which == 'proven' then
+    -- A signed token names a session that the store lost. Its access tokens may live, so it is published all the same;
     -- the tombstone keeps repeats from doing so again. It is no session: nothing counts, lists or revives it.
     publish_ended({ chosen }, retention)
     remove({ chosen })

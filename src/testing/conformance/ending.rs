@@ -22,9 +22,22 @@ pub async fn ends_one_session<S: SessionStore>(store: S, _: TestClock) {
     for _ in 0..3 {
         assert!(end(&store, &user("user"), WhichSessions::One(id(2))).await.is_empty());
     }
+    // Neither is a session of somebody else, nor one that never was.
+    for foreign in [id(4), id(9)] {
+        assert!(end(&store, &user("user"), WhichSessions::One(foreign)).await.is_empty());
+    }
     assert_eq!(list(&store, &user("user")).await, [id(1), id(3)]);
     assert_eq!(list(&store, &user("other")).await, [id(4)]);
     assert!(published(&store).await.iter().all(|revocation| revocation.session == id(2)));
+}
+
+/// A session that a verified token named ends like any other.
+pub async fn ends_one_proven_session<S: SessionStore>(store: S, _: TestClock) {
+    three(&store).await;
+    assert_eq!(end(&store, &user("user"), WhichSessions::Proven(id(2))).await, [id(2)]);
+    assert!(end(&store, &user("user"), WhichSessions::Proven(id(2))).await.is_empty());
+    assert_eq!(list(&store, &user("user")).await, [id(1), id(3)]);
+    assert!(published(&store).await.iter().all(|revocation| *revocation == Revocation::ended(id(2))));
 }
 
 /// All but one session end, also when that one is not there.

@@ -63,7 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
                 Op::Rotate { user, session, generation, window, token_lives, lifetime }
             }),
         2 => (user(), session(), generation()).prop_map(|(user, session, generation)| Op::Confirm { user, session, generation }),
-        2 => (user(), 0..3_u8, session()).prop_map(|(user, which, session)| Op::End { user, which, session }),
+        2 => (user(), 0..4_u8, session()).prop_map(|(user, which, session)| Op::End { user, which, session }),
         1 => user().prop_map(|user| Op::ExpireAccess { user }),
         2 => (user(), session(), 0..3_u64, bytes())
             .prop_map(|(user, session, version, bytes)| Op::Put { user, session, version, bytes }),
@@ -127,7 +127,8 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
         Op::End { user: owner, which, session } => {
             let which = match which {
                 0 => WhichSessions::One(chosen(*session)),
-                1 => WhichSessions::Others(chosen(*session)),
+                1 => WhichSessions::Proven(chosen(*session)),
+                2 => WhichSessions::Others(chosen(*session)),
                 _ => WhichSessions::All,
             };
             let end = EndSessions::new(user(*owner), which, RETENTION);
@@ -198,9 +199,9 @@ async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Re
 
         let expected_news = news(&memory, &mut memory_at).await;
         let actual_news = news(&redis, &mut redis_at).await;
-        // Redis may have lost a session, so it publishes the end of one that it does not know.
+        // Redis may have lost a session, so it publishes the end of a proven one that it does not know.
         let unknown = match op {
-            Op::End { which: 0, session, .. } => Some((chosen(session, created), Revocation::ENDED)),
+            Op::End { which: 1, session, .. } => Some((chosen(session, created), Revocation::ENDED)),
             _ => None,
         };
         if !(expected_news.is_empty() && actual_news.iter().eq(unknown.iter())) {

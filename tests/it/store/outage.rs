@@ -7,7 +7,7 @@ use std::{
 
 use tower_jwt_sessions::{
     redis::RedisStore,
-    store::{EndSessions, LogPosition, SessionStore as _, StoreError, WhichSessions},
+    store::{EndSessions, LogPosition, PutData, SessionStore as _, StoreError, WhichSessions},
 };
 
 use super::redis::{id, new_session, user};
@@ -102,20 +102,17 @@ async fn many_steps_fail_soon_together() {
     server.thaw();
 }
 
-/// fred itself notices silence only where commands are rare.
-#[tokio::test]
-async fn a_frozen_server_is_given_up_under_load() {
+/// Asks for as long as the connection seems to be there, and then in the same way until the server is back.
+async fn is_given_up_under_load(data: &[u8]) {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.create(&new_session(1)).await.unwrap();
     server.freeze();
     let deadline = Instant::now() + Duration::from_secs(20);
-    let mut busy = tokio::task::JoinSet::new();
+    let put = PutData::new(user(), id(1), 0, data.to_vec());
     loop {
         let begun = Instant::now();
-        let other = store.clone();
-        busy.spawn(async move { fails_soon(other.find(&user(), id(1))).await });
-        fails_soon(store.find(&user(), id(1))).await;
+        fails_soon(async { tokio::try_join!(store.put_data(&put), store.put_data(&put), store.put_data(&put)) }).await;
         if begun.elapsed() < Duration::from_millis(100) {
             break;
         }
@@ -123,6 +120,18 @@ async fn a_frozen_server_is_given_up_under_load() {
     }
     server.thaw();
     works_again(&store).await;
+}
+
+/// fred itself notices silence only where commands are rare.
+#[tokio::test]
+async fn a_frozen_server_is_given_up_under_load() {
+    is_given_up_under_load(b"data").await;
+}
+
+/// fred then waits to write, and hears nothing else.
+#[tokio::test]
+async fn a_frozen_server_is_given_up_with_a_full_connection() {
+    is_given_up_under_load(&vec![7; 1_000_000]).await;
 }
 
 #[tokio::test]

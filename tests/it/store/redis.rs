@@ -384,7 +384,7 @@ async fn ending_a_lost_session_is_published_once() {
     let clock = TestClock::new();
     let store = store.with_clock(clock.clone());
     for _ in 0..3 {
-        assert!(store.end(&end(WhichSessions::One(id(1)))).await.unwrap().is_empty());
+        assert!(store.end(&end(WhichSessions::Proven(id(1)))).await.unwrap().is_empty());
         assert_eq!(published(&store).await, [Revocation::ended(id(1))]);
     }
     // The tombstone is no session.
@@ -399,7 +399,7 @@ async fn ending_a_lost_session_is_published_once() {
     new.limit = Some(tower_jwt_sessions::SessionLimit::refuse(std::num::NonZeroU32::MIN));
     assert!(matches!(store.create(&new).await.unwrap(), CreateOutcome::Created { .. }), "it does not count");
     assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(2)]);
-    store.end(&end(WhichSessions::One(id(1)))).await.unwrap();
+    store.end(&end(WhichSessions::Proven(id(1)))).await.unwrap();
     assert_eq!(published(&store).await, [Revocation::ended(id(1)), Revocation::ended(id(2))]);
     raw.check_keys(&prefix).await;
 
@@ -415,7 +415,7 @@ async fn ending_a_lost_session_is_published_once() {
 async fn tombstones_are_few() {
     let (store, raw, prefix) = store_and_raw().await;
     for n in 0..=255 {
-        store.end(&end(WhichSessions::One(id(n)))).await.unwrap();
+        store.end(&end(WhichSessions::Proven(id(n)))).await.unwrap();
     }
     assert_eq!(raw.command("HLEN", &[&format!("{prefix}{KEY}")]).await.as_u64(), Some(100));
     raw.check_keys(&prefix).await;

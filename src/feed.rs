@@ -1,0 +1,228 @@
+//! Following the revocation log: how this node learns what other nodes ended.
+
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::Instant};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    error::ConfigError,
+    event::LOG_TARGET,
+    revocation::RevocationList,
+    store::{DynStore, LogPage, LogPosition, StoreError},
+};
+
+/// How well this node knows what other nodes ended: [`SessionManager::feed`](crate::SessionManager::feed).
+///
+/// For health endpoints: a node that is not [`FeedStatus::Live`] is still of use, but may accept an access token of a
+/// session that another node has ended.
+#[derive(Clone)]
+pub struct Feed {
+    status: watch::Receiver<FeedStatus>,
+}
+
+/// The state of a [`Feed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeedStatus {
+    /// The log was not read to its end yet, not once. Requests with a session are answered with `503`, unless the
+    /// builder was told otherwise.
+    CatchingUp,
+    /// Everything that was published is known, within milliseconds.
+    Live,
+    /// The log cannot be read. What a node does then is its [`StalePolicy`].
+    Stale {
+        /// Since when.
+        since: SystemTime,
+    },
+}
+
+/// What a layer does while the revocation log cannot be read.
+///
+/// Either way it knows what was published before, and what this node itself ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StalePolicy {
+    /// Keep serving what is signed and unexpired. An outage of the store logs nobody out; sessions that another node
+    /// could end meanwhile are served here until their access token expires. The default.
+    #[default]
+    KeepServing,
+    /// Answer requests with a session with `503` when the log could not be read for this long: for administration.
+    FailClosedAfter(Duration),
+}
+
+impl Feed {
+    /// The current state.
+    pub fn status(&self) -> FeedStatus {
+        *self.status.borrow()
+    }
+
+    /// A receiver that is told of every change.
+    pub fn watch(&self) -> watch::Receiver<FeedStatus> {
+        self.status.clone()
+    }
+
+    /// Waits until the log was read to its end, for example before a node begins to listen.
+    pub async fn caught_up(&self) {
+        // An error would mean that the follower is gone, and with it every manager.
+        let _ = self.status.clone().wait_for(|status| *status != FeedStatus::CatchingUp).await;
+    }
+
+    /// Whether a session may be served under this policy.
+    pub(crate) fn permits(&self, policy: StalePolicy, serve_before_catch_up: bool, now: Timestamp) -> bool {
+        match (*self.status.borrow(), policy) {
+            (FeedStatus::CatchingUp, _) => serve_before_catch_up,
+            (FeedStatus::Stale { since }, StalePolicy::FailClosedAfter(limit)) => now.since(since.into()) < limit,
+            (FeedStatus::Live | FeedStatus::Stale { .. }, _) => true,
+        }
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Feed").field(&self.status()).finish()
+    }
+}
+
+/// Keeps the follower running; it stops when this is dropped.
+#[derive(Debug)]
+pub(crate) struct FollowerGuard(AbortHandle);
+
+impl Drop for FollowerGuard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Copies the log into the list of revocations, for ever.
+pub(crate) struct Follower {
+    pub(crate) store: Arc<dyn DynStore>,
+    pub(crate) revocations: Arc<RevocationList>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a revocation is remembered after it was published.
+    pub(crate) retention: Duration,
+}
+
+/// How long one read waits for an entry. A connection that died without a word is noticed when it has passed.
+const WAIT: Duration = Duration::from_secs(2);
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+impl Follower {
+    /// Begins to follow, on the runtime of the caller.
+    pub(crate) fn start(self) -> Result<(Feed, FollowerGuard), ConfigError> {
+        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let mut position = LogPosition::START;
+        // A store in this process answers at once, and is ready before the first request.
+        let caught_up = self.store.started_at().is_some()
+            && now_or_never(self.store.read_log(position, Duration::ZERO))
+                .and_then(Result::ok)
+                .is_some_and(|page| self.take(&page, &mut position));
+        let status = if caught_up { FeedStatus::Live } else { FeedStatus::CatchingUp };
+        let (sender, receiver) = watch::channel(status);
+        let task = runtime.spawn(self.follow(sender, position));
+        Ok((Feed { status: receiver }, FollowerGuard(task.abort_handle())))
+    }
+
+    async fn follow(self, status: watch::Sender<FeedStatus>, mut position: LogPosition) {
+        let mut backoff = BACKOFF.0;
+        loop {
+            let is_live = *status.borrow() == FeedStatus::Live;
+            let wait = if is_live { WAIT } else { Duration::ZERO };
+            let asked_at = Instant::now();
+            match self.store.read_log(position, wait).await {
+                Ok(page) => {
+                    backoff = BACKOFF.0;
+                    if self.take(&page, &mut position) {
+                        self.note(&status, FeedStatus::Live, None);
+                    }
+                    // A store that does not wait when it is asked to must not be asked without end.
+                    if is_live && page.entries.is_empty() && asked_at.elapsed() < SHORTEST_WAIT {
+                        tokio::time::sleep(SHORTEST_WAIT).await;
+                    }
+                }
+                Err(failure) => {
+                    let since = self.clock.now().into();
+                    self.note(&status, FeedStatus::Stale { since }, Some(&failure));
+                    tokio::time::sleep(jittered(backoff)).await;
+                    backoff = backoff.saturating_mul(2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Takes a page into the list and moves on. Says whether that was all there is.
+    fn take(&self, page: &LogPage, position: &mut LogPosition) -> bool {
+        let now = self.clock.now();
+        for entry in &page.entries {
+            // By the store's time: the entry is needed until tokens issued before it have expired.
+            let until = entry.position.at().saturating_add(self.retention);
+            entry.revocations.iter().for_each(|revocation| self.revocations.revoke(*revocation, until, now));
+            *position = (*position).max(entry.position);
+        }
+        if page.newest < *position {
+            // The log was lost or is an older copy: read it again from the start. The list keeps what it has.
+            tracing::warn!(target: LOG_TARGET, "the revocation log went backwards; reading it again");
+            *position = LogPosition::START;
+            return false;
+        }
+        page.newest == *position || page.entries.is_empty()
+    }
+
+    /// Changes the status; an outage is logged when it begins and when it ends.
+    fn note(&self, status: &watch::Sender<FeedStatus>, new: FeedStatus, failure: Option<&StoreError>) {
+        let changed = status.send_if_modified(|current| {
+            let changed = match (*current, new) {
+                // The first attempts of a node that never caught up, and later ones of an outage, change nothing.
+                (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
+                (old, new) => old != new,
+            };
+            if changed {
+                *current = new;
+            }
+            changed
+        });
+        match (changed, failure) {
+            (true, Some(failure)) => {
+                let source = std::error::Error::source(failure).map(tracing::field::display);
+                tracing::error!(
+                    target: LOG_TARGET,
+                    error = %failure,
+                    source,
+                    "the revocation log cannot be read: sessions that other nodes end are served here meanwhile"
+                );
+            }
+            (true, None) => tracing::info!(target: LOG_TARGET, "the revocation log is read to its end"),
+            (false, Some(failure)) => {
+                tracing::debug!(target: LOG_TARGET, error = %failure, "the revocation log still cannot be read");
+            }
+            (false, None) => {}
+        }
+        #[cfg(feature = "metrics")]
+        metrics::gauge!("tower_jwt_sessions_feed_live").set(if new == FeedStatus::Live { 1.0 } else { 0.0 });
+    }
+}
+
+/// Between half of it and all of it, so that nodes do not come back in step.
+fn jittered(backoff: Duration) -> Duration {
+    // The standard library's only source of randomness is enough here.
+    let random = RandomState::new().build_hasher().finish();
+    let half = backoff / 2;
+    half + half.mul_f64(f64::from(random as u32) / f64::from(u32::MAX))
+}
+
+/// The answer of a future that does not have to wait.
+fn now_or_never(answer: impl Future<Output = Result<LogPage, StoreError>>) -> Option<Result<LogPage, StoreError>> {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}

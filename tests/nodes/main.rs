@@ -1,0 +1,8 @@
+//! Several nodes on one store: what one ends, every other refuses.
+
+mod end_elsewhere;
+mod outages;
+#[path = "../it/support/redis_server.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+mod redis_server;
+mod support;
