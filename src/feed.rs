@@ -169,8 +169,11 @@ impl Follower {
             *position = (*position).max(entry.position);
         }
         if page.newest < *position {
-            // The log was lost or is an older copy: read it again from the start. The list keeps what it has.
-            tracing::warn!(target: LOG_TARGET, "the revocation log went backwards; reading it again");
+            // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log that
+            // vanished altogether may just be old: nothing has ended for as long as it is kept.
+            if page.newest != LogPosition::START {
+                tracing::warn!(target: LOG_TARGET, "the revocation log went backwards; reading it again");
+            }
             *position = LogPosition::START;
             return false;
         }

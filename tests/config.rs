@@ -38,13 +38,18 @@ fn refusal(builder: SessionManagerBuilder<()>, cure: &str) -> ConfigError {
     error
 }
 
-#[test]
-fn the_defaults_work() {
+#[tokio::test]
+async fn the_defaults_work() {
     builder().build().unwrap();
 }
 
 #[test]
-fn what_has_no_default_must_be_given() {
+fn there_must_be_a_runtime_to_follow_the_log_on() {
+    assert!(matches!(refusal(builder(), "call build() within one"), ConfigError::NoRuntime));
+}
+
+#[tokio::test]
+async fn what_has_no_default_must_be_given() {
     let missing = |result: Result<SessionManager<()>, ConfigError>, expected: &str| match result {
         Err(ConfigError::Missing { method }) => assert_eq!(method, expected),
         other => panic!("{other:?}"),
@@ -65,8 +70,8 @@ fn what_has_no_default_must_be_given() {
     assert!(matches!(with_claims.build(), Err(ConfigError::Missing { method: "claims_source" })));
 }
 
-#[test]
-fn rings_must_not_share_a_key() {
+#[tokio::test]
+async fn rings_must_not_share_a_key() {
     let shared = "the very same secret for both of the rings, long enough for all three";
     let error = refusal(
         builder().access_keys(KeyRing::hs256(shared).unwrap()).refresh_keys(KeyRing::hs256(shared).unwrap()),
@@ -88,16 +93,16 @@ fn rings_must_not_share_a_key() {
     );
 }
 
-#[test]
-fn refresh_tokens_need_repeatable_signatures() {
+#[tokio::test]
+async fn refresh_tokens_need_repeatable_signatures() {
     let es256 = KeyRing::es256_pem(P256_PRIVATE).unwrap();
     let error = refusal(builder().refresh_keys(es256.clone()), "use HS256 or EdDSA");
     assert!(matches!(error, ConfigError::UnsupportedAlgorithm { algorithm: "ES256", .. }));
     builder().access_keys(es256).refresh_keys(KeyRing::eddsa_pem(ED25519_PRIVATE).unwrap()).build().unwrap();
 }
 
-#[test]
-fn secrets_have_the_length_of_their_hash() {
+#[tokio::test]
+async fn secrets_have_the_length_of_their_hash() {
     for (min, ring) in [
         (32, KeyRing::hs256 as fn(Vec<u8>) -> Result<KeyRing, ConfigError>),
         (48, KeyRing::hs384),
@@ -117,8 +122,8 @@ fn secrets_have_the_length_of_their_hash() {
     }
 }
 
-#[test]
-fn keys_in_pem_are_read_and_misfits_are_not() {
+#[tokio::test]
+async fn keys_in_pem_are_read_and_misfits_are_not() {
     let private = SigningKey::eddsa_pem(ED25519_PRIVATE).unwrap();
     let public = VerificationKey::eddsa_pem(ED25519_PUBLIC).unwrap();
     assert_eq!(private.verification_key().key_id(), public.key_id());
@@ -139,8 +144,8 @@ fn keys_in_pem_are_read_and_misfits_are_not() {
     assert!(VerificationKey::es256_pem(ED25519_PUBLIC).is_err());
 }
 
-#[test]
-fn a_kid_is_there_once_and_is_short() {
+#[tokio::test]
+async fn a_kid_is_there_once_and_is_short() {
     let ring = KeyRing::hs256([1; 32]).unwrap();
     let again = VerificationKey::hs256([1; 32]).unwrap();
     assert!(matches!(ring.clone().with_verification_key(again), Err(ConfigError::DuplicateKeyId { .. })));
@@ -152,8 +157,8 @@ fn a_kid_is_there_once_and_is_short() {
     assert_eq!(VerificationKey::hs256([1; 32]).unwrap().with_key_id("2026-11").unwrap().key_id(), "2026-11");
 }
 
-#[test]
-fn keys_are_never_printed() {
+#[tokio::test]
+async fn keys_are_never_printed() {
     let secret = "a secret that must not be printed";
     let ring = KeyRing::hs256(secret).unwrap();
     let printed =
@@ -162,8 +167,8 @@ fn keys_are_never_printed() {
     assert!(!printed.contains("must not"), "{printed}");
 }
 
-#[test]
-fn lifetimes_must_fit_together() {
+#[tokio::test]
+async fn lifetimes_must_fit_together() {
     let error = refusal(builder().access_lifetime(secs(59)), "lengthen it");
     assert!(matches!(error, ConfigError::AccessTooShort { .. }));
     builder().access_lifetime(secs(60)).build().unwrap();
@@ -194,8 +199,8 @@ fn lifetimes_must_fit_together() {
     builder().absolute_lifetime(400 * day).build().unwrap();
 }
 
-#[test]
-fn the_replay_window_is_at_most_a_minute() {
+#[tokio::test]
+async fn the_replay_window_is_at_most_a_minute() {
     for window in [ReplayWindow::Fixed(secs(61)), ReplayWindow::UntilConfirmed(secs(61))] {
         let error = refusal(builder().replay_window(window), "shorten it");
         assert!(matches!(error, ConfigError::ReplayWindowTooLong { .. }));
@@ -205,16 +210,16 @@ fn the_replay_window_is_at_most_a_minute() {
     }
 }
 
-#[test]
-fn identifiers_are_neither_empty_nor_endless() {
+#[tokio::test]
+async fn identifiers_are_neither_empty_nor_endless() {
     for name in ["", &"x".repeat(256)] {
         assert!(matches!(builder().issuer(name).build(), Err(ConfigError::InvalidIdentifier { name: "issuer" })));
         assert!(matches!(builder().audience(name).build(), Err(ConfigError::InvalidIdentifier { name: "audience" })));
     }
 }
 
-#[test]
-fn cookies_that_a_browser_would_refuse_are_refused_here() {
+#[tokio::test]
+async fn cookies_that_a_browser_would_refuse_are_refused_here() {
     let cookies = CookieConfig::new;
     for (wrong, cure) in [
         (cookies().prefix(CookiePrefix::Host).domain("example.com"), "use CookiePrefix::Secure"),
@@ -260,8 +265,8 @@ fn cookies_that_a_browser_would_refuse_are_refused_here() {
 }
 
 #[cfg(feature = "router")]
-#[test]
-fn trusted_origins_are_written_as_browsers_send_them() {
+#[tokio::test]
+async fn trusted_origins_are_written_as_browsers_send_them() {
     for wrong in ["", "null", "example.com", "https://example.com/", "https://example.com/path", "ftp://example.com"] {
         let error = refusal(builder().trusted_origin(wrong), "without a path");
         assert!(matches!(error, ConfigError::InvalidOrigin { .. }));

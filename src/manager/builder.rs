@@ -35,6 +35,8 @@ use crate::{
 /// ```
 /// use tower_jwt_sessions::{KeyRing, MemoryStore, SessionManager};
 ///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), tower_jwt_sessions::ConfigError> {
 /// let sessions = SessionManager::<()>::builder()
 ///     .access_keys(KeyRing::hs256("an access secret of 32 bytes at least")?)
 ///     .refresh_keys(KeyRing::hs256("a refresh secret of 32 bytes at least")?)
@@ -42,7 +44,8 @@ use crate::{
 ///     .store(MemoryStore::new())
 ///     .build()?;
 /// # let _ = sessions;
-/// # Ok::<(), tower_jwt_sessions::ConfigError>(())
+/// # Ok(())
+/// # }
 /// ```
 #[must_use]
 pub struct SessionManagerBuilder<C> {
@@ -256,7 +259,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure.
+    /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure;
+    /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
     pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
         let missing = |method| ConfigError::Missing { method };
         let access_keys = self.access_keys.ok_or(missing("access_keys"))?;
