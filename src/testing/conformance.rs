@@ -12,7 +12,7 @@
 //! case as a test by itself, hand the name of a macro of yours to
 //! [`for_each_store_case!`](crate::for_each_store_case).
 
-#![allow(clippy::panic, reason = "to panic is how a test fails")]
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "to panic is how a test fails")]
 
 mod creating;
 mod data;
