@@ -9,7 +9,7 @@
 //! | key | type | holds |
 //! |---|---|---|
 //! | `{prefix}sessions:{user}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
-//! | `{prefix}session-data:{user}` | hash | user agent, address and the application's data |
+//! | `{prefix}session-data:{user}` | hash | user agent, address and the application's data; when access was expired last |
 //! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live |
 //!
 //! `user` is the base64url form of the user id, in braces. No value is a token or a key, so a copy of the database

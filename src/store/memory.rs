@@ -10,8 +10,8 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    CreateOutcome, Device, EndSessions, FoundSession, ListedSession, LogEntry, LogPage, LogPosition, NewSession,
-    PutData, PutOutcome, Revocation, RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord,
+    CreateOutcome, Device, EXPIRY_REMEMBERED, EndSessions, FoundSession, ListedSession, LogEntry, LogPage, LogPosition,
+    NewSession, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord,
     SessionStore, Step, StoreError,
 };
 use crate::{
@@ -49,6 +49,8 @@ struct State {
     log: VecDeque<LogEntry>,
     newest: LogPosition,
     created_since_sweep: usize,
+    /// When access was expired lately.
+    expired_at: HashMap<UserId, Timestamp>,
 }
 
 struct Entry {
@@ -154,6 +156,7 @@ impl State {
             return;
         }
         self.created_since_sweep = 0;
+        self.expired_at.retain(|_, at| now.since(*at) < EXPIRY_REMEMBERED);
         self.users.retain(|_, sessions| {
             sessions.retain(|_, entry| entry.record.is_live(now));
             !sessions.is_empty()
@@ -200,7 +203,9 @@ impl SessionStore for MemoryStore {
         gone.extend(state.remove(&new.user_id, now, |id| evicted.contains(&id)));
         self.publish(state, now, new.log_retention, ended(&gone));
 
-        let record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
+        let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
+        let expired_at = state.expired_at.get(&new.user_id).copied();
+        record.access_expired_at = expired_at.filter(|at| now.since(*at) < EXPIRY_REMEMBERED);
         let data = match &new.data {
             Some(bytes) => SessionData { version: 1, bytes: Some(bytes.clone()) },
             None => SessionData::default(),
@@ -263,6 +268,8 @@ impl SessionStore for MemoryStore {
     async fn expire_access(&self, user: &UserId, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         let now = self.now();
         let state = &mut *self.state();
+        state.sweep(now);
+        state.expired_at.insert(user.clone(), now);
         let raised: Vec<(SessionId, u32)> = state
             .users
             .get_mut(user)

@@ -37,6 +37,9 @@ use crate::{
 /// Implementors write `async fn`.
 pub trait SessionStore: Send + Sync + 'static {
     /// Creates a session, ends the one it replaces and enforces the limit, in one step.
+    ///
+    /// The new record's `access_expired_at` is the time of the user's last [`expire_access`](Self::expire_access) if that
+    /// is less than [`EXPIRY_REMEMBERED`] ago: claims that were loaded for this login may be older.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Reads a live session.
@@ -71,7 +74,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that
     /// the access tokens issued until now are refused and the next refresh loads new claims. Returns the identifiers
-    /// with their new epochs.
+    /// with their new epochs. Remembers the time of it for [`create`](Self::create), also when there is no session.
     fn expire_access(
         &self,
         user: &UserId,
@@ -98,6 +101,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// earlier are refused: nothing could revoke them.
     fn started_at(&self) -> Option<Timestamp>;
 }
+
+/// How long [`SessionStore::expire_access`] is remembered for logins that are under way: two minutes, longer than any
+/// login takes from asking for claims to creating the session.
+pub const EXPIRY_REMEMBERED: Duration = Duration::from_secs(120);
 
 /// What [`SessionStore::create`] creates.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@
 //! case as a test by itself, hand the name of a macro of yours to
 //! [`for_each_store_case!`](crate::for_each_store_case).
 
-#![allow(clippy::panic, reason = "to panic is how a test fails")]
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "to panic is how a test fails")]
 
 mod creating;
 mod data;
@@ -91,6 +91,7 @@ macro_rules! for_each_store_case {
             ends_without_naming_what_expired,
             never_revives_what_ended,
             expires_access_of_live_sessions,
+            expired_access_is_remembered_for_logins,
             expires_access_again_and_again,
             data_begins_empty_and_counts_writes,
             data_has_one_winner,

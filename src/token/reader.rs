@@ -35,12 +35,12 @@ impl<'p> Reader<'p> {
     pub(super) fn string(&mut self) -> Option<Cow<'p, str>> {
         let rest = self.rest();
         let body = rest.strip_prefix(b"\"")?;
-        let end = body.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        let end = body.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
         if body.get(end) == Some(&b'"') {
             self.at += end + 2;
             return std::str::from_utf8(body.get(..end)?).ok().map(Cow::Borrowed);
         }
-        // Rare: something is escaped, so let serde_json find the end and unescape.
+        // Rare: something is escaped, or should be. Let serde_json find the end and unescape, or refuse it.
         let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<String>();
         let text = values.next()?.ok()?;
         self.at += values.byte_offset();

@@ -256,6 +256,8 @@ fn a_valid_signature_does_not_excuse_other_claims() {
         ("\"sub\":\"alice\"", "\"sub\":\"\""),
         ("\"sub\":\"alice\"", "\"sub\":7"),
         ("\"sub\":\"alice\"", "\"sub\":\"a\u{0}b\\\""),
+        ("\"sub\":\"alice\"", "\"sub\":\"a\u{0}b\""),
+        ("\"sub\":\"alice\"", "\"sub\":\"a\nb\""),
         ("\"sub\":\"alice\"", &format!("\"sub\":\"{long}\"")),
         ("\"aud\":\"https://api.test\"", "\"aud\":[\"https://api.test\"]"),
         ("\"iss\":\"https://app.test\"", "\"iss\":\"https://app.test/\""),

@@ -54,6 +54,10 @@ local r = {
   created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = 0,
   idle_end = math.min(now + refresh, absolute_end), absolute_end = absolute_end,
 }
+local expired_at = tonumber(redis.call('HGET', DATA, EXPIRED_AT) or 0)
+if expired_at ~= 0 and elapsed(expired_at) < EXPIRY_REMEMBERED then
+  r.access_expired_at = expired_at
+end
 local packed = pack_record(r)
 redis.call('HSET', SESSIONS, sid, packed)
 for i, kind in ipairs({ 'u', 'i' }) do

@@ -53,6 +53,11 @@ end
 publish_ended(ended, retention)
 remove(gone)
 if which == 'all' then
+  local expired_at = redis.call('HGET', DATA, EXPIRED_AT)
   redis.call('DEL', DATA)
+  if expired_at then
+    redis.call('HSET', DATA, EXPIRED_AT, expired_at)
+    keep(DATA, EXPIRY_REMEMBERED)
+  end
 end
 return { now, ended }

@@ -7,6 +7,9 @@ for i, session in ipairs(sessions) do
   raised[i] = { session[1], r.epoch }
 end
 publish(raised, tonumber(ARGV[2]))
+-- For logins that are under way: create.lua reads it.
+redis.call('HSET', DATA, EXPIRED_AT, text(now))
+keep(DATA, EXPIRY_REMEMBERED)
 for _, session in ipairs(sessions) do
   redis.call('HSET', SESSIONS, session[1], pack_record(session[2]))
   keep_user(session[2])

@@ -10,6 +10,8 @@ local EXACT = 9007199254740992
 local MAX_U32 = 4294967295
 -- Above every epoch: the session has ended.
 local ENDED = MAX_U32
+-- The field with the time of the last expire_access, and how long it counts, in milliseconds.
+local EXPIRED_AT, EXPIRY_REMEMBERED = 'x', 120000
 
 local now
 if ARGV[1] == '' then

@@ -1,9 +1,11 @@
 //! Ending sessions, and expiring their access tokens.
 
+use std::time::Duration;
+
 use super::support::*;
 use crate::{
     clock::Clock,
-    store::{PutOutcome, Revocation, RotateOutcome, SessionData, SessionStore, WhichSessions},
+    store::{EXPIRY_REMEMBERED, PutOutcome, Revocation, RotateOutcome, SessionData, SessionStore, WhichSessions},
     testing::TestClock,
 };
 
@@ -132,6 +134,23 @@ pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: T
         Revocation::ended(id(3)),
     ];
     assert_eq!(published, expected);
+}
+
+/// A login that follows learns of it for two minutes, also when there was no session, and when all have ended since.
+pub async fn expired_access_is_remembered_for_logins<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
+    let expired_at = clock.now();
+    clock.advance(EXPIRY_REMEMBERED - Duration::from_millis(1));
+    let begun = async |n| {
+        login(&store, &user, id(n)).await;
+        find(&store, &user, id(n)).await.and_then(|record| record.access_expired_at)
+    };
+    assert_eq!(begun(1).await, Some(expired_at));
+    end(&store, &user, WhichSessions::All).await;
+    assert_eq!(begun(2).await, Some(expired_at));
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(begun(3).await, None);
 }
 
 /// Epochs count up, and the records say otherwise what they said before.

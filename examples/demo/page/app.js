@@ -1,0 +1,152 @@
+import { call, login, logout, refresh } from "./client.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** Screen readers announce it: `message` politely, `alert` at once. */
+function say(message, isError = false) {
+  byId("message").textContent = isError ? "" : message;
+  byId("alert").textContent = isError ? message : "";
+}
+
+/** Runs an action of the user, and tells what came of it. */
+async function act(button, action) {
+  button?.setAttribute("aria-busy", "true");
+  try {
+    say(await action());
+  } catch (error) {
+    const gone = error.status === 401 && error.code !== "wrong_credentials";
+    if (gone) showGuest(true);
+    say(gone ? "You are no longer logged in." : error.message, true);
+  } finally {
+    button?.removeAttribute("aria-busy");
+  }
+}
+
+function showGuest(focus) {
+  byId("guest").hidden = false;
+  byId("user").hidden = true;
+  byId("note").value = "";
+  byId("sessions").replaceChildren();
+  byId("login-form").reset();
+  if (focus) byId("username").focus();
+}
+
+async function showUser(focus) {
+  await showMe();
+  const [note] = await Promise.all([call("GET", "/notes"), showSessions()]);
+  byId("note").value = note.text;
+  byId("guest").hidden = true;
+  byId("user").hidden = false;
+  if (focus) byId("user-heading").focus();
+}
+
+async function showMe() {
+  const me = await call("GET", "/me");
+  byId("name").textContent = me.user_id;
+  byId("role").textContent = me.role;
+  byId("expires").textContent = `${me.expires_in} seconds`;
+  byId("admin").hidden = me.role !== "admin";
+}
+
+async function showSessions() {
+  const { sessions } = await call("GET", "/auth/sessions");
+  byId("sessions").replaceChildren(...sessions.map(row));
+}
+
+/** All text goes in as text: what a browser calls itself is not to be trusted. */
+function row(session) {
+  const cell = (content, tag = "td") => {
+    const element = document.createElement(tag);
+    element.append(content);
+    return element;
+  };
+  const time = (seconds) => {
+    const element = document.createElement("time");
+    const date = new Date(seconds * 1000);
+    element.dateTime = date.toISOString();
+    element.textContent = date.toLocaleString();
+    return element;
+  };
+  const device = `${session.user_agent ?? "unknown"}${session.current ? " (this one)" : ""}`;
+  const head = cell(device, "th");
+  head.scope = "row";
+
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "End";
+  const from = new Date(session.created_at * 1000).toLocaleString();
+  button.setAttribute("aria-label", `End the session from ${from}${session.current ? ", this one" : ""}`);
+  button.addEventListener("click", () =>
+    act(button, async () => {
+      await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
+      if (session.current) {
+        // Removes the cookies too.
+        await logout();
+        showGuest(true);
+        return "You ended this session and are logged out.";
+      }
+      await showSessions();
+      // The button is gone; the keyboard goes on from here.
+      byId("sessions-heading").focus();
+      return "The session was ended.";
+    }),
+  );
+
+  const line = document.createElement("tr");
+  line.append(head, cell(session.ip ?? "unknown"), cell(time(session.created_at)), cell(time(session.expires_at)));
+  line.append(cell(button));
+  return line;
+}
+
+function onSubmit(id, action) {
+  byId(id).addEventListener("submit", (event) => {
+    event.preventDefault();
+    act(event.submitter, action);
+  });
+}
+
+function onClick(id, action) {
+  byId(id).addEventListener("click", () => act(byId(id), action));
+}
+
+onSubmit("login-form", async () => {
+  await login(byId("username").value, byId("password").value);
+  await showUser(true);
+  return "You are logged in.";
+});
+onClick("refresh", async () => {
+  await refresh();
+  await Promise.all([showMe(), showSessions()]);
+  return "The session was refreshed.";
+});
+onClick("logout", async () => {
+  await logout();
+  showGuest(true);
+  return "You are logged out.";
+});
+onClick("logout-all", async () => {
+  await logout(true);
+  showGuest(true);
+  return "You are logged out everywhere.";
+});
+onSubmit("note-form", async () => {
+  await call("PUT", "/notes", { text: byId("note").value });
+  return "The note was saved.";
+});
+onSubmit("role-form", async () => {
+  const name = byId("role-user").value;
+  const { role } = await call("PUT", `/admin/users/${encodeURIComponent(name)}/role`, { role: byId("new-role").value });
+  return `${name} becomes ${role} with the next refresh.`;
+});
+onSubmit("delete-form", async () => {
+  const name = byId("delete-user").value;
+  const { ended } = await call("DELETE", `/admin/users/${encodeURIComponent(name)}`);
+  return `${name} was deleted; ${ended} sessions ended.`;
+});
+
+// Is somebody logged in already? `/hello` is public, but a browser with only a refresh cookie looks like a stranger
+// there; asking for `/me` refreshes if need be.
+showUser(false).catch((error) => {
+  showGuest(false);
+  if (error.status !== 401) say(error.message, true);
+});

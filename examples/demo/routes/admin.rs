@@ -1,0 +1,74 @@
+//! Routes for administrators.
+
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{StatusCode, request::Parts},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower_jwt_sessions::UserId;
+
+use super::{Session, Sessions};
+use crate::{
+    problem::{AppError, Json, Path, Problem},
+    users::{Role, Users},
+};
+
+/// The proof that an administrator asks. A handler that takes it cannot be reached by anybody else.
+pub(super) struct Admin(Session);
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
+        let session = <Session as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        match session.claims().role {
+            Role::Admin => Ok(Self(session)),
+            Role::User => Err(Problem::new(StatusCode::FORBIDDEN, "admins_only", "This is for administrators.").into()),
+        }
+    }
+}
+
+pub(super) async fn welcome(Admin(session): Admin) -> axum::Json<Value> {
+    axum::Json(json!({ "welcome": session.user_id() }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewRole {
+    role: Role,
+}
+
+/// The user notices at the next refresh, when the library asks for the claims again. For a role that must go at once,
+/// call `sessions.expire_access(name)` here: every browser of the user then refreshes before its next request.
+pub(super) async fn set_role(
+    _: Admin,
+    State(users): State<Users>,
+    Path(name): Path<String>,
+    Json(NewRole { role }): Json<NewRole>,
+) -> Result<axum::Json<Value>, AppError> {
+    match users.set_role(&name, role).await? {
+        true => Ok(axum::Json(json!({ "user_id": name, "role": role }))),
+        false => Err(no_such_user().into()),
+    }
+}
+
+/// Deletes first and ends the sessions then, so that no login comes between. When ending fails, the request can be
+/// repeated: it ends the sessions also of a user who is gone already.
+pub(super) async fn delete_user(
+    _: Admin,
+    State(users): State<Users>,
+    State(sessions): State<Sessions>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<Value>, AppError> {
+    let user = UserId::new(&name).map_err(|_| no_such_user())?;
+    let existed = users.delete(&name).await?;
+    let ended = sessions.end_all(user).await?;
+    match existed || ended > 0 {
+        true => Ok(axum::Json(json!({ "success": true, "ended": ended }))),
+        false => Err(no_such_user().into()),
+    }
+}
+
+fn no_such_user() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_such_user", "There is no such user.")
+}

@@ -1,0 +1,70 @@
+//! The routes, and what holds for all of them.
+
+mod account;
+mod admin;
+mod login;
+mod notes;
+mod page;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef},
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
+    routing::{delete, get, post, put},
+};
+use tower_jwt_sessions::SessionManager;
+
+use crate::{
+    Claims,
+    problem::{method_not_allowed, not_found},
+    users::Users,
+};
+
+/// What handlers need. Each takes the part that it uses: `State<Sessions>` or `State<Users>`.
+#[derive(Clone, FromRef)]
+struct App {
+    sessions: Sessions,
+    users: Users,
+}
+
+type Sessions = SessionManager<Claims>;
+type Session = tower_jwt_sessions::Session<Claims>;
+type Presented = tower_jwt_sessions::Presented<Claims>;
+
+/// Nothing that is sent here is longer than a note.
+const MAX_BODY: usize = 16 * 1024;
+
+pub(crate) fn router(sessions: Sessions, users: Users) -> Router {
+    // Whatever changes something is refused when another site asks for it. The login most of all: without the guard,
+    // another site could log the browser in as somebody else.
+    let guarded = Router::new()
+        .route("/login", post(login::login))
+        .route("/notes", get(notes::read).put(notes::write))
+        .route("/admin/users/{name}/role", put(admin::set_role))
+        .route("/admin/users/{name}", delete(admin::delete_user))
+        .layer(sessions.cross_site_guard());
+
+    Router::new()
+        .merge(guarded)
+        .route("/me", get(account::me))
+        .route("/hello", get(account::hello))
+        .route("/admin", get(admin::welcome))
+        // Refresh, logout, and the list of sessions. They guard themselves.
+        .nest("/auth", sessions.router())
+        // What is above answers about one user, so no cache keeps it; what is below is the same for everybody.
+        .layer(map_response(never_stored))
+        .merge(page::router())
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Verifies the access token of every request. It only covers the routes above it, so it comes last.
+        .layer(sessions.layer())
+        .with_state(App { sessions, users })
+}
+
+async fn never_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,28 @@
+//! A note that belongs to the session: it stays on the server, and vanishes at the logout.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::{Session, Sessions};
+use crate::problem::{AppError, Json};
+
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Note {
+    text: String,
+}
+
+pub(super) async fn read(State(sessions): State<Sessions>, session: Session) -> Result<axum::Json<Note>, AppError> {
+    let note = sessions.data::<Note>(&session).await?;
+    Ok(axum::Json(note.value.unwrap_or_default()))
+}
+
+pub(super) async fn write(
+    State(sessions): State<Sessions>,
+    session: Session,
+    Json(Note { text }): Json<Note>,
+) -> Result<axum::Json<Note>, AppError> {
+    // The closure gets the newest value, and runs again if somebody else writes at the same time: here it could keep
+    // other fields. It replaces the whole note.
+    let written = sessions.update_data(&session, |_: Option<Note>| Note { text: text.clone() }).await?;
+    Ok(axum::Json(written))
+}

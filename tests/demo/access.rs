@@ -1,0 +1,152 @@
+//! Logging in, and who may see what.
+
+use std::time::{Duration, Instant};
+
+use http::header;
+use serde_json::json;
+
+use crate::{
+    browser::{ACCESS, REFRESH},
+    process::Demo,
+};
+
+#[test]
+fn a_login_sets_both_cookies() {
+    let demo = Demo::start();
+    let mut browser = demo.browser();
+    let answer = browser.log_in("alice", "wonderland");
+    answer.expect_json(&json!({ "success": true, "expires_in": 3600 }));
+    assert_eq!(answer.header(header::CACHE_CONTROL), "no-store");
+
+    let cookies = answer.set_cookies();
+    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    for (line, name, max_age) in [(cookies[0], ACCESS, 3600), (cookies[1], REFRESH, 604_800)] {
+        assert!(line.starts_with(&format!("{name}=")), "{line}");
+        let mut attributes: Vec<&str> = line.split("; ").skip(1).collect();
+        attributes.sort_unstable();
+        assert_eq!(
+            attributes,
+            ["HttpOnly", &format!("Max-Age={max_age}"), "Path=/", "SameSite=Strict", "Secure"],
+            "{line}"
+        );
+    }
+    assert!(!answer.text.contains(browser.cookie(ACCESS)), "no body ever holds a token");
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_user_look_alike() {
+    let demo = Demo::start();
+    let mut browser = demo.browser();
+    let wrong = browser.log_in("alice", "builder");
+    wrong.expect_problem(401, "wrong_credentials");
+    let unknown = browser.log_in("mallory", "builder");
+    unknown.expect_problem(401, "wrong_credentials");
+    assert_eq!(wrong.text, unknown.text);
+    // The text whose hash stands in for users who do not exist.
+    browser.log_in("mallory", "nobody has this password").expect_problem(401, "wrong_credentials");
+    browser.log_in("", "").expect_problem(401, "wrong_credentials");
+    assert!(!browser.has_cookies());
+
+    // Without the hash the second answer would come a hundred times sooner.
+    let mut quickest = |username: &str| -> Duration {
+        let times = (0..3).map(|_| {
+            let begun = Instant::now();
+            browser.log_in(username, "builder");
+            begun.elapsed()
+        });
+        times.min().unwrap_or_default()
+    };
+    let (wrong, unknown) = (quickest("alice"), quickest("mallory"));
+    assert!(unknown > wrong / 10, "{unknown:?} for an unknown user, {wrong:?} for a wrong password");
+}
+
+#[test]
+fn a_login_has_to_be_well_formed() {
+    let demo = Demo::start();
+    let mut browser = demo.browser();
+    let mut post = |content_type, body: &str| browser.request("POST", "/login", content_type, body);
+    let json = Some("application/json");
+    post(json, r#"{"username":"#).expect_problem(400, "invalid_body");
+    post(json, r#"{"username":"alice"}"#).expect_problem(422, "invalid_body");
+    post(json, r#"{"username":"alice","password":1}"#).expect_problem(422, "invalid_body");
+    post(None, r#"{"username":"alice","password":"wonderland"}"#).expect_problem(415, "invalid_body");
+    post(json, &"x".repeat(17 * 1024)).expect_problem(413, "invalid_body");
+}
+
+#[test]
+fn another_site_cannot_log_anybody_in() {
+    let demo = Demo::start();
+    let mut site = demo.browser().page_of_another_site();
+    site.log_in("alice", "wonderland").expect_problem(403, "cross_site_request");
+}
+
+#[test]
+fn a_private_page_wants_a_session() {
+    let demo = Demo::start();
+    let mut stranger = demo.browser();
+    stranger.get("/me").expect_problem(401, "missing_credentials");
+    stranger.get("/notes").expect_problem(401, "missing_credentials");
+    stranger.get("/admin").expect_problem(401, "missing_credentials");
+
+    let mut alice = demo.alice();
+    let me = alice.get("/me");
+    me.expect_status(200);
+    assert_eq!(me.header(header::CACHE_CONTROL), "no-store");
+    let me = me.json();
+    assert_eq!((&me["user_id"], &me["role"]), (&json!("alice"), &json!("admin")));
+    assert_eq!(me["session_id"], alice.access_claims()["sid"]);
+    assert!(me["expires_in"].as_u64().is_some_and(|seconds| (3500..=3600).contains(&seconds)), "{me}");
+
+    // What a browser has left when the access cookie expired.
+    alice.forget(ACCESS);
+    alice.get("/me").expect_problem(401, "invalid_token");
+    alice.post("/auth/refresh").expect_json(&json!({ "success": true, "expires_in": 3600 }));
+    alice.get("/me").expect_status(200);
+}
+
+#[test]
+fn a_public_page_greets_whom_it_knows() {
+    let demo = Demo::start();
+    demo.browser().get("/hello").expect_json(&json!({ "hello": "stranger" }));
+    let mut alice = demo.alice();
+    alice.get("/hello").expect_json(&json!({ "hello": "alice" }));
+    alice.forget(ACCESS);
+    alice.get("/hello").expect_json(&json!({ "hello": "stranger" }));
+}
+
+#[test]
+fn only_administrators_see_the_admin_page() {
+    let demo = Demo::start();
+    demo.alice().get("/admin").expect_status(200);
+    demo.bob().get("/admin").expect_problem(403, "admins_only");
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let demo = Demo::start();
+    let mut browser = demo.browser();
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/client.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+    ] {
+        let answer = browser.get(path);
+        answer.expect_status(200);
+        assert_eq!(answer.header(header::CONTENT_TYPE), content_type);
+        assert!(answer.header(header::CONTENT_SECURITY_POLICY).contains("default-src 'none'"), "{path}");
+        assert!(!answer.text.contains("://"), "{path} names another host");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_a_problem_document_too() {
+    let demo = Demo::start();
+    let mut browser = demo.browser();
+    browser.get("/nowhere").expect_problem(404, "not_found");
+    browser.get("/auth/nowhere").expect_problem(404, "not_found");
+    let answer = browser.get("/login");
+    answer.expect_problem(405, "method_not_allowed");
+    assert_eq!(answer.header(header::ALLOW), "POST");
+    browser.get("/auth/logout").expect_problem(405, "method_not_allowed");
+}

@@ -1,0 +1,124 @@
+//! Two demos on one Redis are two nodes of one application.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::{
+    browser::{Browser, REFRESH, claims},
+    process::Demo,
+    redis_server::RedisServer,
+};
+
+fn two_nodes(redis: &RedisServer) -> (Demo, Demo) {
+    let url = redis.url();
+    let start = || Demo::start_with(&[("REDIS_URL", &url)]);
+    (start(), start())
+}
+
+#[test]
+fn a_session_is_good_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis);
+    let alice = one.alice();
+    let mut there = alice.at_node(two.url());
+    let me = there.get("/me").json();
+    assert_eq!((&me["user_id"], &me["role"]), (&json!("alice"), &json!("admin")));
+    there.post("/auth/refresh").expect_status(200);
+    there.send("PUT", "/notes", &json!({ "text": "shared" })).expect_status(200);
+
+    let mut back = there.at_node(one.url());
+    back.get("/me").expect_status(200);
+    back.get("/notes").expect_json(&json!({ "text": "shared" }));
+    back.post("/auth/logout").expect_status(200);
+    there.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
+    is_soon_refused(&mut there);
+}
+
+#[test]
+fn a_deleted_user_is_logged_out_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis);
+    let mut bob = two.bob();
+    bob.get("/me").expect_status(200);
+    one.alice().delete("/admin/users/bob").expect_status(200);
+    is_soon_refused(&mut bob);
+
+    // A node that starts later reads what was ended before.
+    let three = Demo::start_with(&[("REDIS_URL", &redis.url())]);
+    bob.at_node(three.url()).get("/me").expect_problem(401, "invalid_token");
+}
+
+/// The other node hears of it in a moment; nothing tells from outside when.
+fn is_soon_refused(browser: &mut Browser) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = browser.get("/me");
+        if answer.status != 200 {
+            return answer.expect_problem(401, "invalid_token");
+        }
+        assert!(Instant::now() < deadline, "the node never heard of it");
+    }
+}
+
+#[test]
+fn refreshes_on_two_nodes_at_once_are_one_step() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis);
+    let alice = one.alice();
+    let tabs: Vec<_> = (0..20)
+        .map(|tab| alice.at_node(if tab % 2 == 0 { one.url() } else { two.url() }))
+        .map(|mut tab| {
+            thread::spawn(move || {
+                tab.post("/auth/refresh").expect_status(200);
+                tab.get("/me").expect_status(200);
+                tab
+            })
+        })
+        .collect();
+    for tab in tabs {
+        let tab = tab.join().expect("every tab stays logged in");
+        assert_eq!(tab.access_claims()["gen"], 2);
+        assert_eq!(claims(tab.cookie(REFRESH))["gen"], 2);
+    }
+}
+
+#[test]
+fn the_users_are_the_same_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis);
+    let mut alice = one.alice();
+    let mut bob = two.bob();
+    alice.send("PUT", "/admin/users/bob/role", &json!({ "role": "admin" })).expect_status(200);
+    bob.get("/admin").expect_problem(403, "admins_only");
+    bob.post("/auth/refresh").expect_status(200);
+    bob.get("/admin").expect_status(200);
+
+    // One that starts later finds the users as they are.
+    let three = Demo::start_with(&[("REDIS_URL", &redis.url())]);
+    three.bob().get("/admin").expect_status(200);
+
+    alice.delete("/admin/users/bob").expect_status(200);
+    bob.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
+    two.browser().log_in("bob", "builder").expect_problem(401, "wrong_credentials");
+}
+
+#[test]
+fn what_is_signed_is_served_while_redis_is_away() {
+    let mut redis = RedisServer::start();
+    let demo = Demo::start_with(&[("REDIS_URL", &redis.url())]);
+    let mut alice = demo.alice();
+    redis.kill();
+    alice.get("/me").expect_status(200);
+    alice.get("/admin").expect_status(200);
+    alice.get("/notes").expect_problem(503, "store_unavailable");
+    // The user table is asked first.
+    alice.post("/auth/refresh").expect_problem(503, "claims_unavailable");
+    demo.browser().log_in("alice", "wonderland").expect_problem(503, "users_unavailable");
+    let role = json!({ "role": "user" });
+    alice.send("PUT", "/admin/users/bob/role", &role).expect_problem(503, "users_unavailable");
+    alice.get("/me").expect_status(200);
+}

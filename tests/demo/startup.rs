@@ -1,0 +1,97 @@
+//! How the demo starts, refuses to start, and stops.
+
+use crate::process::{ACCESS_SECRET, Demo, run_to_its_end};
+
+/// It says this, in one line at the end, and fails.
+#[track_caller]
+fn refuses(variables: &[(&str, &str)], message: &str) {
+    let output = run_to_its_end(variables);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{variables:?}: {said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: ") && last.contains(message), "{variables:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(output.stdout.is_empty(), "it did not listen");
+}
+
+#[test]
+fn bad_secrets_are_refused() {
+    refuses(&[("JWT_SECRET", "")], "JWT_SECRET: a secret for HS256 has at least 32 bytes, this one has 0");
+    refuses(&[("REFRESH_SECRET", "")], "REFRESH_SECRET: a secret");
+    refuses(&[("JWT_SECRET", "too short")], "this one has 9");
+    refuses(&[("REFRESH_SECRET", "too short")], "REFRESH_SECRET: a secret");
+    refuses(&[("JWT_SECRET", ACCESS_SECRET), ("REFRESH_SECRET", ACCESS_SECRET)], "share a key");
+}
+
+#[test]
+fn bad_numbers_are_refused() {
+    for name in ["PORT", "ACCESS_TTL", "REFRESH_TTL", "ABSOLUTE_TTL", "REPLAY_WINDOW", "MAX_SESSIONS"] {
+        for value in ["", "soon", "-1", "1.5"] {
+            refuses(&[(name, value)], &format!("{name}={value:?} is not a number that fits here"));
+        }
+    }
+    refuses(&[("PORT", "65536")], "PORT");
+    refuses(&[("MAX_SESSIONS", "0")], "MAX_SESSIONS");
+}
+
+#[test]
+fn lifetimes_that_cannot_work_are_refused_by_the_library() {
+    refuses(&[("ACCESS_TTL", "0")], "access_lifetime");
+    refuses(&[("ACCESS_TTL", "10")], "access");
+    refuses(&[("ACCESS_TTL", "604800")], "refresh");
+    refuses(&[("REFRESH_TTL", "2592001")], "refresh_lifetime (2592001s) exceeds absolute_lifetime (2592000s)");
+    refuses(&[("ABSOLUTE_TTL", "604799")], "exceeds absolute_lifetime (604799s)");
+    refuses(&[("REPLAY_WINDOW", "61")], "replay window");
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_refused() {
+    refuses(&[("REDIS_URL", "")], "REDIS_URL");
+    refuses(&[("REDIS_URL", "mysql://localhost")], "REDIS_URL: Redis URLs of scheme");
+    // Port 1 is reserved; nobody listens there.
+    refuses(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")], "REDIS_URL: Redis cannot be reached");
+    let output = run_to_its_end(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("hidden"), "{said}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused() {
+    let demo = Demo::start();
+    let port = demo.url().rsplit(':').next().expect("a port");
+    refuses(&[("PORT", port)], "cannot listen on port");
+}
+
+#[test]
+fn one_lifetime_alone_may_be_set() {
+    let demo = Demo::start_with(&[("ACCESS_TTL", "120")]);
+    let answer = demo.browser().log_in("alice", "wonderland");
+    answer.expect_status(200);
+    assert_eq!(answer.json()["expires_in"], 120);
+    assert!(answer.set_cookies()[1].contains("Max-Age=604800"), "{answer:?}");
+
+    let demo = Demo::start_with(&[("ACCESS_TTL", "7200")]);
+    demo.alice().get("/me").expect_status(200);
+}
+
+#[test]
+fn secrets_are_made_up_when_there_are_none() {
+    Demo::start_without_secrets().alice().get("/me").expect_status(200);
+
+    let output = run_to_its_end(&[("REDIS_URL", "")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("JWT_SECRET is not set") && said.contains("REFRESH_SECRET is not set"), "{said}");
+    assert!(said.contains("two nodes on one Redis cannot read each other's tokens"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_it_cleanly() {
+    for signal in ["-TERM", "-INT"] {
+        let demo = Demo::start();
+        // Its connection stays open, and must not hold the program up.
+        let mut alice = demo.alice();
+        alice.get("/me").expect_status(200);
+        assert_eq!(demo.stop(signal).code(), Some(0), "{signal}");
+    }
+}
