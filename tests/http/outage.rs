@@ -1,5 +1,7 @@
 //! When the store or the table of users is away: nothing is lost, nothing is burned, nobody is logged out.
 
+use std::convert::Infallible;
+
 use tower_jwt_sessions::{EndReason, ReplayWindow, SessionEventKind as Event, store::Rotation};
 
 use crate::support::*;
@@ -15,6 +17,7 @@ on_every_store!(
     a_vanished_user_while_the_store_is_away,
     an_unknown_user_cannot_log_in,
     new_claims_come_with_the_next_refresh,
+    a_node_that_never_read_the_log_serves_no_session,
 );
 
 async fn verified_requests_are_served(backend: Backend) {
@@ -175,4 +178,32 @@ async fn new_claims_come_with_the_next_refresh(backend: Backend) {
     world.users.set_role("alice", "guest");
     assert_eq!(browser.refresh().await.is(200).cookie(REFRESH), None);
     assert_eq!(browser.get("/me").await.json()["claims"]["role"], "guest");
+}
+
+async fn a_node_that_never_read_the_log_serves_no_session(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.store.set_down(true);
+    let sessions = builder::<Claims>(&world.store, &world.clock)
+        .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Claims { role: "member".to_owned() })))
+        .build()
+        .expect("a configuration that works");
+    let node = app(&sessions);
+    let cookies = browser.cookies();
+    for what in ["GET /me", "GET /greet", "GET /auth/sessions", "DELETE /auth/sessions/AAECAwQFBgcICQoLDA0ODw"] {
+        send(&node, what, &[("cookie", &cookies)]).await.is_problem(503, "revocations_unknown");
+    }
+    assert_eq!(send(&node, "GET /why", &[("cookie", &cookies)]).await.body, "RevocationsUnknown");
+    // Who has no session is told so all the same.
+    send(&node, "GET /me", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
+    assert_eq!(send(&node, "GET /greet", &[("cookie", "a=b")]).await.is(200).body, "hello, stranger");
+    send(&node, "GET /me", &[("cookie", &format!("{ACCESS}=x"))]).await.is_problem(401, "invalid_token");
+    // It ends sessions, once the store lets it: that needs to know of no other end.
+    send(&node, "POST /auth/logout", &[("cookie", &cookies)]).await.is_problem(503, "store_unavailable");
+    world.store.set_down(false);
+    sessions.feed().caught_up().await;
+    browser.get("/me").await.is(200);
+    browser.refresh().await.is(200);
+    assert_eq!(send(&node, "GET /why", &[("cookie", &browser.cookies())]).await.body, "Revoked");
 }

@@ -18,6 +18,7 @@ on_every_store!(
     the_victim_comes_first,
     a_newer_token_than_the_store_knows_is_adopted,
     hundred_refreshes_at_once_have_one_successor,
+    refreshes_that_race_a_logout_revive_nothing,
     idle_sessions_end,
     no_refresh_outlives_the_absolute_limit,
     an_access_token_ends_to_the_millisecond,
@@ -210,6 +211,31 @@ async fn hundred_refreshes_at_once_have_one_successor(backend: Backend) {
     assert_eq!(events.len(), 100);
     assert_eq!(events.iter().filter(|event| **event == Event::Refreshed(Rotated)).count(), 1);
     assert_eq!(events.iter().filter(|event| **event == Event::Refreshed(Repeated)).count(), 99);
+}
+
+async fn refreshes_that_race_a_logout_revive_nothing(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let tabs: Vec<_> = (0..40)
+        .map(|n| {
+            let mut tab = browser.clone();
+            let path = if n == 20 { "/auth/logout" } else { "/auth/refresh" };
+            tokio::spawn(async move {
+                let answer = tab.post(path).await;
+                assert!(answer.status == 200 || answer.status == 401, "{}", answer.body);
+                tab
+            })
+        })
+        .collect();
+    for tab in tabs {
+        let mut tab = tab.await.expect("an answer");
+        if tab.cookie(ACCESS).is_some() {
+            tab.get("/me").await.is_problem(401, "invalid_token");
+            tab.refresh().await.is_problem(401, "invalid_refresh_token");
+        }
+    }
+    assert_eq!(world.count("alice").await, 0);
 }
 
 async fn idle_sessions_end(backend: Backend) {

@@ -191,7 +191,7 @@ async fn login<C>(
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let mut login = sessions.login(user).replacing(presented);
     if let Some(user_agent) = header("user-agent") {
         login = login.user_agent(user_agent);
