@@ -228,8 +228,11 @@ async fn refreshes_that_race_a_logout_revive_nothing(backend: Backend) {
             })
         })
         .collect();
+    let mut answered = Vec::new();
     for tab in tabs {
-        let mut tab = tab.await.expect("an answer");
+        answered.push(tab.await.expect("an answer"));
+    }
+    for mut tab in answered {
         if tab.cookie(ACCESS).is_some() {
             tab.get("/me").await.is_problem(401, "invalid_token");
             tab.refresh().await.is_problem(401, "invalid_refresh_token");
