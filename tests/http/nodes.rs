@@ -170,17 +170,15 @@ async fn claims_that_change_while_they_are_loaded(backend: Backend) {
     let racing: Arc<AtomicBool> = Arc::default();
     let manager: Arc<OnceLock<SessionManager<Claims>>> = Arc::default();
     let source = (Arc::clone(&racing), Arc::clone(&manager));
-    let sessions = builder::<Claims>(&store, &clock)
-        .claims_with(source, async |(racing, manager), user| {
-            if racing.swap(false, Ordering::SeqCst) {
-                let sessions = manager.get().expect("a manager");
-                sessions.expire_access(user).await.expect("access expires");
-                return Ok::<_, Infallible>(Some(Claims { role: "admin".to_owned() }));
-            }
-            Ok(Some(Claims { role: "member".to_owned() }))
-        })
-        .build()
-        .expect("a configuration that works");
+    let sessions = build(builder::<Claims>(&store, &clock).claims_with(source, async |(racing, manager), user| {
+        if racing.swap(false, Ordering::SeqCst) {
+            let sessions = manager.get().expect("a manager");
+            sessions.expire_access(user).await.expect("access expires");
+            return Ok::<_, Infallible>(Some(Claims { role: "admin".to_owned() }));
+        }
+        Ok(Some(Claims { role: "member".to_owned() }))
+    }))
+    .await;
     let app = app(&sessions);
     manager.set(sessions.clone()).expect("not set before");
     let mut browser = Browser::new(&app, &clock);

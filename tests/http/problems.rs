@@ -129,13 +129,11 @@ async fn claims_that_do_not_fit(backend: Backend) {
     let store = TestStore::open(backend, &clock).await;
     let note: Arc<Mutex<usize>> = Arc::default();
     let length = Arc::clone(&note);
-    let sessions = builder::<Note>(&store, &clock)
-        .claims_with(length, async |length, _| {
-            let length = *length.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok::<_, std::convert::Infallible>(Some(Note { note: "n".repeat(length) }))
-        })
-        .build()
-        .expect("a configuration that works");
+    let sessions = build(builder::<Note>(&store, &clock).claims_with(length, async |length, _| {
+        let length = *length.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok::<_, std::convert::Infallible>(Some(Note { note: "n".repeat(length) }))
+    }))
+    .await;
     let set = |length: usize| *note.lock().unwrap_or_else(PoisonError::into_inner) = length;
     let app = app(&sessions);
     let count = async || sessions.list("alice").await.expect("a list").len();
