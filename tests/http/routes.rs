@@ -16,6 +16,7 @@ on_every_store!(
     logout_with_a_superseded_refresh_token,
     logout_all_ends_every_browser,
     logout_all_needs_somebody,
+    logout_all_needs_a_live_session,
     the_list_shows_what_its_user_may_know,
     one_session_is_ended_by_its_id,
     only_ones_own_sessions_can_be_ended,
@@ -162,6 +163,19 @@ async fn logout_all_needs_somebody(backend: Backend) {
     let cookie = format!("{REFRESH}={}", browser.refresh_token());
     send(&world.app, "POST /auth/logout-all", &[("cookie", &cookie)]).await.is(200);
     assert_eq!(world.count("alice").await, 0);
+}
+
+/// Or a token that somebody kept would be good for ever to log its user out.
+async fn logout_all_needs_a_live_session(backend: Backend) {
+    let world = World::new(backend).await;
+    let (mut old, mut new) = (world.browser(), world.browser());
+    old.login("alice").await;
+    let kept = old.cookies();
+    old.post("/auth/logout").await.is(200);
+    new.login("alice").await;
+    send(&world.app, "POST /auth/logout-all", &[("cookie", &kept)]).await.is_problem(401, "invalid_token");
+    assert_eq!(world.count("alice").await, 1);
+    new.get("/me").await.is(200);
 }
 
 async fn the_list_shows_what_its_user_may_know(backend: Backend) {
