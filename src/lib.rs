@@ -11,6 +11,7 @@ mod extract;
 mod feed;
 mod id;
 mod keys;
+mod live;
 mod manager;
 mod middleware;
 #[cfg(feature = "router")]
@@ -37,10 +38,11 @@ pub use self::{
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies},
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
-    extract::{SessionRejection, SessionRejectionKind},
+    extract::{Live, SessionRejection, SessionRejectionKind},
     feed::{Feed, FeedStatus, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey},
+    live::Ended,
     manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
     middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},

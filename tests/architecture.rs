@@ -15,8 +15,9 @@ const ROWS: &[&[&str]] = &[
     &["error"],
     &["keys", "cookie"],
     &["token", "store"],
-    &["redis", "revocation", "event", "session"],
-    &["feed"],
+    &["redis", "revocation", "event"],
+    &["live"],
+    &["session", "feed"],
     &["verifier", "origin"],
     &["manager"],
     &["middleware", "respond"],
@@ -36,7 +37,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tower_http", &["origin"]),
     ("axum", &["router"]),
     ("axum_core", &["problem", "respond", "extract", "origin", "manager"]),
-    ("metrics", &["event", "feed", "manager"]),
+    ("metrics", &["event", "feed", "live"]),
 ];
 
 fn row_of(module: &str) -> usize {

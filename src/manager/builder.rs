@@ -8,7 +8,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     ClaimsSource, Inner, SessionManager,
     claims::{ClaimsLoader, WithState},
-    health::StoreHealth,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -18,9 +17,9 @@ use crate::{
     feed::{Follower, StalePolicy},
     id::UserId,
     keys::KeyRing,
+    live::{Ends, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
-    revocation::RevocationList,
     store::{DynStore, SessionStore},
     token::{ClaimsShape, Codec, TokenKind},
     verifier::{Verifier, VerifierInner},
@@ -255,7 +254,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     }
 
     /// Checks everything, builds the manager and begins to follow the revocation log, on the current tokio runtime, for
-    /// as long as the manager or a layer of it exists.
+    /// as long as the manager, a layer or a session of it exists.
     ///
     /// # Errors
     ///
@@ -290,10 +289,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
 
         // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
         let refresh_audience = format!("{issuer}#refresh");
-        let revocations = Arc::new(RevocationList::default());
+        let ends = Arc::new(Ends::default());
         let follower = Follower {
             store: Arc::clone(&store),
-            revocations: Arc::clone(&revocations),
+            ends: Arc::clone(&ends),
             clock: Arc::clone(&self.clock),
             retention: lifetimes.revocation_retention(),
         };
@@ -302,9 +301,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
             refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
             cookies,
-            revocations,
+            source: Source::new(Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock), follower),
+            ends,
             feed,
-            _follower: follower,
             serve_before_catch_up: self.serve_before_catch_up,
             clock: self.clock,
             renderer: self.renderer,
@@ -318,7 +317,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             inner: Arc::new(Inner {
                 verifier,
                 store,
-                store_health: StoreHealth::default(),
                 claims,
                 lifetimes,
                 replay_window: self.replay_window,

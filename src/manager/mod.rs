@@ -4,7 +4,6 @@ mod builder;
 mod claims;
 mod data;
 mod end;
-mod health;
 mod issue;
 mod login;
 mod refresh;
@@ -13,8 +12,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::claims::ClaimsLoader;
 pub use self::{builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login};
-use self::{claims::ClaimsLoader, health::StoreHealth};
 use crate::{
     clock::Timestamp,
     error::{BoxError, Error, ErrorKind},
@@ -41,7 +40,6 @@ pub struct SessionManager<C = ()> {
 struct Inner<C> {
     verifier: Verifier<C>,
     store: Arc<dyn DynStore>,
-    store_health: StoreHealth,
     claims: ClaimsLoader<C>,
     lifetimes: Lifetimes,
     replay_window: ReplayWindow,
@@ -108,7 +106,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Passes an answer of the store on, and notes whether the store works.
     fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
-        self.inner.store_health.observe(&answer);
+        self.verification().source.observe(&answer);
         answer.map_err(|failure| self.error_caused_by(ErrorKind::Store, failure))
     }
 
@@ -120,7 +118,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     fn revoke_here_below(&self, revocation: Revocation) {
         let now = self.now();
         let until = now.saturating_add(self.inner.lifetimes.revocation_retention());
-        self.verification().revocations.revoke(revocation, until, now);
+        self.verification().ends.revoke(revocation, until, now);
     }
 
     /// Notes that the store has ended a session.

@@ -36,7 +36,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
         // What this node knows to be ended stays ended, even if a failover made the store forget it.
-        if self.verification().revocations.is_ended(id) {
+        if self.verification().ends.is_ended(id) {
             return Err(self.used_after_end(token));
         }
         let Some(mut loaded) = self.load_claims(user).await? else {

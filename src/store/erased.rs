@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
-    CreateOutcome, EndSessions, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome, RotateSession,
-    SessionData, SessionList, SessionStore, StoreError,
+    CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
+    RotateSession, SessionData, SessionList, SessionStore, StoreError,
 };
 use crate::{
     clock::Timestamp,
@@ -16,7 +16,9 @@ type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send 
 /// [`SessionStore`] with boxed futures: the only form in which the manager knows a store.
 pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
+    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
+    fn confirm<'a>(&'a self, user: &'a UserId, id: SessionId, generation: u32) -> Outcome<'a, ()>;
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>>;
     fn list<'a>(&'a self, user: &'a UserId) -> Outcome<'a, SessionList>;
     fn expire_access<'a>(&'a self, user: &'a UserId, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
@@ -31,8 +33,16 @@ impl<S: SessionStore> DynStore for S {
         Box::pin(SessionStore::create(self, new))
     }
 
+    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>> {
+        Box::pin(SessionStore::find(self, user, id))
+    }
+
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
         Box::pin(SessionStore::rotate(self, rotation))
+    }
+
+    fn confirm<'a>(&'a self, user: &'a UserId, id: SessionId, generation: u32) -> Outcome<'a, ()> {
+        Box::pin(SessionStore::confirm(self, user, id, generation))
     }
 
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>> {

@@ -11,7 +11,9 @@ use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated};
 
 use crate::{
     redis_server::{self, RedisServer},
-    support::{accepts, becomes, browser, is_live, is_stale, node, redis_node, redis_store, refuses_soon, soon},
+    support::{
+        PATIENCE, accepts, becomes, browser, is_live, is_stale, node, redis_node, redis_store, refuses_soon, soon,
+    },
 };
 
 async fn admin(url: &str) -> Client {
@@ -202,4 +204,19 @@ async fn the_log_is_bounded_by_age() {
     let ttl = command(&admin, "PTTL", &[&format!("{prefix}sessions:log")]).await.as_i64().unwrap();
     // The access lifetime and two minutes.
     assert!((3_700_000..=3_720_000).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn what_is_open_asks_the_store_after_a_gap() {
+    let mut server = RedisServer::start();
+    let there = node_on(&server).await;
+    let headers = browser(there.login("alice").await.unwrap());
+    let mut ended = there.verifier().verify(&headers).unwrap().ended();
+    // Everything is forgotten, so no entry of the log will ever tell.
+    server.kill();
+    becomes(&there, is_stale).await;
+    assert!(futures_util::poll!(&mut ended).is_pending(), "an outage is no end");
+    server.restart();
+    tokio::time::timeout(PATIENCE, ended).await.expect("the store knows of no such session");
+    assert!(accepts(&there, &headers), "a signed token is served while it lasts");
 }

@@ -1,0 +1,6 @@
+//! The protocol at the level of the manager, on a clock that stands still and a store that fails when told to.
+
+mod ended;
+mod live;
+mod store;
+mod support;
