@@ -108,6 +108,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         if verified.is_ok() && !self.feed.permits(policy, self.serve_before_catch_up, now) {
             return Err(Unauthenticated::RevocationsUnknown);
         }
+        if let Ok(session) = &verified {
+            self.source.note_use(session.proof().0, now);
+        }
         if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
             tracing::debug!(target: LOG_TARGET, ?reason, "refused an access cookie");
         }

@@ -5,6 +5,7 @@
 mod ended;
 mod ends;
 mod health;
+mod notes;
 #[cfg(test)]
 mod tests;
 
@@ -13,19 +14,25 @@ use std::{fmt, sync::Arc};
 use tokio::task::AbortHandle;
 
 pub use self::ended::Ended;
-pub(crate) use self::{ends::Ends, health::StoreHealth};
+pub(crate) use self::ends::Ends;
+use self::{health::StoreHealth, notes::Notes};
 use crate::{
     clock::{Clock, Timestamp},
+    error::ConfigError,
     id::{SessionId, UserId},
+    policy::ReplayWindow,
     store::{DynStore, FoundSession, StoreError},
+    token::RegisteredClaims,
 };
 
 /// The way from a session back to the store it came from. Sessions share it; it does not know their claims.
 pub(crate) struct Source {
     store: Arc<dyn DynStore>,
-    health: StoreHealth,
+    health: Arc<StoreHealth>,
     ends: Arc<Ends>,
     clock: Arc<dyn Clock>,
+    /// `None` where the replay window does not depend on it.
+    notes: Option<Notes>,
     /// Whoever waits for an end needs the feed of revocations, also when the manager is gone.
     _follower: AbortOnDrop,
     /// How many of those who wait may ask the store at the same time: after an outage all of them want to.
@@ -48,16 +55,30 @@ impl Source {
         store: Arc<dyn DynStore>,
         ends: Arc<Ends>,
         clock: Arc<dyn Clock>,
+        window: ReplayWindow,
         follower: AbortOnDrop,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Result<Arc<Self>, ConfigError> {
+        let health = Arc::<StoreHealth>::default();
+        let notes = match window {
+            ReplayWindow::Fixed(_) => None,
+            ReplayWindow::UntilConfirmed(_) => Some(Notes::start(Arc::clone(&store), Arc::clone(&health))?),
+        };
+        Ok(Arc::new(Self {
             store,
-            health: StoreHealth::default(),
+            health,
             ends,
             clock,
+            notes,
             _follower: follower,
             asking: tokio::sync::Semaphore::const_new(MAX_ASKING),
-        })
+        }))
+    }
+
+    /// Notes that this access token was used, where that closes the replay window. Never waits.
+    pub(crate) fn note_use(&self, token: &RegisteredClaims, now: Timestamp) {
+        if let Some(notes) = &self.notes {
+            notes.note(token, now);
+        }
     }
 
     /// Notes whether the store works.

@@ -297,11 +297,15 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             retention: lifetimes.revocation_retention(),
         };
         let (feed, follower) = follower.start()?;
+        let source = {
+            let (store, ends, clock) = (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
+            Source::new(store, ends, clock, self.replay_window, follower)?
+        };
         let inner = VerifierInner {
             access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
             refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
             cookies,
-            source: Source::new(Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock), follower),
+            source,
             ends,
             feed,
             serve_before_catch_up: self.serve_before_catch_up,

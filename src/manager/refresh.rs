@@ -78,6 +78,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             };
         }
         let which = match rotation {
+            // Nobody noted that the current token was used, so this is its first use, and its predecessor may be repeated
+            // for another window. The session's idle end has not moved: have the client come again soon, so that it will.
+            Rotation::Current if now.since(record.refreshed_at()) >= self.inner.replay_window.length() * 2 => {
+                Issue::ShortAccess
+            }
             Rotation::Current => Issue::AccessOnly,
             Rotation::Rotated | Rotation::Repeated => Issue::Both,
         };

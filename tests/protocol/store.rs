@@ -29,6 +29,8 @@ pub(crate) struct Switches {
     pub(crate) is_down: AtomicBool,
     /// The entries of the log are gone, as if trimmed.
     pub(crate) log_is_lost: AtomicBool,
+    /// Notes of a first use fail.
+    pub(crate) loses_notes: AtomicBool,
     pub(crate) finds: AtomicUsize,
     pub(crate) confirms: AtomicUsize,
 }
@@ -78,6 +80,9 @@ impl SessionStore for Wrapped {
     async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
         self.switches.confirms.fetch_add(1, SeqCst);
         self.up()?;
+        if self.switches.loses_notes.load(SeqCst) {
+            return Err(StoreError::new("confirming a session", "it is down"));
+        }
         self.inner.confirm(user, id, generation).await
     }
 

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum_core::response::IntoResponse as _;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
+use serde::{Serialize, de::DeserializeOwned};
 use tower_jwt_sessions::{
     Ended, Error, FeedStatus, KeyRing, Session, SessionCookies, SessionManager, SessionManagerBuilder,
     store::SessionStore, testing::TestClock,
@@ -45,6 +47,11 @@ pub(crate) async fn feed_becomes(node: &SessionManager, expected: fn(FeedStatus)
     node.feed().watch().wait_for(|status| expected(*status)).await.unwrap();
 }
 
+/// What an application may have as claims.
+pub(crate) trait Claims: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Claims for C {}
+
 /// Somebody's cookie jar.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Jar(BTreeMap<String, String>);
@@ -70,18 +77,29 @@ impl Jar {
         headers
     }
 
+    /// The generations of the access and the refresh token.
+    pub(crate) fn generations(&self) -> (u64, u64) {
+        (self.claim("__Host-access", "gen"), self.claim("__Host-refresh", "gen"))
+    }
+
+    pub(crate) fn claim(&self, cookie: &str, name: &str) -> u64 {
+        let payload = self.0[cookie].split('.').nth(1).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        claims[name].as_u64().unwrap()
+    }
+
     /// Sends a request to a private page.
-    pub(crate) fn visit(&self, node: &SessionManager) -> Option<Session> {
+    pub(crate) fn visit<C: Claims>(&self, node: &SessionManager<C>) -> Option<Session<C>> {
         node.verifier().verify(&self.headers()).ok()
     }
 
     /// Refreshes without keeping the answer.
-    pub(crate) async fn ask(&self, node: &SessionManager) -> Result<SessionCookies, Error> {
+    pub(crate) async fn ask<C: Claims>(&self, node: &SessionManager<C>) -> Result<SessionCookies, Error> {
         node.refresh(&node.verifier().present(&self.headers())).await
     }
 
     /// Refreshes and keeps the answer.
-    pub(crate) async fn refresh(&mut self, node: &SessionManager) -> Result<(), Error> {
+    pub(crate) async fn refresh<C: Claims>(&mut self, node: &SessionManager<C>) -> Result<(), Error> {
         let cookies = self.ask(node).await?;
         self.keep(cookies);
         Ok(())
