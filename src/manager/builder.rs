@@ -168,7 +168,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
 
     /// How long a session lasts without a refresh: its idle time. Default: seven days.
     ///
-    /// "Idle" means that nothing refreshed; an open socket is no activity.
+    /// "Idle" means that nothing refreshed; an open socket is no activity. Under [`ReplayWindow::UntilConfirmed`], a
+    /// refresh that is the very first use of what the refresh before gave does not count, since the answer before may
+    /// still be asked for again; its access token lasts a minute, so that a client that stays soon comes back.
     pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.refresh = lifetime;
         self
@@ -189,7 +191,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
-    /// How long a superseded refresh token may be repeated. Default: ten seconds after the rotation.
+    /// How long a superseded refresh token may be repeated, at most a minute. Default: until ten seconds after its
+    /// successor was used for the first time.
     pub fn replay_window(mut self, window: ReplayWindow) -> Self {
         self.replay_window = window;
         self

@@ -7,7 +7,7 @@ use fred::{
     interfaces::ClientLike as _,
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
-use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated};
+use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated, testing::TestClock};
 
 use crate::{
     redis_server::{self, RedisServer},
@@ -192,6 +192,42 @@ async fn verified_requests_send_nothing_to_redis() {
         assert!(accepts(&node, &headers));
     }
     assert_eq!(before, commands().await);
+}
+
+#[tokio::test]
+async fn the_first_use_of_a_generation_is_one_command_for_each_node() {
+    let server = RedisServer::start();
+    let clock = TestClock::new();
+    let node_at = async || {
+        let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
+        let node = node(store).clock(clock.clone()).build().unwrap();
+        node.feed().caught_up().await;
+        node
+    };
+    let (here, there) = (node_at().await, node_at().await);
+    let stats = admin(&server.url()).await;
+    let scripts = async || {
+        let stats = command(&stats, "INFO", &["commandstats"]).await.into_string().unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+        line.split(',').next().unwrap().parse::<usize>().unwrap()
+    };
+    let mut headers = browser(here.login("alice").await.unwrap());
+    for generation in 2..5 {
+        headers = browser(here.refresh(&here.verifier().present(&headers)).await.unwrap());
+        let before = scripts().await;
+        for _ in 0..1_000 {
+            assert!(accepts(&here, &headers) && accepts(&there, &headers));
+        }
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while scripts().await < before + 2 {
+            assert!(std::time::Instant::now() < deadline, "generation {generation} is never noted");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // This comes after whatever else the nodes would have sent.
+        let _list = here.list("alice").await.unwrap();
+        assert_eq!(scripts().await, before + 3);
+        clock.advance(Duration::from_secs(60));
+    }
 }
 
 #[tokio::test]

@@ -82,6 +82,7 @@ async fn it_survives_refreshes_by_other_nodes_and_meets_the_idle_end() {
     for _ in 0..3 {
         pass(&clock, 4 * DAY).await;
         jar.refresh(&here).await.unwrap();
+        assert!(jar.visit(&here).is_some());
         assert!(!is_over(&mut ended).await);
     }
     let asked = store.finds();
