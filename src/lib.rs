@@ -32,7 +32,7 @@ mod token;
 mod verifier;
 
 #[cfg(feature = "router")]
-pub use self::origin::CrossSiteGuard;
+pub use self::origin::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies},

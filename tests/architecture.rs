@@ -33,7 +33,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("dashmap", &["revocation"]),
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["middleware", "origin"]),
-    ("tower_service", &["middleware"]),
+    ("tower_service", &["middleware", "origin"]),
     ("tower_http", &["origin"]),
     ("axum", &["router"]),
     ("axum_core", &["problem", "respond", "extract", "origin", "manager"]),

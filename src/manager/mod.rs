@@ -79,6 +79,31 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.inner.cross_site_guard.clone()
     }
 
+    /// The guard for routes that open a WebSocket: it looks at requests of every method.
+    ///
+    /// A WebSocket begins with a `GET`, which the [`cross_site_guard`](Self::cross_site_guard) lets pass, and browsers
+    /// let every page open one to any server, with the cookies that `SameSite` allows. So pages of other origins are
+    /// refused with `403` before the upgrade: `Sec-Fetch-Site` must say `same-origin` or, where a browser does not send
+    /// it, `Origin` must name the `Host` of the request. A
+    /// [`trusted_origin`](SessionManagerBuilder::trusted_origin) passes, and so do clients that are no browsers and
+    /// send neither header.
+    ///
+    /// ```
+    /// use axum::{Router, response::Response, routing::get};
+    /// use tower_jwt_sessions::{Session, SessionManager};
+    ///
+    /// async fn chat(session: Session /* , upgrade: WebSocketUpgrade */) { /* … */ }
+    ///
+    /// fn app(sessions: &SessionManager) -> Router {
+    ///     Router::new().route("/chat", get(chat).layer(sessions.upgrade_guard())).layer(sessions.layer())
+    /// }
+    /// # let _ = app;
+    /// ```
+    #[cfg(feature = "router")]
+    pub fn upgrade_guard(&self) -> crate::origin::UpgradeGuard {
+        crate::origin::UpgradeGuard::new(self.inner.cross_site_guard.clone())
+    }
+
     /// How well this node knows what other nodes ended, for health endpoints.
     pub fn feed(&self) -> &Feed {
         &self.verification().feed
