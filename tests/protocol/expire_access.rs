@@ -19,13 +19,15 @@ struct Rank {
     rank: u32,
 }
 
+type Slow = (oneshot::Sender<()>, oneshot::Receiver<()>);
+
 /// A user database that can be made to answer late with what it read early.
 #[derive(Clone, Default)]
 struct Users {
     rank: Arc<AtomicU32>,
     loads: Arc<AtomicU32>,
     /// Tells that the next load has read, and waits until it may answer.
-    next_is_slow: Arc<Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>>,
+    next_is_slow: Arc<Mutex<Option<Slow>>>,
 }
 
 impl ClaimsSource<Rank> for Users {

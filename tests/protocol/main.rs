@@ -8,3 +8,5 @@ mod notes;
 mod store;
 mod support;
 mod theft;
+#[cfg(feature = "router")]
+mod upgrade;

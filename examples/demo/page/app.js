@@ -42,7 +42,12 @@ function watch() {
 /** Logs out. This end is no news. */
 async function leave(everywhere) {
   stopWatching?.();
-  await logout(everywhere);
+  try {
+    await logout(everywhere);
+  } catch (error) {
+    watch();
+    throw error;
+  }
 }
 
 function showGuest(focus) {
@@ -104,14 +109,13 @@ function row(session) {
   button.setAttribute("aria-label", `End the session from ${from}${session.current ? ", this one" : ""}`);
   button.addEventListener("click", () =>
     act(button, async () => {
-      if (session.current) stopWatching?.();
-      await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
       if (session.current) {
         // Removes the cookies too.
         await leave();
         showGuest(true);
         return "You ended this session and are logged out.";
       }
+      await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
       await showSessions();
       // The button is gone; the keyboard goes on from here.
       byId("sessions-heading").focus();
