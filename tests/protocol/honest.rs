@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use tower_jwt_sessions::{ReplayWindow, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{SessionManager, testing::TestClock};
 
 use crate::{
     store::Wrapped,
@@ -14,7 +14,8 @@ const W: Duration = Duration::from_secs(10);
 async fn scene() -> (TestClock, Wrapped, SessionManager, Jar) {
     let clock = TestClock::new();
     let store = Wrapped::new(&clock);
-    let node = node(store.clone(), &clock).replay_window(ReplayWindow::UntilConfirmed(W)).build().unwrap();
+    // The window is the default one, until confirmed.
+    let node = node(store.clone(), &clock).build().unwrap();
     let jar = Jar::of(node.login("alice").await.unwrap());
     pass(&clock, HOUR).await;
     (clock, store, node, jar)
