@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -67,6 +68,14 @@ impl From<Timestamp> for SystemTime {
 
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Between half of it and all of it, so that nodes do not come back in step.
+pub(crate) fn jittered(backoff: Duration) -> Duration {
+    // The standard library's only source of randomness is enough here.
+    let random = RandomState::new().build_hasher().finish();
+    let half = backoff / 2;
+    half + half.mul_f64(f64::from(random as u32) / f64::from(u32::MAX))
 }
 
 /// Where a [`SessionManager`](crate::SessionManager) and a [`MemoryStore`](crate::MemoryStore) read the time.

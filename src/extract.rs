@@ -1,6 +1,6 @@
 //! Extractors: what a handler asks for.
 
-use std::{convert::Infallible, fmt};
+use std::{convert::Infallible, fmt, ops::Deref};
 
 use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     event::LOG_TARGET,
+    live::Standing,
     middleware::SessionContext,
     problem::{Problem, Renderer},
     session::{Presented, Session},
@@ -30,6 +31,11 @@ pub struct SessionRejection {
 pub enum SessionRejectionKind {
     /// The request has no session. 401.
     Unauthenticated(Unauthenticated),
+    /// The store had to be asked and did not answer. 503.
+    StoreUnavailable,
+    /// The handler asks for a [`Live`] session, but there is no store behind the verifier, or the session is one of
+    /// `Session::for_test`. 500.
+    NoStore,
     /// The route is not under the layer, or only under one for other claims. 500.
     LayerMissing {
         /// The claims that the handler asked for.
@@ -62,7 +68,8 @@ impl SessionRejection {
             SessionRejectionKind::Unauthenticated(Unauthenticated::RevocationsUnknown) => Problem::REVOCATIONS_UNKNOWN,
             SessionRejectionKind::Unauthenticated(Unauthenticated::NoCredentials) => Problem::MISSING_CREDENTIALS,
             SessionRejectionKind::Unauthenticated(_) => Problem::INVALID_TOKEN,
-            SessionRejectionKind::LayerMissing { .. } => Problem::INTERNAL_ERROR,
+            SessionRejectionKind::StoreUnavailable => Problem::STORE_UNAVAILABLE,
+            SessionRejectionKind::NoStore | SessionRejectionKind::LayerMissing { .. } => Problem::INTERNAL_ERROR,
         }
     }
 }
@@ -71,6 +78,10 @@ impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             SessionRejectionKind::Unauthenticated(reason) => write!(f, "the request has no session: {reason:?}"),
+            SessionRejectionKind::StoreUnavailable => f.write_str("the session store did not answer"),
+            SessionRejectionKind::NoStore => f.write_str(
+                "a live session was asked for, but this verifier has no store to ask: use the layer of a SessionManager",
+            ),
             SessionRejectionKind::LayerMissing { asked, found: None } => write!(
                 f,
                 "no session layer for Session<{asked}>: add .layer(sessions.layer()) to the router, after its routes"
@@ -93,7 +104,7 @@ impl std::error::Error for SessionRejection {}
 
 impl IntoResponse for SessionRejection {
     fn into_response(self) -> Response {
-        if matches!(self.kind, SessionRejectionKind::LayerMissing { .. }) {
+        if matches!(self.kind, SessionRejectionKind::NoStore | SessionRejectionKind::LayerMissing { .. }) {
             tracing::error!(target: LOG_TARGET, "{self}");
         }
         self.renderer.render(&self.problem())
@@ -132,14 +143,113 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
-        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
-            Ok(session) => Ok(Some(session)),
-            Err(rejection) => match rejection.kind {
-                SessionRejectionKind::Unauthenticated(Unauthenticated::RevocationsUnknown)
-                | SessionRejectionKind::LayerMissing { .. } => Err(rejection),
-                SessionRejectionKind::Unauthenticated(_) => Ok(None),
+        absent_unless_unknown(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
+    }
+}
+
+/// A session that the store was asked about in this request: `Live<Session<C>>`.
+///
+/// A [`Session`] is good as far as this node knows, which lags behind other nodes by milliseconds, and by as long as
+/// an outage of the revocation log lasts. For the few routes where that is too much, such as deleting an account or
+/// moving money, this extractor reads the record: one round trip to the store.
+///
+/// The handler runs if the session lives and its access token was not expired. Otherwise the answer is `401`, and `503`
+/// with the code `store_unavailable` if the store does not answer. `Option<Live<Session<C>>>` is `None` instead of the
+/// `401`.
+///
+/// ```
+/// use tower_jwt_sessions::{Live, Session};
+///
+/// async fn delete_account(session: Live<Session>) -> String {
+///     format!("{} is really there", session.user_id())
+/// }
+/// # let _ = delete_account;
+/// ```
+pub struct Live<S>(S);
+
+impl<S> Live<S> {
+    /// The session, no longer marked.
+    pub fn into_inner(self) -> S {
+        self.0
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl<C> Live<Session<C>> {
+    /// A session that no store was asked about, to call handlers with: for tests.
+    pub const fn for_test(session: Session<C>) -> Self {
+        Self(session)
+    }
+}
+
+impl<S> Deref for Live<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S: Clone> Clone for Live<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Live<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Live").field(&self.0).finish()
+    }
+}
+
+/// A request without a live session is answered with `401`, and with `503` when the store cannot tell.
+impl<C, S> FromRequestParts<S> for Live<Session<C>>
+where
+    C: Send + Sync + 'static,
+    S: Send + Sync,
+{
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let session = <Session<C> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let (token, source) = session.proof();
+        let kind = match source {
+            None => SessionRejectionKind::NoStore,
+            Some(source) => match source.standing(&token.user_id, token.session_id, token.epoch).await {
+                Ok(Standing::Good) => return Ok(Self(session)),
+                Ok(Standing::Revoked) => SessionRejectionKind::Unauthenticated(Unauthenticated::Revoked),
+                Err(_) => SessionRejectionKind::StoreUnavailable,
             },
+        };
+        let context = SessionContext::of::<C>(&parts.extensions);
+        let renderer = context.map(|context| context.any_verifier().renderer().clone()).unwrap_or_default();
+        Err(SessionRejection { kind, renderer })
+    }
+}
+
+/// `None` for every cookie that cannot be used and for a session that has ended; an error only where nobody can tell.
+impl<C, S> OptionalFromRequestParts<S> for Live<Session<C>>
+where
+    C: Send + Sync + 'static,
+    S: Send + Sync,
+{
+    type Rejection = SessionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
+        absent_unless_unknown(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
+    }
+}
+
+/// Turns a request that certainly has no session into `None`.
+fn absent_unless_unknown<T>(extracted: Result<T, SessionRejection>) -> Result<Option<T>, SessionRejection> {
+    match extracted {
+        Ok(session) => Ok(Some(session)),
+        Err(SessionRejection { kind: SessionRejectionKind::Unauthenticated(reason), .. })
+            if reason != Unauthenticated::RevocationsUnknown =>
+        {
+            Ok(None)
         }
+        Err(rejection) => Err(rejection),
     }
 }
 

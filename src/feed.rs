@@ -3,20 +3,19 @@
 use std::{
     fmt,
     future::Future,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 
-use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::Instant};
+use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Timestamp, jittered},
     error::ConfigError,
     event::LOG_TARGET,
-    revocation::RevocationList,
+    live::{AbortOnDrop, Ends},
     store::{DynStore, LogPage, LogPosition, StoreError},
 };
 
@@ -92,20 +91,10 @@ impl fmt::Debug for Feed {
     }
 }
 
-/// Keeps the follower running; it stops when this is dropped.
-#[derive(Debug)]
-pub(crate) struct FollowerGuard(AbortHandle);
-
-impl Drop for FollowerGuard {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Copies the log into the list of revocations, for ever.
 pub(crate) struct Follower {
     pub(crate) store: Arc<dyn DynStore>,
-    pub(crate) revocations: Arc<RevocationList>,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a revocation is remembered after it was published.
     pub(crate) retention: Duration,
@@ -118,7 +107,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 impl Follower {
     /// Begins to follow, on the runtime of the caller.
-    pub(crate) fn start(self) -> Result<(Feed, FollowerGuard), ConfigError> {
+    pub(crate) fn start(self) -> Result<(Feed, AbortOnDrop), ConfigError> {
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let mut position = LogPosition::START;
         // A store in this process answers at once, and is ready before the first request.
@@ -129,7 +118,7 @@ impl Follower {
         let status = if caught_up { FeedStatus::Live } else { FeedStatus::CatchingUp };
         let (sender, receiver) = watch::channel(status);
         let task = runtime.spawn(self.follow(sender, position));
-        Ok((Feed { status: receiver }, FollowerGuard(task.abort_handle())))
+        Ok((Feed { status: receiver }, AbortOnDrop(task.abort_handle())))
     }
 
     async fn follow(self, status: watch::Sender<FeedStatus>, mut position: LogPosition) {
@@ -165,7 +154,7 @@ impl Follower {
         for entry in &page.entries {
             // By the store's time: the entry is needed until tokens issued before it have expired.
             let until = entry.position.at().saturating_add(self.retention);
-            entry.revocations.iter().for_each(|revocation| self.revocations.revoke(*revocation, until, now));
+            entry.revocations.iter().for_each(|revocation| self.ends.revoke(*revocation, until, now));
             *position = (*position).max(entry.position);
         }
         if page.newest < *position {
@@ -175,6 +164,7 @@ impl Follower {
                 tracing::warn!(target: LOG_TARGET, "the revocation log went backwards; reading it again");
             }
             *position = LogPosition::START;
+            self.ends.tell_of_gap();
             return false;
         }
         page.newest == *position || page.entries.is_empty()
@@ -193,6 +183,10 @@ impl Follower {
             }
             changed
         });
+        if changed && new == FeedStatus::Live {
+            // What was published meanwhile is read; what was trimmed meanwhile is not.
+            self.ends.tell_of_gap();
+        }
         match (changed, failure) {
             (true, Some(failure)) => {
                 let source = std::error::Error::source(failure).map(tracing::field::display);
@@ -212,14 +206,6 @@ impl Follower {
         #[cfg(feature = "metrics")]
         metrics::gauge!("tower_jwt_sessions_feed_live").set(if new == FeedStatus::Live { 1.0 } else { 0.0 });
     }
-}
-
-/// Between half of it and all of it, so that nodes do not come back in step.
-fn jittered(backoff: Duration) -> Duration {
-    // The standard library's only source of randomness is enough here.
-    let random = RandomState::new().build_hasher().finish();
-    let half = backoff / 2;
-    half + half.mul_f64(f64::from(random as u32) / f64::from(u32::MAX))
 }
 
 /// The answer of a future that does not have to wait.

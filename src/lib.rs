@@ -11,6 +11,7 @@ mod extract;
 mod feed;
 mod id;
 mod keys;
+mod live;
 mod manager;
 mod middleware;
 #[cfg(feature = "router")]
@@ -31,16 +32,17 @@ mod token;
 mod verifier;
 
 #[cfg(feature = "router")]
-pub use self::origin::CrossSiteGuard;
+pub use self::origin::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies},
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
-    extract::{SessionRejection, SessionRejectionKind},
+    extract::{Live, SessionRejection, SessionRejectionKind},
     feed::{Feed, FeedStatus, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey},
+    live::Ended,
     manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
     middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},

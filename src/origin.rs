@@ -1,9 +1,12 @@
 //! Refusing requests from other sites, with the method of Go's `CrossOriginProtection` as tower-http implements it.
 
+mod upgrade;
+
 use axum_core::{body::Body, response::Response};
 use tower_http::csrf::{Csrf, CsrfLayer, ProtectionError, ResponseForProtectionError};
 use tower_layer::Layer;
 
+pub use self::upgrade::UpgradeGuard;
 use crate::{
     error::ConfigError,
     event::LOG_TARGET,

@@ -17,13 +17,20 @@ pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayWindow {
-    /// Open for this long after the rotation. The default, with ten seconds.
+    /// Open for this long after the rotation.
+    ///
+    /// Needs nothing but the clock. A client that lost the answer and comes back later than this is taken for a thief.
     Fixed(Duration),
-    /// Open until the successor was used for the first time, and this long after that.
+    /// Open until the successor was used for the first time, and this long after that. The default, with ten seconds.
     ///
     /// A client that lost the answer may come back an hour later. A repeat that comes later than the given time after
     /// the rotation *advances* the session, so that whoever holds the successor that was never used is now the one
-    /// who is caught.
+    /// with a superseded token.
+    ///
+    /// A use is a verified request with the successor's access token on any node, or a refresh with the successor. Each
+    /// node notes the first one of each generation in the background, with one command to the store and 20 to 39 bytes
+    /// of memory for as long as the access token lives. A note that is lost leaves the window open longer and logs
+    /// nobody out; a service that verifies without a store notes nothing.
     UntilConfirmed(Duration),
 }
 
@@ -38,7 +45,7 @@ impl ReplayWindow {
 
 impl Default for ReplayWindow {
     fn default() -> Self {
-        Self::Fixed(Duration::from_secs(10))
+        Self::UntilConfirmed(Duration::from_secs(10))
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
+    live::{Ended, Source},
     token::RegisteredClaims,
 };
 
@@ -34,11 +35,23 @@ struct Verified<C> {
     registered: RegisteredClaims,
     verified_at: Timestamp,
     claims: C,
+    /// `None` where there is no store to ask.
+    source: Option<Arc<Source>>,
 }
 
 impl<C> Session<C> {
-    pub(crate) fn new(registered: RegisteredClaims, verified_at: Timestamp, claims: C) -> Self {
-        Self { verified: Arc::new(Verified { registered, verified_at, claims }) }
+    pub(crate) fn new(
+        registered: RegisteredClaims,
+        verified_at: Timestamp,
+        claims: C,
+        source: Option<Arc<Source>>,
+    ) -> Self {
+        Self { verified: Arc::new(Verified { registered, verified_at, claims, source }) }
+    }
+
+    /// What the verifier read, and where to ask for more.
+    pub(crate) fn proof(&self) -> (&RegisteredClaims, Option<&Arc<Source>>) {
+        (&self.verified.registered, self.verified.source.as_ref())
     }
 
     /// Whose session it is: the `sub` claim.
@@ -66,6 +79,48 @@ impl<C> Session<C> {
     /// Ask for a fresh login before something dangerous when this is long ago (OWASP ASVS 5.0, 7.5.3).
     pub fn auth_time(&self) -> SystemTime {
         self.verified.registered.auth_time.into()
+    }
+
+    /// Resolves when the session is over, for what stays open longer than a request: streams of events, WebSockets,
+    /// long jobs.
+    ///
+    /// Over means: ended by anything on any node, within milliseconds; past its idle or absolute limit; or gone from
+    /// the store. A refresh on any node does not end the wait, and neither does
+    /// [`SessionManager::expire_access`](crate::SessionManager::expire_access): after that, ask for new claims by
+    /// other means, or close what is open yourself.
+    ///
+    /// It listens from this call on, also before it is polled. The session's user is idle for as long as nothing
+    /// refreshes: an open socket is no activity.
+    ///
+    /// While the store is away nothing is known, and an outage is never taken for an end: the store is asked when it
+    /// is back. Only the absolute limit is certain without it, once the store has told it. A session of
+    /// [`Session::for_test`], or from a verifier without a store, is over when its access token expires.
+    ///
+    /// Costs nothing when it is not called. Each call holds some hundred bytes until it is dropped, and reads the
+    /// store when the access token expires, when the end that the store gave has come, and after an outage of the
+    /// revocation log.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_jwt_sessions::Session;
+    ///
+    /// /// Works until the user logs out, on whichever node.
+    /// async fn work(session: Session) {
+    ///     let mut ended = std::pin::pin!(session.ended());
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = &mut ended => break,
+    ///             () = tokio::time::sleep(Duration::from_secs(1)) => { /* one more step */ }
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = work;
+    /// ```
+    pub fn ended(&self) -> Ended {
+        match &self.verified.source {
+            Some(source) => source.ended(self.user_id(), self.id(), self.verified.registered.expires_at),
+            None => Ended::new(tokio::time::sleep(self.expires_in())),
+        }
     }
 }
 
@@ -118,7 +173,7 @@ impl<C> Session<C> {
             issued_at: now,
             expires_at: now.saturating_add(Duration::from_secs(3600)),
         };
-        Ok(Self::new(registered, now, claims))
+        Ok(Self::new(registered, now, claims, None))
     }
 }
 

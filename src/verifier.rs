@@ -9,10 +9,10 @@ use crate::{
     clock::{Clock, Timestamp},
     cookie::{CookiePlan, Presence, RawCookies},
     event::LOG_TARGET,
-    feed::{Feed, FollowerGuard, StalePolicy},
+    feed::{Feed, StalePolicy},
+    live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
-    revocation::RevocationList,
     session::{Presented, Session},
     token::{ClaimsShape, Codec, RegisteredClaims, TokenError},
 };
@@ -29,10 +29,10 @@ pub(crate) struct VerifierInner<C> {
     pub(crate) access: Codec,
     pub(crate) refresh: Codec,
     pub(crate) cookies: CookiePlan,
-    pub(crate) revocations: Arc<RevocationList>,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) feed: Feed,
-    /// Keeps the feed going for as long as anything verifies.
-    pub(crate) _follower: FollowerGuard,
+    /// Passed on to sessions, and keeps the feed going for as long as anything verifies.
+    pub(crate) source: Arc<Source>,
     pub(crate) serve_before_catch_up: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) renderer: Renderer,
@@ -108,6 +108,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         if verified.is_ok() && !self.feed.permits(policy, self.serve_before_catch_up, now) {
             return Err(Unauthenticated::RevocationsUnknown);
         }
+        if let Ok(session) = &verified {
+            self.source.note_use(session.proof().0, now);
+        }
         if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
             tracing::debug!(target: LOG_TARGET, ?reason, "refused an access cookie");
         }
@@ -145,11 +148,11 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             return Err(Unauthenticated::InvalidToken);
         }
         if self.not_before.is_some_and(|start| registered.issued_at.as_secs() < start.as_secs())
-            || self.revocations.is_revoked(registered.session_id, registered.epoch)
+            || self.ends.is_revoked(registered.session_id, registered.epoch)
         {
             return Err(Unauthenticated::Revoked);
         }
-        Ok(Session::new(registered, now, claims))
+        Ok(Session::new(registered, now, claims, Some(Arc::clone(&self.source))))
     }
 
     fn open_access(&self, token: &[u8]) -> Result<(RegisteredClaims, C), Unauthenticated> {

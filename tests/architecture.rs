@@ -15,8 +15,9 @@ const ROWS: &[&[&str]] = &[
     &["error"],
     &["keys", "cookie"],
     &["token", "store"],
-    &["redis", "revocation", "event", "session"],
-    &["feed"],
+    &["redis", "revocation", "event"],
+    &["live"],
+    &["session", "feed"],
     &["verifier", "origin"],
     &["manager"],
     &["middleware", "respond"],
@@ -32,11 +33,11 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("dashmap", &["revocation"]),
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["middleware", "origin"]),
-    ("tower_service", &["middleware"]),
+    ("tower_service", &["middleware", "origin"]),
     ("tower_http", &["origin"]),
     ("axum", &["router"]),
     ("axum_core", &["problem", "respond", "extract", "origin", "manager"]),
-    ("metrics", &["event", "feed", "manager"]),
+    ("metrics", &["event", "feed", "live"]),
 ];
 
 fn row_of(module: &str) -> usize {

@@ -8,7 +8,7 @@
 //! | `REDIS_URL` | | sessions and users live there instead of in this process, shared by every node |
 //! | `JWT_SECRET`, `REFRESH_SECRET` | random | 32 bytes at least, two different ones |
 //! | `ACCESS_TTL`, `REFRESH_TTL`, `ABSOLUTE_TTL` | 3600, 604800, 2592000 | lifetimes in seconds |
-//! | `REPLAY_WINDOW` | 10 | how long a superseded refresh token may be repeated, in seconds |
+//! | `REPLAY_WINDOW` | until 10 s after the first use of its successor | how long a superseded refresh token may be repeated after the refresh, in seconds |
 //! | `MAX_SESSIONS` | 100 | sessions of one user; one more ends the one that was refreshed least recently |
 //! | `RUST_LOG` | info | what is logged, to standard error |
 
@@ -89,5 +89,5 @@ async fn run() -> Result<(), String> {
     // Until this node knows what others have ended it answers sessions with 503; nobody has to see that.
     sessions.feed().caught_up().await;
 
-    server::serve(routes::router(sessions, users), config.port).await
+    server::serve(|stopping| routes::router(sessions, users, stopping), config.port).await
 }

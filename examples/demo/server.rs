@@ -13,21 +13,30 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 /// How long requests that were begun may take to end once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-pub(crate) async fn serve(app: Router, port: u16) -> Result<(), String> {
+/// Tells what stays open that the server stops.
+#[derive(Clone)]
+pub(crate) struct Stopping(watch::Receiver<()>);
+
+impl Stopping {
+    pub(crate) async fn requested(mut self) {
+        // Fails when the sender is dropped, which is the signal.
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
+/// Serves what `app` makes.
+pub(crate) async fn serve(app: impl FnOnce(Stopping) -> Router, port: u16) -> Result<(), String> {
     let listeners = listen(port).await.map_err(|error| format!("PORT: cannot listen on port {port}: {error}"))?;
     // Before anybody learns that we run, and might want us to stop.
     let mut shutdown = Shutdown::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
     announce(&listeners);
 
-    let (stop, _) = watch::channel(());
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let (stop, stopping) = watch::channel(());
+    let stopping = Stopping(stopping);
+    let app = app(stopping.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let mut servers = JoinSet::new();
     for listener in listeners {
-        let mut stopped = stop.subscribe();
-        let server = axum::serve(listener, app.clone()).with_graceful_shutdown(async move {
-            // Fails when `stop` is dropped, which is our signal.
-            let _ = stopped.changed().await;
-        });
+        let server = axum::serve(listener, app.clone()).with_graceful_shutdown(stopping.clone().requested());
         servers.spawn(server.into_future());
     }
     shutdown.requested().await;

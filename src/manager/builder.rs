@@ -8,7 +8,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     ClaimsSource, Inner, SessionManager,
     claims::{ClaimsLoader, WithState},
-    health::StoreHealth,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -18,9 +17,9 @@ use crate::{
     feed::{Follower, StalePolicy},
     id::UserId,
     keys::KeyRing,
+    live::{Ends, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
-    revocation::RevocationList,
     store::{DynStore, SessionStore},
     token::{ClaimsShape, Codec, TokenKind},
     verifier::{Verifier, VerifierInner},
@@ -169,7 +168,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
 
     /// How long a session lasts without a refresh: its idle time. Default: seven days.
     ///
-    /// "Idle" means that nothing refreshed; an open socket is no activity.
+    /// "Idle" means that nothing refreshed; an open socket is no activity. Under [`ReplayWindow::UntilConfirmed`], a
+    /// refresh that is the very first use of what the refresh before gave does not count, since the answer before may
+    /// still be asked for again; its access token lasts a minute, so that a client that stays soon comes back.
     pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.refresh = lifetime;
         self
@@ -190,7 +191,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
-    /// How long a superseded refresh token may be repeated. Default: ten seconds after the rotation.
+    /// How long a superseded refresh token may be repeated, at most a minute. Default: until ten seconds after its
+    /// successor was used for the first time.
     pub fn replay_window(mut self, window: ReplayWindow) -> Self {
         self.replay_window = window;
         self
@@ -255,7 +257,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     }
 
     /// Checks everything, builds the manager and begins to follow the revocation log, on the current tokio runtime, for
-    /// as long as the manager or a layer of it exists.
+    /// as long as the manager, a layer or a session of it exists.
     ///
     /// # Errors
     ///
@@ -290,21 +292,25 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
 
         // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
         let refresh_audience = format!("{issuer}#refresh");
-        let revocations = Arc::new(RevocationList::default());
+        let ends = Arc::new(Ends::default());
         let follower = Follower {
             store: Arc::clone(&store),
-            revocations: Arc::clone(&revocations),
+            ends: Arc::clone(&ends),
             clock: Arc::clone(&self.clock),
             retention: lifetimes.revocation_retention(),
         };
         let (feed, follower) = follower.start()?;
+        let source = {
+            let (store, ends, clock) = (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
+            Source::new(store, ends, clock, self.replay_window, follower)?
+        };
         let inner = VerifierInner {
             access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
             refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
             cookies,
-            revocations,
+            source,
+            ends,
             feed,
-            _follower: follower,
             serve_before_catch_up: self.serve_before_catch_up,
             clock: self.clock,
             renderer: self.renderer,
@@ -318,7 +324,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             inner: Arc::new(Inner {
                 verifier,
                 store,
-                store_health: StoreHealth::default(),
                 claims,
                 lifetimes,
                 replay_window: self.replay_window,

@@ -10,6 +10,7 @@ use crate::{
     cookie::{IssueCookieError, SessionCookies},
     error::{Error, ErrorKind},
     id::{SessionId, UserId},
+    policy::MAX_CLOCK_SKEW,
     store::SessionRecord,
     token::{AppClaims, IssueError, MAX_TOKEN_LEN, RegisteredClaims},
 };
@@ -24,6 +25,8 @@ pub(super) struct LoadedClaims {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issue {
     AccessOnly,
+    /// An access token for as short as nodes can agree on, so that the client soon refreshes again.
+    ShortAccess,
     Both,
 }
 
@@ -75,6 +78,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let verification = self.verification();
         let plan = &verification.cookies;
         let ends_at = record.expires_at();
+        let lifetime = match which {
+            Issue::ShortAccess => self.inner.lifetimes.access.min(MAX_CLOCK_SKEW),
+            Issue::AccessOnly | Issue::Both => self.inner.lifetimes.access,
+        };
         let access = RegisteredClaims {
             user_id: user.clone(),
             session_id: session,
@@ -82,7 +89,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             epoch: record.epoch,
             auth_time: record.created_at,
             issued_at: now,
-            expires_at: now.saturating_add(self.inner.lifetimes.access).min(ends_at),
+            expires_at: now.saturating_add(lifetime).min(ends_at),
         };
         let token = verification.access.seal(&access, claims).map_err(|failure| self.issue_error(failure))?;
         let mut cookies = SessionCookies::new()

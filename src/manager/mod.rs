@@ -4,7 +4,6 @@ mod builder;
 mod claims;
 mod data;
 mod end;
-mod health;
 mod issue;
 mod login;
 mod refresh;
@@ -13,8 +12,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::claims::ClaimsLoader;
 pub use self::{builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login};
-use self::{claims::ClaimsLoader, health::StoreHealth};
 use crate::{
     clock::Timestamp,
     error::{BoxError, Error, ErrorKind},
@@ -41,7 +40,6 @@ pub struct SessionManager<C = ()> {
 struct Inner<C> {
     verifier: Verifier<C>,
     store: Arc<dyn DynStore>,
-    store_health: StoreHealth,
     claims: ClaimsLoader<C>,
     lifetimes: Lifetimes,
     replay_window: ReplayWindow,
@@ -81,6 +79,31 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.inner.cross_site_guard.clone()
     }
 
+    /// The guard for routes that open a WebSocket: it looks at requests of every method.
+    ///
+    /// A WebSocket begins with a `GET`, which the [`cross_site_guard`](Self::cross_site_guard) lets pass, and browsers
+    /// let every page open one to any server, with the cookies that `SameSite` allows. So pages of other origins are
+    /// refused with `403` before the upgrade: `Sec-Fetch-Site` must say `same-origin` or, where a browser does not send
+    /// it, `Origin` must name the `Host` of the request. A
+    /// [`trusted_origin`](SessionManagerBuilder::trusted_origin) passes, and so do clients that are no browsers and
+    /// send neither header.
+    ///
+    /// ```
+    /// use axum::{Router, response::Response, routing::get};
+    /// use tower_jwt_sessions::{Session, SessionManager};
+    ///
+    /// async fn chat(session: Session /* , upgrade: WebSocketUpgrade */) { /* … */ }
+    ///
+    /// fn app(sessions: &SessionManager) -> Router {
+    ///     Router::new().route("/chat", get(chat).layer(sessions.upgrade_guard())).layer(sessions.layer())
+    /// }
+    /// # let _ = app;
+    /// ```
+    #[cfg(feature = "router")]
+    pub fn upgrade_guard(&self) -> crate::origin::UpgradeGuard {
+        crate::origin::UpgradeGuard::new(self.inner.cross_site_guard.clone())
+    }
+
     /// How well this node knows what other nodes ended, for health endpoints.
     pub fn feed(&self) -> &Feed {
         &self.verification().feed
@@ -108,7 +131,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Passes an answer of the store on, and notes whether the store works.
     fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
-        self.inner.store_health.observe(&answer);
+        self.verification().source.observe(&answer);
         answer.map_err(|failure| self.error_caused_by(ErrorKind::Store, failure))
     }
 
@@ -120,7 +143,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     fn revoke_here_below(&self, revocation: Revocation) {
         let now = self.now();
         let until = now.saturating_add(self.inner.lifetimes.revocation_retention());
-        self.verification().revocations.revoke(revocation, until, now);
+        self.verification().ends.revoke(revocation, until, now);
     }
 
     /// Notes that the store has ended a session.

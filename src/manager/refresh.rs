@@ -36,7 +36,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
         // What this node knows to be ended stays ended, even if a failover made the store forget it.
-        if self.verification().revocations.is_ended(id) {
+        if self.verification().ends.is_ended(id) {
             return Err(self.used_after_end(token));
         }
         let Some(mut loaded) = self.load_claims(user).await? else {
@@ -78,6 +78,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             };
         }
         let which = match rotation {
+            // Nobody noted that the current token was used, so this is its first use, and its predecessor may be repeated
+            // for another window. The session's idle end has not moved: have the client come again soon, so that it will.
+            Rotation::Current if now.since(record.refreshed_at()) >= self.inner.replay_window.length() * 2 => {
+                Issue::ShortAccess
+            }
             Rotation::Current => Issue::AccessOnly,
             Rotation::Rotated | Rotation::Repeated => Issue::Both,
         };

@@ -18,6 +18,7 @@ pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
     fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
+    fn confirm<'a>(&'a self, user: &'a UserId, id: SessionId, generation: u32) -> Outcome<'a, ()>;
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>>;
     fn list<'a>(&'a self, user: &'a UserId) -> Outcome<'a, SessionList>;
     fn expire_access<'a>(&'a self, user: &'a UserId, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
@@ -38,6 +39,10 @@ impl<S: SessionStore> DynStore for S {
 
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
         Box::pin(SessionStore::rotate(self, rotation))
+    }
+
+    fn confirm<'a>(&'a self, user: &'a UserId, id: SessionId, generation: u32) -> Outcome<'a, ()> {
+        Box::pin(SessionStore::confirm(self, user, id, generation))
     }
 
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>> {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, Response, header};
 use serde_json::{Value, json};
-use ureq::Agent;
+use ureq::{Agent, Body};
 
 pub(crate) const ACCESS: &str = "__Host-access";
 pub(crate) const REFRESH: &str = "__Host-refresh";
@@ -87,8 +87,7 @@ impl Browser {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
         if !self.cookies.is_empty() {
-            let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            request = request.header(header::COOKIE, pairs.join("; "));
+            request = request.header(header::COOKIE, self.cookie_header());
         }
         let request = request.body(body.to_owned()).expect("a request");
         let mut response = self.agent.run(request).expect("the demo answers");
@@ -99,6 +98,23 @@ impl Browser {
             self.keep(line);
         }
         answer
+    }
+
+    /// Begins to read an answer that does not end by itself.
+    pub(crate) fn opened(&self, path: &str) -> Response<Body> {
+        let request = Request::get(format!("{}{path}", self.url)).header(header::COOKIE, self.cookie_header());
+        let response = self.agent.run(request.body(()).expect("a request")).expect("the demo answers");
+        assert_eq!(response.status(), 200);
+        response
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn cookie_header(&self) -> String {
+        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("; ")
     }
 
     fn keep(&mut self, line: &str) {

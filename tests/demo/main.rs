@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod live;
 mod nodes;
 mod process;
 mod sessions;

@@ -6,7 +6,7 @@ use tower_jwt_sessions::{MemoryStore, SessionId, SessionLimit, SessionManager, t
 
 use crate::{
     redis_server,
-    support::{accepts, browser, node, redis_node, redis_store, refuses_soon, soon},
+    support::{PATIENCE, accepts, browser, node, redis_node, redis_store, refuses_soon, soon},
 };
 
 async fn two_nodes() -> (SessionManager, SessionManager) {
@@ -73,6 +73,8 @@ async fn reuse_reaches_the_other_node() {
     let stolen = browser(here.login("alice").await.unwrap());
     clock.advance(Duration::from_secs(60));
     let newest = browser(here.refresh(&here.verifier().present(&stolen)).await.unwrap());
+    // The first use of the newest token closes the window of the stolen one.
+    let _cookies = here.refresh(&here.verifier().present(&newest)).await.unwrap();
     clock.advance(Duration::from_secs(60));
     assert!(accepts(&there, &newest));
     here.refresh(&here.verifier().present(&stolen)).await.unwrap_err();
@@ -150,4 +152,17 @@ async fn a_burst_of_revocations_arrives_completely() {
         assert_eq!(ended.unwrap(), SESSIONS);
     }
     soon("every revocation arrives", || browsers.iter().all(|headers| !accepts(&there, headers))).await;
+}
+
+#[tokio::test]
+async fn what_is_open_on_one_node_hears_of_an_end_on_another() {
+    let (here, there) = two_nodes().await;
+    let headers = browser(here.login("alice").await.unwrap());
+    let other = browser(here.login("alice").await.unwrap());
+    let ended = there.verifier().verify(&headers).unwrap().ended();
+    let mut lives = there.verifier().verify(&other).unwrap().ended();
+    here.expire_access("alice").await.unwrap();
+    let _removal = here.logout(&here.verifier().present(&headers)).await.unwrap();
+    tokio::time::timeout(PATIENCE, ended).await.expect("the other node hears of it");
+    assert!(futures_util::poll!(&mut lives).is_pending(), "expired access is no end");
 }

@@ -7,11 +7,13 @@ use fred::{
     interfaces::ClientLike as _,
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
-use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated};
+use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated, testing::TestClock};
 
 use crate::{
     redis_server::{self, RedisServer},
-    support::{accepts, becomes, browser, is_live, is_stale, node, redis_node, redis_store, refuses_soon, soon},
+    support::{
+        PATIENCE, accepts, becomes, browser, is_live, is_stale, node, redis_node, redis_store, refuses_soon, soon,
+    },
 };
 
 async fn admin(url: &str) -> Client {
@@ -193,6 +195,42 @@ async fn verified_requests_send_nothing_to_redis() {
 }
 
 #[tokio::test]
+async fn the_first_use_of_a_generation_is_one_command_for_each_node() {
+    let server = RedisServer::start();
+    let clock = TestClock::new();
+    let node_at = async || {
+        let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
+        let node = node(store).clock(clock.clone()).build().unwrap();
+        node.feed().caught_up().await;
+        node
+    };
+    let (here, there) = (node_at().await, node_at().await);
+    let stats = admin(&server.url()).await;
+    let scripts = async || {
+        let stats = command(&stats, "INFO", &["commandstats"]).await.into_string().unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+        line.split(',').next().unwrap().parse::<usize>().unwrap()
+    };
+    let mut headers = browser(here.login("alice").await.unwrap());
+    for generation in 2..5 {
+        headers = browser(here.refresh(&here.verifier().present(&headers)).await.unwrap());
+        let before = scripts().await;
+        for _ in 0..1_000 {
+            assert!(accepts(&here, &headers) && accepts(&there, &headers));
+        }
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while scripts().await < before + 2 {
+            assert!(std::time::Instant::now() < deadline, "generation {generation} is never noted");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // This comes after whatever else the nodes would have sent.
+        let _list = here.list("alice").await.unwrap();
+        assert_eq!(scripts().await, before + 3);
+        clock.advance(Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
 async fn the_log_is_bounded_by_age() {
     let (server, prefix) = redis_server::shared();
     let node = redis_node(&prefix).await;
@@ -202,4 +240,19 @@ async fn the_log_is_bounded_by_age() {
     let ttl = command(&admin, "PTTL", &[&format!("{prefix}sessions:log")]).await.as_i64().unwrap();
     // The access lifetime and two minutes.
     assert!((3_700_000..=3_720_000).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn what_is_open_asks_the_store_after_a_gap() {
+    let mut server = RedisServer::start();
+    let there = node_on(&server).await;
+    let headers = browser(there.login("alice").await.unwrap());
+    let mut ended = there.verifier().verify(&headers).unwrap().ended();
+    // Everything is forgotten, so no entry of the log will ever tell.
+    server.kill();
+    becomes(&there, is_stale).await;
+    assert!(futures_util::poll!(&mut ended).is_pending(), "an outage is no end");
+    server.restart();
+    tokio::time::timeout(PATIENCE, ended).await.expect("the store knows of no such session");
+    assert!(accepts(&there, &headers), "a signed token is served while it lasts");
 }

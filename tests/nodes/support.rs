@@ -12,7 +12,7 @@ use tower_jwt_sessions::{
 use crate::redis_server;
 
 /// How long a test waits for what takes milliseconds, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn node(store: impl SessionStore) -> SessionManagerBuilder<()> {
     SessionManager::builder()

@@ -1,4 +1,4 @@
-import { call, login, logout, refresh } from "./client.js";
+import { call, login, logout, refresh, watchSession } from "./client.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -22,7 +22,37 @@ async function act(button, action) {
   }
 }
 
+let stopWatching;
+
+/** Tells at once when the session ends elsewhere, without waiting for the next click. */
+function watch() {
+  stopWatching?.();
+  stopWatching = watchSession(async () => {
+    // Another tab may have logged in anew: then the browser has a session, only not that one.
+    try {
+      await showUser(false);
+      say("The session was replaced by a newer login.");
+    } catch {
+      showGuest(true);
+      say("Your session ended: you logged out elsewhere, or somebody ended it.", true);
+    }
+  });
+}
+
+/** Logs out. This end is no news. */
+async function leave(everywhere) {
+  stopWatching?.();
+  try {
+    await logout(everywhere);
+  } catch (error) {
+    watch();
+    throw error;
+  }
+}
+
 function showGuest(focus) {
+  stopWatching?.();
+  stopWatching = undefined;
   byId("guest").hidden = false;
   byId("user").hidden = true;
   byId("note").value = "";
@@ -37,6 +67,7 @@ async function showUser(focus) {
   byId("note").value = note.text;
   byId("guest").hidden = true;
   byId("user").hidden = false;
+  watch();
   if (focus) byId("user-heading").focus();
 }
 
@@ -78,13 +109,13 @@ function row(session) {
   button.setAttribute("aria-label", `End the session from ${from}${session.current ? ", this one" : ""}`);
   button.addEventListener("click", () =>
     act(button, async () => {
-      await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
       if (session.current) {
         // Removes the cookies too.
-        await logout();
+        await leave();
         showGuest(true);
         return "You ended this session and are logged out.";
       }
+      await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
       await showSessions();
       // The button is gone; the keyboard goes on from here.
       byId("sessions-heading").focus();
@@ -120,12 +151,12 @@ onClick("refresh", async () => {
   return "The session was refreshed.";
 });
 onClick("logout", async () => {
-  await logout();
+  await leave();
   showGuest(true);
   return "You are logged out.";
 });
 onClick("logout-all", async () => {
-  await logout(true);
+  await leave(true);
   showGuest(true);
   return "You are logged out everywhere.";
 });
@@ -136,7 +167,7 @@ onSubmit("note-form", async () => {
 onSubmit("role-form", async () => {
   const name = byId("role-user").value;
   const { role } = await call("PUT", `/admin/users/${encodeURIComponent(name)}/role`, { role: byId("new-role").value });
-  return `${name} becomes ${role} with the next refresh.`;
+  return `${name} is ${role} from the next request on.`;
 });
 onSubmit("delete-form", async () => {
   const name = byId("delete-user").value;

@@ -33,6 +33,49 @@ export function logout(everywhere = false) {
   return exclusively(() => send("POST", everywhere ? "/auth/logout-all" : "/auth/logout"));
 }
 
+/**
+ * Calls `ended` when the session ends, wherever that happens: another tab, another device, an administrator.
+ * Returns a function that stops listening.
+ */
+export function watchSession(ended) {
+  let source;
+  let retry;
+  const stop = () => {
+    clearTimeout(retry);
+    source?.close();
+    source = undefined;
+  };
+  const listen = () => {
+    source = new EventSource("/live");
+    source.addEventListener("ended", () => {
+      stop();
+      ended();
+    });
+    source.addEventListener("error", () => {
+      // When the connection breaks the browser connects again by itself. When the answer was an error it gives up: the
+      // access token has expired, which asking for anything else repairs, or the session has ended.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      stop();
+      retry = setTimeout(check, 1000);
+    });
+  };
+  const check = async () => {
+    try {
+      await call("GET", "/me");
+      if (retry) listen();
+    } catch (error) {
+      if (!retry) return;
+      if (error.status === 401) ended();
+      else retry = setTimeout(check, 5000);
+    }
+  };
+  listen();
+  return () => {
+    stop();
+    retry = undefined;
+  };
+}
+
 let refreshing;
 
 /** Renews the cookies. Callers who come while a refresh is under way wait for that one. */

@@ -38,18 +38,23 @@ pub(super) struct NewRole {
     role: Role,
 }
 
-/// The user notices at the next refresh, when the library asks for the claims again. For a role that must go at once,
-/// call `sessions.expire_access(name)` here: every browser of the user then refreshes before its next request.
+/// Changes the role first and expires the access tokens then, so that no refresh in between brings the old role back.
+/// The user's next request on any node gets a 401, the browser refreshes as it always does, and the library asks for
+/// the claims again: the new role is there at once, and nobody sees a login page. When expiring fails, the request can
+/// be repeated.
 pub(super) async fn set_role(
     _: Admin,
     State(users): State<Users>,
+    State(sessions): State<Sessions>,
     Path(name): Path<String>,
     Json(NewRole { role }): Json<NewRole>,
 ) -> Result<axum::Json<Value>, AppError> {
-    match users.set_role(&name, role).await? {
-        true => Ok(axum::Json(json!({ "user_id": name, "role": role }))),
-        false => Err(no_such_user().into()),
+    let user = UserId::new(&name).map_err(|_| no_such_user())?;
+    if !users.set_role(&name, role).await? {
+        return Err(no_such_user().into());
     }
+    sessions.expire_access(user).await?;
+    Ok(axum::Json(json!({ "user_id": name, "role": role })))
 }
 
 /// Deletes first and ends the sessions then, so that no login comes between. When ending fails, the request can be

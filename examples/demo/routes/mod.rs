@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod live;
 mod login;
 mod notes;
 mod page;
@@ -19,6 +20,7 @@ use tower_jwt_sessions::SessionManager;
 use crate::{
     Claims,
     problem::{method_not_allowed, not_found},
+    server::Stopping,
     users::Users,
 };
 
@@ -27,6 +29,7 @@ use crate::{
 struct App {
     sessions: Sessions,
     users: Users,
+    stopping: Stopping,
 }
 
 type Sessions = SessionManager<Claims>;
@@ -36,7 +39,7 @@ type Presented = tower_jwt_sessions::Presented<Claims>;
 /// Nothing that is sent here is longer than a note.
 const MAX_BODY: usize = 16 * 1024;
 
-pub(crate) fn router(sessions: Sessions, users: Users) -> Router {
+pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Router {
     // Whatever changes something is refused when another site asks for it. The login most of all: without the guard,
     // another site could log the browser in as somebody else.
     let guarded = Router::new()
@@ -51,6 +54,9 @@ pub(crate) fn router(sessions: Sessions, users: Users) -> Router {
         .route("/me", get(account::me))
         .route("/hello", get(account::hello))
         .route("/admin", get(admin::welcome))
+        .route("/live", get(live::events))
+        // A WebSocket begins with a GET, which the guard above lets pass from anywhere.
+        .route("/ws", get(live::socket).layer(sessions.upgrade_guard()))
         // Refresh, logout, and the list of sessions. They guard themselves.
         .nest("/auth", sessions.router())
         // What is above answers about one user, so no cache keeps it; what is below is the same for everybody.
@@ -61,7 +67,7 @@ pub(crate) fn router(sessions: Sessions, users: Users) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Verifies the access token of every request. It only covers the routes above it, so it comes last.
         .layer(sessions.layer())
-        .with_state(App { sessions, users })
+        .with_state(App { sessions, users, stopping })
 }
 
 async fn never_stored(mut response: Response) -> Response {

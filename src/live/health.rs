@@ -8,7 +8,7 @@ use std::{
 use crate::{event::LOG_TARGET, store::StoreError};
 
 #[derive(Debug, Default)]
-pub(super) struct StoreHealth {
+pub(crate) struct StoreHealth {
     failing: AtomicBool,
 }
 

@@ -1,0 +1,79 @@
+//! What stays open longer than a request, and closes when its session ends, on whichever node that happens.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::{
+        State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+    },
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
+};
+use futures_util::stream::{self, Stream};
+use tokio::time::{interval, timeout};
+use tower_jwt_sessions::Ended;
+
+use super::Session;
+use crate::server::Stopping;
+
+/// `GET /live`: a `tick` every second, and `ended` when the session ends.
+pub(super) async fn events(session: Session, State(stopping): State<Stopping>) -> impl IntoResponse {
+    Sse::new(ticks(session.ended(), stopping))
+}
+
+fn ticks(ended: Ended, stopping: Stopping) -> impl Stream<Item = Result<Event, Infallible>> {
+    let open = Some((ended, Box::pin(stopping.requested()), interval(Duration::from_secs(1)), 0_u64));
+    stream::unfold(open, |open| async {
+        let (mut ended, mut stopping, mut seconds, count) = open?;
+        tokio::select! {
+            biased;
+            () = &mut ended => Some((Ok(Event::default().event("ended").data("the session has ended")), None)),
+            // The browser connects again by itself, to a node that is there.
+            () = &mut stopping => None,
+            _ = seconds.tick() => {
+                let tick = Event::default().event("tick").data(count.to_string());
+                Some((Ok(tick), Some((ended, stopping, seconds, count + 1))))
+            }
+        }
+    })
+}
+
+/// Of the codes that are free for applications: like a 401.
+const SESSION_ENDED: u16 = 4401;
+/// How long the other side has to say goodbye as well.
+const GOODBYE: Duration = Duration::from_secs(5);
+const MAX_MESSAGE: usize = 4096;
+
+/// `GET /ws`: says back what it hears until the session ends.
+///
+/// Nobody gets here without a session, and no page of another origin does: [`Session`] and the guard on the route answer
+/// before the upgrade.
+pub(super) async fn socket(session: Session, State(stopping): State<Stopping>, upgrade: WebSocketUpgrade) -> Response {
+    let ended = session.ended();
+    upgrade.max_message_size(MAX_MESSAGE).on_upgrade(|socket| echo(socket, ended, stopping))
+}
+
+async fn echo(mut socket: WebSocket, ended: Ended, stopping: Stopping) {
+    let goodbye = tokio::select! {
+        // The end first: nothing is said back after it.
+        biased;
+        () = ended => CloseFrame { code: SESSION_ENDED, reason: "the session has ended".into() },
+        () = stopping.requested() => CloseFrame { code: close_code::AWAY, reason: "the server stops".into() },
+        () = say_back(&mut socket) => return,
+    };
+    if socket.send(Message::Close(Some(goodbye))).await.is_ok() {
+        let _ = timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+    }
+}
+
+/// Until the other side is gone.
+async fn say_back(socket: &mut WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Beyond what is signed: asking the store about a session, and being told of its end.
+//!
+//! Verifying needs none of this. It is for the few routes that must know from the source, and for what stays open.
+
+mod ended;
+mod ends;
+mod health;
+mod notes;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use tokio::task::AbortHandle;
+
+pub use self::ended::Ended;
+pub(crate) use self::ends::Ends;
+use self::{health::StoreHealth, notes::Notes};
+use crate::{
+    clock::{Clock, Timestamp},
+    error::ConfigError,
+    id::{SessionId, UserId},
+    policy::ReplayWindow,
+    store::{DynStore, FoundSession, StoreError},
+    token::RegisteredClaims,
+};
+
+/// The way from a session back to the store it came from. Sessions share it; it does not know their claims.
+pub(crate) struct Source {
+    store: Arc<dyn DynStore>,
+    health: Arc<StoreHealth>,
+    ends: Arc<Ends>,
+    clock: Arc<dyn Clock>,
+    /// `None` where the replay window does not depend on it.
+    notes: Option<Notes>,
+    /// Whoever waits for an end needs the feed of revocations, also when the manager is gone.
+    _follower: AbortOnDrop,
+    /// How many of those who wait may ask the store at the same time: after an outage all of them want to.
+    asking: tokio::sync::Semaphore,
+}
+
+const MAX_ASKING: usize = 16;
+
+/// What the store says about an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The session lives and the token was not expired.
+    Good,
+    /// The session has ended, or its access tokens were expired since this one was issued.
+    Revoked,
+}
+
+impl Source {
+    pub(crate) fn new(
+        store: Arc<dyn DynStore>,
+        ends: Arc<Ends>,
+        clock: Arc<dyn Clock>,
+        window: ReplayWindow,
+        follower: AbortOnDrop,
+    ) -> Result<Arc<Self>, ConfigError> {
+        let health = Arc::<StoreHealth>::default();
+        let notes = match window {
+            ReplayWindow::Fixed(_) => None,
+            ReplayWindow::UntilConfirmed(_) => Some(Notes::start(Arc::clone(&store), Arc::clone(&health))?),
+        };
+        Ok(Arc::new(Self {
+            store,
+            health,
+            ends,
+            clock,
+            notes,
+            _follower: follower,
+            asking: tokio::sync::Semaphore::const_new(MAX_ASKING),
+        }))
+    }
+
+    /// Notes that this access token was used, where that closes the replay window. Never waits.
+    pub(crate) fn note_use(&self, token: &RegisteredClaims, now: Timestamp) {
+        if let Some(notes) = &self.notes {
+            notes.note(token, now);
+        }
+    }
+
+    /// Notes whether the store works.
+    pub(crate) fn observe<T>(&self, answer: &Result<T, StoreError>) {
+        self.health.observe(answer);
+    }
+
+    /// Asks the store whether an access token of this epoch is good.
+    pub(crate) async fn standing(&self, user: &UserId, id: SessionId, epoch: u32) -> Result<Standing, StoreError> {
+        // What this node was told stays true, even if a failover made the store forget it.
+        if self.ends.is_revoked(id, epoch) {
+            return Ok(Standing::Revoked);
+        }
+        Ok(match self.find(user, id).await? {
+            Some(found) if epoch >= found.record.epoch => Standing::Good,
+            Some(_) | None => Standing::Revoked,
+        })
+    }
+
+    /// A future for the end of a session whose access token, good until `expires_at`, was seen. It listens from now on.
+    pub(crate) fn ended(self: &Arc<Self>, user: &UserId, id: SessionId, expires_at: Timestamp) -> Ended {
+        let watch = self.ends.watch(id);
+        let ask_at = tokio::time::Instant::now() + expires_at.since(self.clock.now());
+        Ended::new(ended::wait(Arc::clone(self), watch, user.clone(), id, ask_at))
+    }
+
+    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        let found = self.store.find(user, id).await;
+        self.observe(&found);
+        found
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

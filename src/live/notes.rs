@@ -1,0 +1,238 @@
+//! Noting the first use of a generation, in the background: what closes [`ReplayWindow::UntilConfirmed`].
+//!
+//! [`ReplayWindow::UntilConfirmed`]: crate::ReplayWindow::UntilConfirmed
+
+use std::{
+    collections::HashMap,
+    hash::BuildHasherDefault,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
+
+use super::StoreHealth;
+use crate::{
+    clock::Timestamp,
+    error::ConfigError,
+    id::{SessionId, UserId},
+    revocation::RandomKeyHasher,
+    store::DynStore,
+    token::RegisteredClaims,
+};
+
+/// Tells the store of the first use of each generation on this node, and of no other use.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    seen: Arc<Seen>,
+    sender: mpsc::Sender<Note>,
+}
+
+#[derive(Debug)]
+struct Note {
+    user: UserId,
+    session: SessionId,
+    generation: u32,
+}
+
+/// How many notes may wait to be written. One that finds no room is made again at the next request of its session.
+const MAX_WAITING: usize = 1024;
+/// How many are written at the same time.
+const MAX_WRITING: usize = 16;
+/// How long a store that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Notes {
+    /// Begins to write, on the runtime of the caller, until this is dropped.
+    pub(crate) fn start(store: Arc<dyn DynStore>, health: Arc<StoreHealth>) -> Result<Self, ConfigError> {
+        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let (sender, waiting) = mpsc::channel(MAX_WAITING);
+        let seen = Arc::<Seen>::default();
+        runtime.spawn(write(store, health, Arc::clone(&seen), waiting));
+        Ok(Self { seen, sender })
+    }
+
+    /// Notes that this access token was used. Never waits.
+    pub(crate) fn note(&self, token: &RegisteredClaims, now: Timestamp) {
+        // The first generation supersedes none, so there is no window to close.
+        if token.generation < 2 || !self.seen.is_first(token, now) {
+            return;
+        }
+        let (user, session, generation) = (token.user_id.clone(), token.session_id, token.generation);
+        if self.sender.try_send(Note { user, session, generation }).is_err() {
+            self.seen.forget(session, generation);
+        }
+    }
+}
+
+async fn write(store: Arc<dyn DynStore>, health: Arc<StoreHealth>, seen: Arc<Seen>, mut waiting: mpsc::Receiver<Note>) {
+    let mut writing = JoinSet::new();
+    while let Some(note) = waiting.recv().await {
+        if writing.len() >= MAX_WRITING
+            && let Some(Ok(false)) = writing.join_next().await
+        {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let (store, health, seen) = (Arc::clone(&store), Arc::clone(&health), Arc::clone(&seen));
+        writing.spawn(async move {
+            let Note { user, session, generation } = note;
+            let written = store.confirm(&user, session, generation).await;
+            health.observe(&written);
+            if written.is_err() {
+                // The next request of the session tries again.
+                seen.forget(session, generation);
+            }
+            written.is_ok()
+        });
+    }
+    writing.join_all().await;
+}
+
+/// The newest generation of each session that was used on this node, for as long as its access token lives.
+///
+/// An entry has 17 bytes, and a table is between 7/16 and 7/8 full: 20 to 39 bytes for each session that was refreshed
+/// and used within the access lifetime. Full tables take no more; their sessions' windows stay open longer.
+#[derive(Debug)]
+struct Seen {
+    shards: Box<[Mutex<Shard>]>,
+}
+
+/// By the first half of the session identifier: random bits, of which any eight bytes are unique enough.
+type Table = HashMap<u64, Sighting, BuildHasherDefault<RandomKeyHasher>>;
+
+#[derive(Debug, Default)]
+struct Shard {
+    table: Table,
+    /// When it was searched last for what has expired.
+    swept_at: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sighting {
+    generation: u32,
+    /// Seconds since the Unix epoch, which overflow in the year 2106.
+    until: u32,
+}
+
+const SHARDS: usize = 64;
+/// About 900,000 sessions in all, 18 MB. What fits into a table of 2¹⁴ places.
+const MAX_IN_SHARD: usize = 7 << 11;
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl Seen {
+    /// Whether this is the first time that this generation is seen.
+    fn is_first(&self, token: &RegisteredClaims, now: Timestamp) -> bool {
+        let Some((key, mut shard)) = self.shard(token.session_id) else { return false };
+        let sighting = Sighting { generation: token.generation, until: seconds(token.expires_at).saturating_add(1) };
+        if let Some(known) = shard.table.get_mut(&key) {
+            let is_newer = known.generation < token.generation;
+            if is_newer {
+                *known = sighting;
+            }
+            return is_newer;
+        }
+        let has_room = shard.make_room(seconds(now));
+        if has_room {
+            shard.table.insert(key, sighting);
+        }
+        has_room
+    }
+
+    /// Takes a sighting back, unless there was a newer one.
+    fn forget(&self, session: SessionId, generation: u32) {
+        if let Some((key, mut shard)) = self.shard(session)
+            && shard.table.get(&key).is_some_and(|sighting| sighting.generation == generation)
+        {
+            shard.table.remove(&key);
+        }
+    }
+
+    fn shard(&self, session: SessionId) -> Option<(u64, MutexGuard<'_, Shard>)> {
+        let (key, rest) = session.as_bytes().split_first_chunk()?;
+        let shard = self.shards.get(usize::from(*rest.first()?) % SHARDS)?;
+        // Nothing panics while it is held.
+        Some((u64::from_be_bytes(*key), shard.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Shard {
+    /// Drops what has expired when the table is full, and lets it grow if that was not much.
+    fn make_room(&mut self, now: u32) -> bool {
+        let Self { table, swept_at } = self;
+        if table.len() < table.capacity() {
+            return true;
+        }
+        let is_largest = table.len() >= MAX_IN_SHARD;
+        if is_largest && *swept_at == now {
+            return false;
+        }
+        *swept_at = now;
+        table.retain(|_, sighting| now < sighting.until);
+        // One that stays nearly full would be searched again too soon.
+        if !is_largest && table.len() > table.capacity() / 2 {
+            table.reserve(table.len());
+        }
+        table.len() < MAX_IN_SHARD
+    }
+}
+
+fn seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn token(session: u64, generation: u32) -> RegisteredClaims {
+        let mut bytes = [0; SessionId::LEN];
+        // All in one shard.
+        bytes[..8].copy_from_slice(&session.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        RegisteredClaims {
+            user_id: UserId::new("alice").unwrap(),
+            session_id: SessionId::from_bytes(bytes),
+            generation,
+            epoch: 0,
+            auth_time: NOW,
+            issued_at: NOW,
+            expires_at: NOW.saturating_add(Duration::from_secs(3600)),
+        }
+    }
+
+    #[test]
+    fn sees_each_generation_once() {
+        let seen = Seen::default();
+        assert!(seen.is_first(&token(1, 2), NOW));
+        assert!(!seen.is_first(&token(1, 2), NOW));
+        assert!(seen.is_first(&token(2, 2), NOW));
+        assert!(seen.is_first(&token(1, 3), NOW));
+        assert!(!seen.is_first(&token(1, 2), NOW), "a straggler is no first use");
+        seen.forget(token(1, 2).session_id, 2);
+        assert!(!seen.is_first(&token(1, 3), NOW), "there was a newer one");
+        seen.forget(token(1, 3).session_id, 3);
+        assert!(seen.is_first(&token(1, 3), NOW));
+    }
+
+    #[test]
+    fn is_bounded_and_forgets_what_expired() {
+        let seen = Seen::default();
+        let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW)).count();
+        assert_eq!(noted, MAX_IN_SHARD);
+        let later = NOW.saturating_add(Duration::from_secs(3601));
+        assert!(!seen.is_first(&token(200_000, 2), later.saturating_sub(Duration::from_secs(1))));
+        assert!(seen.is_first(&token(200_000, 2), later));
+        assert_eq!(seen.shard(token(1, 2).session_id).unwrap().1.table.len(), 1);
+    }
+
+    #[test]
+    fn an_entry_has_the_documented_size() {
+        assert_eq!(size_of::<(u64, Sighting)>(), 16);
+    }
+}

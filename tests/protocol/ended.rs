@@ -1,0 +1,189 @@
+//! `Session::ended`: on any node, across refreshes, gaps and outages.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use tower_jwt_sessions::{Ended, FeedStatus, SessionManager, testing::TestClock};
+
+use crate::{
+    store::Wrapped,
+    support::{DAY, HOUR, Jar, SECOND, feed_becomes, is_over, node, pass, settle},
+};
+
+struct Scene {
+    clock: TestClock,
+    store: Wrapped,
+    here: SessionManager,
+    there: SessionManager,
+    jar: Jar,
+    ended: Ended,
+}
+
+/// Somebody logged in on one node, and has something open on another.
+async fn scene() -> Scene {
+    let clock = TestClock::new();
+    let store = Wrapped::new(&clock);
+    let here = node(store.clone(), &clock).build().unwrap();
+    let there = node(store.clone(), &clock).build().unwrap();
+    let jar = Jar::of(here.login("alice").await.unwrap());
+    let ended = jar.visit(&there).unwrap().ended();
+    Scene { clock, store, here, there, jar, ended }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_elsewhere_ends_it() {
+    let Scene { here, jar, mut ended, store, .. } = scene().await;
+    let other = Jar::of(here.login("alice").await.unwrap());
+    let mut other = other.visit(&here).unwrap().ended();
+    assert!(!is_over(&mut ended).await);
+    let _removal = here.logout(&here.verifier().present(&jar.headers())).await.unwrap();
+    assert!(is_over(&mut ended).await);
+    assert!(!is_over(&mut other).await, "only that session ended");
+    assert_eq!(store.finds(), 0, "the store need not be asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_may_begin_to_wait_when_it_is_over() {
+    let Scene { here, jar, ended, .. } = scene().await;
+    let session = jar.visit(&here).unwrap();
+    here.end_all("alice").await.unwrap();
+    assert!(is_over(&mut session.ended()).await);
+    let waiting = tokio::spawn(ended);
+    waiting.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_listens_before_it_is_polled() {
+    let Scene { here, mut ended, store, .. } = scene().await;
+    here.end_all("alice").await.unwrap();
+    settle().await;
+    store.set_down(true);
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_access_is_no_end() {
+    let Scene { here, there, mut jar, mut ended, .. } = scene().await;
+    here.expire_access("alice").await.unwrap();
+    assert!(!is_over(&mut ended).await);
+    jar.refresh(&here).await.unwrap();
+    assert!(jar.visit(&there).is_some());
+    assert!(!is_over(&mut ended).await);
+    here.end_all("alice").await.unwrap();
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_survives_refreshes_by_other_nodes_and_meets_the_idle_end() {
+    let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
+    // The access token lasts an hour, the session seven days from the last refresh.
+    pass(&clock, 2 * HOUR).await;
+    assert!(!is_over(&mut ended).await);
+    assert_eq!(store.finds(), 1);
+    for _ in 0..3 {
+        pass(&clock, 4 * DAY).await;
+        jar.refresh(&here).await.unwrap();
+        assert!(jar.visit(&here).is_some());
+        assert!(!is_over(&mut ended).await);
+    }
+    let asked = store.finds();
+    assert!(asked <= 4, "asked {asked} times");
+    pass(&clock, 7 * DAY - HOUR).await;
+    assert!(!is_over(&mut ended).await);
+    pass(&clock, HOUR).await;
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_in_the_log_makes_it_ask() {
+    let Scene { store, here, there, mut ended, .. } = scene().await;
+    store.switches.log_is_lost.store(true, SeqCst);
+    here.end_all("alice").await.unwrap();
+    assert!(!is_over(&mut ended).await, "nobody told this node");
+
+    store.set_down(true);
+    feed_becomes(&there, |status| matches!(status, FeedStatus::Stale { .. })).await;
+    assert!(!is_over(&mut ended).await);
+    store.set_down(false);
+    feed_becomes(&there, |status| status == FeedStatus::Live).await;
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_gap_every_one_asks_and_those_that_live_wait_on() {
+    let Scene { store, here, there, jar, mut ended, .. } = scene().await;
+    let mut others: Vec<Ended> = (0..100).map(|_| jar.visit(&there).unwrap().ended()).collect();
+    for other in &mut others {
+        assert!(futures_util::poll!(other).is_pending());
+    }
+    store.set_down(true);
+    feed_becomes(&there, |status| matches!(status, FeedStatus::Stale { .. })).await;
+    store.set_down(false);
+    feed_becomes(&there, |status| status == FeedStatus::Live).await;
+    let tasks: Vec<_> = others.into_iter().map(tokio::spawn).collect();
+    assert!(!is_over(&mut ended).await);
+    assert_eq!(store.finds(), 101);
+    assert!(tasks.iter().all(|task| !task.is_finished()));
+    here.end_all("alice").await.unwrap();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_no_end() {
+    let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
+    store.set_down(true);
+    // The token's end, and all that could be known of the session's: but somebody may have refreshed it.
+    pass(&clock, 2 * HOUR).await;
+    assert!(!is_over(&mut ended).await);
+    pass(&clock, 6 * DAY).await;
+    assert!(!is_over(&mut ended).await);
+    store.set_down(false);
+    jar.refresh(&here).await.unwrap();
+    pass(&clock, 2 * DAY).await;
+    assert!(!is_over(&mut ended).await);
+    store.set_down(true);
+    pass(&clock, 8 * DAY).await;
+    assert!(!is_over(&mut ended).await, "past the idle end that is known, but that may have moved");
+    store.set_down(false);
+    pass(&clock, 40 * SECOND).await;
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_absolute_end_is_certain_without_the_store() {
+    let Scene { clock, store, mut ended, .. } = scene().await;
+    pass(&clock, 2 * HOUR).await;
+    assert!(!is_over(&mut ended).await);
+    store.set_down(true);
+    pass(&clock, 30 * DAY - 3 * HOUR).await;
+    assert!(!is_over(&mut ended).await);
+    pass(&clock, HOUR + SECOND).await;
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_hears_of_ends_when_every_manager_is_gone() {
+    let Scene { store, clock, here, there, mut ended, .. } = scene().await;
+    assert!(!is_over(&mut ended).await);
+    drop((here, there));
+    let third = node(store, &clock).build().unwrap();
+    third.end_all("alice").await.unwrap();
+    assert!(is_over(&mut ended).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_store_it_lasts_as_long_as_its_token() {
+    let session = tower_jwt_sessions::Session::for_test("alice", ()).unwrap();
+    let mut ended = session.ended();
+    tokio::time::advance(HOUR - SECOND).await;
+    assert!(!is_over(&mut ended).await);
+    tokio::time::advance(SECOND).await;
+    assert!(is_over(&mut ended).await);
+}
+
+#[test]
+fn it_fits_into_a_task() {
+    fn owned<T: Send + 'static>() {}
+    owned::<Ended>();
+}

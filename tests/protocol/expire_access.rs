@@ -1,0 +1,161 @@
+//! Races with `expire_access`: whatever crosses it, old claims are not accepted after it.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering::SeqCst},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tower_jwt_sessions::{ClaimsSource, KeyRing, SessionManager, UserId, testing::TestClock};
+
+use crate::{
+    store::Wrapped,
+    support::{Jar, MINUTE, pass, settle},
+};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Rank {
+    rank: u32,
+}
+
+type Slow = (oneshot::Sender<()>, oneshot::Receiver<()>);
+
+/// A user database that can be made to answer late with what it read early.
+#[derive(Clone, Default)]
+struct Users {
+    rank: Arc<AtomicU32>,
+    loads: Arc<AtomicU32>,
+    /// Tells that the next load has read, and waits until it may answer.
+    next_is_slow: Arc<Mutex<Option<Slow>>>,
+}
+
+impl ClaimsSource<Rank> for Users {
+    async fn load(&self, _: &UserId) -> Result<Option<Rank>, Box<dyn std::error::Error + Send + Sync>> {
+        let rank = self.rank.load(SeqCst);
+        self.loads.fetch_add(1, SeqCst);
+        let slow = self.next_is_slow.lock().unwrap().take();
+        if let Some((has_read, answer)) = slow {
+            has_read.send(()).unwrap();
+            answer.await.unwrap();
+        }
+        Ok(Some(Rank { rank }))
+    }
+}
+
+impl Users {
+    /// Makes the next load slow: `.0` says that it has read, `.1` lets it answer.
+    fn slow(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((has_read, read), (go, answer)) = (oneshot::channel(), oneshot::channel());
+        *self.next_is_slow.lock().unwrap() = Some((has_read, answer));
+        (read, go)
+    }
+}
+
+fn scene() -> (TestClock, Users, [SessionManager<Rank>; 2]) {
+    let clock = TestClock::new();
+    let (store, users) = (Wrapped::new(&clock), Users::default());
+    let nodes = [(); 2].map(|()| {
+        SessionManager::builder()
+            .access_keys(KeyRing::hs256([1; 32]).unwrap())
+            .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
+            .issuer("https://app.test")
+            .clock(clock.clone())
+            .store(store.clone())
+            .claims_source(users.clone())
+            .build()
+            .unwrap()
+    });
+    (clock, users, nodes)
+}
+
+/// The rank that both nodes see in these cookies.
+async fn rank_seen(nodes: &[SessionManager<Rank>; 2], jar: &Jar) -> Option<u32> {
+    settle().await;
+    let [here, there] = [0, 1].map(|node: usize| jar.visit(&nodes[node]).map(|session| session.claims().rank));
+    assert_eq!(here, there);
+    here
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_loaded_before_and_signed_after() {
+    let (clock, users, nodes) = scene();
+    let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
+    pass(&clock, MINUTE).await;
+
+    let (has_read, go) = users.slow();
+    let (node, asking) = (nodes[0].clone(), jar.clone());
+    let refresh = tokio::spawn(async move { asking.ask(&node).await });
+    has_read.await.unwrap();
+    users.rank.store(1, SeqCst);
+    nodes[1].expire_access("alice").await.unwrap();
+    go.send(()).unwrap();
+    jar.keep(refresh.await.unwrap().unwrap());
+    assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_answer_that_crosses_it() {
+    let (clock, users, nodes) = scene();
+    let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
+    pass(&clock, MINUTE).await;
+
+    // One tab has rotated before; another one repeats, with claims that are old by the time of the step.
+    let rotated = jar.ask(&nodes[0]).await.unwrap();
+    let (has_read, go) = users.slow();
+    let (node, asking) = (nodes[0].clone(), jar.clone());
+    let repeat = tokio::spawn(async move { asking.ask(&node).await });
+    has_read.await.unwrap();
+    users.rank.store(1, SeqCst);
+    nodes[1].expire_access("alice").await.unwrap();
+    go.send(()).unwrap();
+    let repeated = repeat.await.unwrap().unwrap();
+
+    // The answer from before is refused; the one from after is good.
+    jar.keep(rotated);
+    assert_eq!(rank_seen(&nodes, &jar).await, None);
+    jar.keep(repeated);
+    assert_eq!(jar.generations(), (2, 2));
+    assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_lands_after_it() {
+    let (clock, users, nodes) = scene();
+    let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
+    pass(&clock, MINUTE).await;
+    let slow = jar.ask(&nodes[0]).await.unwrap();
+    users.rank.store(1, SeqCst);
+    nodes[1].expire_access("alice").await.unwrap();
+    jar.refresh(&nodes[1]).await.unwrap();
+    assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
+
+    jar.keep(slow);
+    assert_eq!(rank_seen(&nodes, &jar).await, None, "old claims are refused, the session lives");
+    jar.refresh(&nodes[0]).await.unwrap();
+    assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_crosses_it() {
+    let (_, users, nodes) = scene();
+    let (has_read, go) = users.slow();
+    let node = nodes[0].clone();
+    let login = tokio::spawn(async move { node.login("alice").await });
+    has_read.await.unwrap();
+    users.rank.store(1, SeqCst);
+    assert_eq!(nodes[1].expire_access("alice").await.unwrap(), 0, "there is no session yet");
+    go.send(()).unwrap();
+    let jar = Jar::of(login.await.unwrap().unwrap());
+    assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_are_loaded_twice_only_where_they_may_be_old() {
+    let (clock, users, nodes) = scene();
+    let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
+    nodes[1].expire_access("alice").await.unwrap();
+    pass(&clock, MINUTE).await;
+    jar.refresh(&nodes[0]).await.unwrap();
+    assert_eq!(users.loads.load(SeqCst), 2);
+}

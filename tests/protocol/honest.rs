@@ -1,0 +1,177 @@
+//! Everything that happens to honest browsers: nobody is logged out.
+
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use tower_jwt_sessions::{SessionManager, testing::TestClock};
+
+use crate::{
+    store::Wrapped,
+    support::{DAY, HOUR, Jar, MINUTE, SECOND, node, pass, settle},
+};
+
+const W: Duration = Duration::from_secs(10);
+
+async fn scene() -> (TestClock, Wrapped, SessionManager, Jar) {
+    let clock = TestClock::new();
+    let store = Wrapped::new(&clock);
+    // The window is the default one, until confirmed.
+    let node = node(store.clone(), &clock).build().unwrap();
+    let jar = Jar::of(node.login("alice").await.unwrap());
+    pass(&clock, HOUR).await;
+    (clock, store, node, jar)
+}
+
+/// Loads a page, and gives the node time to note it.
+async fn visit(node: &SessionManager, jar: &Jar) {
+    assert!(jar.visit(node).is_some());
+    settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_tabs_refresh_at_once() {
+    let (clock, _, node, mut jar) = scene().await;
+    for round in 2..5 {
+        let tabs = (0..200).map(|_| jar.ask(&node));
+        let answers = futures_util::future::join_all(tabs).await;
+        for answer in answers {
+            let mut tab = jar.clone();
+            tab.keep(answer.unwrap());
+            assert_eq!(tab.generations(), (round, round));
+        }
+        jar.refresh(&node).await.unwrap();
+        visit(&node, &jar).await;
+        pass(&clock, HOUR).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stragglers_come_after_the_first_use() {
+    let (clock, _, node, mut jar) = scene().await;
+    let slow_tab = jar.clone();
+    jar.refresh(&node).await.unwrap();
+    visit(&node, &jar).await;
+    pass(&clock, W - SECOND).await;
+    let mut straggler = slow_tab.clone();
+    straggler.refresh(&node).await.unwrap();
+    assert_eq!(straggler.generations(), (2, 2));
+    visit(&node, &straggler).await;
+    pass(&clock, HOUR).await;
+    jar.refresh(&node).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_land_late() {
+    let (clock, _, node, mut jar) = scene().await;
+    let slow = jar.ask(&node).await.unwrap();
+    jar.refresh(&node).await.unwrap();
+    visit(&node, &jar).await;
+    pass(&clock, HOUR).await;
+    jar.refresh(&node).await.unwrap();
+    visit(&node, &jar).await;
+    assert_eq!(jar.generations(), (3, 3));
+    // The answer of an hour ago replaces what came after it; the next refresh repairs that.
+    pass(&clock, W / 2).await;
+    jar.keep(slow);
+    assert_eq!(jar.generations(), (2, 2));
+    jar.refresh(&node).await.unwrap();
+    assert_eq!(jar.generations(), (3, 3));
+    visit(&node, &jar).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_may_be_asked_for_again_half_an_hour_later() {
+    let (clock, _, node, mut jar) = scene().await;
+    for _ in 0..20 {
+        let _lost = jar.ask(&node).await.unwrap();
+        pass(&clock, 30 * MINUTE).await;
+    }
+    jar.refresh(&node).await.unwrap();
+    visit(&node, &jar).await;
+    pass(&clock, HOUR).await;
+    jar.refresh(&node).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_asked_for_by_two_hundred_tabs() {
+    let (clock, _, node, mut jar) = scene().await;
+    let _lost = jar.ask(&node).await.unwrap();
+    pass(&clock, 30 * MINUTE).await;
+    let answers = futures_util::future::join_all((0..200).map(|_| jar.ask(&node))).await;
+    for answer in answers {
+        jar.keep(answer.unwrap());
+        assert_eq!(jar.generations(), (3, 3));
+    }
+    visit(&node, &jar).await;
+    pass(&clock, HOUR).await;
+    jar.refresh(&node).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_lost_and_the_first_tab_is_told_by_a_straggler() {
+    let (clock, _, node, mut jar) = scene().await;
+    let slow = jar.ask(&node).await.unwrap();
+    // Younger than the window: the same successor, in whichever order the answers land.
+    pass(&clock, W - SECOND).await;
+    let again = jar.ask(&node).await.unwrap();
+    jar.keep(again);
+    jar.keep(slow);
+    visit(&node, &jar).await;
+    pass(&clock, HOUR).await;
+    jar.refresh(&node).await.unwrap();
+}
+
+/// A false alarm that remains: an answer takes longer than the window, another tab refreshes
+/// meanwhile without waiting for it, and then it lands on top. Under
+/// a fixed window the other tab would be refused.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_slower_than_the_window_and_overtaken_is_a_false_alarm() {
+    let (clock, _, node, mut jar) = scene().await;
+    let slow = jar.ask(&node).await.unwrap();
+    pass(&clock, W).await;
+    jar.refresh(&node).await.unwrap();
+    jar.keep(slow);
+    jar.refresh(&node).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_that_are_lost_log_nobody_out() {
+    let (clock, store, node, mut jar) = scene().await;
+    store.switches.loses_notes.store(true, SeqCst);
+    for _ in 0..50 {
+        jar.refresh(&node).await.unwrap();
+        visit(&node, &jar).await;
+        pass(&clock, HOUR).await;
+    }
+}
+
+/// A session that is idle for seven days ends. One that is visited every five days, each time for two minutes, is not
+/// idle, also when no first use is ever noted: a refresh that cannot move the end brings the client back in a minute.
+#[tokio::test(start_paused = true)]
+async fn short_visits_move_the_idle_end_although_notes_are_lost() {
+    let (clock, store, node, mut jar) = scene().await;
+    store.switches.loses_notes.store(true, SeqCst);
+    for _ in 0..5 {
+        for _ in 0..2 {
+            if jar.visit(&node).is_none() {
+                jar.refresh(&node).await.unwrap();
+            }
+            visit(&node, &jar).await;
+            pass(&clock, MINUTE).await;
+        }
+        pass(&clock, 5 * DAY).await;
+    }
+}
+
+/// With notes, and with a client that only ever refreshes, each visit moves it.
+#[tokio::test(start_paused = true)]
+async fn each_visit_moves_the_idle_end() {
+    let (clock, _, node, mut jar) = scene().await;
+    for _ in 0..5 {
+        jar.refresh(&node).await.unwrap();
+        visit(&node, &jar).await;
+        let left = jar.claim("__Host-refresh", "exp") - jar.claim("__Host-refresh", "iat");
+        assert_eq!(left, 7 * 24 * 60 * 60);
+        assert_eq!(jar.claim("__Host-access", "exp") - jar.claim("__Host-access", "iat"), 60 * 60);
+        pass(&clock, 5 * DAY).await;
+    }
+}

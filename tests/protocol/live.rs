@@ -1,0 +1,121 @@
+//! `Live<Session>`: what the store says counts.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use axum_core::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::IntoResponse as _,
+};
+use http::{Request, StatusCode, request::Parts};
+use tower::{Layer as _, Service as _};
+use tower_jwt_sessions::{Live, Session, SessionManager, SessionRejection, SessionRejectionKind, testing::TestClock};
+
+use crate::{
+    store::Wrapped,
+    support::{Jar, node},
+};
+
+/// The request as a handler under the layer of this node gets it.
+async fn arrived(node: &SessionManager, jar: &Jar) -> Parts {
+    let service = tower::service_fn(async |request: Request<()>| {
+        let mut response = http::Response::new(());
+        response.extensions_mut().insert(request.into_parts().0);
+        Ok::<_, std::convert::Infallible>(response)
+    });
+    let mut request = Request::new(());
+    *request.headers_mut() = jar.headers();
+    let mut response = node.layer().layer(service).call(request).await.unwrap();
+    response.extensions_mut().remove().unwrap()
+}
+
+async fn live(node: &SessionManager, jar: &Jar) -> Result<Live<Session>, SessionRejection> {
+    extracted(&mut arrived(node, jar).await).await
+}
+
+async fn extracted(parts: &mut Parts) -> Result<Live<Session>, SessionRejection> {
+    <Live<Session> as FromRequestParts<()>>::from_request_parts(parts, &()).await
+}
+
+async fn optional(node: &SessionManager, jar: &Jar) -> Result<Option<Live<Session>>, SessionRejection> {
+    let mut parts = arrived(node, jar).await;
+    <Live<Session> as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await
+}
+
+fn told(rejection: &SessionRejection) -> (u16, &'static str) {
+    let problem = rejection.problem();
+    (problem.status().as_u16(), problem.code())
+}
+
+fn two_nodes() -> (Wrapped, SessionManager, SessionManager) {
+    let clock = TestClock::new();
+    let store = Wrapped::new(&clock);
+    let build = || node(store.clone(), &clock).build().unwrap();
+    (store.clone(), build(), build())
+}
+
+#[tokio::test]
+async fn a_session_that_lives_is_let_in_with_one_read() {
+    let (store, here, there) = two_nodes();
+    let jar = Jar::of(here.login("alice").await.unwrap());
+    assert_eq!(live(&there, &jar).await.unwrap().user_id().as_str(), "alice");
+    assert_eq!(optional(&there, &jar).await.unwrap().unwrap().into_inner().user_id().as_str(), "alice");
+    assert_eq!(store.finds(), 2);
+    assert!(jar.visit(&there).is_some());
+    assert_eq!(store.finds(), 2, "a plain session reads nothing");
+}
+
+#[tokio::test]
+async fn the_store_knows_what_nobody_told_this_node() {
+    let (store, here, there) = two_nodes();
+    let mut jar = Jar::of(here.login("alice").await.unwrap());
+    store.switches.log_is_lost.store(true, SeqCst);
+
+    here.expire_access("alice").await.unwrap();
+    assert!(jar.visit(&there).is_some(), "as far as this node knows");
+    assert_eq!(told(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
+    assert!(optional(&there, &jar).await.unwrap().is_none());
+    jar.refresh(&here).await.unwrap();
+    assert!(live(&there, &jar).await.is_ok());
+
+    here.end_all("alice").await.unwrap();
+    assert!(jar.visit(&there).is_some(), "as far as this node knows");
+    assert_eq!(told(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
+    assert!(optional(&there, &jar).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_a_503() {
+    let (store, here, _) = two_nodes();
+    let jar = Jar::of(here.login("alice").await.unwrap());
+    store.set_down(true);
+    let rejection = live(&here, &jar).await.unwrap_err();
+    assert_eq!(rejection.kind(), SessionRejectionKind::StoreUnavailable);
+    assert_eq!(told(&rejection), (503, "store_unavailable"));
+    assert_eq!(optional(&here, &jar).await.unwrap_err().kind(), SessionRejectionKind::StoreUnavailable);
+    let response = rejection.into_response();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(http::header::RETRY_AFTER));
+    assert!(!response.headers().contains_key(http::header::SET_COOKIE));
+}
+
+#[tokio::test]
+async fn what_this_node_knows_needs_no_store() {
+    let (store, here, _) = two_nodes();
+    let jar = Jar::of(here.login("alice").await.unwrap());
+    let mut parts = arrived(&here, &jar).await;
+    here.end_all("alice").await.unwrap();
+    store.set_down(true);
+    assert_eq!(told(&extracted(&mut parts).await.unwrap_err()), (401, "invalid_token"));
+    assert_eq!(told(&live(&here, &Jar::default()).await.unwrap_err()), (401, "missing_credentials"));
+    assert_eq!(store.finds(), 0);
+}
+
+#[tokio::test]
+async fn a_session_without_a_store_is_a_mistake() {
+    let mut parts = Request::new(()).into_parts().0;
+    parts.extensions.insert(Session::for_test("alice", ()).unwrap());
+    let rejection = extracted(&mut parts).await.unwrap_err();
+    assert_eq!(rejection.kind(), SessionRejectionKind::NoStore);
+    assert_eq!(told(&rejection), (500, "internal_error"));
+    assert_eq!(Live::for_test(Session::for_test("bob", ()).unwrap()).user_id().as_str(), "bob");
+}

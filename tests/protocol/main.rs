@@ -1,0 +1,12 @@
+//! The protocol at the level of the manager, on a clock that stands still and a store that fails when told to.
+
+mod ended;
+mod expire_access;
+mod honest;
+mod live;
+mod notes;
+mod store;
+mod support;
+mod theft;
+#[cfg(feature = "router")]
+mod upgrade;

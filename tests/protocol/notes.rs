@@ -1,0 +1,114 @@
+//! The first use of a generation is noted in the background: once, and only where it matters.
+
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use tower_jwt_sessions::{ReplayWindow, SessionManager, testing::TestClock};
+
+use crate::{
+    store::Wrapped,
+    support::{Jar, MINUTE, SECOND, node, pass, settle},
+};
+
+const W: Duration = Duration::from_secs(10);
+
+async fn scene(window: ReplayWindow) -> (TestClock, Wrapped, [SessionManager; 2], Jar) {
+    let clock = TestClock::new();
+    let store = Wrapped::new(&clock);
+    let nodes = [(); 2].map(|()| node(store.clone(), &clock).replay_window(window).build().unwrap());
+    let jar = Jar::of(nodes[0].login("alice").await.unwrap());
+    (clock, store, nodes, jar)
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_for_each_session_generation_and_node() {
+    let (clock, store, nodes, mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
+    let visits = async |jar: &Jar| {
+        for visit in 0..1_000 {
+            assert!(jar.visit(&nodes[visit % 2]).is_some());
+        }
+        settle().await;
+    };
+    visits(&jar).await;
+    assert_eq!(store.confirms(), 0, "a login supersedes nothing");
+    let old = jar.clone();
+    for generation in 1..=5 {
+        jar.refresh(&nodes[0]).await.unwrap();
+        visits(&jar).await;
+        visits(&old).await;
+        assert_eq!(store.confirms(), 2 * generation);
+        pass(&clock, MINUTE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_within_the_request() {
+    let (_, store, [node, _], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
+    jar.refresh(&node).await.unwrap();
+    settle().await;
+    assert!(jar.visit(&node).is_some());
+    assert_eq!(store.confirms(), 0);
+    settle().await;
+    assert_eq!(store.confirms(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_where_the_window_is_fixed() {
+    let (_, store, [node, _], mut jar) = scene(ReplayWindow::Fixed(W)).await;
+    jar.refresh(&node).await.unwrap();
+    assert!(jar.visit(&node).is_some());
+    settle().await;
+    assert_eq!(store.confirms(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_for_tokens_that_are_refused() {
+    let (_, store, [here, there], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
+    jar.refresh(&here).await.unwrap();
+    here.expire_access("alice").await.unwrap();
+    settle().await;
+    assert!(jar.visit(&there).is_none());
+    settle().await;
+    assert_eq!(store.confirms(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_fails_is_made_again_by_a_later_request() {
+    let (clock, store, [node, _], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
+    let superseded = jar.clone();
+    jar.refresh(&node).await.unwrap();
+    store.switches.loses_notes.store(true, SeqCst);
+    assert!(jar.visit(&node).is_some(), "the request does not notice");
+    settle().await;
+    store.switches.loses_notes.store(false, SeqCst);
+    assert_eq!(store.confirms(), 1);
+    pass(&clock, MINUTE).await;
+
+    for _ in 0..10 {
+        assert!(jar.visit(&node).is_some());
+    }
+    settle().await;
+    assert_eq!(store.confirms(), 2);
+    pass(&clock, W).await;
+    superseded.ask(&node).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_first_uses_at_once_than_can_wait_are_noted_in_the_end() {
+    let (_, store, [node, _], _) = scene(ReplayWindow::UntilConfirmed(W)).await;
+    let mut jars = Vec::new();
+    for user in 0..1_500 {
+        let mut jar = Jar::of(node.login(user).await.unwrap());
+        jar.refresh(&node).await.unwrap();
+        jars.push(jar);
+    }
+    // Nothing is written between these requests.
+    assert!(jars.iter().all(|jar| jar.visit(&node).is_some()));
+    settle().await;
+    assert!(store.confirms() < 1_500, "some found no room");
+    for jar in &jars {
+        assert!(jar.visit(&node).is_some());
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(store.confirms(), 1_500);
+}

@@ -1,0 +1,179 @@
+//! A thief and a victim hold the same refresh token: each test says when that is noticed.
+//!
+//! The window is [`ReplayWindow::UntilConfirmed`]. "Noticed" means that the session ends for both, access tokens
+//! included, with an event.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tower_jwt_sessions::{ErrorKind, ReplayWindow, SessionEventKind, SessionManager, testing::TestClock};
+
+use crate::{
+    store::Wrapped,
+    support::{DAY, HOUR, Jar, MINUTE, node, pass, settle},
+};
+
+const W: Duration = Duration::from_secs(10);
+
+struct Scene {
+    clock: TestClock,
+    node: SessionManager,
+    victim: Jar,
+    thief: Jar,
+    alarms: Arc<Mutex<usize>>,
+}
+
+/// The thief copied the cookies after the login.
+async fn scene() -> Scene {
+    let clock = TestClock::new();
+    let alarms = Arc::<Mutex<usize>>::default();
+    let counted = Arc::clone(&alarms);
+    let node = node(Wrapped::new(&clock), &clock)
+        .replay_window(ReplayWindow::UntilConfirmed(W))
+        .on_event(move |event| {
+            if event.kind == SessionEventKind::RefreshTokenReused {
+                *counted.lock().unwrap() += 1;
+            }
+        })
+        .build()
+        .unwrap();
+    let victim = Jar::of(node.login("alice").await.unwrap());
+    pass(&clock, 5 * MINUTE).await;
+    Scene { clock, node, thief: victim.clone(), victim, alarms }
+}
+
+impl Scene {
+    /// Somebody loads a page, and the node has time to note it.
+    async fn visits(&self, jar: &Jar) {
+        assert!(jar.visit(&self.node).is_some());
+        settle().await;
+    }
+
+    /// This refresh is what gives the theft away: nobody has anything left.
+    async fn notices(&self, presented: &Jar) {
+        assert_eq!(*self.alarms.lock().unwrap(), 0, "noticed earlier");
+        assert_eq!(presented.ask(&self.node).await.unwrap_err().kind(), ErrorKind::InvalidRefreshToken);
+        assert_eq!(*self.alarms.lock().unwrap(), 1);
+        for jar in [&self.victim, &self.thief] {
+            assert!(jar.visit(&self.node).is_none(), "access tokens end too");
+            assert_eq!(jar.ask(&self.node).await.unwrap_err().kind(), ErrorKind::InvalidRefreshToken);
+        }
+    }
+}
+
+/// Noticed when the victim refreshes.
+#[tokio::test(start_paused = true)]
+async fn the_thief_is_first() {
+    let mut scene = scene().await;
+    scene.thief.refresh(&scene.node).await.unwrap();
+    scene.visits(&scene.thief).await;
+    pass(&scene.clock, HOUR).await;
+    scene.notices(&scene.victim.clone()).await;
+}
+
+/// Noticed when the thief refreshes, as soon as the victim has used what it got for longer than the window.
+#[tokio::test(start_paused = true)]
+async fn the_victim_is_first() {
+    let mut scene = scene().await;
+    scene.victim.refresh(&scene.node).await.unwrap();
+    scene.visits(&scene.victim).await;
+    pass(&scene.clock, W).await;
+    scene.notices(&scene.thief.clone()).await;
+}
+
+/// Within the window the thief gets the same successor, not one of its own. Noticed one refresh later, when whoever is
+/// second refreshes.
+#[tokio::test(start_paused = true)]
+async fn the_thief_comes_within_the_window() {
+    for thief_is_next in [true, false] {
+        let mut scene = scene().await;
+        scene.victim.refresh(&scene.node).await.unwrap();
+        scene.visits(&scene.victim).await;
+        pass(&scene.clock, W / 2).await;
+        scene.thief.refresh(&scene.node).await.unwrap();
+        assert_eq!(scene.thief.generations(), scene.victim.generations());
+
+        pass(&scene.clock, HOUR).await;
+        let mut first = if thief_is_next { scene.thief.clone() } else { scene.victim.clone() };
+        let second = if thief_is_next { scene.victim.clone() } else { scene.thief.clone() };
+        first.refresh(&scene.node).await.unwrap();
+        scene.visits(&first).await;
+        pass(&scene.clock, W).await;
+        scene.notices(&second).await;
+    }
+}
+
+/// The thief takes turns with the victim, always with a token that is still good. Noticed at the third turn, although
+/// nobody uses an access token.
+#[tokio::test(start_paused = true)]
+async fn the_thief_alternates() {
+    let mut scene = scene().await;
+    scene.victim.refresh(&scene.node).await.unwrap();
+    pass(&scene.clock, 2 * W).await;
+    scene.thief.refresh(&scene.node).await.unwrap();
+    assert_eq!(scene.thief.generations(), (3, 3), "it looks like a lost answer");
+    pass(&scene.clock, 2 * W).await;
+    scene.notices(&scene.victim.clone()).await;
+}
+
+/// The thief rotates, uses nothing and waits. The victim, who comes after an hour, is not logged out, and what the thief
+/// holds is worth nothing. Noticed if the thief comes back.
+#[tokio::test(start_paused = true)]
+async fn the_thief_is_patient() {
+    let mut scene = scene().await;
+    scene.thief.refresh(&scene.node).await.unwrap();
+    pass(&scene.clock, HOUR + MINUTE).await;
+    for _ in 0..5 {
+        scene.victim.refresh(&scene.node).await.unwrap();
+        scene.visits(&scene.victim).await;
+        pass(&scene.clock, DAY).await;
+    }
+    assert!(scene.thief.visit(&scene.node).is_none(), "its access token has expired");
+    scene.notices(&scene.thief.clone()).await;
+}
+
+/// As before, but the victim's first answer is lost as well: its second attempt is as good.
+#[tokio::test(start_paused = true)]
+async fn the_thief_is_patient_and_the_network_bad() {
+    let mut scene = scene().await;
+    scene.thief.refresh(&scene.node).await.unwrap();
+    pass(&scene.clock, HOUR).await;
+    let _lost = scene.victim.ask(&scene.node).await.unwrap();
+    pass(&scene.clock, HOUR).await;
+    scene.victim.refresh(&scene.node).await.unwrap();
+    scene.visits(&scene.victim).await;
+    pass(&scene.clock, HOUR).await;
+    scene.notices(&scene.thief.clone()).await;
+}
+
+/// The thief keeps the session alive with refreshes alone. Presenting a refresh token is a use of it: noticed when the
+/// victim refreshes.
+#[tokio::test(start_paused = true)]
+async fn the_thief_only_refreshes() {
+    let mut scene = scene().await;
+    for _ in 0..4 {
+        scene.thief.refresh(&scene.node).await.unwrap();
+        pass(&scene.clock, HOUR).await;
+    }
+    scene.notices(&scene.victim.clone()).await;
+}
+
+/// The thief's one use of its access token is noted by another node: that closes the window too.
+#[tokio::test(start_paused = true)]
+async fn the_thief_is_seen_elsewhere() {
+    let clock = TestClock::new();
+    let store = Wrapped::new(&clock);
+    let build = || node(store.clone(), &clock).replay_window(ReplayWindow::UntilConfirmed(W)).build().unwrap();
+    let (here, there) = (build(), build());
+    let victim = Jar::of(here.login("alice").await.unwrap());
+    let mut thief = victim.clone();
+    thief.refresh(&here).await.unwrap();
+    assert!(thief.visit(&there).is_some());
+    settle().await;
+    pass(&clock, W).await;
+    victim.ask(&here).await.unwrap_err();
+    settle().await;
+    assert!(thief.visit(&there).is_none());
+}
