@@ -1,5 +1,7 @@
 //! From the headers of a request to a session, or the reason why there is none. No I/O, no waiting.
 
+mod builder;
+
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use http::HeaderMap;
@@ -14,25 +16,29 @@ use crate::{
     problem::Renderer,
     revocation::RevocationList,
     session::{Presented, Session},
-    token::{ClaimsShape, Codec, RegisteredClaims, TokenError},
+    token::{ClaimsShape, LiveCodec, RegisteredClaims, TokenError},
 };
+
+pub use self::builder::VerifierBuilder;
 
 /// Verifies requests. It holds keys and the list of revocations, but no store; cheap to clone.
 ///
 /// The layer does this for every request; use it directly where there is no layer.
+///
+/// There are two kinds. That of a [`SessionManager`](crate::SessionManager) knows what ended anywhere. One of
+/// [`Verifier::builder`] is for another service, which has nothing but the public keys, and **knows of no logout**.
 pub struct Verifier<C> {
     inner: Arc<VerifierInner<C>>,
     stale_policy: StalePolicy,
 }
 
 pub(crate) struct VerifierInner<C> {
-    pub(crate) access: Codec,
-    pub(crate) refresh: Codec,
+    pub(crate) access: LiveCodec,
+    pub(crate) refresh: LiveCodec,
     pub(crate) cookies: CookiePlan,
     pub(crate) revocations: Arc<RevocationList>,
-    pub(crate) feed: Feed,
-    /// Keeps the feed going for as long as anything verifies.
-    pub(crate) _follower: FollowerGuard,
+    /// `None` for a verifier without a manager. The guard keeps the feed going for as long as anything verifies.
+    pub(crate) feed: Option<(Feed, FollowerGuard)>,
     pub(crate) serve_before_catch_up: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) renderer: Renderer,
@@ -73,7 +79,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
         Self { inner: Arc::new(inner), stale_policy }
     }
 
-    /// The same verifier under another policy for when the revocation log cannot be read.
+    /// The same verifier under another policy for when the revocation log cannot be read. No difference to one of
+    /// [`Verifier::builder`], which never reads it.
     #[must_use]
     pub fn when_stale(self, stale_policy: StalePolicy) -> Self {
         Self { stale_policy, ..self }
@@ -105,7 +112,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         let cookies = RawCookies::read(headers, &self.cookies);
         let now = self.clock.now();
         let verified = self.verify_access(&cookies, now);
-        if verified.is_ok() && !self.feed.permits(policy, self.serve_before_catch_up, now) {
+        let permits = |(feed, _): &(Feed, FollowerGuard)| feed.permits(policy, self.serve_before_catch_up, now);
+        if verified.is_ok() && !self.feed.as_ref().is_none_or(permits) {
             return Err(Unauthenticated::RevocationsUnknown);
         }
         if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
@@ -116,12 +124,13 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
 
     pub(crate) fn present(&self, headers: &HeaderMap) -> Presented<C> {
         let cookies = RawCookies::read(headers, &self.cookies);
+        let now = self.clock.now();
         let refresh = match cookies.refresh {
-            Presence::One(token) => self.open_refresh(token),
+            Presence::One(token) => self.open_refresh(token, now),
             Presence::Absent | Presence::Twice => None,
         };
         Presented {
-            session: self.verify_access(&cookies, self.clock.now()).ok(),
+            session: self.verify_access(&cookies, now).ok(),
             refresh,
             refresh_attempted: !cookies.refresh.is_absent(),
         }
@@ -134,7 +143,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             Presence::Absent if cookies.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };
-        let (registered, claims) = self.open_access(token)?;
+        let (registered, claims) = self.open_access(token, now)?;
         if now >= registered.expires_at {
             return Err(Unauthenticated::Expired);
         }
@@ -152,12 +161,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         Ok(Session::new(registered, now, claims))
     }
 
-    fn open_access(&self, token: &[u8]) -> Result<(RegisteredClaims, C), Unauthenticated> {
-        self.access.open(token, self.shape).map_err(|error| refused("access", error))
+    fn open_access(&self, token: &[u8], now: Timestamp) -> Result<(RegisteredClaims, C), Unauthenticated> {
+        self.access.open(token, self.shape, now).map_err(|error| refused("access", error))
     }
 
-    fn open_refresh(&self, token: &[u8]) -> Option<RegisteredClaims> {
-        let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>());
+    fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
+        let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>(), now);
         opened.map(|(claims, ())| claims).map_err(|error| refused("refresh", error)).ok()
     }
 }

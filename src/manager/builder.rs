@@ -1,6 +1,12 @@
 //! Configuration, checked as a whole before the first request.
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum_core::response::Response;
 use serde::{Serialize, de::DeserializeOwned};
@@ -9,6 +15,7 @@ use super::{
     ClaimsSource, Inner, SessionManager,
     claims::{ClaimsLoader, WithState},
     health::StoreHealth,
+    keys::KeyRings,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -18,11 +25,11 @@ use crate::{
     feed::{Follower, StalePolicy},
     id::UserId,
     keys::KeyRing,
-    policy::{Lifetimes, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
+    policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
     revocation::RevocationList,
     store::{DynStore, SessionStore},
-    token::{ClaimsShape, Codec, TokenKind},
+    token::{ClaimsShape, LiveCodec, TokenKind, checked_identifier},
     verifier::{Verifier, VerifierInner},
 };
 
@@ -69,8 +76,6 @@ pub struct SessionManagerBuilder<C> {
     trusted_origins: Vec<String>,
 }
 
-/// The longest lifetime of a cookie (RFC 6265bis, section 5.5), and so of everything.
-const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
@@ -270,10 +275,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         let store = self.store.ok_or(missing("store"))?;
         let claims = self.claims.or_else(ClaimsLoader::for_unit).ok_or(missing("claims_source"))?;
 
-        refresh_keys.check_for_refresh_tokens()?;
-        if access_keys.shares_a_key_with(&refresh_keys) {
-            return Err(ConfigError::AccessAndRefreshShareAKey);
-        }
+        let keys = KeyRings::new(access_keys, refresh_keys)?;
         let lifetimes = checked_lifetimes(self.lifetimes, self.max_access_lifetime)?;
         if self.replay_window.length() > MAX_REPLAY_WINDOW {
             return Err(ConfigError::ReplayWindowTooLong { window: self.replay_window.length() });
@@ -299,12 +301,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         };
         let (feed, follower) = follower.start()?;
         let inner = VerifierInner {
-            access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
-            refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
+            access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience),
+            refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience),
             cookies,
             revocations,
-            feed,
-            _follower: follower,
+            feed: Some((feed.clone(), follower)),
             serve_before_catch_up: self.serve_before_catch_up,
             clock: self.clock,
             renderer: self.renderer,
@@ -317,6 +318,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         Ok(SessionManager {
             inner: Arc::new(Inner {
                 verifier,
+                keys: Mutex::new(keys),
+                feed,
                 store,
                 store_health: StoreHealth::default(),
                 claims,
@@ -341,13 +344,6 @@ impl<C> fmt::Debug for SessionManagerBuilder<C> {
             .field("cookies", &self.cookies)
             .field("lifetimes", &self.lifetimes)
             .finish_non_exhaustive()
-    }
-}
-
-fn checked_identifier(name: &'static str, identifier: String) -> Result<String, ConfigError> {
-    match identifier.len() {
-        1..=255 => Ok(identifier),
-        _ => Err(ConfigError::InvalidIdentifier { name }),
     }
 }
 

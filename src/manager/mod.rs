@@ -6,15 +6,19 @@ mod data;
 mod end;
 mod health;
 mod issue;
+mod keys;
 mod login;
 mod refresh;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login};
-use self::{claims::ClaimsLoader, health::StoreHealth};
+use self::{claims::ClaimsLoader, health::StoreHealth, keys::KeyRings};
 use crate::{
     clock::Timestamp,
     error::{BoxError, Error, ErrorKind},
@@ -40,6 +44,9 @@ pub struct SessionManager<C = ()> {
 
 struct Inner<C> {
     verifier: Verifier<C>,
+    /// What the verifier has, to compare it with what shall replace it. Never locked by a request.
+    keys: Mutex<KeyRings>,
+    feed: Feed,
     store: Arc<dyn DynStore>,
     store_health: StoreHealth,
     claims: ClaimsLoader<C>,
@@ -83,7 +90,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// How well this node knows what other nodes ended, for health endpoints.
     pub fn feed(&self) -> &Feed {
-        &self.verification().feed
+        &self.inner.feed
     }
 
     fn verification(&self) -> &VerifierInner<C> {
