@@ -46,8 +46,6 @@ pub enum ConfigError {
         /// The `kid`.
         kid: String,
     },
-    /// A JWK set without keys.
-    EmptyKeySet,
     /// Issuer or audience is empty or too long.
     InvalidIdentifier {
         /// Which.
@@ -203,7 +201,6 @@ impl fmt::Display for ConfigError {
             Self::DuplicateKeyId { kid } => {
                 write!(f, "two keys of one ring have the kid {kid:?}: remove one, or name it with with_key_id")
             }
-            Self::EmptyKeySet => f.write_str("the JWK set has no keys: give at least one"),
             Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
             Self::InvalidJwk { kid: Some(kid), problem, cure } => write!(f, "the JWK {kid:?} {problem}: {cure}"),
             Self::InvalidJwk { kid: None, problem, cure } => write!(f, "the JWK {problem}: {cure}"),
@@ -225,17 +222,11 @@ impl fmt::Display for ConfigError {
             Self::InvalidRedisUrl { problem } => {
                 write!(f, "the Redis URL cannot be read ({problem}): write redis://[user:password@]host[:port][/database]")
             }
-            Self::KeyNotFound { kid } => {
-                write!(f, "no private key or secret of the set has the kid {kid:?}: name one that is there")
+            Self::KeyNotFound { kid } => write!(f, "no private key of the set has the kid {kid:?}: name one of them"),
+            Self::KeyNotPublished { kid } => {
+                write!(f, "the key {kid:?} was not published: add it with with_verification_key on every node first")
             }
-            Self::KeyNotPublished { kid } => write!(
-                f,
-                "the key {kid:?} shall sign, but was not published before: add it with with_verification_key on every \
-                 node first"
-            ),
-            Self::KeysOfManager => f.write_str(
-                "these keys are those of a SessionManager: use its replace_access_keys or replace_refresh_keys",
-            ),
+            Self::KeysOfManager => f.write_str("these are keys of a SessionManager: use its replace_access_keys"),
             Self::LifetimeOutOfRange { name, lifetime } => {
                 write!(f, "{name} ({lifetime:?}) is out of range: choose at least one second and at most 400 days")
             }
@@ -246,11 +237,10 @@ impl fmt::Display for ConfigError {
                 "the key {kid:?} would verify for another {overlap:?}, but tokens that it signed may live for {min:?}: \
                  keep it with with_retiring_key for that long"
             ),
-            Self::PrivateKeyGivenToVerify { kid } => write!(
-                f,
-                "the JWK {} is private, where only public keys belong: remove it, and replace it if it was published",
-                kid.as_deref().map_or_else(|| "without a kid".into(), |kid| format!("{kid:?}"))
-            ),
+            Self::PrivateKeyGivenToVerify { kid } => {
+                let kid = kid.as_deref().unwrap_or_default();
+                write!(f, "the JWK {kid:?} is private where public keys belong: remove it, and replace it if it leaked")
+            }
             Self::RefreshOutlivesSession { refresh, absolute } => write!(
                 f,
                 "refresh_lifetime ({refresh:?}) exceeds absolute_lifetime ({absolute:?}): shorten the first or lengthen \

@@ -44,7 +44,8 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Jwk<'_>>, ConfigError> {
     let set = serde_json::from_slice::<Set<'_>>(json).map_err(|error| not_json("a JWK set", &error))?;
     let keys = set.keys.into_iter().map(Jwk::new).collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() {
-        return Err(ConfigError::EmptyKeySet);
+        let (problem, cure) = ("set has no keys".into(), "give at least one");
+        return Err(ConfigError::InvalidJwk { kid: None, problem, cure });
     }
     if keys.iter().any(Jwk::is_secret) && !keys.iter().all(Jwk::is_secret) {
         return Err(ConfigError::MixedKeySet);

@@ -107,7 +107,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::KeyNotFound`] when no key has that `kid`; [`ConfigError::EmptyKeySet`],
+    /// [`ConfigError::KeyNotFound`] when no key has that `kid`;
     /// [`ConfigError::MixedKeySet`], [`ConfigError::DuplicateKeyId`] and those of [`SigningKey::from_jwk`].
     pub fn from_jwks(json: impl AsRef<[u8]>, signing_kid: &str) -> Result<Self, ConfigError> {
         let (mut signing, mut others) = (None, Vec::new());

@@ -47,7 +47,7 @@ impl VerificationKeys {
     /// # Errors
     ///
     /// [`ConfigError::PrivateKeyGivenToVerify`] when the set has a secret or a private key;
-    /// [`ConfigError::EmptyKeySet`], [`ConfigError::MixedKeySet`], [`ConfigError::DuplicateKeyId`],
+    /// [`ConfigError::MixedKeySet`], [`ConfigError::DuplicateKeyId`],
     /// [`ConfigError::UnsupportedAlgorithm`], [`ConfigError::InvalidJwk`] and those of
     /// [`VerificationKey::from_jwk`].
     pub fn from_jwks(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
