@@ -7,7 +7,7 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, KeyOperations, PublicKeyUse},
@@ -19,13 +19,13 @@ use serde::{
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Algorithm, SigningKey, VerificationKey, rsa};
+use super::{Algorithm, SigningKey, VerificationKey, decode_private, rsa};
 use crate::error::ConfigError;
 
 /// A JWK that our policy accepts, with its private member still encoded.
 pub(super) struct Jwk<'j> {
-    pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<String>,
+    algorithm: Algorithm,
+    kid: Option<String>,
     operations: Option<Vec<KeyOperations>>,
     /// Empty for a secret.
     public: Vec<u8>,
@@ -146,7 +146,7 @@ impl<'j> Jwk<'j> {
         let Some(encoded) = self.private else {
             return Err(self.misfit("is a public key, which cannot sign", "give the private key, with its \"d\""));
         };
-        let private = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| self.undecodable())?);
+        let private = self.decoded(encoded)?;
         let key = if self.is_secret() {
             self.check_operations(&[KeyOperations::Sign, KeyOperations::Verify])?;
             SigningKey::mac(VerificationKey::secret(self.algorithm, &private)?)
@@ -180,10 +180,7 @@ impl<'j> Jwk<'j> {
     pub(super) fn verification_key(self) -> Result<VerificationKey, ConfigError> {
         self.check_operations(&[KeyOperations::Verify])?;
         let key = match self.private {
-            Some(encoded) if self.is_secret() => {
-                let secret = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| self.undecodable())?);
-                VerificationKey::secret(self.algorithm, &secret)?
-            }
+            Some(encoded) if self.is_secret() => VerificationKey::secret(self.algorithm, &self.decoded(encoded)?)?,
             Some(_) => return Err(self.private_in_public()),
             None => VerificationKey::public(self.algorithm, &self.public)?,
         };
@@ -197,8 +194,9 @@ impl<'j> Jwk<'j> {
         ConfigError::PrivateKeyGivenToVerify { kid: self.kid.clone() }
     }
 
-    fn undecodable(&self) -> ConfigError {
-        self.misfit("has a private member that is not base64url", "encode it without padding")
+    fn decoded(&self, private: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        decode_private(&URL_SAFE_NO_PAD, private.as_bytes())
+            .ok_or_else(|| self.misfit("has a private member that is not base64url", "encode it without padding"))
     }
 }
 

@@ -15,6 +15,9 @@ mod signing;
 mod verification;
 
 pub(crate) use self::set::AcceptedKey;
+use base64::{Engine as _, engine::GeneralPurpose};
+use zeroize::Zeroizing;
+
 pub use self::{ring::KeyRing, set::VerificationKeys, signing::SigningKey, verification::VerificationKey};
 use crate::error::ConfigError;
 
@@ -89,4 +92,12 @@ const fn rsa() -> ConfigError {
         algorithm: "RSA",
         cure: "make an Ed25519 key with `openssl genpkey -algorithm ed25519`",
     }
+}
+
+/// Decodes what must not stay in memory. Also what was decoded before an error is wiped.
+fn decode_private(engine: &GeneralPurpose, encoded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(encoded.len())]);
+    let len = engine.decode_slice(encoded, &mut decoded).ok()?;
+    decoded.truncate(len);
+    Some(decoded)
 }

@@ -1,10 +1,10 @@
 //! Keys in PEM.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::DecodingKey;
 use zeroize::Zeroizing;
 
-use super::{Algorithm, der, rsa};
+use super::{Algorithm, decode_private, der, rsa};
 use crate::error::ConfigError;
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
@@ -18,13 +18,10 @@ pub(super) fn private_key(algorithm: Algorithm, pem: &[u8]) -> Result<Zeroizing<
     let text = std::str::from_utf8(pem).map_err(|_| invalid())?;
     let (_, rest) = text.split_once(BEGIN).ok_or_else(invalid)?;
     let (body, _) = rest.split_once(END).ok_or_else(invalid)?;
-    // Both with room for everything: a buffer that grows would leave its old place behind.
+    // With room for everything: a buffer that grows would leave its old place behind.
     let mut encoded = Zeroizing::new(Vec::with_capacity(body.len()));
     encoded.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
-    let mut document = Zeroizing::new(vec![0; base64::decoded_len_estimate(encoded.len())]);
-    let len = STANDARD.decode_slice(&*encoded, &mut document).map_err(|_| invalid())?;
-    document.truncate(len);
-    Ok(document)
+    decode_private(&STANDARD, &encoded).ok_or_else(invalid)
 }
 
 /// The raw public key: 32 bytes for Ed25519, the uncompressed point for P-256.

@@ -17,6 +17,8 @@ use crate::{clock::Timestamp, error::ConfigError};
 /// [`SessionManager::replace_access_keys`](crate::SessionManager::replace_access_keys), which refuses a change that
 /// would log somebody out.
 ///
+/// A ring may have secrets and public keys at once, which is how a service changes from one to the other.
+///
 /// ```
 /// use std::time::{Duration, SystemTime};
 /// use tower_jwt_sessions::{KeyRing, SigningKey};
@@ -107,25 +109,23 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::KeyNotFound`] when no key has that `kid`;
-    /// [`ConfigError::MixedKeySet`], [`ConfigError::DuplicateKeyId`] and those of [`SigningKey::from_jwk`].
+    /// [`ConfigError::KeyNotFound`] when no private key or secret has that `kid`; [`ConfigError::MixedKeySet`],
+    /// [`ConfigError::DuplicateKeyId`] and those of [`SigningKey::from_jwk`].
     pub fn from_jwks(json: impl AsRef<[u8]>, signing_kid: &str) -> Result<Self, ConfigError> {
         let (mut signing, mut others) = (None, Vec::new());
         for jwk in jwk::read_set(json.as_ref())? {
-            let is_named = jwk.kid.as_deref() == Some(signing_kid);
-            let key = match jwk.is_private() {
-                // So that a private member which is not of its public key is found in every key.
-                true => Either::Signing(jwk.signing_key()?),
-                false => Either::Verification(jwk.verification_key()?),
-            };
-            match key {
-                Either::Signing(key) if is_named && signing.is_none() => signing = Some(key),
-                Either::Signing(key) => others.push(key.verification_key().clone()),
-                Either::Verification(key) if is_named => return Err(not_found(key.key_id())),
-                Either::Verification(key) => others.push(key),
+            if !jwk.is_private() {
+                others.push(jwk.verification_key()?);
+                continue;
+            }
+            let key = jwk.signing_key()?;
+            if signing.is_none() && key.verification_key().key_id() == signing_kid {
+                signing = Some(key);
+            } else {
+                others.push(key.verification_key().clone());
             }
         }
-        let ring = Self::new(signing.ok_or_else(|| not_found(signing_kid))?);
+        let ring = Self::new(signing.ok_or_else(|| ConfigError::KeyNotFound { kid: signing_kid.to_owned() })?);
         others.into_iter().try_fold(ring, Self::with_verification_key)
     }
 
@@ -213,13 +213,4 @@ impl KeyRing {
             }),
         }
     }
-}
-
-enum Either {
-    Signing(SigningKey),
-    Verification(VerificationKey),
-}
-
-fn not_found(kid: &str) -> ConfigError {
-    ConfigError::KeyNotFound { kid: kid.to_owned() }
 }

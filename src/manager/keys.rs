@@ -5,7 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::SessionManager;
-use crate::{error::ConfigError, keys::KeyRing};
+use crate::{error::ConfigError, event::LOG_TARGET, keys::KeyRing};
 
 /// The rings of both kinds of tokens, known to fit together.
 pub(super) struct KeyRings {
@@ -75,6 +75,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         current.access.check_change_to(&ring, now, self.inner.lifetimes.access_key_overlap())?;
         *current = KeyRings::new(ring.at(now), current.refresh.clone())?;
         self.verification().access.replace(&current.access);
+        log("access", &current.access);
         Ok(())
     }
 
@@ -91,6 +92,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         current.refresh.check_change_to(&ring, now, self.inner.lifetimes.refresh_key_overlap())?;
         *current = KeyRings::new(current.access.clone(), ring.at(now))?;
         self.verification().refresh.replace(&current.refresh);
+        log("refresh", &current.refresh);
         Ok(())
     }
 
@@ -98,4 +100,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         // The rings are replaced as a whole, so a panic leaves one or the other.
         self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A `kid` has no character that could forge a line, and no key is printed.
+fn log(kind: &'static str, ring: &KeyRing) {
+    let signing = ring.signing_key().verification_key().key_id();
+    let verifying: Vec<_> = ring.verification_keys().key_ids().collect();
+    tracing::info!(target: LOG_TARGET, kind, signing, ?verifying, "the keys were replaced");
 }
