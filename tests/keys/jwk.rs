@@ -1,5 +1,6 @@
 //! JSON Web Keys and sets of them: what is read, and what is refused.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tower_jwt_sessions::{ConfigError, KeyRing, SigningKey, VerificationKey, VerificationKeys};
 
@@ -114,6 +115,7 @@ fn misfits_are_refused_with_a_cure() {
         (with(ed25519_public(), json!({ "kty": null })), "agree with alg"),
         (with(ed25519_public(), json!({ "kty": "AKP" })), "agree with alg"),
         (with(ed25519_public(), json!({ "crv": "X25519" })), "agree with alg"),
+        (with(ed25519_public(), json!({ "crv": "P-256" })), "agree with alg"),
         (with(ed25519_public(), json!({ "alg": "HS256" })), "agree with alg"),
         (with(ed25519_public(), json!({ "x": "AAAA" })), "agree with alg"),
         (with(ed25519_public(), json!({ "x": "" })), "agree with alg"),
@@ -141,6 +143,7 @@ fn misfits_are_refused_with_a_cure() {
 
 #[test]
 fn what_must_not_sign_does_not() {
+    let padded = URL_SAFE_NO_PAD.encode([vec![0], URL_SAFE_NO_PAD.decode(P256_D).unwrap()].concat());
     for (jwk, cure) in [
         (ed25519_public(), "give the private key"),
         (p256_public(), "give the private key"),
@@ -152,6 +155,8 @@ fn what_must_not_sign_does_not() {
         (with(p256_private(), json!({ "d": ED25519_D })), "export the key again"),
         (with(ed25519_private(), json!({ "d": "AAAA" })), "export the key again"),
         (with(p256_private(), json!({ "d": "" })), "export the key again"),
+        // The same number with a zero in front (RFC 7518, section 6.2.2.1, has it in 32 bytes).
+        (with(p256_private(), json!({ "d": padded })), "export the key again"),
         (with(ed25519_private(), json!({ "d": format!("{ED25519_D}AAAA") })), "export the key again"),
     ] {
         let error = told(sign(&jwk).err().unwrap_or_else(|| panic!("{jwk} signs")));
