@@ -102,13 +102,14 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         }
     }
 
-    /// The keys of access tokens.
+    /// The keys of access tokens. Replaced while serving with [`SessionManager::replace_access_keys`].
     pub fn access_keys(mut self, ring: KeyRing) -> Self {
         self.access_keys = Some(ring);
         self
     }
 
-    /// The keys of refresh tokens, none of them shared with the access tokens: HS256, HS384, HS512 or EdDSA.
+    /// The keys of refresh tokens, none of them shared with the access tokens: HS256, HS384, HS512 or EdDSA. Replaced
+    /// while serving with [`SessionManager::replace_refresh_keys`].
     pub fn refresh_keys(mut self, ring: KeyRing) -> Self {
         self.refresh_keys = Some(ring);
         self

@@ -42,6 +42,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///    after the **last** node did this. Nodes may do it at different times.
     /// 3. Nothing: old keys stop to verify by themselves.
     ///
+    /// A node that restarts meanwhile has to be built with the ring of its step: a node that does not know a key yet, or
+    /// no more, refuses what others signed with it.
+    ///
     /// The algorithm may change on the way, also from a secret to a public key. A change that would log somebody out
     /// is refused and changes nothing. For a key that was stolen, and must go *with* everyone it signed for, restart
     /// the nodes with a ring without it.

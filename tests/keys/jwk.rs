@@ -1,6 +1,7 @@
 //! JSON Web Keys and sets of them: what is read, and what is refused.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower_jwt_sessions::{ConfigError, KeyRing, SigningKey, VerificationKey, VerificationKeys};
 
@@ -278,5 +279,54 @@ fn published_keys_are_public_and_readable() {
         assert_eq!(theirs.common.key_id.as_deref(), ours["kid"].as_str());
         assert!(theirs.is_supported());
         jsonwebtoken::DecodingKey::from_jwk(theirs).unwrap();
+    }
+}
+
+/// A `kid` that somebody else can compute names the right key for them, too. One of a secret must not be such a hash:
+/// whoever sees a token could try secrets without ever asking us (RFC 7638, section 7).
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
+fn names_are_thumbprints_of_public_keys_and_never_of_secrets() {
+    use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+    let thumbprint = |jwk: &Value| {
+        let jwk: Jwk = serde_json::from_value(jwk.clone()).unwrap();
+        jwk.thumbprint(ThumbprintHash::SHA256).unwrap()
+    };
+    for jwk in [ed25519_public(), p256_public()] {
+        assert_eq!(verify(&jwk).unwrap().key_id(), thumbprint(&jwk));
+    }
+    let kid = verify(&secret()).unwrap().key_id().to_owned();
+    assert!(!thumbprint(&secret()).starts_with(&kid));
+    // Another algorithm with the same secret has another name.
+    let longer = URL_SAFE_NO_PAD.encode([1; 64]);
+    let named = |alg| verify(&json!({ "kty": "oct", "alg": alg, "k": longer })).unwrap().key_id().to_owned();
+    assert!(named("HS256") != named("HS384") && named("HS384") != named("HS512"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic_or_tell_a_secret(
+        which in 0_usize..3,
+        at in any::<prop::sample::Index>(),
+        cut in 0_usize..4,
+        insert in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"\"\\,:{}[]0dk".to_vec())], 0..4),
+    ) {
+        let (jwk, private) =
+            [(ed25519_private(), ED25519_D), (p256_private(), P256_D), (secret(), SECRET)][which].clone();
+        let mut text = jwk.to_string().into_bytes();
+        let at = at.index(text.len());
+        text.splice(at..(at + cut).min(text.len()), insert);
+        let set = [&b"{\"keys\":["[..], &text, b"]}"].concat();
+        let errors = [
+            SigningKey::from_jwk(&text).err(),
+            VerificationKey::from_jwk(&text).err(),
+            VerificationKeys::from_jwks(&set).err(),
+            KeyRing::from_jwks(&set, "").err(),
+        ];
+        let told = format!("{errors:?} {}", errors.iter().flatten().map(ToString::to_string).collect::<String>());
+        let parts = private.as_bytes().chunks(12).filter(|part| part.len() == 12);
+        for part in parts.map(|part| std::str::from_utf8(part).unwrap()) {
+            prop_assert!(!told.contains(part), "{told}");
+        }
     }
 }

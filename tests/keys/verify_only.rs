@@ -3,6 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use axum::{Router, body::Body, routing::get};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -183,4 +187,27 @@ fn misconfiguration_names_its_cure_and_no_runtime_is_needed() {
     assert!(matches!(twice, Err(ConfigError::DuplicateKeyId { .. })));
     let shown = format!("{:?}", builder().keys(VerificationKeys::new(VerificationKey::hs256([7; 32]).unwrap())));
     assert!(shown.contains("[redacted]"), "{shown}");
+}
+
+/// What everybody knows must not become the secret of a MAC (RFC 8725, section 2.1).
+#[tokio::test]
+async fn a_public_key_is_no_secret() {
+    let (node, clock) = issuing();
+    let (public, kid) = (eddsa(7), eddsa(7).verification_key().key_id().to_owned());
+    let jwks = node.access_keys().public_jwks().unwrap();
+    let set: serde_json::Value = serde_json::from_str(&jwks).unwrap();
+    let jwk = set["keys"][0].to_string();
+    let x = URL_SAFE_NO_PAD.decode(set["keys"][0]["x"].as_str().unwrap()).unwrap();
+    let spki = [&b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"[..], &x].concat();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&spki));
+    assert_eq!(VerificationKey::eddsa_pem(&pem).unwrap().key_id(), public.verification_key().key_id());
+    let verifier = reading(&node, &clock).build().unwrap();
+    for secret in [x, spki, pem.into_bytes(), jwk.into_bytes(), jwks.into_bytes()] {
+        let forged = tower_jwt_sessions::SigningKey::hs256(secret).unwrap().with_key_id(&kid).unwrap();
+        let (store, _) = world();
+        let attacker = builder(&store, &clock).access_keys(KeyRing::new(forged)).audience("https://api.test");
+        let forged = browser(attacker.build().unwrap().login("admin").await.unwrap(), None);
+        assert_eq!(verifier.verify(&forged).unwrap_err(), Unauthenticated::InvalidToken);
+        assert_eq!(node.verifier().verify(&forged).unwrap_err(), Unauthenticated::InvalidToken);
+    }
 }

@@ -71,6 +71,7 @@ async fn sessions_work_under_every_algorithm() {
 fn keys_of_every_form_are_read() {
     let private = SigningKey::eddsa_pem(ED25519_PRIVATE).unwrap();
     assert_eq!(VerificationKey::eddsa_pem(ED25519_PUBLIC).unwrap().key_id(), private.verification_key().key_id());
+    assert!(VerificationKey::es256_pem(ED25519_PUBLIC).is_err());
     SigningKey::from_jwk(
         r#"{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
             "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
