@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
-    CreateOutcome, EndSessions, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome, RotateSession,
-    SessionData, SessionList, SessionStore, StoreError,
+    CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
+    RotateSession, SessionData, SessionList, SessionStore, StoreError,
 };
 use crate::{
     clock::Timestamp,
@@ -16,6 +16,7 @@ type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send 
 /// [`SessionStore`] with boxed futures: the only form in which the manager knows a store.
 pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
+    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>>;
     fn list<'a>(&'a self, user: &'a UserId) -> Outcome<'a, SessionList>;
@@ -29,6 +30,10 @@ pub(crate) trait DynStore: Send + Sync {
 impl<S: SessionStore> DynStore for S {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome> {
         Box::pin(SessionStore::create(self, new))
+    }
+
+    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>> {
+        Box::pin(SessionStore::find(self, user, id))
     }
 
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
