@@ -153,7 +153,8 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// Signs with `next` from now on. The key that signed before retires: it verifies until `retire_at`.
+    /// Signs with `next` from now on. The key that signed before retires: it verifies until `retire_at`, which is as
+    /// for [`with_retiring_key`](Self::with_retiring_key).
     ///
     /// # Errors
     ///

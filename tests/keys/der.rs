@@ -43,6 +43,33 @@ fn every_form_of_a_key_is_the_same_key() {
 }
 
 #[test]
+fn pem_is_read_as_editors_and_tools_leave_it() {
+    let kid = SigningKey::es256_pem(P256_PRIVATE).unwrap().verification_key().key_id().to_owned();
+    let one_line = P256_PRIVATE.replace('\n', "").replace("KEY-----", "KEY-----\n").replace("-----END", "\n-----END");
+    for text in [
+        P256_PRIVATE.replace('\n', "\r\n"),
+        P256_PRIVATE.replace('\n', "\n  "),
+        P256_PRIVATE.trim_end().to_owned(),
+        format!("Bag Attributes: none\n{P256_PRIVATE}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        one_line,
+    ] {
+        assert_eq!(SigningKey::es256_pem(&text).unwrap().verification_key().key_id(), kid, "{text}");
+    }
+    for text in [
+        P256_PRIVATE.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE"),
+        P256_PRIVATE.replace("PRIVATE KEY", "EC PRIVATE KEY"),
+        P256_PRIVATE.replace("-----END PRIVATE KEY-----", ""),
+        P256_PRIVATE.replace("MIGH", "M!GH"),
+        P256_PRIVATE.replace("MIGH", "MIGI"),
+        P256_PRIVATE.replace('\n', "\u{2028}"),
+    ] {
+        let error = SigningKey::es256_pem(&text).unwrap_err();
+        assert!(error.to_string().contains("PKCS #8, from `openssl genpkey"), "{error}");
+    }
+    assert!(SigningKey::es256_pem([0xff; 64]).is_err());
+}
+
+#[test]
 fn misfits_are_refused_whatever_their_length() {
     let compressed = [vec![2], bytes(P256_X)].concat();
     let off_curve = [vec![4], bytes(P256_X), bytes(P256_X)].concat();
