@@ -11,15 +11,21 @@ use crate::{
     error::{Error, ErrorKind},
     id::{SessionId, UserId},
     policy::MAX_CLOCK_SKEW,
-    store::SessionRecord,
+    store::{AccessExpiry, ClaimsAge, SessionRecord},
     token::{AppClaims, IssueError, MAX_TOKEN_LEN, RegisteredClaims},
 };
 
 /// Claims of a user, loaded and known to fit, and when their loading began.
 pub(super) struct LoadedClaims {
     pub(super) claims: AppClaims,
-    pub(super) asked_at: Timestamp,
+    asked_at: Timestamp,
+    /// Heard of before they were asked for.
+    newer_than: Option<AccessExpiry>,
+    loads: u32,
 }
+
+/// How often claims are loaded for one step while access is expired again and again.
+const MAX_LOADS: u32 = 8;
 
 /// Which tokens to issue.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,15 +57,30 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         if access.max(refresh) > MAX_TOKEN_LEN {
             return Err(self.error(ErrorKind::TokenTooLong));
         }
-        Ok(Some(LoadedClaims { claims, asked_at }))
+        Ok(Some(LoadedClaims { claims, asked_at, newer_than: None, loads: 1 }))
     }
 
-    /// Whether access was expired since these claims were asked for, so that they may be old.
-    ///
-    /// The store's clock and ours may differ, so ages are compared, not times.
-    pub(super) fn are_claims_outdated(&self, claims: &LoadedClaims, record: &SessionRecord, now: Timestamp) -> bool {
-        let age = self.now().since(claims.asked_at).saturating_add(CLAIMS_SLACK);
-        record.access_expired_at.is_some_and(|expired_at| now.since(expired_at) <= age)
+    /// Loads them once more, since access was expired meanwhile.
+    pub(super) async fn load_claims_after(
+        &self,
+        user: &UserId,
+        outdated: &LoadedClaims,
+        expiry: AccessExpiry,
+    ) -> Result<Option<LoadedClaims>, Error> {
+        let loads = outdated.loads + 1;
+        if loads > MAX_LOADS {
+            return Err(
+                self.error_caused_by(ErrorKind::ClaimsSource, "access is expired faster than claims are loaded")
+            );
+        }
+        Ok(self.load_claims(user).await?.map(|loaded| LoadedClaims { newer_than: Some(expiry), loads, ..loaded }))
+    }
+
+    /// How old they are, for the step that will be signed with them. The store's clock and ours may differ, so it
+    /// compares ages, not times.
+    pub(super) fn claims_age(&self, loaded: &LoadedClaims) -> ClaimsAge {
+        let age = self.now().since(loaded.asked_at).saturating_add(CLAIMS_SLACK);
+        ClaimsAge { age, newer_than: loaded.newer_than }
     }
 
     /// Signs what the record says at the store's time `now`.

@@ -97,7 +97,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
 
         let id = SessionId::random().ok_or_else(|| sessions.error(ErrorKind::Internal))?;
         let lifetimes = &sessions.inner.lifetimes;
-        let new = NewSession {
+        let mut new = NewSession {
             user_id: user.clone(),
             id,
             refresh_lifetime: lifetimes.refresh,
@@ -107,25 +107,28 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
             data,
             device,
             log_retention: lifetimes.revocation_retention(),
+            claims: None,
         };
-        let created = sessions.inner.store.create(&new).await;
-        let (record, now) = match sessions.stored(created)? {
-            CreateOutcome::LimitReached => return Err(sessions.error(ErrorKind::SessionLimitReached)),
-            CreateOutcome::Created { record, now, ended } => {
-                if let Some(replaced) = replaces {
-                    sessions.revoke_here(replaced);
+        let (record, now, ended) = loop {
+            new.claims = Some(sessions.claims_age(&loaded));
+            let created = sessions.inner.store.create(&new).await;
+            match sessions.stored(created)? {
+                CreateOutcome::Created { record, now, ended } => break (record, now, ended),
+                CreateOutcome::LimitReached => return Err(sessions.error(ErrorKind::SessionLimitReached)),
+                CreateOutcome::ClaimsOutdated(expiry) => {
+                    let newer = sessions.load_claims_after(&user, &loaded, expiry).await?;
+                    loaded = newer.ok_or_else(|| sessions.error(ErrorKind::UserNotFound))?;
                 }
-                for gone in ended {
-                    let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };
-                    sessions.ended(&user, gone, reason);
-                }
-                (record, now)
             }
         };
-        sessions.emit(&user, id, SessionEventKind::Created);
-        if sessions.are_claims_outdated(&loaded, &record, now) {
-            loaded = sessions.load_claims(&user).await?.ok_or_else(|| sessions.error(ErrorKind::UserNotFound))?;
+        if let Some(replaced) = replaces {
+            sessions.revoke_here(replaced);
         }
+        for gone in ended {
+            let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };
+            sessions.ended(&user, gone, reason);
+        }
+        sessions.emit(&user, id, SessionEventKind::Created);
         sessions.issue(&user, id, &record, now, &loaded.claims, Issue::Both)
     }
 }

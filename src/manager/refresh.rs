@@ -43,7 +43,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             return Err(self.user_gone(token).await);
         };
 
-        let step = RotateSession {
+        let mut step = RotateSession {
             user_id: user.clone(),
             id,
             presentation: Presentation {
@@ -53,30 +53,33 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                 refresh_lifetime: self.inner.lifetimes.refresh,
             },
             log_retention: self.inner.lifetimes.revocation_retention(),
+            claims: None,
         };
-        let outcome = self.inner.store.rotate(&step).await;
-        let (rotation, record, now) = match self.stored(outcome)? {
-            RotateOutcome::Live { rotation, record, now, rolled_back } => {
-                if rolled_back {
-                    self.emit(user, id, SessionEventKind::StoreRolledBack);
+        let (rotation, record, now) = loop {
+            step.claims = Some(self.claims_age(&loaded));
+            let outcome = self.inner.store.rotate(&step).await;
+            match self.stored(outcome)? {
+                RotateOutcome::Live { rotation, record, now, rolled_back } => {
+                    if rolled_back {
+                        self.emit(user, id, SessionEventKind::StoreRolledBack);
+                    }
+                    break (rotation, record, now);
                 }
-                (rotation, record, now)
+                // Before the step and not after it, so that a source that fails now burns nothing either.
+                RotateOutcome::ClaimsOutdated(expiry) => match self.load_claims_after(user, &loaded, expiry).await? {
+                    Some(newer) => loaded = newer,
+                    None => return Err(self.user_gone(token).await),
+                },
+                RotateOutcome::Reused => {
+                    self.emit(user, id, SessionEventKind::RefreshTokenReused);
+                    self.ended(user, id, EndReason::RefreshTokenReused);
+                    return Err(self.error(ErrorKind::InvalidRefreshToken));
+                }
+                RotateOutcome::Ended => return Err(self.used_after_end(token)),
             }
-            RotateOutcome::Reused => {
-                self.emit(user, id, SessionEventKind::RefreshTokenReused);
-                self.ended(user, id, EndReason::RefreshTokenReused);
-                return Err(self.error(ErrorKind::InvalidRefreshToken));
-            }
-            RotateOutcome::Ended => return Err(self.used_after_end(token)),
         };
         self.emit(user, id, SessionEventKind::Refreshed(rotation));
 
-        if self.are_claims_outdated(&loaded, &record, now) {
-            loaded = match self.load_claims(user).await? {
-                Some(reloaded) => reloaded,
-                None => return Err(self.user_gone(token).await),
-            };
-        }
         let which = match rotation {
             // Nobody noted that the current token was used, so this is its first use, and its predecessor may be repeated
             // for another window. The session's idle end has not moved: have the client come again soon, so that it will.

@@ -59,8 +59,9 @@ use crate::{
     id::{SessionId, UserId},
     policy::{ReplayWindow, WhenFull},
     store::{
-        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
-        RotateSession, Rotation, SessionData, SessionList, SessionRecord, SessionStore, StoreError, WhichSessions,
+        AccessExpiry, ClaimsAge, CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData,
+        PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord, SessionStore,
+        StoreError, WhichSessions,
     },
 };
 
@@ -185,6 +186,21 @@ fn sid(id: SessionId) -> Value {
     bytes(id.as_bytes())
 }
 
+/// The arguments of `are_claims_outdated`.
+fn claims(claims: Option<ClaimsAge>) -> [Value; 3] {
+    let nothing = || bytes(b"");
+    let known = claims.and_then(|claims| claims.newer_than);
+    [
+        claims.map_or_else(nothing, |claims| duration(claims.age)),
+        known.map_or_else(nothing, |known| time(known.at)),
+        known.map_or_else(nothing, |known| integer(known.epoch)),
+    ]
+}
+
+fn expiry(reply: &mut Reply) -> Result<AccessExpiry, BoxError> {
+    Ok(AccessExpiry { at: reply.time()?, epoch: reply.integer()? })
+}
+
 fn failed(doing: &'static str) -> impl FnOnce(BoxError) -> StoreError {
     move |source| StoreError::new(doing, source)
 }
@@ -208,10 +224,12 @@ impl SessionStore for RedisStore {
                 optional(ip.as_deref().map(str::as_bytes)),
                 optional(new.data.as_deref()),
             ];
+            let args = args.into_iter().chain(claims(new.claims));
             let mut reply = self.run(&scripts::CREATE, &new.user_id, args).await?;
             let now = reply.time()?;
             match reply.word()?.as_str() {
                 "limit" => Ok(CreateOutcome::LimitReached),
+                "outdated" => Ok(CreateOutcome::ClaimsOutdated(expiry(&mut reply)?)),
                 "created" => Ok(CreateOutcome::Created { record: reply.record()?, now, ended: reply.session_ids()? }),
                 _ => Err(unknown_outcome()),
             }
@@ -241,11 +259,13 @@ impl SessionStore for RedisStore {
                 duration(presentation.refresh_lifetime),
                 duration(rotation.log_retention),
             ];
+            let args = args.into_iter().chain(claims(rotation.claims));
             let mut reply = self.run(&scripts::ROTATE, &rotation.user_id, args).await?;
             let now = reply.time()?;
             let rotation = match reply.word()?.as_str() {
                 "ended" => return Ok(RotateOutcome::Ended),
                 "reused" => return Ok(RotateOutcome::Reused),
+                "outdated" => return Ok(RotateOutcome::ClaimsOutdated(expiry(&mut reply)?)),
                 "current" => Rotation::Current,
                 "rotated" => Rotation::Rotated,
                 "repeated" => Rotation::Repeated,

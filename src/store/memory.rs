@@ -10,9 +10,9 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    CreateOutcome, Device, EXPIRY_REMEMBERED, EndSessions, FoundSession, ListedSession, LogEntry, LogPage, LogPosition,
-    NewSession, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord,
-    SessionStore, Step, StoreError,
+    AccessExpiry, CreateOutcome, Device, EXPIRY_REMEMBERED, EndSessions, FoundSession, ListedSession, LogEntry,
+    LogPage, LogPosition, NewSession, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession, SessionData,
+    SessionList, SessionRecord, SessionStore, Step, StoreError,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
@@ -194,6 +194,15 @@ impl SessionStore for MemoryStore {
         state.sweep(now);
         state.remove_expired(&new.user_id, now);
 
+        let expired_at = state.expired_at.get(&new.user_id).copied();
+        let expired_at = expired_at.filter(|at| now.since(*at) < EXPIRY_REMEMBERED);
+        let expiry = expired_at.map(|at| AccessExpiry { at, epoch: 0 });
+        if let (Some(claims), Some(expiry)) = (new.claims, expiry)
+            && claims.is_outdated_by(expiry, now)
+        {
+            return Ok(CreateOutcome::ClaimsOutdated(expiry));
+        }
+
         let replaced = new.replaces.filter(|id| state.live(&new.user_id, *id, now).is_some());
         let kept_out = replaced.and_then(|id| state.users.get_mut(&new.user_id)?.remove(&id).map(|entry| (id, entry)));
         let Some(evicted) = state.over_limit(&new.user_id, new.limit) else {
@@ -208,8 +217,7 @@ impl SessionStore for MemoryStore {
         self.publish(state, now, new.log_retention, ended(&gone));
 
         let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
-        let expired_at = state.expired_at.get(&new.user_id).copied();
-        record.access_expired_at = expired_at.filter(|at| now.since(*at) < EXPIRY_REMEMBERED);
+        record.access_expired_at = expired_at;
         let data = match &new.data {
             Some(bytes) => SessionData { version: 1, bytes: Some(bytes.clone()) },
             None => SessionData::default(),
@@ -228,6 +236,13 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let state = &mut *self.state();
         let Some(entry) = state.live(&rotation.user_id, rotation.id, now) else { return Ok(RotateOutcome::Ended) };
+        let expiry = entry.record.access_expired_at.map(|at| AccessExpiry { at, epoch: entry.record.epoch });
+        if let (Some(claims), Some(expiry)) = (rotation.claims, expiry)
+            && now < rotation.presentation.token_expires_at
+            && claims.is_outdated_by(expiry, now)
+        {
+            return Ok(RotateOutcome::ClaimsOutdated(expiry));
+        }
         Ok(match entry.record.rotate(&rotation.presentation, now) {
             Step::Live { rotation, rolled_back } => {
                 RotateOutcome::Live { rotation, record: entry.record, now, rolled_back }

@@ -38,8 +38,8 @@ use crate::{
 pub trait SessionStore: Send + Sync + 'static {
     /// Creates a session, ends the one it replaces and enforces the limit, in one step.
     ///
-    /// The new record's `access_expired_at` is the time of the user's last [`expire_access`](Self::expire_access) if that
-    /// is less than [`EXPIRY_REMEMBERED`] ago: claims that were loaded for this login may be older.
+    /// Changes nothing if the claims are outdated by the user's last [`expire_access`](Self::expire_access), which is
+    /// remembered for [`EXPIRY_REMEMBERED`]. The new record's `access_expired_at` is the time of it.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Reads a live session.
@@ -49,7 +49,8 @@ pub trait SessionStore: Send + Sync + 'static {
         id: SessionId,
     ) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
 
-    /// Takes [`SessionRecord::rotate`] in one step. Reuse ends the session and publishes that.
+    /// Takes [`SessionRecord::rotate`] in one step. Reuse ends the session and publishes that. Changes nothing if the
+    /// session lives and the claims are outdated.
     fn rotate(&self, rotation: &RotateSession) -> impl Future<Output = Result<RotateOutcome, StoreError>> + Send;
 
     /// Notes that `generation` was used for the first time ([`SessionRecord::confirm`]). Ignored unless the session is
@@ -128,6 +129,8 @@ pub struct NewSession {
     pub device: Device,
     /// How long entries of the log must be kept.
     pub log_retention: Duration,
+    /// The claims that will be signed; `None` when there is nothing to compare.
+    pub claims: Option<ClaimsAge>,
 }
 
 impl NewSession {
@@ -149,7 +152,37 @@ impl NewSession {
             data: None,
             device: Device::default(),
             log_retention,
+            claims: None,
         }
+    }
+}
+
+/// How old claims are that will be signed after a step, by the clock of the node that loaded them.
+///
+/// Access may have been expired since ([`SessionStore::expire_access`]), and then they must be loaded again *before* the
+/// step: after it, a source that fails would leave a step behind that nobody got the answer of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimsAge {
+    /// How long ago they were asked for.
+    pub age: Duration,
+    /// They were asked for after this was heard of, so they are newer, whatever their age.
+    pub newer_than: Option<AccessExpiry>,
+}
+
+/// A call of [`SessionStore::expire_access`], as a step met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessExpiry {
+    /// When, by the store's clock.
+    pub at: Timestamp,
+    /// The epoch of the session since then; 0 where there is no session yet.
+    pub epoch: u32,
+}
+
+impl ClaimsAge {
+    /// Whether the claims may be older than this expiry.
+    pub fn is_outdated_by(&self, expiry: AccessExpiry, now: Timestamp) -> bool {
+        let is_known = self.newer_than.is_some_and(|known| expiry.epoch <= known.epoch && expiry.at <= known.at);
+        !is_known && now.since(expiry.at) <= self.age
     }
 }
 
@@ -176,6 +209,8 @@ pub enum CreateOutcome {
     },
     /// The user has as many sessions as allowed and the limit says to refuse. Nothing changed.
     LimitReached,
+    /// [`NewSession::claims`] are outdated. Nothing changed.
+    ClaimsOutdated(AccessExpiry),
 }
 
 /// A live session, as read from the store.
@@ -199,12 +234,14 @@ pub struct RotateSession {
     pub presentation: Presentation,
     /// How long entries of the log must be kept.
     pub log_retention: Duration,
+    /// The claims that will be signed; `None` when there is nothing to compare.
+    pub claims: Option<ClaimsAge>,
 }
 
 impl RotateSession {
     /// A refresh token presented for this session.
     pub fn new(user_id: UserId, id: SessionId, presentation: Presentation, log_retention: Duration) -> Self {
-        Self { user_id, id, presentation, log_retention }
+        Self { user_id, id, presentation, log_retention, claims: None }
     }
 }
 
@@ -222,6 +259,8 @@ pub enum RotateOutcome {
         /// Whether the token was newer than the record: the store had lost writes, for example in a failover.
         rolled_back: bool,
     },
+    /// [`RotateSession::claims`] are outdated. Nothing changed.
+    ClaimsOutdated(AccessExpiry),
     /// The token was superseded and its window closed. The session was ended and published in this step.
     Reused,
     /// The token or the session is over, or there never was one.

@@ -92,6 +92,7 @@ macro_rules! for_each_store_case {
             never_revives_what_ended,
             expires_access_of_live_sessions,
             expired_access_is_remembered_for_logins,
+            outdated_claims_change_nothing,
             expires_access_again_and_again,
             data_begins_empty_and_counts_writes,
             data_has_one_winner,

@@ -1,7 +1,16 @@
 -- ARGV: now, sid, refresh lifetime, absolute lifetime, log retention, limit (0: none), 'evict' or 'refuse', the
--- session to replace or '', then user agent, ip and data, each '' or '+' and the value.
+-- session to replace or '', then user agent, ip and data, each '' or '+' and the value;
+-- then the claims: age, and time and epoch of the expiry that they are newer than.
 local sid, refresh, absolute, retention = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local limit, when_full, replaces = tonumber(ARGV[6]), ARGV[7], ARGV[8]
+
+local expired_at = tonumber(redis.call('HGET', DATA, EXPIRED_AT) or 0)
+if expired_at ~= 0 and elapsed(expired_at) >= EXPIRY_REMEMBERED then
+  expired_at = 0
+end
+if are_claims_outdated(ARGV[12], ARGV[13], ARGV[14], expired_at, 0) then
+  return { now, 'outdated', expired_at, 0 }
+end
 
 local sessions = walk()
 if redis.call('HEXISTS', SESSIONS, sid) == 1 and not find_live(sid) then
@@ -51,13 +60,9 @@ remove(ended)
 local absolute_end = now + absolute
 local r = {
   ended = 0, generation = 1, previous = 0, epoch = 0,
-  created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = 0,
+  created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = expired_at,
   idle_end = math.min(now + refresh, absolute_end), absolute_end = absolute_end,
 }
-local expired_at = tonumber(redis.call('HGET', DATA, EXPIRED_AT) or 0)
-if expired_at ~= 0 and elapsed(expired_at) < EXPIRY_REMEMBERED then
-  r.access_expired_at = expired_at
-end
 local packed = pack_record(r)
 redis.call('HSET', SESSIONS, sid, packed)
 for i, kind in ipairs({ 'u', 'i' }) do

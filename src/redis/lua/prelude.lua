@@ -166,3 +166,13 @@ local function publish_ended(sids, retention)
   end
   publish(revoked, retention)
 end
+
+-- ClaimsAge::is_outdated_by: `age` and what the claims are newer than, the time and epoch of an expiry, each '' or a
+-- number.
+local function are_claims_outdated(age, known_at, known_epoch, expired_at, epoch)
+  if age == '' or expired_at == 0 then
+    return false
+  end
+  local is_known = known_at ~= '' and epoch <= tonumber(known_epoch) and expired_at <= tonumber(known_at)
+  return not is_known and elapsed(expired_at) <= tonumber(age)
+end

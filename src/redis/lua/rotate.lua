@@ -1,7 +1,7 @@
 -- SessionRecord::rotate, row by row. The two must agree to the byte; a property test compares them.
 --
 -- ARGV: now, sid, presented generation, end of the token, 'fixed' or 'confirmed', window, two windows,
--- refresh lifetime, log retention.
+-- refresh lifetime, log retention, then the claims: age, and time and epoch of the expiry that they are newer than.
 local sid, presented, token_end, kind = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local window, two_windows, refresh, retention =
   tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -9,6 +9,9 @@ local window, two_windows, refresh, retention =
 local r, before = find_live(sid)
 if not r or now >= token_end then
   return { now, 'ended' }
+end
+if are_claims_outdated(ARGV[10], ARGV[11], ARGV[12], r.access_expired_at, r.epoch) then
+  return { now, 'outdated', r.access_expired_at, r.epoch }
 end
 
 local rolled_back = 0

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::support::*;
 use crate::{
     clock::Clock,
-    store::{EXPIRY_REMEMBERED, PutOutcome, Revocation, RotateOutcome, SessionData, SessionStore, WhichSessions},
+    store::{
+        AccessExpiry, ClaimsAge, CreateOutcome, EXPIRY_REMEMBERED, PutOutcome, Revocation, RotateOutcome,
+        RotateSession, SessionData, SessionStore, WhichSessions,
+    },
     testing::TestClock,
 };
 
@@ -151,6 +154,56 @@ pub async fn expired_access_is_remembered_for_logins<S: SessionStore>(store: S, 
     assert_eq!(begun(2).await, Some(expired_at));
     clock.advance(Duration::from_millis(1));
     assert_eq!(begun(3).await, None);
+}
+
+/// A step is not taken with claims that were asked for before access was expired.
+pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    let before = login(&store, &user, id(1)).await;
+    clock.advance(HOUR);
+    must(store.expire_access(&user, RETENTION).await);
+    let expiry = AccessExpiry { at: clock.now(), epoch: 1 };
+    clock.advance(Duration::from_secs(5));
+    let claims = |age, newer_than| Some(ClaimsAge { age: Duration::from_millis(age), newer_than });
+
+    let mut rotation = RotateSession::new(user.clone(), id(1), presentation(1, FIXED), RETENTION);
+    let mut new = new_session(&user, id(2));
+    new.replaces = Some(id(1));
+    let marker = AccessExpiry { at: expiry.at, epoch: 0 };
+    for age in [5_000, 60_000] {
+        rotation.claims = claims(age, None);
+        assert_eq!(must(store.rotate(&rotation).await), RotateOutcome::ClaimsOutdated(expiry));
+        new.claims = claims(age, None);
+        assert_eq!(must(store.create(&new).await), CreateOutcome::ClaimsOutdated(marker));
+    }
+    // They are compared with a newer expiry only.
+    for (known, is_outdated) in [
+        (AccessExpiry { at: before.created_at, epoch: 0 }, true),
+        (AccessExpiry { epoch: 0, ..expiry }, true),
+        (AccessExpiry { epoch: 9, at: before.created_at }, true),
+        (expiry, false),
+    ] {
+        let claims = ClaimsAge { age: HOUR, newer_than: Some(known) };
+        assert_eq!(claims.is_outdated_by(expiry, clock.now()), is_outdated, "{known:?}");
+        if is_outdated {
+            rotation.claims = Some(claims);
+            assert_eq!(must(store.rotate(&rotation).await), RotateOutcome::ClaimsOutdated(expiry), "{known:?}");
+        }
+    }
+    let record = find(&store, &user, id(1)).await.map(|record| (record.generation, record.rotated_at));
+    assert_eq!(record, Some((1, None)), "nothing changed");
+    assert_eq!(list(&store, &user).await, [id(1)]);
+
+    // What has ended is no matter of claims.
+    rotation.presentation.token_expires_at = clock.now();
+    assert_eq!(must(store.rotate(&rotation).await), RotateOutcome::Ended);
+    rotation.presentation = presentation(1, FIXED);
+    for fresh in [claims(4_999, None), claims(60_000, Some(expiry)), None] {
+        rotation.claims = fresh;
+        assert!(matches!(must(store.rotate(&rotation).await), RotateOutcome::Live { .. }), "{fresh:?}");
+    }
+    new.claims = claims(60_000, Some(marker));
+    assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
 }
 
 /// Epochs count up, and the records say otherwise what they said before.

@@ -60,7 +60,7 @@ pub(super) fn new_session(user: &UserId, id: SessionId) -> NewSession {
 pub(super) async fn create<S: SessionStore>(store: &S, new: &NewSession) -> (SessionRecord, Vec<SessionId>) {
     match must(store.create(new).await) {
         CreateOutcome::Created { record, ended, .. } => (record, sorted(ended)),
-        CreateOutcome::LimitReached => panic!("create must not refuse here"),
+        refused => panic!("create must not refuse here: {refused:?}"),
     }
 }
 

@@ -7,8 +7,8 @@ use tower_jwt_sessions::{
     Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit, UserId,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, PutData, Revocation, RotateSession,
-        SessionStore, WhichSessions,
+        ClaimsAge, CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, PutData, Revocation,
+        RotateSession, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -29,6 +29,12 @@ enum Op {
     End { user: u8, which: u8, session: u8 },
     ExpireAccess { user: u8 },
     Put { user: u8, session: u8, version: u64, bytes: Vec<u8> },
+}
+
+/// Claims of some age, or none.
+fn claims(random: u64) -> Option<ClaimsAge> {
+    let age = [None, Some(0), Some(1), Some(10_000)][(random % 4) as usize];
+    age.map(|age| ClaimsAge { age: Duration::from_millis(age), newer_than: None })
 }
 
 /// Milliseconds around which something happens, and some others.
@@ -105,9 +111,10 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
             });
             new.replaces = replaces.map(chosen);
             new.data.clone_from(data);
+            new.claims = claims(lifetimes.0);
             store.create(&new).await.map(|outcome| match outcome {
                 CreateOutcome::Created { record, now, ended } => format!("{record:?} {now:?} {:?}", sorted(ended)),
-                CreateOutcome::LimitReached => "limit".to_owned(),
+                refused => format!("{refused:?}"),
             })
         }
         Op::Rotate { user: owner, session, generation, window, token_lives, lifetime } => {
@@ -118,7 +125,8 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
                 window: if window.0 { ReplayWindow::Fixed(length) } else { ReplayWindow::UntilConfirmed(length) },
                 refresh_lifetime: millis(*lifetime),
             };
-            let rotation = RotateSession::new(user(*owner), chosen(*session), presentation, RETENTION);
+            let mut rotation = RotateSession::new(user(*owner), chosen(*session), presentation, RETENTION);
+            rotation.claims = claims(token_lives ^ lifetime);
             store.rotate(&rotation).await.map(|outcome| format!("{outcome:?}"))
         }
         Op::Confirm { user: owner, session, generation } => {
