@@ -82,8 +82,9 @@ where
     let presented = sessions.verifier().present(&headers);
     if presented.sessions().is_empty() {
         // Whose sessions? Saying "done" would claim an end of sessions that nobody named.
-        let problem = if presented.refresh_attempted { Problem::INVALID_TOKEN } else { Problem::MISSING_CREDENTIALS };
-        return Ok(sessions.render(&problem));
+        if let Err(response) = authenticate(&sessions, &headers) {
+            return Ok(*response);
+        }
     }
     let cookies = sessions.logout_all(&presented).await?;
     Ok((cookies, success()).into_response())

@@ -58,7 +58,8 @@ pub(crate) struct Users {
 #[derive(Clone)]
 enum Table {
     Memory(Arc<RwLock<HashMap<String, User>>>),
-    Redis(Client),
+    /// The client, and the users that an empty table gets.
+    Redis(Client, Arc<[(&'static str, User)]>),
 }
 
 const SEED: [(&str, &str, Role); 2] = [("alice", "wonderland", Role::Admin), ("bob", "builder", Role::User)];
@@ -66,17 +67,20 @@ const SEED: [(&str, &str, Role); 2] = [("alice", "wonderland", Role::Admin), ("b
 impl Users {
     /// `redis_url`: where the table lives, in this process if nowhere.
     pub(crate) async fn open(redis_url: Option<&str>) -> Result<Self, UsersError> {
+        let mut seed = Vec::new();
+        for (name, password, role) in SEED {
+            seed.push((name, User { password_hash: hash_password(password).await?, role }));
+        }
         let table = match redis_url {
-            Some(url) => Table::Redis(connect(url).await?),
-            None => Table::Memory(Arc::default()),
+            Some(url) => Table::Redis(connect(url).await?, seed.into()),
+            None => {
+                let users = seed.into_iter().map(|(name, user)| (name.to_owned(), user));
+                Table::Memory(Arc::new(RwLock::new(users.collect())))
+            }
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let nobody = hash_password("nobody has this password").await?.into();
-        let users = Self { table, nobody, checks: Arc::new(Semaphore::new(cores)) };
-        for (name, password, role) in SEED {
-            users.table.add(name, User { password_hash: hash_password(password).await?, role }).await?;
-        }
-        Ok(users)
+        Ok(Self { table, nobody, checks: Arc::new(Semaphore::new(cores)) })
     }
 
     /// Whether this is the password of this user.
@@ -122,24 +126,15 @@ impl Table {
     async fn get(&self, name: &str) -> Result<Option<User>, UsersError> {
         match self {
             Self::Memory(users) => Ok(users.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()),
-            Self::Redis(client) => {
-                let json: Option<String> = client.get(key(name)).await?;
+            Self::Redis(client, seed) => {
+                let (mut json, seeded): (Option<String>, Option<String>) =
+                    client.mget(vec![key(name), SEEDED.into()]).await?;
+                // A server that is new, or that came back empty: the demo must go on. A user who was deleted stays so.
+                if seeded.is_none() {
+                    fill(client, seed).await?;
+                    json = client.get(key(name)).await?;
+                }
                 Ok(json.as_deref().map(serde_json::from_str).transpose()?)
-            }
-        }
-    }
-
-    /// Leaves a user alone who is there already: another node, or an earlier run, may have changed the role.
-    async fn add(&self, name: &str, user: User) -> Result<(), UsersError> {
-        match self {
-            Self::Memory(users) => {
-                users.write().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert(user);
-                Ok(())
-            }
-            Self::Redis(client) => {
-                let json = serde_json::to_string(&user)?;
-                let _written: Option<String> = client.set(key(name), json, None, Some(SetOptions::NX), false).await?;
-                Ok(())
             }
         }
     }
@@ -150,7 +145,7 @@ impl Table {
                 let mut users = users.write().unwrap_or_else(PoisonError::into_inner);
                 Ok(users.get_mut(name).map(|user| user.role = role).is_some())
             }
-            Self::Redis(client) => {
+            Self::Redis(client, _) => {
                 let Some(user) = self.get(name).await? else { return Ok(false) };
                 let json = serde_json::to_string(&User { role, ..user })?;
                 // Only if still there: a user who is deleted at this moment must not come back.
@@ -163,13 +158,25 @@ impl Table {
     async fn delete(&self, name: &str) -> Result<bool, UsersError> {
         match self {
             Self::Memory(users) => Ok(users.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()),
-            Self::Redis(client) => {
+            Self::Redis(client, _) => {
                 let deleted: u64 = client.del(key(name)).await?;
                 Ok(deleted > 0)
             }
         }
     }
 }
+
+/// Leaves a user alone who is there already: another node may have changed the role.
+async fn fill(client: &Client, seed: &[(&str, User)]) -> Result<(), UsersError> {
+    for (name, user) in seed {
+        let json = serde_json::to_string(user)?;
+        let _written: Option<String> = client.set(key(name), json, None, Some(SetOptions::NX), false).await?;
+    }
+    Ok(client.set(SEEDED, "1", None, None, false).await?)
+}
+
+/// There once the table was filled.
+const SEEDED: &str = "demo:seeded";
 
 fn key(name: &str) -> String {
     format!("demo:user:{name}")

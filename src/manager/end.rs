@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::SessionManager;
 use crate::{
     cookie::SessionCookies,
-    error::Error,
+    error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::SessionId,
     session::{Presented, Session},
@@ -67,14 +67,29 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of the users that the request presents and returns the removal of both cookies.
     ///
+    /// Unlike a plain logout it asks for a session that is still alive: an old token that somebody kept must not be good
+    /// for logging its user out everywhere, for ever.
+    ///
     /// # Errors
     ///
-    /// As [`SessionManager::logout`].
+    /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when none of the presented sessions is alive, and
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) as in [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
-        let sessions = presented.sessions();
-        sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, id) in &sessions {
-            self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
+        if let Some(session) = presented.session() {
+            self.revoke_here(session.id());
+        }
+        let mut alive = Vec::new();
+        for (user, id) in presented.sessions() {
+            let found = self.inner.store.find(&user, id).await;
+            if self.stored(found)?.is_some() {
+                alive.push((user, id));
+            }
+        }
+        if alive.is_empty() {
+            return Err(self.error(ErrorKind::SessionEnded));
+        }
+        alive.iter().for_each(|(_, id)| self.revoke_here(*id));
+        for (user, _) in &alive {
             self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
         }
         self.removal()

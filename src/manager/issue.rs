@@ -45,8 +45,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         };
         let claims = AppClaims::new(&claims).map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let verification = self.verification();
-        let longest = verification.access.longest(user, &claims);
-        if longest > MAX_TOKEN_LEN.saturating_sub(verification.cookies.access_name.len()) {
+        let plan = &verification.cookies;
+        let access = plan.access_name.len() + verification.access.longest(user, &claims);
+        let refresh = plan.refresh_name.len() + verification.refresh.longest(user, &AppClaims::none());
+        if access.max(refresh) > MAX_TOKEN_LEN {
             return Err(self.error(ErrorKind::TokenTooLong));
         }
         Ok(Some(LoadedClaims { claims, asked_at }))

@@ -91,8 +91,8 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         // One of the same user can be replaced in the step that creates the new session.
         let replaces = presented.iter().find(|(owner, _)| *owner == user).map(|(_, id)| *id);
         for (owner, id) in presented.iter().filter(|(owner, id)| *owner != user || Some(*id) != replaces) {
-            sessions.revoke_here(*id);
             sessions.end_in_store(owner, WhichSessions::Proven(*id), EndReason::Replaced).await?;
+            sessions.revoke_here(*id);
         }
 
         let id = SessionId::random().ok_or_else(|| sessions.error(ErrorKind::Internal))?;

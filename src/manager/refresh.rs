@@ -96,9 +96,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of a user whom the claims source no longer knows.
     async fn user_gone(&self, token: &RegisteredClaims) -> Error {
-        self.revoke_here(token.session_id);
+        // Not refused here before the store knows: the next attempt would be stopped by that, and not complete this one.
         match self.end_in_store(&token.user_id, WhichSessions::All, EndReason::UserGone).await {
-            Ok(_) => self.error(ErrorKind::InvalidRefreshToken),
+            Ok(_) => {
+                self.revoke_here(token.session_id);
+                self.error(ErrorKind::InvalidRefreshToken)
+            }
             Err(failure) => failure,
         }
     }

@@ -14,7 +14,7 @@ use fred::{
 use tokio::time::Instant;
 
 use super::{scripts, settings};
-use crate::error::ConfigError;
+use crate::{clock::Timestamp, error::ConfigError};
 
 /// A client that was never answered for this long is given up. fred finds silence by itself only where commands are
 /// rare, for it counts from the last one sent, and not at all while it waits to write.
@@ -28,6 +28,8 @@ struct Current {
     router: Option<ConnectHandle>,
     /// The first of the timeouts since the server answered last.
     silent_since: Option<Instant>,
+    /// What the server's clock showed in an answer, and when that came.
+    server_time: Option<(Timestamp, Instant)>,
 }
 
 impl Connection {
@@ -45,17 +47,45 @@ impl Connection {
     }
 
     fn of(client: Client, router: Option<ConnectHandle>) -> Self {
-        Self(Mutex::new(Current { client, router, silent_since: None }))
+        Self(Mutex::new(Current { client, router, silent_since: None, server_time: None }))
     }
 
     pub(super) fn client(&self) -> Client {
         self.current().client.clone()
     }
 
-    pub(super) async fn run(&self, script: &Script, args: Vec<Value>) -> Result<Value, FredError> {
-        let outcome = scripts::run(&self.client(), script, args).await;
-        self.current().note(matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout));
-        outcome
+    /// Runs a script by the server's clock, or by this one.
+    ///
+    /// What was reported as a failure must not happen later, when a server that stood still goes on: so the script is
+    /// told when nobody waits any more, by what the server's clock will show then.
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        keys: [String; 3],
+        clock: Option<Timestamp>,
+        args: Vec<Value>,
+    ) -> Result<Value, FredError> {
+        let begun = Instant::now();
+        let timeout = self.client().perf_config().default_command_timeout;
+        for _ in 0..2 {
+            // Zero would mean no timeout.
+            let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+            let time = match clock {
+                Some(now) => format!("c{}", now.as_millis()),
+                None => self.current().deadline(left),
+            };
+            let keys = keys.iter().map(|key| Value::from(key.as_str()));
+            let all = [Value::from("3")].into_iter().chain(keys).chain([time.into()]).chain(args.iter().cloned());
+            let outcome = scripts::run(&self.client(), script, all.collect(), left).await;
+            let mut current = self.current();
+            current.note(matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout));
+            let reply = outcome?;
+            if clock.is_some() || !current.is_late(&reply) {
+                return Ok(reply);
+            }
+            // And yet somebody waits: the server's clock was set. Now it is known.
+        }
+        Err(FredError::new(ErrorKind::Timeout, "the server received the command too late"))
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -64,6 +94,21 @@ impl Connection {
 }
 
 impl Current {
+    /// When the server's clock will show that `left` has passed; empty while that is not known.
+    fn deadline(&self, left: Duration) -> String {
+        let Some((shown, at)) = self.server_time else { return String::new() };
+        format!("d{}", shown.saturating_add(at.elapsed()).saturating_add(left).as_millis())
+    }
+
+    /// Whether the script did nothing, because it was too late. Every answer begins with the server's time.
+    fn is_late(&mut self, reply: &Value) -> bool {
+        let Value::Array(items) = reply else { return false };
+        if let Some(millis) = items.first().and_then(Value::as_u64) {
+            self.server_time = Some((Timestamp::from_millis(millis), Instant::now()));
+        }
+        items.get(1).and_then(Value::as_bytes) == Some(b"late")
+    }
+
     fn note(&mut self, timed_out: bool) {
         if !timed_out {
             self.silent_since = None;

@@ -64,8 +64,8 @@ use crate::{
     },
 };
 
-/// Beside so many entries of a user no tombstone is written, so that ending made-up sessions cannot fill the memory.
-const MAX_ENTRIES_BESIDE_TOMBSTONE: u64 = 100;
+/// The oldest gives way to one more.
+const MAX_TOMBSTONES_OF_A_USER: u64 = 100;
 
 /// A [`SessionStore`] in Redis or Valkey. Clones share its connection.
 ///
@@ -153,15 +153,13 @@ impl RedisStore {
         args: impl IntoIterator<Item = Value>,
     ) -> Result<Reply, BoxError> {
         let user = URL_SAFE_NO_PAD.encode(user.as_str());
-        let mut all = vec![
-            integer(3_u64),
-            format!("{}sessions:{{{user}}}", self.prefix).into(),
-            format!("{}session-data:{{{user}}}", self.prefix).into(),
-            self.log_key().into(),
-            self.clock.as_ref().map_or_else(|| bytes(b""), |clock| time(clock.now())),
+        let keys = [
+            format!("{}sessions:{{{user}}}", self.prefix),
+            format!("{}session-data:{{{user}}}", self.prefix),
+            self.log_key(),
         ];
-        all.extend(args);
-        Ok(Reply::new(self.connection.run(script, all).await?))
+        let clock = self.clock.as_ref().map(|clock| clock.now());
+        Ok(Reply::new(self.connection.run(script, keys, clock, args.into_iter().collect()).await?))
     }
 
     /// Reads a live session and its data.
@@ -273,7 +271,7 @@ impl SessionStore for RedisStore {
                 WhichSessions::Others(id) => ("others", sid(id)),
                 WhichSessions::All => ("all", bytes(b"")),
             };
-            let args = [which.into(), id, duration(end.log_retention), integer(MAX_ENTRIES_BESIDE_TOMBSTONE)];
+            let args = [which.into(), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
             let mut reply = self.run(&scripts::END, &end.user_id, args).await?;
             reply.time()?;
             reply.session_ids()

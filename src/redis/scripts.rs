@@ -35,12 +35,16 @@ scripts! {
 ///
 /// Not through fred's own `evalsha`, which ignores per-command options: a command must fail at once while the
 /// connection is down, must never be sent twice, and both commands together must not take longer than one.
-pub(super) async fn run(client: &Client, script: &Script, args: Vec<Value>) -> Result<Value, FredError> {
+pub(super) async fn run(
+    client: &Client,
+    script: &Script,
+    args: Vec<Value>,
+    timeout: Duration,
+) -> Result<Value, FredError> {
     // fred queues what comes while it reconnects.
     if client.state() != ClientState::Connected {
         return Err(FredError::new(ErrorKind::IO, "not connected to Redis"));
     }
-    let timeout = client.perf_config().default_command_timeout;
     let deadline = Instant::now() + timeout;
     let first = send(client, "EVALSHA", script.sha1().clone().into(), args.clone(), timeout).await;
     match (first, script.lua()) {

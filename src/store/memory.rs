@@ -23,7 +23,7 @@ use crate::{
 /// A [`SessionStore`] in the memory of this process, for one node, for tests and for trying things out.
 ///
 /// Clones share their sessions. When the process ends every session is gone, so access tokens issued before its start
-/// are refused. Expired sessions are dropped as new ones come; memory is bounded by twice the number of live sessions.
+/// are refused. Expired sessions are dropped as new ones come, at the latest with the first login of the next hour.
 ///
 /// ```
 /// use tower_jwt_sessions::MemoryStore;
@@ -49,9 +49,12 @@ struct State {
     log: VecDeque<LogEntry>,
     newest: LogPosition,
     created_since_sweep: usize,
+    swept_at: Timestamp,
     /// When access was expired lately.
     expired_at: HashMap<UserId, Timestamp>,
 }
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 struct Entry {
     record: SessionRecord,
@@ -148,14 +151,15 @@ impl State {
         }
     }
 
-    /// Drops what has expired whenever as many sessions were created as there are, so that the work is constant for
-    /// each login.
+    /// Drops what has expired whenever as many sessions were created as there are users, so that the work is constant
+    /// for each login, and at least once an hour, so that little traffic does not keep what a lot of it has left.
     fn sweep(&mut self, now: Timestamp) {
         self.created_since_sweep += 1;
-        if self.created_since_sweep <= self.users.len() {
+        if self.created_since_sweep <= self.users.len() && now.since(self.swept_at) < SWEEP_INTERVAL {
             return;
         }
         self.created_since_sweep = 0;
+        self.swept_at = now;
         self.expired_at.retain(|_, at| now.since(*at) < EXPIRY_REMEMBERED);
         self.users.retain(|_, sessions| {
             sessions.retain(|_, entry| entry.record.is_live(now));

@@ -13,7 +13,6 @@ use crate::{
 };
 
 /// Seals and opens the tokens of one kind, issuer and audience.
-#[derive(Debug)]
 pub(crate) struct Codec {
     kind: TokenKind,
     /// The constant beginning of every payload, up to the value of `sub`.
@@ -191,6 +190,13 @@ impl Codec {
         let expires_at = Timestamp::from_secs(reader.number()?);
         let claims = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
         Some((claims, reader.position()))
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&VerificationKey> = self.accepted.iter().map(|(_, key)| key).collect();
+        f.debug_struct("Codec").field("kind", &self.kind).field("keys", &keys).finish_non_exhaustive()
     }
 }
 

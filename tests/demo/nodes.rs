@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    browser::{Browser, REFRESH, claims},
+    browser::{ACCESS, Browser, REFRESH, claims},
     process::Demo,
     redis_server::RedisServer,
 };
@@ -106,19 +106,84 @@ fn the_users_are_the_same_on_every_node() {
     two.browser().log_in("bob", "builder").expect_problem(401, "wrong_credentials");
 }
 
-#[test]
-fn what_is_signed_is_served_while_redis_is_away() {
-    let mut redis = RedisServer::start();
-    let demo = Demo::start_with(&[("REDIS_URL", &redis.url())]);
-    let mut alice = demo.alice();
-    redis.kill();
+/// Everything that needs Redis says so within a second and takes no cookie away; what is signed is served.
+fn degrades(demo: &Demo, alice: &mut Browser) {
+    let (access, refresh) = (alice.cookie(ACCESS).to_owned(), alice.cookie(REFRESH).to_owned());
     alice.get("/me").expect_status(200);
     alice.get("/admin").expect_status(200);
-    alice.get("/notes").expect_problem(503, "store_unavailable");
-    // The user table is asked first.
-    alice.post("/auth/refresh").expect_problem(503, "claims_unavailable");
-    demo.browser().log_in("alice", "wonderland").expect_problem(503, "users_unavailable");
     let role = json!({ "role": "user" });
-    alice.send("PUT", "/admin/users/bob/role", &role).expect_problem(503, "users_unavailable");
+    // The user table is asked first where claims are needed.
+    for (what, code) in [
+        ("GET /notes", "store_unavailable"),
+        ("POST /auth/refresh", "claims_unavailable"),
+        ("GET /auth/sessions", "store_unavailable"),
+        ("PUT /admin/users/bob/role", "users_unavailable"),
+    ] {
+        let (method, path) = what.split_once(' ').expect("a method and a path");
+        let asked = Instant::now();
+        let answer = alice.send(method, path, &role);
+        assert!(asked.elapsed() < Duration::from_secs(1), "{what} took {:?}", asked.elapsed());
+        answer.expect_problem(503, code);
+        assert!(answer.set_cookies().is_empty(), "{what} touched the cookies");
+    }
+    let asked = Instant::now();
+    demo.browser().log_in("alice", "wonderland").expect_problem(503, "users_unavailable");
+    assert!(asked.elapsed() < Duration::from_secs(1), "a login took {:?}", asked.elapsed());
     alice.get("/me").expect_status(200);
+    assert_eq!((alice.cookie(ACCESS), alice.cookie(REFRESH)), (&*access, &*refresh));
+}
+
+/// A logout that could not reach Redis is no success, and leaves the cookies for its repetition.
+fn cannot_log_out(bob: &mut Browser) {
+    let asked = Instant::now();
+    let answer = bob.post("/auth/logout");
+    assert!(asked.elapsed() < Duration::from_secs(1), "a logout took {:?}", asked.elapsed());
+    answer.expect_problem(503, "store_unavailable");
+    assert!(answer.set_cookies().is_empty());
+    bob.get("/me").expect_problem(401, "invalid_token");
+}
+
+/// Asks until Redis is used again; a connection comes back within a second or two.
+fn works_again(mut attempt: impl FnMut() -> u16) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match attempt() {
+            200 => return,
+            status => assert!(Instant::now() < deadline, "Redis is back, and the demo still answers {status}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_frozen_redis_is_an_outage_and_no_logout() {
+    let redis = RedisServer::start();
+    let demo = Demo::start_with(&[("REDIS_URL", &redis.url())]);
+    let (mut alice, mut bob) = (demo.alice(), demo.bob());
+    redis.freeze();
+    degrades(&demo, &mut alice);
+    cannot_log_out(&mut bob);
+    redis.thaw();
+    works_again(|| alice.post("/auth/refresh").status);
+    works_again(|| bob.post("/auth/logout").status);
+    assert!(!bob.has_cookies());
+    alice.get("/me").expect_status(200);
+}
+
+#[test]
+fn a_killed_redis_is_an_outage_and_one_that_is_back_works() {
+    let mut redis = RedisServer::start();
+    let demo = Demo::start_with(&[("REDIS_URL", &redis.url())]);
+    let (mut alice, mut bob) = (demo.alice(), demo.bob());
+    redis.kill();
+    degrades(&demo, &mut alice);
+    cannot_log_out(&mut bob);
+
+    // It comes back empty: the users are there again, the sessions are gone for ever.
+    redis.restart();
+    works_again(|| demo.browser().log_in("alice", "wonderland").status);
+    works_again(|| bob.post("/auth/logout").status);
+    alice.get("/me").expect_status(200);
+    alice.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
+    demo.alice().post("/auth/refresh").expect_status(200);
 }

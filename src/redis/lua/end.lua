@@ -1,5 +1,5 @@
--- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of entries beside
--- which a tombstone is written.
+-- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of tombstones
+-- of a user.
 local which, chosen, retention, room = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local ended, gone = {}, {}
 
@@ -17,16 +17,26 @@ if which == 'one' or which == 'proven' then
   elseif which == 'proven' then
     -- A signed token names a session that the store lost. Its access tokens may live, so it is published all the same;
     -- the tombstone keeps repeats from doing so again. It is no session: nothing counts, lists or revives it.
+    local tombstones = {}
+    local flat = redis.call('HGETALL', SESSIONS)
+    for i = 1, #flat, 2 do
+      local readable, r = pcall(unpack_record, flat[i + 1])
+      if readable and r.ended == 1 then
+        tombstones[#tombstones + 1] = { flat[i], r.created_at }
+      end
+    end
     publish_ended({ chosen }, retention)
     remove({ chosen })
-    if redis.call('HLEN', SESSIONS) < room then
-      redis.call('HSET', SESSIONS, chosen, pack_record({
-        ended = 1, generation = 1, previous = 0, epoch = 0,
-        created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = 0,
-        idle_end = now + retention, absolute_end = now + retention,
-      }))
-      keep(SESSIONS, retention)
+    table.sort(tombstones, function(a, b) return a[2] < b[2] end)
+    for i = 1, #tombstones - (room - 1) do
+      remove({ tombstones[i][1] })
     end
+    redis.call('HSET', SESSIONS, chosen, pack_record({
+      ended = 1, generation = 1, previous = 0, epoch = 0,
+      created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = 0,
+      idle_end = now + retention, absolute_end = now + retention,
+    }))
+    keep(SESSIONS, retention)
     return { now, {} }
   end
 elseif which == 'others' then

@@ -1,7 +1,8 @@
 -- What every script shares; it is put in front of each of them. Runs on Redis 6.2 and later, and on Valkey.
 --
 -- KEYS: the user's sessions, what belongs to them, the revocation log.
--- ARGV[1]: the time in milliseconds, from a test clock; empty for the server's own.
+-- ARGV[1]: 'c' and the time in milliseconds, from a test clock; or 'd' and the time of the server after which nobody
+-- waits for the answer any more; or nothing.
 --
 -- Lua's numbers are doubles: whole numbers are exact below 2^53, and nothing here may reach that.
 local SESSIONS, DATA, LOG = KEYS[1], KEYS[2], KEYS[3]
@@ -14,11 +15,17 @@ local ENDED = MAX_U32
 local EXPIRED_AT, EXPIRY_REMEMBERED = 'x', 120000
 
 local now
-if ARGV[1] == '' then
+local by_test_clock = string.sub(ARGV[1], 1, 1) == 'c'
+if by_test_clock then
+  now = tonumber(string.sub(ARGV[1], 2))
+else
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-else
-  now = tonumber(ARGV[1])
+  -- A server that stood still runs afterwards what it was sent meanwhile. The caller has reported a failure by then,
+  -- so nothing may happen.
+  if ARGV[1] ~= '' and now > tonumber(string.sub(ARGV[1], 2)) then
+    return { now, 'late' }
+  end
 end
 
 -- Lua would write large numbers with an exponent.
@@ -118,7 +125,7 @@ end
 
 -- The next position by the test clock, as '*' would choose it by the server's.
 local function log_id()
-  if ARGV[1] == '' then
+  if not by_test_clock then
     return '*'
   end
   if redis.call('EXISTS', LOG) == 1 then
@@ -145,7 +152,10 @@ local function publish(revoked, retention)
   for i, pair in ipairs(revoked) do
     parts[i] = pair[1] .. struct.pack('>I4', pair[2])
   end
-  redis.call('XADD', LOG, 'MINID', '~', text(math.max(now - retention, 0)), log_id(), 'r', table.concat(parts))
+  -- Trimmed by a command of its own: when memory is full, Redis refuses what needs more of it in a script that has not
+  -- written yet, and sessions must end even then.
+  redis.call('XTRIM', LOG, 'MINID', '~', text(math.max(now - retention, 0)))
+  redis.call('XADD', LOG, log_id(), 'r', table.concat(parts))
   keep(LOG, retention)
 end
 

@@ -6,11 +6,14 @@ use std::{
 };
 
 use tower_jwt_sessions::{
+    ReplayWindow, Timestamp,
     redis::RedisStore,
-    store::{EndSessions, LogPosition, PutData, SessionStore as _, StoreError, WhichSessions},
+    store::{
+        EndSessions, LogPosition, Presentation, PutData, RotateSession, SessionStore as _, StoreError, WhichSessions,
+    },
 };
 
-use super::redis::{id, new_session, user};
+use super::redis::{Raw, id, new_session, user};
 use crate::support::redis_server::RedisServer;
 
 const SOON: Duration = Duration::from_secs(1);
@@ -84,6 +87,32 @@ async fn a_frozen_server_is_an_error_soon_and_works_when_it_thaws() {
     tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed again").unwrap();
 }
 
+/// "Trying again is safe" (`ErrorKind::Store`): a rotation that was answered with 503 must not happen when the server
+/// thaws, or a client that tries again after the replay window is taken for a thief.
+#[tokio::test]
+async fn a_rotation_that_was_given_up_does_not_happen_later() {
+    let server = RedisServer::start();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let first_rotation = |session| {
+        let presentation = Presentation {
+            generation: 1,
+            token_expires_at: Timestamp::from_secs(9_999_999_999),
+            window: ReplayWindow::default(),
+            refresh_lifetime: Duration::from_secs(3600),
+        };
+        RotateSession::new(user(), session, presentation, Duration::from_secs(60))
+    };
+    store.create(&new_session(1)).await.unwrap();
+    store.create(&new_session(2)).await.unwrap();
+    // So that the server knows the script: what it does not know would have to be sent again.
+    store.rotate(&first_rotation(id(2))).await.unwrap();
+    server.freeze();
+    fails_soon(store.rotate(&first_rotation(id(1)))).await;
+    server.thaw();
+    works_again(&store).await;
+    assert_eq!(store.find(&user(), id(1)).await.unwrap().unwrap().record.generation, 1);
+}
+
 #[tokio::test]
 async fn many_steps_fail_soon_together() {
     let server = RedisServer::start();
@@ -151,4 +180,22 @@ async fn connections_end_with_the_store() {
         assert!(Instant::now() < deadline, "connections are left");
         tokio::task::yield_now().await;
     }
+}
+
+/// What is told to end must end, and theft must be acted on, also when the server takes nothing more.
+#[tokio::test]
+async fn sessions_end_when_the_memory_is_full() {
+    let server = RedisServer::start();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    store.create(&new_session(2)).await.unwrap();
+    Raw::connect(&server).await.command("CONFIG", &["SET", "maxmemory", "1mb"]).await;
+    store.create(&new_session(3)).await.unwrap_err();
+
+    let end = |which| EndSessions::new(user(), which, Duration::from_secs(60));
+    assert_eq!(store.end(&end(WhichSessions::One(id(1)))).await.unwrap(), [id(1)]);
+    assert!(store.end(&end(WhichSessions::Proven(id(7)))).await.unwrap().is_empty());
+    assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(2)]);
+    let page = store.read_log(LogPosition::START, Duration::ZERO).await.unwrap();
+    assert_eq!(page.entries.len(), 3);
 }

@@ -1,0 +1,156 @@
+//! A login never continues what was there before: always a new session, and the presented one ends.
+
+use tower_jwt_sessions::{EndReason, SessionEventKind as Event, store::Rotation};
+
+use crate::support::*;
+
+on_every_store!(
+    a_login_replaces_the_presented_session,
+    a_login_as_somebody_else_ends_the_presented_session,
+    a_planted_session_is_not_adopted,
+    made_up_cookies_are_not_adopted,
+    other_browsers_are_left_alone,
+    a_login_ends_both_of_a_mixed_pair,
+    a_mixed_pair_does_not_refresh,
+    an_expired_stranger_does_not_block_a_refresh,
+    a_logout_ends_both_of_a_mixed_pair,
+);
+
+fn id(browser: &Browser) -> String {
+    claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned()
+}
+
+/// The access token of one browser and the refresh token of another.
+fn mixed(access: &Browser, refresh: &Browser) -> Browser {
+    let mut mixed = access.clone();
+    mixed.plant(REFRESH, &refresh.refresh_token());
+    mixed
+}
+
+async fn a_login_replaces_the_presented_session(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let old = browser.clone();
+    world.events();
+    browser.login("alice").await;
+    assert_ne!(id(&browser), id(&old));
+    assert_eq!(world.events(), [Event::Ended(EndReason::Replaced), Event::Created]);
+    old.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
+    old.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    browser.get("/me").await.is(200);
+    assert_eq!(world.count("alice").await, 1);
+
+    // A refresh token alone, whose access token is long gone, names the session as well.
+    world.clock.advance(hours(2));
+    browser.login("alice").await;
+    assert_eq!(world.count("alice").await, 1);
+}
+
+async fn a_login_as_somebody_else_ends_the_presented_session(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let alice = browser.clone();
+    browser.login("bob").await;
+    assert_eq!(browser.get("/me").await.json()["user"], "bob");
+    alice.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
+    alice.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    assert_eq!((world.count("alice").await, world.count("bob").await), (0, 1));
+}
+
+async fn a_planted_session_is_not_adopted(backend: Backend) {
+    let world = World::new(backend).await;
+    let (mut mallory, mut alice) = (world.browser(), world.browser());
+    mallory.login("mallory").await;
+    alice.plant(ACCESS, &mallory.access());
+    alice.plant(REFRESH, &mallory.refresh_token());
+    alice.login("alice").await;
+    assert_ne!(id(&alice), id(&mallory));
+    assert_eq!(mallory.get("/greet").await.body, "hello, stranger", "what was planted is dead");
+    mallory.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(alice.get("/me").await.is(200).json()["user"], "alice");
+}
+
+async fn made_up_cookies_are_not_adopted(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    for planted in ["", "x", "AAECAwQFBgcICQoLDA0ODw", "eyJhbGciOiJub25lIn0.e30."] {
+        browser.plant(ACCESS, planted);
+        browser.plant(REFRESH, planted);
+        world.events();
+        browser.login("alice").await;
+        assert_eq!(world.events(), [Event::Created]);
+        browser.get("/me").await.is(200);
+    }
+    assert_eq!(world.count("alice").await, 4);
+}
+
+async fn other_browsers_are_left_alone(backend: Backend) {
+    let world = World::new(backend).await;
+    let (mut phone, mut laptop) = (world.browser(), world.browser());
+    phone.login("alice").await;
+    laptop.login("alice").await;
+    laptop.login("alice").await;
+    phone.get("/me").await.is(200);
+    phone.refresh().await.is(200);
+    assert_eq!(world.count("alice").await, 2);
+}
+
+async fn a_login_ends_both_of_a_mixed_pair(backend: Backend) {
+    let world = World::new(backend).await;
+    for (first, second) in [("alice", "alice"), ("alice", "bob"), ("bob", "mallory")] {
+        let (mut one, mut two) = (world.browser(), world.browser());
+        one.login(first).await;
+        two.login(second).await;
+        mixed(&one, &two).login("alice").await;
+        for browser in [&mut one, &mut two] {
+            browser.get("/me").await.is_problem(401, "invalid_token");
+            browser.refresh().await.is_problem(401, "invalid_refresh_token");
+        }
+    }
+    assert_eq!(world.count("alice").await, 3);
+}
+
+async fn a_mixed_pair_does_not_refresh(backend: Backend) {
+    let world = World::new(backend).await;
+    for second in ["alice", "bob"] {
+        let (mut one, mut two) = (world.browser(), world.browser());
+        one.login("alice").await;
+        two.login(second).await;
+        world.events();
+        mixed(&one, &two).refresh().await.is_problem(401, "invalid_refresh_token");
+        assert_eq!(world.events(), [], "nothing is rotated, nothing ends");
+        for browser in [&mut one, &mut two] {
+            browser.refresh().await.is(200);
+            assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
+        }
+    }
+}
+
+async fn an_expired_stranger_does_not_block_a_refresh(backend: Backend) {
+    let world = World::new(backend).await;
+    let (mut one, mut two) = (world.browser(), world.browser());
+    one.login("alice").await;
+    let stale = one.access();
+    world.clock.advance(hours(1));
+    two.login("bob").await;
+    for cookie in [&*stale, "garbage"] {
+        two.plant(ACCESS, cookie);
+        two.send_only("POST /auth/refresh", &[]).await.is(200);
+    }
+    assert_eq!(world.events().last(), Some(&Event::Refreshed(Rotation::Repeated)));
+}
+
+async fn a_logout_ends_both_of_a_mixed_pair(backend: Backend) {
+    let world = World::new(backend).await;
+    for (second, path) in [("alice", "/auth/logout"), ("bob", "/auth/logout"), ("bob", "/auth/logout-all")] {
+        let (mut one, mut two) = (world.browser(), world.browser());
+        one.login("alice").await;
+        two.login(second).await;
+        mixed(&one, &two).post(path).await.is(200);
+        one.get("/me").await.is_problem(401, "invalid_token");
+        two.get("/me").await.is_problem(401, "invalid_token");
+        assert_eq!((world.count("alice").await, world.count("bob").await), (0, 0));
+    }
+}

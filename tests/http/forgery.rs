@@ -1,0 +1,314 @@
+//! Tokens that nobody issued: refused everywhere, alike, and without a trace in the store.
+
+use tower_jwt_sessions::{Clock as _, SessionEventKind as Event, store::Rotation};
+
+use crate::support::*;
+
+on_every_store!(
+    foreign_headers_and_keys,
+    other_spellings,
+    other_claims,
+    other_times,
+    other_kinds,
+    broken_and_oversized,
+    tokens_elsewhere_are_not_read,
+    every_changed_byte,
+);
+
+/// A browser with a session, and how to show that a token is refused.
+struct Court {
+    world: World,
+    browser: Browser,
+}
+
+impl Court {
+    async fn new(backend: Backend) -> Self {
+        let world = World::new(backend).await;
+        let mut browser = world.browser();
+        browser.login("alice").await;
+        world.events();
+        Self { world, browser }
+    }
+
+    fn access(&self) -> Forgery {
+        Forgery::of(&self.browser.access(), ACCESS_SECRET)
+    }
+
+    fn refresh(&self) -> Forgery {
+        Forgery::of(&self.browser.refresh_token(), REFRESH_SECRET)
+    }
+
+    /// As an access token: 401 with the one public code, a stranger where a session is optional.
+    async fn refuses(&self, token: impl AsRef<[u8]>) {
+        let cookie = [ACCESS.as_bytes(), b"=", token.as_ref()].concat();
+        let headers = [("cookie", &cookie)];
+        send(&self.world.app, "GET /me", &headers).await.is_problem(401, "invalid_token");
+        assert_eq!(send(&self.world.app, "GET /greet", &headers).await.is(200).body, "hello, stranger");
+        send(&self.world.app, "GET /auth/sessions", &headers).await.is_problem(401, "invalid_token");
+    }
+
+    /// As a refresh token: 401, and nothing happens to any session.
+    async fn refuses_refresh(&self, token: impl AsRef<[u8]>) {
+        let cookie = [REFRESH.as_bytes(), b"=", token.as_ref()].concat();
+        let headers = [("cookie", &cookie)];
+        send(&self.world.app, "POST /auth/refresh", &headers).await.is_problem(401, "invalid_refresh_token");
+        send(&self.world.app, "POST /auth/logout", &headers).await.is(200);
+        send(&self.world.app, "POST /auth/logout-all", &headers).await.is_problem(401, "invalid_token");
+    }
+
+    /// Nothing that went before touched the session.
+    async fn adjourn(mut self) {
+        assert_eq!(self.world.events(), []);
+        self.browser.get("/me").await.is(200);
+        self.browser.refresh().await.is(200);
+        assert_eq!(self.world.events(), [Event::Refreshed(Rotation::Rotated)]);
+    }
+}
+
+async fn foreign_headers_and_keys(backend: Backend) {
+    let court = Court::new(backend).await;
+    for (good, is_access) in [(court.access(), true), (court.refresh(), false)] {
+        let header = |from: &str, to: &str| {
+            assert!(good.header.contains(from), "{}", good.header);
+            good.clone().header(good.header.replace(from, to))
+        };
+        let mut forged = Vec::new();
+        for none in ["none", "None", "NONE", "nOnE", "noNE", "none ", ""] {
+            let without = header(r#""alg":"HS256""#, &format!(r#""alg":"{none}""#));
+            forged.extend([without.unsigned(), without.signed()]);
+        }
+        for (from, to) in [
+            (r#""alg":"HS256","#, ""),
+            ("HS256", "hs256"),
+            ("HS256", "HS256 "),
+            ("HS256", "HS384"),
+            ("HS256", "ES256"),
+            (r#""HS256""#, r#"["HS256"]"#),
+            (r#""HS256""#, "null"),
+            (r#"{"#, r#"{"crit":["x"],"#),
+            (r#"{"#, r#"{"crit":[],"#),
+            (r#"{"#, r#"{"crit":["b64"],"b64":false,"#),
+            (r#"{"#, r#"{"jku":"http://169.254.169.254/","#),
+            (r#"{"#, r#"{"x5u":"https://evil.test/","#),
+            (r#"{"#, r#"{"jwk":{"kty":"oct","k":"AAAA"},"#),
+            (r#"{"#, r#"{"cty":"JWT","#),
+            (r#"{"#, r#"{ "#),
+            (r#"{"#, r#"{"alg":"none","#),
+            (r#""kid":"#, r#""kid":"x","kid":"#),
+            (r#""kid":""#, r#""kid":"../../dev/null"#),
+            (r#""kid":""#, r#""kid":"x' UNION SELECT '1';--"#),
+            ("+jwt", ""),
+            (r#"jwt""#, r#"JWT""#),
+        ] {
+            forged.push(header(from, to).signed());
+        }
+        forged.push(good.clone().header(r#"{"alg":"HS256"}"#).signed());
+        forged.push(good.clone().header(r#"{"typ":"JWT","alg":"HS256"}"#).signed());
+        forged.push(good.clone().header("").signed());
+        forged.push(good.clone().header("[]").signed());
+        forged.push(good.unsigned());
+        // Signed with other keys, the other kind's among them.
+        let token = if is_access { court.browser.access() } else { court.browser.refresh_token() };
+        for secret in ["", "secret", ISSUER, if is_access { REFRESH_SECRET } else { ACCESS_SECRET }] {
+            forged.push(Forgery::of(&token, secret).signed());
+        }
+        for token in forged {
+            match is_access {
+                true => court.refuses(token).await,
+                false => court.refuses_refresh(token).await,
+            }
+        }
+    }
+    court.adjourn().await;
+}
+
+async fn other_spellings(backend: Backend) {
+    let court = Court::new(backend).await;
+    let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
+    for token in respelled(&access) {
+        court.refuses(token).await;
+    }
+    for token in respelled(&refresh) {
+        court.refuses_refresh(token).await;
+    }
+    let parts: Vec<&str> = access.split('.').collect();
+    let [header, payload, signature] = parts[..] else { panic!("three parts") };
+    for token in [
+        format!("{{\"protected\":\"{header}\",\"payload\":\"{payload}\",\"signature\":\"{signature}\"}}"),
+        format!("{header}.{payload}.{signature}.{signature}.{signature}"),
+        format!("{header}..{payload}.{signature}"),
+        format!(".{access}"),
+        format!("{access}."),
+        format!("x.{access}"),
+        format!("{access}.x"),
+        format!("{access}.{access}"),
+        format!("{access}{access}"),
+        format!("{header}.{payload}"),
+        format!("{header}.{payload}."),
+        format!("{header}..{signature}"),
+        format!("{payload}.{header}.{signature}"),
+        format!("Bearer {access}"),
+        access.to_lowercase(),
+    ] {
+        court.refuses(token).await;
+    }
+    court.adjourn().await;
+}
+
+/// Signed with the right key, but not what is ever written.
+async fn other_claims(backend: Backend) {
+    let court = Court::new(backend).await;
+    let good = court.access();
+    for (from, to) in [
+        (r#""iss":"https://app.test""#, r#""iss":"https://app.test/""#),
+        (r#""iss":"https://app.test""#, r#""iss":"HTTPS://app.test""#),
+        (r#""iss":"https://app.test""#, r#""iss":["https://app.test"]"#),
+        (r#""iss":"https://app.test","#, ""),
+        (r#""aud":"https://app.test""#, r#""aud":"https://other.test""#),
+        (r#""aud":"https://app.test""#, r#""aud":"https://app.test#refresh""#),
+        (r#""aud":"https://app.test""#, r#""aud":["https://app.test"]"#),
+        (r#""aud":"https://app.test""#, r#""aud":7"#),
+        (r#""aud":"https://app.test""#, r#""aud":null"#),
+        (r#""aud":"https://app.test","#, ""),
+        (r#""sub":"alice""#, r#""sub":"""#),
+        (r#""sub":"alice""#, r#""sub":null"#),
+        (r#""sub":"alice""#, r#""sub":"mallory","sub":"alice""#),
+        (r#""sub":"alice","#, ""),
+        (r#""sid":""#, r#""sid":"A"#),
+        (r#""gen":1"#, r#""gen":0"#),
+        (r#""gen":1"#, r#""gen":01"#),
+        (r#""gen":1"#, r#""gen":-1"#),
+        (r#""gen":1"#, r#""gen":4294967297"#),
+        (r#""epoch":0"#, r#""epoch":-0"#),
+        (r#""epoch":0,"#, ""),
+        (r#""role":"member""#, r#""role":7"#),
+        (r#""role":"member""#, r#""role":"member","role":"admin""#),
+        (r#","role":"member""#, ""),
+        (r#""role":"member""#, r#""role":"member","#),
+        (r#"{"iss""#, r#" {"iss""#),
+        (r#"{"iss""#, "\u{feff}{\"iss\""),
+        (r#"{"iss""#, r#"[{"iss""#),
+        (r#","sub""#, r#", "sub""#),
+    ] {
+        court.refuses(good.clone().claim(from, to).signed()).await;
+    }
+    for tail in ["x", "}", " {}", "\0"] {
+        let payload = format!("{}{tail}", good.payload);
+        court.refuses(good.clone().payload(payload).signed()).await;
+    }
+    // The untouched text signed by the same hand is the very token: the refusals above are about what was changed.
+    assert_eq!(good.signed(), court.browser.access());
+    court.adjourn().await;
+}
+
+async fn other_times(backend: Backend) {
+    let court = Court::new(backend).await;
+    let now = court.world.clock.now().as_secs();
+    let (iat, exp) = (format!(r#""iat":{now}"#), format!(r#""exp":{}"#, now + 3600));
+    let good = court.access();
+    for time in ["\"1\"", "null", "true", "-1", "1e999", "1.5", "[]", "0", "1", "01767229200", "99999999999999999999"] {
+        court.refuses(good.clone().claim(&exp, &format!(r#""exp":{time}"#)).signed()).await;
+    }
+    court.refuses(good.clone().claim(&format!(",{exp}"), "").signed()).await;
+    let at = |issued: u64, expires: u64| {
+        let token = good.clone().claim(&iat, &format!(r#""iat":{issued}"#));
+        token.claim(&exp, &format!(r#""exp":{expires}"#)).signed()
+    };
+    for (issued, expires, accepted) in [
+        (now, now, false),
+        (now, now + 1, true),
+        (now - 1800, now + 1800, true),
+        // Revocations are forgotten after the longest lifetime.
+        (now, now + 3601, false),
+        (now - 1, now + 3600, false),
+        // Clocks may disagree by a minute.
+        (now + 60, now + 3660, true),
+        (now + 61, now + 3661, false),
+    ] {
+        let token = at(issued, expires);
+        match accepted {
+            // Issued before the store began it was not, whatever it says: only the process-local store knows.
+            true if issued < now && matches!(backend, Backend::Memory) => court.refuses(token).await,
+            true => {
+                let cookie = format!("{ACCESS}={token}");
+                send(&court.world.app, "GET /me", &[("cookie", &cookie)]).await.is(200);
+            }
+            false => court.refuses(token).await,
+        }
+    }
+    court.adjourn().await;
+}
+
+async fn other_kinds(backend: Backend) {
+    let court = Court::new(backend).await;
+    let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
+    court.refuses(&refresh).await;
+    court.refuses_refresh(&access).await;
+    // Also when the other ring signs them, and whatever they say they are.
+    let as_access = Forgery::of(&refresh, ACCESS_SECRET).header(court.access().header);
+    court.refuses(as_access.signed()).await;
+    let as_refresh = Forgery::of(&access, REFRESH_SECRET).header(court.refresh().header);
+    court.refuses_refresh(as_refresh.signed()).await;
+    court.adjourn().await;
+}
+
+async fn broken_and_oversized(backend: Backend) {
+    let court = Court::new(backend).await;
+    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for token in [
+        Vec::new(),
+        b".".to_vec(),
+        b"..".to_vec(),
+        b"x".to_vec(),
+        b"\xff\xfe".to_vec(),
+        b"eyJhbGciOiJIUzI1NiJ9".to_vec(),
+        vec![b'A'; 4097],
+        vec![b'.'; 65_536],
+        [court.browser.access().as_bytes(), &vec![b'A'; 65_536]].concat(),
+        court.access().claim(r#""role""#, &format!(r#""x":{nested},"role""#)).signed().into_bytes(),
+        court.access().claim(r#""member""#, &nested[9_000..11_000]).signed().into_bytes(),
+    ] {
+        court.refuses(&token).await;
+        court.refuses_refresh(&token).await;
+    }
+    let crowd = "a=b; ".repeat(1000);
+    let cookies = format!("{crowd}{}", court.browser.cookies());
+    send(&court.world.app, "GET /me", &[("cookie", &cookies)]).await.is(200);
+    court.adjourn().await;
+}
+
+async fn tokens_elsewhere_are_not_read(backend: Backend) {
+    let court = Court::new(backend).await;
+    let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
+    let none: [(&str, &str); 0] = [];
+    for place in [format!("/me?access_token={access}"), format!("/me?{ACCESS}={access}")] {
+        let answer = send(&court.world.app, &format!("GET {place}"), &none).await;
+        answer.is_problem(401, "missing_credentials");
+    }
+    let bearer = format!("Bearer {access}");
+    for (name, value) in [("authorization", &bearer), ("x-access-token", &access), (ACCESS, &access)] {
+        send(&court.world.app, "GET /me", &[(name, value)]).await.is_problem(401, "missing_credentials");
+    }
+    let query = format!("POST /auth/refresh?refresh_token={refresh}&{REFRESH}={refresh}");
+    send(&court.world.app, &query, &none).await.is_problem(401, "missing_credentials");
+    court.adjourn().await;
+}
+
+/// One bit of any character makes another token.
+async fn every_changed_byte(backend: Backend) {
+    let court = Court::new(backend).await;
+    let token = court.browser.access().into_bytes();
+    for n in 0..token.len() {
+        for bit in [1, 2, 32] {
+            let mut changed = token.clone();
+            changed[n] ^= bit;
+            // These would end the cookie or not be a header at all, and are tried elsewhere.
+            if !matches!(changed[n], b';' | b'=' | b' ' | b'\t' | 0..32 | 127) {
+                let cookie = [ACCESS.as_bytes(), b"=", &changed].concat();
+                let answer = send(&court.world.app, "GET /why", &[("cookie", &cookie)]).await;
+                assert_eq!(answer.body, "InvalidToken", "byte {n}, bit {bit}");
+            }
+        }
+    }
+    court.adjourn().await;
+}

@@ -1,0 +1,75 @@
+//! A whole life of a session: login, use, refresh, logout.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tower_jwt_sessions::{EndReason, SessionEventKind, SessionManager, store::Rotation, testing::TestClock};
+
+use crate::support::*;
+
+on_every_store!(with_claims, without_claims, events_tell_the_life);
+
+async fn with_claims(backend: Backend) {
+    let world = World::new(backend).await;
+    world.users.set_role("alice", "admin");
+    whole_life(&world.sessions, &world.clock, json!({ "role": "admin" })).await;
+}
+
+async fn without_claims(backend: Backend) {
+    let clock = TestClock::new();
+    let store = TestStore::open(backend, &clock).await;
+    let sessions = build(builder::<()>(&store, &clock)).await;
+    whole_life(&sessions, &clock, Value::Null).await;
+}
+
+async fn whole_life<C>(sessions: &SessionManager<C>, clock: &TestClock, claims: Value)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut browser = Browser::new(&app(sessions), clock);
+    browser.get("/me").await.is_problem(401, "missing_credentials");
+    assert_eq!(browser.get("/greet").await.body, "hello, stranger");
+
+    browser.login("alice").await;
+    let me = browser.get("/me").await.is(200).json();
+    assert_eq!((&me["user"], &me["claims"], &me["expires_in"]), (&json!("alice"), &claims, &json!(3600)));
+    assert_eq!(browser.get("/greet").await.body, "hello, alice");
+
+    clock.advance(hours(1));
+    assert_eq!(browser.cookie(ACCESS).map(|_| browser.cookies().contains(ACCESS)), Some(false), "the browser drops it");
+    browser.get("/me").await.is_problem(401, "invalid_token");
+    let refreshed = browser.refresh().await;
+    assert_eq!(refreshed.is(200).json(), json!({ "success": true, "expires_in": 3600 }));
+    let again = browser.get("/me").await.is(200).json();
+    assert_eq!((&again["id"], &again["claims"]), (&me["id"], &claims), "the same session");
+
+    let stolen = browser.clone();
+    assert_eq!(browser.post("/auth/logout").await.is(200).json(), json!({ "success": true }));
+    assert_eq!(browser.cookies(), "");
+    browser.get("/me").await.is_problem(401, "missing_credentials");
+
+    // The very same cookies again: the access token has most of its hour left, and is refused all the same.
+    stolen.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
+    assert_eq!(stolen.send_only("GET /why", &[]).await.body, "Revoked");
+    stolen.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+}
+
+async fn events_tell_the_life(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    browser.refresh().await.is(200);
+    let old = browser.clone();
+    browser.post("/auth/logout").await.is(200);
+    old.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    let events = world.whole_events();
+    assert!(events.iter().all(|event| event.user_id == "alice" && event.session_id == events[0].session_id));
+    assert_eq!(
+        events.iter().map(|event| event.kind).collect::<Vec<_>>(),
+        [
+            SessionEventKind::Created,
+            SessionEventKind::Refreshed(Rotation::Rotated),
+            SessionEventKind::Ended(EndReason::LoggedOut),
+            SessionEventKind::UsedAfterEnd,
+        ]
+    );
+}

@@ -1,0 +1,147 @@
+//! How many sessions a user may have.
+
+use std::num::NonZeroU32;
+
+use tower_jwt_sessions::{EndReason, SessionEventKind as Event, SessionLimit};
+
+use crate::support::*;
+
+on_every_store!(
+    the_one_refreshed_least_recently_goes,
+    a_login_too_many_is_refused,
+    a_replaced_session_makes_room,
+    an_expired_session_makes_room,
+    hundred_logins_at_once,
+    hundred_logins_at_once_are_refused,
+    as_many_as_they_like,
+    a_hundred_by_default,
+);
+
+fn limit(max: u32) -> NonZeroU32 {
+    NonZeroU32::new(max).expect("not zero")
+}
+
+async fn evicting(backend: Backend, max: u32) -> World {
+    World::with(backend, |builder| builder.session_limit(SessionLimit::evict(limit(max)))).await
+}
+
+async fn refusing(backend: Backend, max: u32) -> World {
+    World::with(backend, |builder| builder.session_limit(SessionLimit::refuse(limit(max)))).await
+}
+
+async fn the_one_refreshed_least_recently_goes(backend: Backend) {
+    let world = evicting(backend, 2).await;
+    let (mut first, mut second, mut third) = (world.browser(), world.browser(), world.browser());
+    first.login("alice").await;
+    world.clock.advance(seconds(1));
+    second.login("alice").await;
+    world.clock.advance(seconds(1));
+    first.refresh().await.is(200);
+    world.browser().login("bob").await;
+    world.events();
+    third.login("alice").await;
+    assert_eq!(world.events(), [Event::Ended(EndReason::Evicted), Event::Created]);
+    second.get("/me").await.is_problem(401, "invalid_token");
+    second.refresh().await.is_problem(401, "invalid_refresh_token");
+    first.get("/me").await.is(200);
+    third.get("/me").await.is(200);
+    assert_eq!((world.count("alice").await, world.count("bob").await), (2, 1));
+}
+
+async fn a_login_too_many_is_refused(backend: Backend) {
+    let world = refusing(backend, 2).await;
+    let (mut first, mut second, mut third) = (world.browser(), world.browser(), world.browser());
+    first.login("alice").await;
+    second.login("alice").await;
+    world.events();
+    third.post("/login/alice").await.is_problem(409, "session_limit_reached");
+    assert_eq!((world.events(), third.cookies()), (Vec::new(), String::new()));
+    first.get("/me").await.is(200);
+    second.get("/me").await.is(200);
+    first.post("/auth/logout").await.is(200);
+    third.login("alice").await;
+    assert_eq!(world.count("alice").await, 2);
+}
+
+async fn a_replaced_session_makes_room(backend: Backend) {
+    for world in [refusing(backend, 1).await, evicting(backend, 1).await] {
+        let mut browser = world.browser();
+        for _ in 0..3 {
+            world.events();
+            browser.login("alice").await;
+            assert_eq!(world.count("alice").await, 1);
+        }
+        assert_eq!(world.events(), [Event::Ended(EndReason::Replaced), Event::Created]);
+    }
+}
+
+async fn an_expired_session_makes_room(backend: Backend) {
+    let world = refusing(backend, 1).await;
+    world.browser().login("alice").await;
+    world.clock.advance(hours(7 * 24) - millis(1));
+    world.browser().post("/login/alice").await.is_problem(409, "session_limit_reached");
+    world.clock.advance(millis(1));
+    world.browser().login("alice").await;
+    assert_eq!(world.count("alice").await, 1);
+}
+
+/// Logs in a hundred times at once; says how many were let in, and the browsers that were.
+async fn storm(world: &World) -> Vec<Browser> {
+    let logins: Vec<_> = (0..100)
+        .map(|_| {
+            let mut browser = world.browser();
+            tokio::spawn(async move {
+                let answer = browser.post("/login/alice").await;
+                match answer.status {
+                    200 => Some(browser),
+                    _ => answer.is_problem(409, "session_limit_reached").cookie(ACCESS).map(|_| browser),
+                }
+            })
+        })
+        .collect();
+    let mut browsers = Vec::new();
+    for login in logins {
+        browsers.extend(login.await.expect("an answer"));
+    }
+    browsers
+}
+
+async fn hundred_logins_at_once(backend: Backend) {
+    let world = evicting(backend, 5).await;
+    let browsers = storm(&world).await;
+    assert_eq!(browsers.len(), 100);
+    let events = world.events();
+    assert_eq!(events.iter().filter(|event| **event == Event::Created).count(), 100);
+    assert_eq!(events.iter().filter(|event| **event == Event::Ended(EndReason::Evicted)).count(), 95);
+    let mut in_use = 0;
+    for browser in browsers {
+        in_use += usize::from(browser.send_only("GET /me", &[]).await.status == 200);
+    }
+    assert_eq!((in_use, world.count("alice").await), (5, 5));
+}
+
+async fn hundred_logins_at_once_are_refused(backend: Backend) {
+    let world = refusing(backend, 5).await;
+    let browsers = storm(&world).await;
+    assert_eq!((browsers.len(), world.count("alice").await), (5, 5));
+    for mut browser in browsers {
+        browser.get("/me").await.is(200);
+        browser.refresh().await.is(200);
+    }
+}
+
+async fn as_many_as_they_like(backend: Backend) {
+    let world = World::with(backend, |builder| builder.session_limit(None)).await;
+    for _ in 0..101 {
+        world.browser().login("alice").await;
+    }
+    assert_eq!(world.count("alice").await, 101);
+}
+
+async fn a_hundred_by_default(backend: Backend) {
+    let world = World::new(backend).await;
+    for _ in 0..101 {
+        world.browser().login("alice").await;
+    }
+    assert_eq!(world.count("alice").await, 100);
+}

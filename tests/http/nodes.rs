@@ -1,0 +1,252 @@
+//! Several nodes on one store act as one.
+
+use std::{
+    convert::Infallible,
+    num::NonZeroU32,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tower_jwt_sessions::{
+    EndReason, KeyRing, SessionEventKind as Event, SessionLimit, SessionManager, SigningKey, VerificationKey,
+    store::Rotation::{Current, Repeated, Rotated},
+    testing::TestClock,
+};
+
+use crate::support::*;
+
+on_every_store!(
+    any_node_goes_on_where_another_stopped,
+    reuse_is_seen_across_nodes,
+    an_end_is_final_on_every_node,
+    whatever_ends_a_session_ends_it_on_every_node,
+    expired_access_brings_new_claims,
+    claims_that_change_while_they_are_loaded,
+    keys_change_while_serving,
+    nodes_need_the_same_keys,
+);
+
+/// The same browser at another node.
+fn at(node: &World, browser: &Browser) -> Browser {
+    let mut there = node.browser();
+    for name in [ACCESS, REFRESH] {
+        if let Some(value) = browser.cookie(name) {
+            there.plant(name, &value);
+        }
+    }
+    there
+}
+
+async fn any_node_goes_on_where_another_stopped(backend: Backend) {
+    let one = World::new(backend).await;
+    let two = one.node(|builder| builder).await;
+    let mut browser = one.browser();
+    browser.login("alice").await;
+    let mut there = at(&two, &browser);
+    there.get("/me").await.is(200);
+    let successor = there.refresh().await.is(200).cookie(REFRESH);
+    assert_eq!((one.events(), two.events()), (vec![Event::Created], vec![Event::Refreshed(Rotated)]));
+    // The first node repeats what the second issued, byte for byte.
+    assert_eq!(browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), successor);
+    assert_eq!(one.events(), [Event::Refreshed(Repeated)]);
+    at(&one, &there).refresh().await.is(200);
+    assert_eq!(one.events(), [Event::Refreshed(Current)]);
+    assert_eq!(one.sessions.list("alice").await.ok(), two.sessions.list("alice").await.ok());
+}
+
+async fn reuse_is_seen_across_nodes(backend: Backend) {
+    let one = World::new(backend).await;
+    let two = one.node(|builder| builder).await;
+    let mut victim = one.browser();
+    victim.login("alice").await;
+    let mut thief = at(&two, &victim);
+    thief.refresh().await.is(200);
+    one.clock.advance(hours(1));
+    victim.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(one.events()[1..], [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
+    thief.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(two.events().last(), Some(&Event::UsedAfterEnd));
+}
+
+async fn an_end_is_final_on_every_node(backend: Backend) {
+    let one = World::new(backend).await;
+    let two = one.node(|builder| builder).await;
+    for path in ["/auth/logout", "/auth/logout-all"] {
+        let mut browser = one.browser();
+        browser.login("alice").await;
+        let mut there = at(&two, &browser);
+        browser.post(path).await.is(200);
+        there.refresh().await.is_problem(401, "invalid_refresh_token");
+        there.post("/auth/logout").await.is(200);
+        assert_eq!(two.events(), [Event::UsedAfterEnd]);
+    }
+}
+
+/// Waits until a page is refused: nodes learn within milliseconds of what others did, and nothing tells when.
+async fn is_refused_soon(browser: &Browser) {
+    for _ in 0..1000 {
+        let answer = browser.send_only("GET /me", &[]).await;
+        if answer.status == 401 {
+            answer.is_problem(401, "invalid_token");
+            return;
+        }
+        tokio::time::sleep(millis(5)).await;
+    }
+    panic!("still accepted");
+}
+
+async fn whatever_ends_a_session_ends_it_on_every_node(backend: Backend) {
+    let one = World::with(backend, |builder| builder.session_limit(SessionLimit::evict(NonZeroU32::MIN))).await;
+    let two = one.node(|builder| builder).await;
+    for what in ["logout", "logout-all", "delete", "reuse", "login", "login elsewhere", "user gone", "expired access"] {
+        let mut browser = one.browser();
+        browser.login("alice").await;
+        let mut other = one.browser();
+        other.login("bob").await;
+        let (there, other_there) = (at(&two, &browser), at(&two, &other));
+        there.send_only("GET /me", &[]).await.is(200);
+        match what {
+            "logout" | "logout-all" => drop(browser.post(&format!("/auth/{what}")).await.is(200)),
+            "delete" => {
+                let id = claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned();
+                browser.send(&format!("DELETE /auth/sessions/{id}"), &[]).await.is(200);
+            }
+            "reuse" => {
+                let old = browser.clone();
+                browser.refresh().await.is(200);
+                one.clock.advance(seconds(10));
+                old.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+            }
+            "login" => drop(browser.login("mallory").await),
+            "login elsewhere" => drop(one.browser().login("alice").await),
+            "user gone" => {
+                one.users.delete("alice");
+                browser.refresh().await.is_problem(401, "invalid_refresh_token");
+                one.users.restore("alice");
+            }
+            _ => assert_eq!(one.sessions.expire_access("alice").await.ok(), Some(1)),
+        }
+        is_refused_soon(&there).await;
+        other_there.send_only("GET /me", &[]).await.is(200);
+    }
+}
+
+async fn expired_access_brings_new_claims(backend: Backend) {
+    let world = World::new(backend).await;
+    world.users.set_role("alice", "admin");
+    let (mut phone, mut laptop, mut bob) = (world.browser(), world.browser(), world.browser());
+    phone.login("alice").await;
+    laptop.login("alice").await;
+    bob.login("bob").await;
+    for (round, role) in [(1, "member"), (2, "guest")] {
+        world.clock.advance(seconds(60));
+        world.users.set_role("alice", role);
+        world.events();
+        assert_eq!(world.sessions.expire_access("alice").await.ok(), Some(2));
+        assert_eq!(world.events(), [Event::AccessExpired; 2]);
+        for browser in [&mut phone, &mut laptop] {
+            browser.get("/me").await.is_problem(401, "invalid_token");
+            browser.refresh().await.is(200);
+            assert_eq!(browser.get("/me").await.is(200).json()["claims"]["role"], role);
+            assert_eq!(claims_of(&browser.access())["epoch"], round);
+        }
+    }
+    bob.get("/me").await.is(200);
+    assert_eq!(world.count("alice").await, 2, "nobody was logged out");
+    // Without such an event claims are loaded once.
+    world.clock.advance(seconds(60));
+    let asked = world.users.asked();
+    phone.refresh().await.is(200);
+    assert_eq!(world.users.asked(), asked + 1);
+    assert_eq!(world.sessions.expire_access("nobody").await.ok(), Some(0));
+}
+
+/// The role is taken away after it was read for a refresh and before its step: the answer must not carry it.
+async fn claims_that_change_while_they_are_loaded(backend: Backend) {
+    let clock = TestClock::new();
+    let store = TestStore::open(backend, &clock).await;
+    let racing: Arc<AtomicBool> = Arc::default();
+    let manager: Arc<OnceLock<SessionManager<Claims>>> = Arc::default();
+    let source = (Arc::clone(&racing), Arc::clone(&manager));
+    let sessions = build(builder::<Claims>(&store, &clock).claims_with(source, async |(racing, manager), user| {
+        if racing.swap(false, Ordering::SeqCst) {
+            let sessions = manager.get().expect("a manager");
+            sessions.expire_access(user).await.expect("access expires");
+            return Ok::<_, Infallible>(Some(Claims { role: "admin".to_owned() }));
+        }
+        Ok(Some(Claims { role: "member".to_owned() }))
+    }))
+    .await;
+    let app = app(&sessions);
+    manager.set(sessions.clone()).expect("not set before");
+    let mut browser = Browser::new(&app, &clock);
+    browser.login("alice").await;
+    for _ in 0..2 {
+        racing.store(true, Ordering::SeqCst);
+        browser.refresh().await.is(200);
+        assert_eq!(browser.get("/me").await.is(200).json()["claims"]["role"], "member");
+    }
+}
+
+async fn keys_change_while_serving(backend: Backend) {
+    const NEW: [&str; 2] = ["a new access secret, for the new node", "a new refresh secret, for the new node"];
+    let old = [ACCESS_SECRET, REFRESH_SECRET];
+    let ring = |signs: &str, verifies: &str| {
+        let key = VerificationKey::hs256(verifies).expect("long enough");
+        KeyRing::new(SigningKey::hs256(signs).expect("long enough")).with_verification_key(key).expect("another key")
+    };
+    let before =
+        World::with(backend, |builder| builder.access_keys(ring(old[0], NEW[0])).refresh_keys(ring(old[1], NEW[1])))
+            .await;
+    let after =
+        before.node(|builder| builder.access_keys(ring(NEW[0], old[0])).refresh_keys(ring(NEW[1], old[1]))).await;
+    let only_new = before
+        .node(|builder| {
+            let ring = |secret: &str| KeyRing::hs256(secret).expect("long enough");
+            builder.access_keys(ring(NEW[0])).refresh_keys(ring(NEW[1]))
+        })
+        .await;
+    let mut browser = before.browser();
+    browser.login("alice").await;
+    at(&only_new, &browser).refresh().await.is_problem(401, "invalid_refresh_token");
+
+    let mut there = at(&after, &browser);
+    there.get("/me").await.is(200);
+    there.refresh().await.is(200);
+    // Repeated by a node that signs with the other key: other bytes, the same generation, and both work.
+    browser.refresh().await.is(200);
+    assert_ne!(browser.refresh_token(), there.refresh_token());
+    assert_eq!(claims_of(&browser.refresh_token()), claims_of(&there.refresh_token()));
+    for (node, browser) in [(&after, &browser), (&before, &there), (&only_new, &there)] {
+        at(node, browser).get("/me").await.is(200);
+    }
+    before.clock.advance(seconds(30));
+    at(&only_new, &there).refresh().await.is(200);
+    assert_eq!(only_new.events(), [Event::Refreshed(Rotated)]);
+}
+
+async fn nodes_need_the_same_keys(backend: Backend) {
+    let one = World::new(backend).await;
+    let mut browser = one.browser();
+    browser.login("alice").await;
+    let stranger = async |access: &str, issuer: &str, audience: &str| {
+        let ring = KeyRing::hs256(access).expect("long enough");
+        one.node(|builder| builder.access_keys(ring).issuer(issuer).audience(audience)).await
+    };
+    let secret = "the access secret of another deployment";
+    for (node, refreshes) in [
+        (stranger(secret, ISSUER, ISSUER).await, true),
+        (stranger(ACCESS_SECRET, ISSUER, "https://api.test").await, true),
+        (stranger(ACCESS_SECRET, "https://other.test", ISSUER).await, false),
+    ] {
+        let there = at(&node, &browser);
+        there.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
+        let answer = there.send_only("POST /auth/refresh", &[]).await;
+        match refreshes {
+            true => drop(answer.is(200)),
+            false => drop(answer.is_problem(401, "invalid_refresh_token")),
+        }
+    }
+}

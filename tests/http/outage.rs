@@ -1,0 +1,209 @@
+//! When the store or the table of users is away: nothing is lost, nothing is burned, nobody is logged out.
+
+use std::convert::Infallible;
+
+use tower_jwt_sessions::{EndReason, ReplayWindow, SessionEventKind as Event, store::Rotation};
+
+use crate::support::*;
+
+on_every_store!(
+    verified_requests_are_served,
+    what_needs_the_store_says_to_try_again,
+    a_failed_refresh_burns_nothing,
+    a_failed_login_changes_nothing,
+    a_failed_logout_counts_on_this_node,
+    a_failed_source_of_claims_burns_nothing,
+    a_vanished_user_is_logged_out,
+    a_vanished_user_while_the_store_is_away,
+    an_unknown_user_cannot_log_in,
+    new_claims_come_with_the_next_refresh,
+    a_node_that_never_read_the_log_serves_no_session,
+);
+
+async fn verified_requests_are_served(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.store.set_down(true);
+    browser.get("/me").await.is(200);
+    browser.get("/greet").await.is(200);
+    world.browser().get("/me").await.is_problem(401, "missing_credentials");
+}
+
+async fn what_needs_the_store_says_to_try_again(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let id = claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned();
+    world.store.set_down(true);
+    for what in ["POST /login/bob", "POST /login/alice", "POST /auth/refresh", "GET /auth/sessions"] {
+        browser.send(what, &[]).await.is_problem(503, "store_unavailable");
+    }
+    browser.send(&format!("DELETE /auth/sessions/{id}"), &[]).await.is_problem(503, "store_unavailable");
+    browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
+    browser.post("/auth/logout-all").await.is_problem(503, "store_unavailable");
+}
+
+async fn a_failed_refresh_burns_nothing(backend: Backend) {
+    for window in [ReplayWindow::Fixed(seconds(10)), ReplayWindow::UntilConfirmed(seconds(10))] {
+        let world = World::with(backend, |builder| builder.replay_window(window)).await;
+        let mut browser = world.browser();
+        browser.login("alice").await;
+        let cookies = browser.cookies();
+        world.store.set_down(true);
+        for _ in 0..3 {
+            browser.refresh().await.is_problem(503, "store_unavailable");
+            world.clock.advance(seconds(60));
+        }
+        assert_eq!(browser.cookies(), cookies);
+        world.store.set_down(false);
+        browser.refresh().await.is(200);
+        assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
+        assert_eq!(world.events(), [Event::Created, Event::Refreshed(Rotation::Rotated)]);
+    }
+}
+
+async fn a_failed_login_changes_nothing(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let cookies = browser.cookies();
+    world.store.set_down(true);
+    for user in ["alice", "bob"] {
+        browser.post(&format!("/login/{user}")).await.is_problem(503, "store_unavailable");
+        browser.get("/me").await.is(200);
+    }
+    world.store.set_down(false);
+    assert_eq!(browser.cookies(), cookies);
+    browser.get("/me").await.is(200);
+    browser.refresh().await.is(200);
+    assert_eq!(world.count("alice").await, 1);
+}
+
+async fn a_failed_logout_counts_on_this_node(backend: Backend) {
+    for path in ["/auth/logout", "/auth/logout-all"] {
+        let world = World::new(backend).await;
+        let mut browser = world.browser();
+        browser.login("alice").await;
+        let cookies = browser.cookies();
+        world.events();
+        world.store.set_down(true);
+        browser.post(path).await.is_problem(503, "store_unavailable");
+        assert_eq!(browser.cookies(), cookies, "the next attempt needs them");
+        browser.get("/me").await.is_problem(401, "invalid_token");
+        browser.refresh().await.is_problem(401, "invalid_refresh_token");
+
+        world.store.set_down(false);
+        assert_eq!(world.count("alice").await, 1, "the store was not told");
+        world.events();
+        browser.post(path).await.is(200);
+        assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)]);
+        assert_eq!((world.count("alice").await, browser.cookies()), (0, String::new()));
+    }
+}
+
+async fn a_failed_source_of_claims_burns_nothing(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let cookies = browser.cookies();
+    world.events();
+    world.users.set_down(true);
+    browser.refresh().await.is_problem(503, "claims_unavailable");
+    browser.post("/login/alice").await.is_problem(503, "claims_unavailable");
+    browser.post("/login/bob").await.is_problem(503, "claims_unavailable");
+    browser.get("/me").await.is(200);
+    assert_eq!((world.events(), browser.cookies()), (Vec::new(), cookies));
+    world.users.set_down(false);
+    world.clock.advance(hours(1));
+    browser.refresh().await.is(200);
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
+
+    // Whoever logs out needs no claims.
+    world.users.set_down(true);
+    browser.post("/auth/logout").await.is(200);
+}
+
+async fn a_vanished_user_is_logged_out(backend: Backend) {
+    let world = World::new(backend).await;
+    let (mut phone, mut laptop) = (world.browser(), world.browser());
+    phone.login("alice").await;
+    laptop.login("alice").await;
+    world.events();
+    world.users.delete("alice");
+    laptop.get("/me").await.is(200);
+    phone.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.events(), [Event::Ended(EndReason::UserGone); 2]);
+    for browser in [&mut phone, &mut laptop] {
+        browser.get("/me").await.is_problem(401, "invalid_token");
+        browser.refresh().await.is_problem(401, "invalid_refresh_token");
+    }
+    assert_eq!(world.count("alice").await, 0);
+}
+
+async fn a_vanished_user_while_the_store_is_away(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.users.delete("alice");
+    world.store.set_down(true);
+    browser.refresh().await.is_problem(503, "store_unavailable");
+    world.store.set_down(false);
+    assert_eq!(world.count("alice").await, 1);
+    browser.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.count("alice").await, 0, "the second attempt completes the first");
+    browser.get("/me").await.is_problem(401, "invalid_token");
+}
+
+async fn an_unknown_user_cannot_log_in(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.events();
+    world.users.delete("bob");
+    browser.post("/login/bob").await.is_problem(403, "user_not_found");
+    assert_eq!(world.events(), []);
+    browser.get("/me").await.is(200);
+}
+
+async fn new_claims_come_with_the_next_refresh(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.users.set_role("alice", "admin");
+    assert_eq!(browser.get("/me").await.json()["claims"]["role"], "member");
+    browser.refresh().await.is(200);
+    assert_eq!(browser.get("/me").await.json()["claims"]["role"], "admin");
+    // Also when the refresh token itself stays.
+    world.users.set_role("alice", "guest");
+    assert_eq!(browser.refresh().await.is(200).cookie(REFRESH), None);
+    assert_eq!(browser.get("/me").await.json()["claims"]["role"], "guest");
+}
+
+async fn a_node_that_never_read_the_log_serves_no_session(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.store.set_down(true);
+    let sessions = builder::<Claims>(&world.store, &world.clock)
+        .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Claims { role: "member".to_owned() })))
+        .build()
+        .expect("a configuration that works");
+    let node = app(&sessions);
+    let cookies = browser.cookies();
+    for what in ["GET /me", "GET /greet", "GET /auth/sessions", "DELETE /auth/sessions/AAECAwQFBgcICQoLDA0ODw"] {
+        send(&node, what, &[("cookie", &cookies)]).await.is_problem(503, "revocations_unknown");
+    }
+    assert_eq!(send(&node, "GET /why", &[("cookie", &cookies)]).await.body, "RevocationsUnknown");
+    // Who has no session is told so all the same.
+    send(&node, "GET /me", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
+    assert_eq!(send(&node, "GET /greet", &[("cookie", "a=b")]).await.is(200).body, "hello, stranger");
+    send(&node, "GET /me", &[("cookie", &format!("{ACCESS}=x"))]).await.is_problem(401, "invalid_token");
+    // It ends sessions, once the store lets it: that needs to know of no other end.
+    send(&node, "POST /auth/logout", &[("cookie", &cookies)]).await.is_problem(503, "store_unavailable");
+    world.store.set_down(false);
+    sessions.feed().caught_up().await;
+    browser.get("/me").await.is(200);
+    browser.refresh().await.is(200);
+    assert_eq!(send(&node, "GET /why", &[("cookie", &browser.cookies())]).await.body, "Revoked");
+}

@@ -1,0 +1,207 @@
+//! Error answers, and what a handler learns when it has no session.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Router,
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use tower_jwt_sessions::{
+    Error, Presented, Problem, Session, SessionCookies, SessionEventKind as Event, SessionRejection, testing::TestClock,
+};
+
+use crate::support::*;
+
+on_every_store!(
+    errors_in_the_applications_own_format,
+    a_missing_layer_is_our_mistake,
+    without_the_layer_nothing_is_presented,
+    claims_that_do_not_fit,
+    claims_that_clash,
+    user_ids_that_do_not_fit,
+);
+
+async fn errors_in_the_applications_own_format(backend: Backend) {
+    let render = |problem: &Problem| -> Response {
+        // Status and headers are not for the application to get wrong.
+        ([("x-code", problem.code()), ("cache-control", "public")], problem.title()).into_response()
+    };
+    let world = World::with(backend, |builder| builder.render_errors(render)).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let stranger = world.browser();
+    let evil = [("sec-fetch-site", "cross-site")];
+    let unknown = "DELETE /auth/sessions/AAECAwQFBgcICQoLDA0ODw";
+    world.users.delete("bob");
+    let mut answers = vec![
+        (401, "missing_credentials", stranger.send_only("GET /me", &[]).await),
+        (401, "missing_credentials", stranger.send_only("GET /auth/sessions", &[]).await),
+        (401, "missing_credentials", stranger.send_only("POST /auth/refresh", &[]).await),
+        (401, "invalid_token", send(&world.app, "GET /me", &[("cookie", &format!("{ACCESS}=x"))]).await),
+        (403, "cross_site_request", browser.send_only("POST /auth/logout", &evil).await),
+        (403, "cross_site_request", browser.send_only("POST /login/alice", &evil).await),
+        (403, "user_not_found", browser.send_only("POST /login/bob", &[]).await),
+        (404, "session_not_found", browser.send_only(unknown, &[]).await),
+    ];
+    world.store.set_down(true);
+    answers.push((503, "store_unavailable", browser.send_only("POST /auth/refresh", &[]).await));
+    for (status, code, answer) in answers {
+        answer.is(status);
+        assert_eq!(answer.header("x-code"), code);
+        assert!(answer.body.ends_with('.') && !answer.body.contains('{'), "{}", answer.body);
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("www-authenticate").is_empty(), status != 401, "{code}");
+        assert_eq!(answer.header("www-authenticate").contains("error="), code == "invalid_token", "{code}");
+        assert_eq!(answer.header("retry-after").is_empty(), status != 503, "{code}");
+        assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct OtherClaims {
+    level: u8,
+}
+
+async fn a_missing_layer_is_our_mistake(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+
+    let why: Arc<Mutex<String>> = Arc::default();
+    let told = Arc::clone(&why);
+    let explain = async move |session: Result<Session<OtherClaims>, SessionRejection>| {
+        *told.lock().unwrap_or_else(PoisonError::into_inner) =
+            session.map_or_else(|no| no.to_string(), |_| String::new());
+    };
+    let bare = Router::new()
+        .route("/must", get(async |_: Session<OtherClaims>| "in"))
+        .route("/may", get(async |_: Option<Session<OtherClaims>>| "in"))
+        .route("/why", get(explain));
+    let layered = bare.clone().layer(world.sessions.layer());
+    for (app, named) in [
+        (bare, &["OtherClaims", "layer(sessions.layer())"][..]),
+        (layered, &["OtherClaims", "http::support::world::Claims"]),
+    ] {
+        for cookies in ["", &browser.cookies()] {
+            let headers = [("cookie", cookies)];
+            send(&app, "GET /must", &headers).await.is_problem(500, "internal_error");
+            send(&app, "GET /may", &headers).await.is_problem(500, "internal_error");
+            send(&app, "GET /why", &headers).await.is(200);
+            let why = why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            assert!(named.iter().all(|name| why.contains(name)), "{why}");
+        }
+    }
+}
+
+/// A login still works, and the companion router needs no layer at all.
+async fn without_the_layer_nothing_is_presented(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let sessions = world.sessions.clone();
+    let proof = async |presented: Presented<Claims>| {
+        format!("{} {}", presented.session().is_some(), presented.has_refresh_token())
+    };
+    let login = async move |presented: Presented<Claims>| -> Result<SessionCookies, Error> {
+        sessions.login("alice").replacing(presented).await
+    };
+    let bare = Router::new().route("/proof", get(proof)).route("/login", post(login));
+    let layered = bare.clone().layer(world.sessions.layer());
+    let headers = [("cookie", browser.cookies())];
+    assert_eq!(send(&bare, "GET /proof", &headers).await.body, "false false");
+    assert_eq!(send(&layered, "GET /proof", &headers).await.body, "true true");
+    send(&bare, "POST /login", &headers).await.is(200);
+    assert_eq!(world.count("alice").await, 2);
+    send(&layered, "POST /login", &headers).await.is(200);
+    assert_eq!(world.count("alice").await, 2, "the presented one was replaced");
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Note {
+    note: String,
+}
+
+/// The longest note that a token takes, found by trying.
+async fn claims_that_do_not_fit(backend: Backend) {
+    let clock = TestClock::new();
+    let store = TestStore::open(backend, &clock).await;
+    let note: Arc<Mutex<usize>> = Arc::default();
+    let length = Arc::clone(&note);
+    let sessions = build(builder::<Note>(&store, &clock).claims_with(length, async |length, _| {
+        let length = *length.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok::<_, std::convert::Infallible>(Some(Note { note: "n".repeat(length) }))
+    }))
+    .await;
+    let set = |length: usize| *note.lock().unwrap_or_else(PoisonError::into_inner) = length;
+    let app = app(&sessions);
+    let count = async || sessions.list("alice").await.expect("a list").len();
+
+    let (mut fits, mut too_long) = (0, 4096);
+    while too_long - fits > 1 {
+        let middle = usize::midpoint(fits, too_long);
+        set(middle);
+        let before = count().await;
+        let answer = Browser::new(&app, &clock).post("/login/alice").await;
+        match answer.status {
+            200 => fits = middle,
+            _ => {
+                answer.is_problem(500, "internal_error");
+                assert_eq!(count().await, before, "nothing was created");
+                too_long = middle;
+            }
+        }
+    }
+    set(fits);
+    let mut browser = Browser::new(&app, &clock);
+    browser.login("alice").await;
+    browser.get("/me").await.is(200);
+    let length = ACCESS.len() + browser.access().len();
+    // A generation and an epoch of ten digits would fit too.
+    assert!((4000..=4096).contains(&length), "{length}");
+
+    set(too_long);
+    let (sessions_before, cookies) = (count().await, browser.cookies());
+    browser.refresh().await.is_problem(500, "internal_error");
+    browser.post("/login/alice").await.is_problem(500, "internal_error");
+    assert_eq!((count().await, browser.cookies()), (sessions_before, cookies));
+    browser.get("/me").await.is(200);
+    set(0);
+    browser.refresh().await.is(200);
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 2, "the failed refresh burned nothing");
+}
+
+async fn claims_that_clash(backend: Backend) {
+    let clock = TestClock::new();
+    let store = TestStore::open(backend, &clock).await;
+    for claims in [r#"{"exp":1}"#, r#"{"sub":"root"}"#, r#"{"sid":""}"#, r#"{"gen":9}"#, "[1]", "7", "\"text\""] {
+        let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
+        let sessions = build(
+            builder::<serde_json::Value>(&store, &clock)
+                .claims_with(claims.clone(), async |claims, _| Ok::<_, std::convert::Infallible>(Some(claims))),
+        )
+        .await;
+        let answer = Browser::new(&app(&sessions), &clock).post("/login/alice").await;
+        answer.is_problem(500, "internal_error");
+        assert_eq!(sessions.list("alice").await.expect("a list").len(), 0, "{claims}");
+    }
+}
+
+async fn user_ids_that_do_not_fit(backend: Backend) {
+    let world = World::new(backend).await;
+    world.browser().post(&format!("/login/{}", "u".repeat(256))).await.is_problem(500, "internal_error");
+    for user in
+        ["u".repeat(255), "%22%5C%00%0A%1b".to_owned(), "%C3%BC%F0%9F%A6%80".to_owned(), "a%3Ab%7B%7D%20*".to_owned()]
+    {
+        let mut browser = world.browser();
+        browser.login(&user).await;
+        let seen = browser.get("/me").await.is(200).json()["user"].clone();
+        assert_eq!(seen, claims_of(&browser.access())["sub"]);
+        browser.refresh().await.is(200);
+        assert_eq!(browser.get("/auth/sessions").await.json()["sessions"].as_array().map(Vec::len), Some(1));
+        browser.post("/auth/logout-all").await.is(200);
+        assert_eq!(world.count(seen.as_str().expect("text")).await, 0);
+    }
+    assert!(!world.events().contains(&Event::UsedAfterEnd));
+}

@@ -1,0 +1,240 @@
+//! Nothing that opens a session is ever printed.
+
+use std::{cell::RefCell, fmt::Debug, io, sync::Once};
+
+use axum::Router;
+use http::{HeaderMap, header::COOKIE};
+use tower::Layer as _;
+use tower_jwt_sessions::{
+    CookieConfig, KeyRing, Presented, ReplayWindow, SessionLimit, SessionManager, SigningKey, Unauthenticated,
+    VerificationKey, store::SessionStore as _,
+};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::support::*;
+
+/// What this thread logs while somebody listens.
+struct Log;
+
+thread_local! {
+    static HEARD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+impl Log {
+    /// One subscriber for all threads: whether anybody listens to an event is remembered for the whole process, and one
+    /// that another thread met first, without a subscriber, could be lost.
+    fn listen() {
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_ansi(false)
+                .with_span_events(FmtSpan::FULL)
+                .with_writer(|| Self);
+            tracing::subscriber::set_global_default(subscriber.finish()).expect("no other subscriber");
+            tracing::callsite::rebuild_interest_cache();
+        });
+        HEARD.set(Some(Vec::new()));
+    }
+
+    fn heard() -> String {
+        String::from_utf8(HEARD.take().unwrap_or_default()).expect("a log of text")
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        HEARD.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.extend_from_slice(bytes)));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What must not be seen: every cookie that a browser ever got, and what is in it.
+#[derive(Default)]
+struct Secrets(Vec<String>);
+
+impl Secrets {
+    fn of(&mut self, browser: &Browser) {
+        for token in [browser.cookie(ACCESS), browser.cookie(REFRESH)].into_iter().flatten() {
+            self.0.push(claims_of(&token)["sid"].as_str().expect("an id").to_owned());
+            // Signatures and payloads are secrets of their own: headers are the same for every token.
+            self.0.extend(token.split('.').skip(1).map(|part| part[..20].to_owned()));
+        }
+    }
+
+    #[track_caller]
+    fn are_not_in(&self, text: &str) {
+        for secret in self.0.iter().map(String::as_str).chain([ACCESS_SECRET, REFRESH_SECRET]) {
+            assert!(!text.contains(secret), "{secret} is in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_a_whole_life_on_memory() {
+    the_log_of_a_whole_life(Backend::Memory).await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_whole_life_on_redis() {
+    the_log_of_a_whole_life(Backend::Redis).await;
+}
+
+async fn the_log_of_a_whole_life(backend: Backend) {
+    const USER: &str = "private@name.example";
+    Log::listen();
+    let world = World::new(backend).await;
+    let (mut browser, mut secrets) = (world.browser(), Secrets::default());
+    let agent = [("user-agent", "Browser/1\x1b[31m"), ("x-client", "192.0.2.77")];
+    browser.send(&format!("POST /login/{USER}"), &agent[1..]).await.is(200);
+    secrets.of(&browser);
+    browser.get("/me").await.is(200);
+    let old = browser.clone();
+    browser.refresh().await.is(200);
+    secrets.of(&browser);
+    old.send_only("POST /auth/refresh", &[]).await.is(200);
+    browser.get("/auth/sessions").await.is(200);
+    world.sessions.expire_access(USER).await.expect("access expires");
+    browser.refresh().await.is(200);
+    secrets.of(&browser);
+    // Whatever is wrong with a token, it is not repeated.
+    let (access, refresh) = (browser.access(), browser.refresh_token());
+    for cookies in [
+        format!("{ACCESS}={access}x; {REFRESH}={refresh}x"),
+        format!("{ACCESS}={refresh}; {REFRESH}={access}"),
+        format!("{ACCESS}={access}; {ACCESS}={access}; {REFRESH}={refresh}; {REFRESH}={refresh}"),
+        format!("{ACCESS}={}", Forgery::of(&access, ACCESS_SECRET).claim("\"gen\":2", "\"gen\":0").signed()),
+        format!("{ACCESS}={}", Forgery::of(&access, "another").signed()),
+    ] {
+        for what in ["GET /me", "POST /auth/refresh"] {
+            send(&world.app, what, &[("cookie", &cookies)]).await.is(401);
+        }
+    }
+    browser.send("POST /auth/refresh", &[("sec-fetch-site", "cross-site")]).await.is(403);
+    world.store.set_down(true);
+    for _ in 0..3 {
+        browser.refresh().await.is(503);
+    }
+    world.store.set_down(false);
+    world.users.set_down(true);
+    browser.refresh().await.is(503);
+    world.users.set_down(false);
+    world.clock.advance(seconds(60));
+    browser.refresh().await.is(200);
+    secrets.of(&browser);
+    old.send_only("POST /auth/refresh", &[]).await.is(401);
+    browser.refresh().await.is(401);
+    browser.login(USER).await;
+    secrets.of(&browser);
+    browser.post("/auth/logout").await.is(200);
+
+    let text = Log::heard();
+    secrets.are_not_in(&text);
+    assert!(!text.contains("eyJ"), "not even a part of a token");
+    let ours: Vec<&str> = text.lines().filter(|line| line.contains("tower_jwt_sessions")).collect();
+    assert!(!ours.iter().any(|line| line.contains(USER) || line.contains("192.0.2.77")), "{ours:#?}");
+    let times = |what: &str| ours.iter().filter(|line| line.contains(what)).count();
+    for event in [
+        "session_created",
+        "session_renewed",
+        "session_access_expired",
+        "authn_token_reuse",
+        "authn_token_revoked",
+        "session_use_after_expire",
+        "session_logout",
+        "refused a token",
+        "AmbiguousCookie",
+        "foreign header",
+        "bad signature",
+        "bad claims",
+        "cross-site",
+        "the claims source failed",
+    ] {
+        assert!(times(event) > 0, "{event} is not in {text}");
+    }
+    // One line for an outage, and one for its end.
+    assert_eq!(ours.iter().filter(|line| line.contains("ERROR") && line.contains("store fails")).count(), 1);
+    assert_eq!(times("the session store works again"), 1);
+    // Events of one session can be found by its digest.
+    let id: tower_jwt_sessions::SessionId =
+        claims_of(&old.access())["sid"].as_str().expect("an id").parse().expect("an id");
+    let digest = id.log_digest().to_string();
+    assert!(ours.iter().filter(|line| line.contains(&digest)).count() > 4, "{ours:#?}");
+}
+
+#[tokio::test]
+async fn everything_that_can_be_printed() {
+    let world = World::with(Backend::Memory, |builder| {
+        builder
+            .replay_window(ReplayWindow::UntilConfirmed(seconds(5)))
+            .session_limit(SessionLimit::default())
+            .trusted_origin("https://www.app.test")
+    })
+    .await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let mut secrets = Secrets::default();
+    secrets.of(&browser);
+    let headers = HeaderMap::from_iter([(COOKIE, browser.cookies().parse().expect("a header"))]);
+    let sessions = &world.sessions;
+    let presented = sessions.verifier().present(&headers);
+    let session = presented.session().expect("a session").clone();
+    assert!(presented.has_refresh_token());
+
+    let mut printed = String::new();
+    let mut print = |value: &dyn Debug| printed += &format!("{value:?}\n{value:#?}\n");
+    print(&presented);
+    print(&session);
+    print(&session.id());
+    print(&sessions);
+    print(&sessions.verifier());
+    print(&sessions.layer());
+    print(&sessions.layer().layer(()));
+    print(&sessions.cross_site_guard());
+    print(&builder::<Claims>(&world.store, &world.clock).claims_with((), async |(), _| Ok::<_, String>(None)));
+    print(&CookieConfig::new());
+    let access = SigningKey::hs256(ACCESS_SECRET).expect("long enough");
+    print(&access.verification_key());
+    print(&access);
+    let old = VerificationKey::hs256(REFRESH_SECRET).expect("long enough");
+    print(&KeyRing::new(access).with_verification_key(old).expect("another key"));
+    print(&KeyRing::hs256("short").err());
+    print(&sessions.list("alice").await);
+    print(&world.whole_events());
+    print(&sessions.login("alice").replacing(presented.clone()).user_agent("Browser/1"));
+    print(&world.store.find(session.user_id(), session.id()).await);
+
+    let mut failures = vec![sessions.refresh(&Presented::default()).await.err()];
+    let cookies = sessions.refresh(&presented).await;
+    print(&cookies);
+    let response = axum::response::IntoResponse::into_response(cookies.expect("cookies"));
+    print(&response);
+    world.store.set_down(true);
+    failures.push(sessions.refresh(&presented).await.err());
+    failures.push(sessions.logout(&presented).await.err());
+    failures.push(sessions.refresh(&presented).await.err());
+    failures.push(sessions.login("u".repeat(300)).await.err());
+    let mut kinds = Vec::new();
+    for failure in failures.into_iter().flatten() {
+        kinds.push(format!("{:?}", failure.kind()));
+        print(&failure);
+        print(&failure.to_string());
+        print(&std::error::Error::source(&failure).map(ToString::to_string));
+        print(&failure.problem());
+    }
+    assert_eq!(kinds, ["MissingRefreshToken", "Store", "Store", "InvalidRefreshToken", "InvalidUserId"]);
+    print(&sessions.verifier().verify(&headers).err());
+    assert_eq!(sessions.verifier().verify(&headers).err(), Some(Unauthenticated::Revoked));
+    print(&SessionManager::<Claims>::builder().build().err());
+    print(&Router::<()>::new().nest("/auth", sessions.router()).layer(sessions.layer()));
+
+    for told in ["Session", "SessionManager", "SessionCookies", "[redacted]", "connection refused"] {
+        assert!(printed.contains(told), "{told} was not printed");
+    }
+    secrets.are_not_in(&printed);
+}

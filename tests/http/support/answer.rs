@@ -1,0 +1,115 @@
+//! One request in, one answer out.
+
+use axum::{Router, body::Body};
+use http::{HeaderMap, Request, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// How the header of each of our tokens begins: `{"typ"` in base64url.
+const TOKEN_HEAD: &str = "eyJ0eXAi";
+
+/// An answer, already checked against what holds for every answer of an application with sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+/// Sends a request such as `GET /me` with exactly these headers.
+pub(crate) async fn send<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> Answer {
+    let answer = send_unchecked(app, what, headers).await;
+    answer.check();
+    answer
+}
+
+pub(crate) async fn send_unchecked<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> Answer {
+    let (method, path) = what.split_once(' ').expect("a method and a path");
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request = request.header(header::HOST, "app.test");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, value.as_ref());
+    }
+    let response = app.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
+    let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
+    let body = body.collect().await.expect("the whole body").to_bytes();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).expect("a body of text"),
+    }
+}
+
+impl Answer {
+    /// No token outside of `Set-Cookie`, no cookie twice, and nothing with our cookies is stored by a cache.
+    fn check(&self) {
+        assert!(!self.body.contains(TOKEN_HEAD), "a token in the body: {}", self.body);
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::SET_COOKIE) {
+            assert!(
+                !value.as_bytes().windows(TOKEN_HEAD.len()).any(|part| part == TOKEN_HEAD.as_bytes()),
+                "a token in the header {name}"
+            );
+        }
+        let names: Vec<&str> =
+            self.set_cookies().iter().map(|line| line.split('=').next().unwrap_or_default()).collect();
+        for (n, name) in names.iter().enumerate() {
+            assert!(!names[..n].contains(name), "{name} is set twice: {names:?}");
+        }
+        if names.iter().any(|name| name.contains("access") || name.contains("refresh")) {
+            assert_eq!(self.header("cache-control"), "no-store", "{names:?}");
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().expect("a header of text")).unwrap_or_default()
+    }
+
+    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+        let lines = self.headers.get_all(header::SET_COOKIE).iter();
+        lines.map(|line| line.to_str().expect("a cookie of text")).collect()
+    }
+
+    /// The value that is set for a cookie.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let value = |line: &&str| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+        let value = self.set_cookies().iter().find_map(value)?;
+        value.split(';').next().map(str::to_owned)
+    }
+
+    #[track_caller]
+    pub(crate) fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// A problem document, whole and true, that touches no cookie (RFC 9457, RFC 6750).
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+        self.is(status);
+        let document = self.json();
+        assert_eq!(document["code"], code);
+        assert_eq!(document["status"], status);
+        assert!(document["title"].as_str().is_some_and(|title| !title.is_empty()), "{document}");
+        let kind = document["type"].as_str().unwrap_or_default();
+        assert!(kind.starts_with("https://") && kind.ends_with(&format!("#{code}")), "{kind}");
+        assert_eq!(document.as_object().map(serde_json::Map::len), Some(4), "{document}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        let challenge = match (status, code) {
+            (401, "missing_credentials") => r#"Bearer realm="session""#,
+            (401, _) => r#"Bearer realm="session", error="invalid_token""#,
+            _ => "",
+        };
+        assert_eq!(self.header("www-authenticate"), challenge);
+        assert_eq!(self.header("retry-after"), if status == 503 { "1" } else { "" });
+        assert_eq!(self.set_cookies(), Vec::<&str>::new(), "only a logout clears cookies");
+        self
+    }
+}

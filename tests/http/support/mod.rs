@@ -1,0 +1,53 @@
+//! What the tests share: a small application, browsers that use it, and stores that can be made to fail.
+
+mod answer;
+mod browser;
+#[path = "../../it/support/redis_server.rs"]
+#[expect(dead_code, reason = "the tests of the store need more of it")]
+mod redis_server;
+mod store;
+mod token;
+mod world;
+
+pub(crate) use self::{
+    answer::{Answer, send},
+    browser::Browser,
+    store::{Backend, TestStore},
+    token::{Forgery, claims_of, respelled},
+    world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},
+};
+
+pub(crate) const ACCESS: &str = "__Host-access";
+pub(crate) const REFRESH: &str = "__Host-refresh";
+
+/// Makes every case a test on every store.
+macro_rules! on_every_store {
+    ($($case:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::Backend::Memory).await;
+            })+
+        }
+
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::support::Backend::Redis).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_every_store;
+
+pub(crate) const fn seconds(seconds: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(seconds)
+}
+
+pub(crate) const fn millis(millis: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(millis)
+}
+
+pub(crate) const fn hours(hours: u64) -> std::time::Duration {
+    seconds(hours * 3600)
+}

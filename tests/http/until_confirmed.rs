@@ -1,0 +1,150 @@
+//! The rotation table with a window that stays open until the successor is used.
+
+use tower_jwt_sessions::{
+    EndReason, ReplayWindow, SessionEventKind as Event,
+    store::Rotation::{Current, Repeated, Rotated},
+};
+
+use crate::support::*;
+
+on_every_store!(
+    a_lost_answer_may_be_fetched_much_later,
+    repeats_soon_after_the_rotation_get_the_same_bytes,
+    presenting_the_successor_closes_the_window,
+    the_current_token_stays_while_its_predecessor_may_come,
+    whoever_advances_exposes_the_other,
+    an_alternating_thief_is_caught,
+    adopting_a_newer_token_forgets_the_older_ones,
+);
+
+async fn world(backend: Backend) -> World {
+    World::with(backend, |builder| builder.replay_window(ReplayWindow::UntilConfirmed(seconds(10)))).await
+}
+
+async fn a_lost_answer_may_be_fetched_much_later(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    browser.send_only("POST /auth/refresh", &[]).await.is(200);
+    world.clock.advance(hours(24));
+    world.events();
+    browser.refresh().await.is(200);
+    assert_eq!(world.events(), [Event::Refreshed(Rotated)]);
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 3);
+    browser.get("/me").await.is(200);
+}
+
+async fn repeats_soon_after_the_rotation_get_the_same_bytes(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let successor = browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
+    world.events();
+    for wait in [millis(0), millis(9_999)] {
+        world.clock.advance(wait);
+        assert_eq!(browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), successor);
+        assert_eq!(world.events(), [Event::Refreshed(Repeated)]);
+    }
+    // A lost answer that is asked for at the end of the window: a new one.
+    world.clock.advance(millis(1));
+    let later = browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
+    assert_ne!(later, successor);
+    assert_eq!(world.events(), [Event::Refreshed(Rotated)]);
+    // And that one, too, can be lost and fetched again.
+    assert_eq!(browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), later);
+}
+
+async fn presenting_the_successor_closes_the_window(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let straggler = browser.clone();
+    browser.refresh().await.is(200);
+    world.clock.advance(hours(1));
+    world.events();
+    assert_eq!(browser.refresh().await.is(200).cookie(REFRESH), None);
+    assert_eq!(world.events(), [Event::Refreshed(Current)]);
+    world.clock.advance(millis(9_999));
+    let repeated = straggler.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
+    assert_eq!(repeated.as_deref(), Some(&*browser.refresh_token()), "in flight when the successor was used");
+    world.clock.advance(millis(1));
+    world.events();
+    straggler.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.events(), [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
+    browser.get("/me").await.is_problem(401, "invalid_token");
+}
+
+async fn the_current_token_stays_while_its_predecessor_may_come(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    browser.refresh().await.is(200);
+    world.clock.advance(hours(1));
+    // The first use opens the last ten seconds for its predecessor; until they are over it is not superseded.
+    for (wait, sets_refresh) in [(millis(0), false), (millis(9_999), false), (millis(1), true), (millis(0), false)] {
+        world.clock.advance(wait);
+        assert_eq!(browser.refresh().await.is(200).cookie(REFRESH).is_some(), sets_refresh, "after {wait:?}");
+    }
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 3);
+}
+
+async fn whoever_advances_exposes_the_other(backend: Backend) {
+    let world = world(backend).await;
+    let mut victim = world.browser();
+    victim.login("alice").await;
+    let mut thief = victim.clone();
+    thief.refresh().await.is(200);
+    world.clock.advance(hours(1));
+    victim.refresh().await.is(200);
+    world.events();
+    thief.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.events(), [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
+    victim.get("/me").await.is_problem(401, "invalid_token");
+    thief.get("/me").await.is_problem(401, "invalid_token");
+}
+
+/// Whoever waits for the other to refresh, and then presents the older token again, is found by the second round.
+async fn an_alternating_thief_is_caught(backend: Backend) {
+    let world = world(backend).await;
+    let mut victim = world.browser();
+    victim.login("alice").await;
+    let mut thief = victim.clone();
+    let mut rounds = 0;
+    while rounds < 4 {
+        rounds += 1;
+        world.clock.advance(hours(1));
+        if victim.refresh().await.status == 401 {
+            break;
+        }
+        world.clock.advance(hours(1));
+        if thief.refresh().await.status == 401 {
+            break;
+        }
+    }
+    assert!(rounds <= 2, "{rounds} rounds");
+    assert_eq!(world.count("alice").await, 0);
+}
+
+/// The store fell back to a rotation whose answer nobody used, so that its predecessor could still be repeated.
+async fn adopting_a_newer_token_forgets_the_older_ones(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let first = browser.clone();
+    for _ in 0..4 {
+        browser.refresh().await.is(200);
+        world.clock.advance(seconds(20));
+    }
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 3);
+    let id = world.sessions.list("alice").await.expect("a list")[0].id;
+    world.store.lose_all_but_login("alice", id).await;
+    first.send_only("POST /auth/refresh", &[]).await.is(200);
+
+    world.clock.advance(seconds(30));
+    world.events();
+    browser.refresh().await.is(200);
+    assert_eq!(world.events(), [Event::StoreRolledBack, Event::Refreshed(Rotated)]);
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 4);
+    first.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.events(), [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
+}
