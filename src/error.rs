@@ -51,6 +51,15 @@ pub enum ConfigError {
         /// Which.
         name: &'static str,
     },
+    /// A JWK that is not what it says, or not meant for this.
+    InvalidJwk {
+        /// Its `kid`, if it could be read.
+        kid: Option<String>,
+        /// What is wrong.
+        problem: String,
+        /// What to change.
+        cure: &'static str,
+    },
     /// A key could not be read.
     InvalidKey {
         /// The algorithm that it was read for.
@@ -77,6 +86,18 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// No private key or secret of a JWK set has the `kid` that shall sign.
+    KeyNotFound {
+        /// The `kid`.
+        kid: String,
+    },
+    /// A key shall sign that this node does not verify with, so that other nodes may not know it either.
+    KeyNotPublished {
+        /// Its `kid`.
+        kid: String,
+    },
+    /// The keys of this verifier are those of a `SessionManager`.
+    KeysOfManager,
     /// A lifetime of zero, or one longer than 400 days (RFC 6265bis, section 5.5).
     LifetimeOutOfRange {
         /// Which.
@@ -88,6 +109,22 @@ pub enum ConfigError {
     Missing {
         /// The builder method to call.
         method: &'static str,
+    },
+    /// A JWK set has secrets and public keys, so that one kind could be taken for the other.
+    MixedKeySet,
+    /// A key shall stop to verify before the last token that it signed has expired.
+    OverlapTooShort {
+        /// Its `kid`.
+        kid: String,
+        /// How long it would verify from now on.
+        overlap: Duration,
+        /// How long it has to.
+        min: Duration,
+    },
+    /// A private key or a secret stands where public keys belong.
+    PrivateKeyGivenToVerify {
+        /// Its `kid`, if it has one.
+        kid: Option<String>,
     },
     /// The refresh lifetime exceeds the absolute lifetime.
     RefreshOutlivesSession {
@@ -165,6 +202,8 @@ impl fmt::Display for ConfigError {
                 write!(f, "two keys of one ring have the kid {kid:?}: remove one, or name it with with_key_id")
             }
             Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
+            Self::InvalidJwk { kid: Some(kid), problem, cure } => write!(f, "the JWK {kid:?} {problem}: {cure}"),
+            Self::InvalidJwk { kid: None, problem, cure } => write!(f, "the JWK {problem}: {cure}"),
             Self::InvalidKey { algorithm, expected } => write!(f, "not a key for {algorithm}: pass {expected}"),
             Self::InvalidKeyId { kid } => write!(f, "{kid:?} is no kid: use 1 to 64 letters, digits or -._~"),
             Self::InvalidKeyPrefix => f.write_str(
@@ -183,10 +222,25 @@ impl fmt::Display for ConfigError {
             Self::InvalidRedisUrl { problem } => {
                 write!(f, "the Redis URL cannot be read ({problem}): write redis://[user:password@]host[:port][/database]")
             }
+            Self::KeyNotFound { kid } => write!(f, "no private key of the set has the kid {kid:?}: name one of them"),
+            Self::KeyNotPublished { kid } => {
+                write!(f, "the key {kid:?} was not published: add it with with_verification_key on every node first")
+            }
+            Self::KeysOfManager => f.write_str("these are keys of a SessionManager: use its replace_access_keys"),
             Self::LifetimeOutOfRange { name, lifetime } => {
                 write!(f, "{name} ({lifetime:?}) is out of range: choose at least one second and at most 400 days")
             }
             Self::Missing { method } => write!(f, "{method} was not called: it has no default"),
+            Self::MixedKeySet => f.write_str("the JWK set has both secrets and public keys: make it a set of one kind"),
+            Self::OverlapTooShort { kid, overlap, min } => write!(
+                f,
+                "the key {kid:?} would verify for another {overlap:?}, but tokens that it signed may live for {min:?}: \
+                 keep it with with_retiring_key for that long"
+            ),
+            Self::PrivateKeyGivenToVerify { kid } => {
+                let kid = kid.as_deref().unwrap_or_default();
+                write!(f, "the JWK {kid:?} is private where public keys belong: remove it, and replace it if it leaked")
+            }
             Self::RefreshOutlivesSession { refresh, absolute } => write!(
                 f,
                 "refresh_lifetime ({refresh:?}) exceeds absolute_lifetime ({absolute:?}): shorten the first or lengthen \

@@ -41,7 +41,7 @@ pub use self::{
     extract::{Live, SessionRejection, SessionRejectionKind},
     feed::{Feed, FeedStatus, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
-    keys::{KeyRing, SigningKey, VerificationKey},
+    keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},
     live::Ended,
     manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
     middleware::{ResponseFuture, SessionLayer, SessionService},
@@ -49,5 +49,5 @@ pub use self::{
     problem::Problem,
     session::{Presented, Session},
     store::MemoryStore,
-    verifier::{Unauthenticated, Verifier},
+    verifier::{Unauthenticated, Verifier, VerifierBuilder},
 };

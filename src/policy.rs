@@ -8,6 +8,9 @@ use std::{num::NonZeroU32, time::Duration};
 /// configuration error.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
+/// The longest lifetime of a cookie (RFC 6265bis, section 5.5), and so of everything.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
 /// How long a superseded refresh token may still be repeated.
 ///
 /// A browser that never received the answer to a refresh presents the previous token again, and parallel tabs present
@@ -108,6 +111,16 @@ pub(crate) struct Lifetimes {
 }
 
 impl Lifetimes {
+    /// How long a key must verify after it signed the last access token, on every clock.
+    pub(crate) fn access_key_overlap(&self) -> Duration {
+        self.max_access.saturating_add(MAX_CLOCK_SKEW)
+    }
+
+    /// The same for refresh tokens.
+    pub(crate) fn refresh_key_overlap(&self) -> Duration {
+        self.refresh.saturating_add(MAX_CLOCK_SKEW)
+    }
+
     /// How long a revocation must be remembered: until every access token it concerns has expired on every clock.
     pub(crate) fn revocation_retention(&self) -> Duration {
         self.max_access.saturating_add(MAX_CLOCK_SKEW).saturating_add(MAX_CLOCK_SKEW)

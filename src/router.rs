@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -21,6 +21,9 @@ use crate::{
     verifier::Unauthenticated,
 };
 
+/// How long others may keep the public keys: a next key has to be published for longer before it signs.
+const JWKS_CACHE_CONTROL: &str = "public, max-age=300";
+
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     /// Routes for `.nest("/auth", …)` into a router of any state.
     ///
@@ -31,9 +34,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// | `POST /logout-all` | the same, every session of the user ended | an access or refresh token |
     /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
+    /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch. Errors are [`Problem`] documents. Requests from other sites are refused,
-    /// nothing is cached, and no body ever holds a token. The router verifies requests itself: it works under the
+    /// nothing is cached except `jwks.json`, for five minutes, and no body ever holds a token. The router verifies requests itself: it works under the
     /// layer and without it.
     ///
     /// ```
@@ -54,6 +58,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             .route("/sessions/{id}", delete(end))
             .layer(self.cross_site_guard())
             .layer(map_response(never_stored))
+            // Public, the same for everybody, and asked for by other services: outside of guard and no-store.
+            .route("/jwks.json", get(jwks))
             .with_state(self.clone())
     }
 }
@@ -121,6 +127,20 @@ where
         Err(_) => false,
     };
     Ok(if ended { success().into_response() } else { sessions.render(&Problem::SESSION_NOT_FOUND) })
+}
+
+async fn jwks<C>(State(sessions): State<SessionManager<C>>) -> Response
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    match sessions.access_keys().public_jwks() {
+        Some(jwks) => {
+            let media_type = (header::CONTENT_TYPE, "application/jwk-set+json");
+            ([media_type, (header::CACHE_CONTROL, JWKS_CACHE_CONTROL)], jwks).into_response()
+        }
+        // Not cached, since that could outlive the publication of the first public key.
+        None => (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")]).into_response(),
+    }
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {

@@ -1,5 +1,7 @@
 //! From the headers of a request to a session, or the reason why there is none. No I/O, no waiting.
 
+mod builder;
+
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use http::HeaderMap;
@@ -14,25 +16,31 @@ use crate::{
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
     session::{Presented, Session},
-    token::{ClaimsShape, Codec, RegisteredClaims, TokenError},
+    token::{ClaimsShape, LiveCodec, RegisteredClaims, TokenError},
 };
+
+pub use self::builder::VerifierBuilder;
 
 /// Verifies requests. It holds keys and the list of revocations, but no store; cheap to clone.
 ///
 /// The layer does this for every request; use it directly where there is no layer.
+///
+/// There are two kinds. That of a [`SessionManager`](crate::SessionManager) knows what ended anywhere. One of
+/// [`Verifier::builder`] is for another service, which has nothing but the public keys, and **knows of no logout**.
 pub struct Verifier<C> {
     inner: Arc<VerifierInner<C>>,
     stale_policy: StalePolicy,
 }
 
 pub(crate) struct VerifierInner<C> {
-    pub(crate) access: Codec,
-    pub(crate) refresh: Codec,
+    pub(crate) access: LiveCodec,
+    pub(crate) refresh: LiveCodec,
     pub(crate) cookies: CookiePlan,
     pub(crate) ends: Arc<Ends>,
-    pub(crate) feed: Feed,
-    /// Passed on to sessions, and keeps the feed going for as long as anything verifies.
-    pub(crate) source: Arc<Source>,
+    /// How well revocations are known; `None` for a verifier without a manager.
+    pub(crate) feed: Option<Feed>,
+    /// Passed on to sessions, and keeps the feed going for as long as anything verifies. `None` without a store.
+    pub(crate) source: Option<Arc<Source>>,
     pub(crate) serve_before_catch_up: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) renderer: Renderer,
@@ -73,7 +81,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
         Self { inner: Arc::new(inner), stale_policy }
     }
 
-    /// The same verifier under another policy for when the revocation log cannot be read.
+    /// The same verifier under another policy for when the revocation log cannot be read. No difference to one of
+    /// [`Verifier::builder`], which never reads it.
     #[must_use]
     pub fn when_stale(self, stale_policy: StalePolicy) -> Self {
         Self { stale_policy, ..self }
@@ -105,11 +114,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         let cookies = RawCookies::read(headers, &self.cookies);
         let now = self.clock.now();
         let verified = self.verify_access(&cookies, now);
-        if verified.is_ok() && !self.feed.permits(policy, self.serve_before_catch_up, now) {
+        let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, now);
+        if verified.is_ok() && !self.feed.as_ref().is_none_or(permits) {
             return Err(Unauthenticated::RevocationsUnknown);
         }
-        if let Ok(session) = &verified {
-            self.source.note_use(session.proof().0, now);
+        if let (Ok(session), Some(source)) = (&verified, &self.source) {
+            source.note_use(session.proof().0, now);
         }
         if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
             tracing::debug!(target: LOG_TARGET, ?reason, "refused an access cookie");
@@ -119,12 +129,13 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
 
     pub(crate) fn present(&self, headers: &HeaderMap) -> Presented<C> {
         let cookies = RawCookies::read(headers, &self.cookies);
+        let now = self.clock.now();
         let refresh = match cookies.refresh {
-            Presence::One(token) => self.open_refresh(token),
+            Presence::One(token) => self.open_refresh(token, now),
             Presence::Absent | Presence::Twice => None,
         };
         Presented {
-            session: self.verify_access(&cookies, self.clock.now()).ok(),
+            session: self.verify_access(&cookies, now).ok(),
             refresh,
             refresh_attempted: !cookies.refresh.is_absent(),
         }
@@ -137,7 +148,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             Presence::Absent if cookies.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };
-        let (registered, claims) = self.open_access(token)?;
+        let (registered, claims) = self.open_access(token, now)?;
         if now >= registered.expires_at {
             return Err(Unauthenticated::Expired);
         }
@@ -152,15 +163,15 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         {
             return Err(Unauthenticated::Revoked);
         }
-        Ok(Session::new(registered, now, claims, Some(Arc::clone(&self.source))))
+        Ok(Session::new(registered, now, claims, self.source.clone()))
     }
 
-    fn open_access(&self, token: &[u8]) -> Result<(RegisteredClaims, C), Unauthenticated> {
-        self.access.open(token, self.shape).map_err(|error| refused("access", error))
+    fn open_access(&self, token: &[u8], now: Timestamp) -> Result<(RegisteredClaims, C), Unauthenticated> {
+        self.access.open(token, self.shape, now).map_err(|error| refused("access", error))
     }
 
-    fn open_refresh(&self, token: &[u8]) -> Option<RegisteredClaims> {
-        let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>());
+    fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
+        let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>(), now);
         opened.map(|(claims, ())| claims).map_err(|error| refused("refresh", error)).ok()
     }
 }

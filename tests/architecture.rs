@@ -30,13 +30,16 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("fred", &["redis"]),
     ("jsonwebtoken", &["keys"]),
     ("aws_lc_rs", &["id", "keys"]),
+    ("arc_swap", &["token"]),
+    ("zeroize", &["keys"]),
     ("dashmap", &["revocation"]),
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["middleware", "origin"]),
     ("tower_service", &["middleware", "origin"]),
     ("tower_http", &["origin"]),
     ("axum", &["router"]),
-    ("axum_core", &["problem", "respond", "extract", "origin", "manager"]),
+    // The builders of manager and verifier take a function that renders answers.
+    ("axum_core", &["problem", "respond", "extract", "origin", "manager", "verifier"]),
     ("metrics", &["event", "feed", "live"]),
 ];
 

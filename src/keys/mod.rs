@@ -1,14 +1,24 @@
 //! Keys: what signs tokens and what verifies them.
 //!
 //! A key has exactly one algorithm (RFC 8725, section 3.1), so no token can choose how it is verified. Signing and
-//! verifying is done by aws-lc-rs with keys that are prepared once; jsonwebtoken reads the PEM files.
+//! verifying is done by aws-lc-rs with keys that are prepared once; jsonwebtoken reads public PEM and the public part of
+//! JWKs. Private parts are decoded here, into buffers that are wiped, which jsonwebtoken's readers do not do.
 
+mod change;
+mod der;
+mod jwk;
 mod pem;
+mod publish;
 mod ring;
+mod set;
 mod signing;
 mod verification;
 
-pub use self::{ring::KeyRing, signing::SigningKey, verification::VerificationKey};
+pub(crate) use self::set::AcceptedKey;
+use base64::{Engine as _, engine::GeneralPurpose};
+use zeroize::Zeroizing;
+
+pub use self::{ring::KeyRing, set::VerificationKeys, signing::SigningKey, verification::VerificationKey};
 use crate::error::ConfigError;
 
 /// The algorithms of RFC 7518 and RFC 8037 that the crate signs with.
@@ -45,6 +55,15 @@ impl Algorithm {
         }
     }
 
+    /// The length of a raw public key: that of Ed25519, or an uncompressed point. `None` for a secret.
+    pub(crate) const fn public_len(self) -> Option<usize> {
+        match self {
+            Self::Hs256 | Self::Hs384 | Self::Hs512 => None,
+            Self::EdDsa => Some(32),
+            Self::Es256 => Some(65),
+        }
+    }
+
     /// Whether the same input always gives the same signature, so that a refresh token can be issued again.
     pub(crate) const fn is_deterministic(self) -> bool {
         !matches!(self, Self::Es256)
@@ -64,4 +83,21 @@ fn checked_key_id(kid: String) -> Result<String, ConfigError> {
         1..=64 if kid.bytes().all(allowed) => Ok(kid),
         _ => Err(ConfigError::InvalidKeyId { kid }),
     }
+}
+
+/// RSA is not supported: its signatures fill a quarter of a cookie, and PKCS #1 v1.5 is on its way out (OWASP ASVS 5.0,
+/// appendix C).
+const fn rsa() -> ConfigError {
+    ConfigError::UnsupportedAlgorithm {
+        algorithm: "RSA",
+        cure: "make an Ed25519 key with `openssl genpkey -algorithm ed25519`",
+    }
+}
+
+/// Decodes what must not stay in memory. Also what was decoded before an error is wiped.
+fn decode_private(engine: &GeneralPurpose, encoded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut decoded = Zeroizing::new(vec![0; base64::decoded_len_estimate(encoded.len())]);
+    let len = engine.decode_slice(encoded, &mut decoded).ok()?;
+    decoded.truncate(len);
+    Some(decoded)
 }

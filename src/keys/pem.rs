@@ -1,29 +1,34 @@
-//! Reading PEM with jsonwebtoken, and the names of public keys.
+//! Keys in PEM.
 
-use aws_lc_rs::digest;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::DecodingKey;
+use zeroize::Zeroizing;
 
-use super::Algorithm;
+use super::{Algorithm, decode_private, der, rsa};
 use crate::error::ConfigError;
 
-/// The PKCS #8 document of a private key. The returned value zeroizes itself.
-pub(super) fn private_key(algorithm: Algorithm, pem: &[u8]) -> Result<EncodingKey, ConfigError> {
-    match algorithm {
-        Algorithm::EdDsa => EncodingKey::from_ed_pem(pem),
-        _ => EncodingKey::from_ec_pem(pem),
-    }
-    .map_err(|_| invalid_private_key(algorithm))
+const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const END: &str = "-----END PRIVATE KEY-----";
+
+/// The PKCS #8 document of a private key.
+///
+/// Read here and not by jsonwebtoken, which leaves the key behind in memory that it frees.
+pub(super) fn private_key(algorithm: Algorithm, pem: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    let invalid = || der::invalid_private_key(algorithm, pem);
+    let text = std::str::from_utf8(pem).map_err(|_| invalid())?;
+    let (_, rest) = text.split_once(BEGIN).ok_or_else(invalid)?;
+    let (body, _) = rest.split_once(END).ok_or_else(invalid)?;
+    // With room for everything: a buffer that grows would leave its old place behind.
+    let mut encoded = Zeroizing::new(Vec::with_capacity(body.len()));
+    encoded.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    decode_private(&STANDARD, &encoded).ok_or_else(invalid)
 }
 
 /// The raw public key: 32 bytes for Ed25519, the uncompressed point for P-256.
 pub(super) fn public_key(algorithm: Algorithm, pem: &[u8]) -> Result<Vec<u8>, ConfigError> {
-    let invalid = |_| ConfigError::InvalidKey {
-        algorithm: algorithm.name(),
-        expected: match algorithm {
-            Algorithm::EdDsa => "an Ed25519 public key in PEM, from `openssl pkey -in private.pem -pubout`",
-            _ => "a P-256 public key in PEM, from `openssl pkey -in private.pem -pubout`",
-        },
+    let invalid = |_| match DecodingKey::from_rsa_pem(pem) {
+        Ok(_) => rsa(),
+        Err(_) => der::invalid_public_key(algorithm, pem),
     };
     let key = match algorithm {
         Algorithm::EdDsa => DecodingKey::from_ed_pem(pem),
@@ -31,29 +36,4 @@ pub(super) fn public_key(algorithm: Algorithm, pem: &[u8]) -> Result<Vec<u8>, Co
     }
     .map_err(invalid)?;
     Ok(key.try_get_as_bytes().map_err(invalid)?.to_vec())
-}
-
-pub(super) fn invalid_private_key(algorithm: Algorithm) -> ConfigError {
-    ConfigError::InvalidKey {
-        algorithm: algorithm.name(),
-        expected: match algorithm {
-            Algorithm::EdDsa => "an Ed25519 private key in PEM, from `openssl genpkey -algorithm ed25519`",
-            _ => "a P-256 private key in PEM, from `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`",
-        },
-    }
-}
-
-/// The JWK thumbprint (RFC 7638) of a public key: its default `kid`.
-pub(super) fn thumbprint(algorithm: Algorithm, public: &[u8]) -> String {
-    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    // Members in lexicographic order and no white space, as RFC 7638, section 3.3, demands.
-    let jwk = match algorithm {
-        Algorithm::EdDsa => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(public)),
-        _ => {
-            // 0x04, then both coordinates of 32 bytes.
-            let (x, y) = public.get(1..).unwrap_or_default().split_at(public.len().saturating_sub(1) / 2);
-            format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, encode(x), encode(y))
-        }
-    };
-    encode(digest::digest(&digest::SHA256, jwk.as_bytes()).as_ref())
 }

@@ -1,34 +1,51 @@
 //! Keys that belong together.
 
-use super::{SigningKey, VerificationKey};
-use crate::error::ConfigError;
+use std::time::SystemTime;
+
+use super::{SigningKey, VerificationKey, VerificationKeys, jwk};
+use crate::{clock::Timestamp, error::ConfigError};
 
 /// One key that signs and any number that verify.
 ///
-/// Access and refresh tokens have a ring each, with keys of their own. To replace a key, add the new one as a
-/// verification key on every node first, then sign with it, and keep the old one until the last token it signed has
-/// expired.
+/// Access and refresh tokens have a ring each, with keys of their own. In the life of a key it is
+///
+/// 1. *next*: it verifies, on every node, before any node signs with it; [`with_verification_key`];
+/// 2. *active*: it signs; [`activate`];
+/// 3. *retiring*: it verifies until the last token that it signed has expired, and then no more; [`with_retiring_key`].
+///
+/// A ring is a value. Nodes that serve exchange theirs with
+/// [`SessionManager::replace_access_keys`](crate::SessionManager::replace_access_keys), which refuses a change that
+/// would log somebody out.
+///
+/// A ring may have secrets and public keys at once, which is how a service changes from one to the other.
 ///
 /// ```
-/// use tower_jwt_sessions::{KeyRing, SigningKey, VerificationKey};
+/// use std::time::{Duration, SystemTime};
+/// use tower_jwt_sessions::{KeyRing, SigningKey};
 ///
 /// let ring = KeyRing::hs256("a secret of thirty-two bytes or more")?;
-/// let ring = KeyRing::new(SigningKey::hs256("a newer secret of thirty-two bytes or more")?)
-///     .with_verification_key(VerificationKey::hs256("a secret of thirty-two bytes or more")?)?;
-/// assert!(!format!("{ring:?}").contains("secret of"));
+/// let next = SigningKey::hs256("a newer secret of thirty-two bytes or more")?;
+///
+/// let published = ring.with_verification_key(next.verification_key().clone())?;
+/// let active = published.activate(next, SystemTime::now() + Duration::from_secs(2 * 60 * 60))?;
+/// assert!(!format!("{active:?}").contains("secret of"));
 /// # Ok::<(), tower_jwt_sessions::ConfigError>(())
 /// ```
+///
+/// [`with_verification_key`]: Self::with_verification_key
+/// [`activate`]: Self::activate
+/// [`with_retiring_key`]: Self::with_retiring_key
 #[derive(Clone, Debug)]
 pub struct KeyRing {
     signing: SigningKey,
     /// The signing key's own first.
-    verification: Vec<VerificationKey>,
+    verification: VerificationKeys,
 }
 
 impl KeyRing {
     /// A ring that signs and verifies with one key.
     pub fn new(signing: SigningKey) -> Self {
-        Self { verification: vec![signing.verification_key().clone()], signing }
+        Self { verification: VerificationKeys::new(signing.verification_key().clone()), signing }
     }
 
     /// A ring of one HS256 secret: [`SigningKey::hs256`].
@@ -62,7 +79,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`].
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`].
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::eddsa_pem(pem).map(Self::new)
     }
@@ -71,45 +88,127 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`].
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`].
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::es256_pem(pem).map(Self::new)
     }
 
-    /// Also accepts tokens that this key signed.
+    /// A ring of a JWK set (RFC 7517), in JSON: the private key or secret named `signing_kid` signs, and all of them
+    /// verify. The others may be public keys.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::KeyRing;
+    ///
+    /// let ring = KeyRing::from_jwks(
+    ///     r#"{"keys":[{"kty":"oct","alg":"HS256","kid":"2026-11","k":"c2l4dHktZm91ciBiYXNlNjR1cmwgY2hhcmFjdGVycyBvciBtb3Jl"}]}"#,
+    ///     "2026-11",
+    /// )?;
+    /// # let _ = ring;
+    /// # Ok::<(), tower_jwt_sessions::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::KeyNotFound`] when no private key or secret has that `kid`; [`ConfigError::MixedKeySet`],
+    /// [`ConfigError::DuplicateKeyId`] and those of [`SigningKey::from_jwk`].
+    pub fn from_jwks(json: impl AsRef<[u8]>, signing_kid: &str) -> Result<Self, ConfigError> {
+        let (mut signing, mut others) = (None, Vec::new());
+        for jwk in jwk::read_set(json.as_ref())? {
+            if !jwk.is_private() {
+                others.push(jwk.verification_key()?);
+                continue;
+            }
+            let key = jwk.signing_key()?;
+            if signing.is_none() && key.verification_key().key_id() == signing_kid {
+                signing = Some(key);
+            } else {
+                others.push(key.verification_key().clone());
+            }
+        }
+        let ring = Self::new(signing.ok_or_else(|| ConfigError::KeyNotFound { kid: signing_kid.to_owned() })?);
+        others.into_iter().try_fold(ring, Self::with_verification_key)
+    }
+
+    /// Also accepts tokens that this key signed, without end: the next key, which every node has to know before any
+    /// signs with it.
     ///
     /// # Errors
     ///
     /// [`ConfigError::DuplicateKeyId`] when the ring has a key of that `kid`.
     pub fn with_verification_key(mut self, key: VerificationKey) -> Result<Self, ConfigError> {
-        if self.verification.iter().any(|present| present.key_id() == key.key_id()) {
-            return Err(ConfigError::DuplicateKeyId { kid: key.key_id().to_owned() });
-        }
-        self.verification.push(key);
+        self.verification.add(key, None)?;
         Ok(self)
+    }
+
+    /// Also accepts tokens that this key signed, until that time by this node's clock: a key that signed before.
+    ///
+    /// The time must not come before the last token of this key has expired: a token lifetime after the last node has
+    /// stopped to sign with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::DuplicateKeyId`] when the ring has a key of that `kid`.
+    pub fn with_retiring_key(mut self, key: VerificationKey, until: SystemTime) -> Result<Self, ConfigError> {
+        self.verification.add(key, Some(until.into()))?;
+        Ok(self)
+    }
+
+    /// Signs with `next` from now on. The key that signed before retires: it verifies until `retire_at`, which is as
+    /// for [`with_retiring_key`](Self::with_retiring_key).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::DuplicateKeyId`] when another key of the ring has the `kid` of `next`.
+    pub fn activate(mut self, next: SigningKey, retire_at: SystemTime) -> Result<Self, ConfigError> {
+        let (old, next_key) = (self.signing.verification_key().clone(), next.verification_key());
+        if old.is_same(next_key) {
+            return Ok(self);
+        }
+        self.verification.retain(|accepted| !accepted.key.is_same(next_key) && !accepted.key.is_same(&old));
+        let others = self.verification;
+        let mut ring = Self::new(next);
+        for accepted in others.iter() {
+            ring.verification.add(accepted.key.clone(), accepted.until)?;
+        }
+        ring.with_retiring_key(old, retire_at)
+    }
+
+    /// The public keys of this ring, next, active and retiring, as a JWK set (RFC 7517) in JSON; `None` when it has
+    /// only secrets.
+    ///
+    /// The companion router answers `GET jwks.json` with those of the access ring.
+    pub fn public_jwks(&self) -> Option<String> {
+        self.verification.public_jwks()
+    }
+
+    /// The same ring without keys whose time is over.
+    pub(crate) fn at(mut self, now: Timestamp) -> Self {
+        self.verification.retain(|accepted| accepted.is_accepted(now));
+        self
     }
 
     pub(crate) fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
 
-    pub(crate) fn verification_keys(&self) -> &[VerificationKey] {
+    pub(crate) fn verification_keys(&self) -> &VerificationKeys {
         &self.verification
     }
 
     /// Whether any key of this ring is also in the other, under whatever algorithm.
     pub(crate) fn shares_a_key_with(&self, other: &Self) -> bool {
-        self.verification
-            .iter()
-            .any(|key| other.verification.iter().any(|theirs| theirs.fingerprint == key.fingerprint))
+        let theirs = |ours: &VerificationKey| {
+            other.verification.iter().any(|accepted| accepted.key.fingerprint == ours.fingerprint)
+        };
+        self.verification.iter().any(|accepted| theirs(&accepted.key))
     }
 
     /// Refresh tokens are issued again byte for byte, which a randomised signature cannot do.
     pub(crate) fn check_for_refresh_tokens(&self) -> Result<(), ConfigError> {
-        match self.verification.iter().find(|key| !key.algorithm().is_deterministic()) {
+        match self.verification.iter().find(|accepted| !accepted.key.algorithm().is_deterministic()) {
             None => Ok(()),
-            Some(key) => Err(ConfigError::UnsupportedAlgorithm {
-                algorithm: key.algorithm().name(),
+            Some(accepted) => Err(ConfigError::UnsupportedAlgorithm {
+                algorithm: accepted.key.algorithm().name(),
                 cure: "its signatures are random, and refresh tokens must be repeatable; use HS256 or EdDSA for \
                        refresh_keys",
             }),

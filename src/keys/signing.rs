@@ -4,13 +4,16 @@ use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
+    signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 
-use super::{Algorithm, MAX_SIGNATURE_LEN, VerificationKey, pem};
+use super::{Algorithm, MAX_SIGNATURE_LEN, VerificationKey, der, jwk, pem};
 use crate::error::ConfigError;
 
 /// A key that signs tokens, and verifies what it signed. Cheap to clone; never printed.
+///
+/// What is decoded on the way to a key is wiped. The secret, PEM, DER or JWK that is passed in stays the caller's: pass a
+/// reference and wipe it afterwards, for example with `zeroize::Zeroizing`, where that matters.
 #[derive(Clone)]
 pub struct SigningKey {
     verification: VerificationKey,
@@ -75,32 +78,61 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`].
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let algorithm = Algorithm::EdDsa;
-        let document = pem::private_key(algorithm, pem.as_ref())?;
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(document.as_bytes())
-            .map_err(|_| pem::invalid_private_key(algorithm))?;
-        Ok(Self {
-            verification: VerificationKey::public(algorithm, pair.public_key().as_ref())?,
-            signer: Signer::Ed25519(Arc::new(pair)),
-        })
+        Self::eddsa_der(pem::private_key(Algorithm::EdDsa, pem.as_ref())?)
     }
 
     /// A P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`].
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        let algorithm = Algorithm::Es256;
-        let document = pem::private_key(algorithm, pem.as_ref())?;
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_bytes())
-            .map_err(|_| pem::invalid_private_key(algorithm))?;
-        Ok(Self {
-            verification: VerificationKey::public(algorithm, pair.public_key().as_ref())?,
-            signer: Signer::P256(Arc::new(pair)),
-        })
+        Self::es256_der(pem::private_key(Algorithm::Es256, pem.as_ref())?)
+    }
+
+    /// An Ed25519 private key in DER: PKCS #8 (RFC 8410), from `openssl genpkey -algorithm ed25519 -outform DER`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::ed25519(der::ed25519_pair(der.as_ref())?)
+    }
+
+    /// A P-256 private key in DER: PKCS #8 (RFC 5958), for access tokens only.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    pub fn es256_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::p256(der::p256_pair(der.as_ref())?)
+    }
+
+    /// A private key or a secret as JWK (RFC 7517), in JSON. Its `alg` is needed, its `kid` is used.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::SigningKey;
+    ///
+    /// // The key of RFC 8037, appendix A.1.
+    /// let key = SigningKey::from_jwk(
+    ///     r#"{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"2026-11",
+    ///         "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+    ///         "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+    /// )?;
+    /// assert_eq!(key.verification_key().key_id(), "2026-11");
+    /// # Ok::<(), tower_jwt_sessions::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidJwk`] when it is no JWK, lacks its `alg` or its private member, has a member twice, is
+    /// meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key itself disagree;
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::InvalidKeyId`], [`ConfigError::InvalidKey`];
+    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        jwk::read(json.as_ref())?.signing_key()
     }
 
     /// Names the key otherwise than by its default `kid`; see [`VerificationKey::with_key_id`].
@@ -117,8 +149,18 @@ impl SigningKey {
         &self.verification
     }
 
-    fn mac(verification: VerificationKey) -> Self {
+    pub(super) fn mac(verification: VerificationKey) -> Self {
         Self { verification, signer: Signer::Mac }
+    }
+
+    pub(super) fn ed25519(pair: Ed25519KeyPair) -> Result<Self, ConfigError> {
+        let verification = VerificationKey::public(Algorithm::EdDsa, pair.public_key().as_ref())?;
+        Ok(Self { verification, signer: Signer::Ed25519(Arc::new(pair)) })
+    }
+
+    pub(super) fn p256(pair: EcdsaKeyPair) -> Result<Self, ConfigError> {
+        let verification = VerificationKey::public(Algorithm::Es256, pair.public_key().as_ref())?;
+        Ok(Self { verification, signer: Signer::P256(Arc::new(pair)) })
     }
 
     /// Signs; `None` when the cryptographic library fails, which it does only without randomness or memory.

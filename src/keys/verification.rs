@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::{digest, hmac, signature};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Algorithm, Fingerprint, checked_key_id, pem};
+use super::{Algorithm, Fingerprint, checked_key_id, der, jwk, pem, publish};
 use crate::error::ConfigError;
 
 /// A key that verifies tokens: a secret, or a public key. Cheap to clone; never printed.
@@ -56,7 +56,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`].
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::EdDsa, &pem::public_key(Algorithm::EdDsa, pem.as_ref())?)
     }
@@ -65,9 +65,39 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`].
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::Es256, &pem::public_key(Algorithm::Es256, pem.as_ref())?)
+    }
+
+    /// An Ed25519 public key in DER (SubjectPublicKeyInfo, RFC 8410), or its 32 raw bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::public(Algorithm::EdDsa, der::public_key(Algorithm::EdDsa, der.as_ref())?)
+    }
+
+    /// A P-256 public key in DER (SubjectPublicKeyInfo, RFC 5480), or the 65 bytes of its uncompressed point.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    pub fn es256_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::public(Algorithm::Es256, der::public_key(Algorithm::Es256, der.as_ref())?)
+    }
+
+    /// A public key or a secret as JWK (RFC 7517), in JSON. Its `alg` is needed, its `kid` is used.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::PrivateKeyGivenToVerify`] for a private key; [`ConfigError::InvalidJwk`] when it is no JWK, lacks
+    /// its `alg`, has a member twice, is meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key
+    /// itself disagree; [`ConfigError::SecretTooShort`], [`ConfigError::InvalidKeyId`], [`ConfigError::InvalidKey`];
+    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        jwk::read(json.as_ref())?.verification_key()
     }
 
     /// Names the key otherwise than by its default `kid`, which for a secret is an HMAC made with it and for a public
@@ -108,11 +138,14 @@ impl VerificationKey {
             Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
             _ => &signature::ED25519,
         };
-        let key = signature::ParsedPublicKey::new(scheme, public)
-            .map_err(|_| ConfigError::InvalidKey { algorithm: algorithm.name(), expected: "a point on its curve" })?;
+        // The length first: compressed points would be read too, and get another name.
+        let key = (Some(public.len()) == algorithm.public_len())
+            .then(|| signature::ParsedPublicKey::new(scheme, public).ok())
+            .flatten()
+            .ok_or_else(|| der::invalid_public_key(algorithm, public))?;
         Ok(Self {
             algorithm,
-            kid: pem::thumbprint(algorithm, public).into(),
+            kid: publish::thumbprint(algorithm, public).into(),
             fingerprint: fingerprint(public),
             check: Arc::new(Check::Signature(key)),
         })
@@ -128,6 +161,19 @@ impl VerificationKey {
 
     pub(crate) fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The raw public key; `None` for a secret.
+    pub(super) fn public_key(&self) -> Option<&[u8]> {
+        match &*self.check {
+            Check::Mac(_) => None,
+            Check::Signature(key) => Some(key.as_ref()),
+        }
+    }
+
+    /// Whether both accept the same tokens.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.kid == other.kid && self.fingerprint == other.fingerprint
     }
 
     /// The `kid`.

@@ -25,7 +25,7 @@ fn session(manager: &SessionManager, id: u8) -> Session {
         issued_at: now,
         expires_at: now.saturating_add(std::time::Duration::from_secs(3600)),
     };
-    Session::new(registered, now, (), Some(manager.verifier().inner().source.clone()))
+    Session::new(registered, now, (), manager.verifier().inner().source.clone())
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! Configuration, checked as a whole before the first request.
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum_core::response::Response;
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     ClaimsSource, Inner, SessionManager,
     claims::{ClaimsLoader, WithState},
+    keys::KeyRings,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -18,10 +25,10 @@ use crate::{
     id::UserId,
     keys::KeyRing,
     live::{Ends, Source},
-    policy::{Lifetimes, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
+    policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
     store::{DynStore, SessionStore},
-    token::{ClaimsShape, Codec, TokenKind},
+    token::{ClaimsShape, LiveCodec, TokenKind, checked_identifier},
     verifier::{Verifier, VerifierInner},
 };
 
@@ -68,8 +75,6 @@ pub struct SessionManagerBuilder<C> {
     trusted_origins: Vec<String>,
 }
 
-/// The longest lifetime of a cookie (RFC 6265bis, section 5.5), and so of everything.
-const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
@@ -96,13 +101,14 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         }
     }
 
-    /// The keys of access tokens.
+    /// The keys of access tokens. Replaced while serving with [`SessionManager::replace_access_keys`].
     pub fn access_keys(mut self, ring: KeyRing) -> Self {
         self.access_keys = Some(ring);
         self
     }
 
-    /// The keys of refresh tokens, none of them shared with the access tokens: HS256, HS384, HS512 or EdDSA.
+    /// The keys of refresh tokens, none of them shared with the access tokens: HS256, HS384, HS512 or EdDSA. Replaced
+    /// while serving with [`SessionManager::replace_refresh_keys`].
     pub fn refresh_keys(mut self, ring: KeyRing) -> Self {
         self.refresh_keys = Some(ring);
         self
@@ -272,10 +278,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         let store = self.store.ok_or(missing("store"))?;
         let claims = self.claims.or_else(ClaimsLoader::for_unit).ok_or(missing("claims_source"))?;
 
-        refresh_keys.check_for_refresh_tokens()?;
-        if access_keys.shares_a_key_with(&refresh_keys) {
-            return Err(ConfigError::AccessAndRefreshShareAKey);
-        }
+        let keys = KeyRings::new(access_keys, refresh_keys)?;
         let lifetimes = checked_lifetimes(self.lifetimes, self.max_access_lifetime)?;
         if self.replay_window.length() > MAX_REPLAY_WINDOW {
             return Err(ConfigError::ReplayWindowTooLong { window: self.replay_window.length() });
@@ -305,12 +308,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             Source::new(store, ends, clock, self.replay_window, follower)?
         };
         let inner = VerifierInner {
-            access: Codec::new(TokenKind::Access, &access_keys, &issuer, &audience),
-            refresh: Codec::new(TokenKind::Refresh, &refresh_keys, &issuer, &refresh_audience),
+            access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience),
+            refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience),
             cookies,
-            source,
+            source: Some(Arc::clone(&source)),
             ends,
-            feed,
+            feed: Some(feed.clone()),
             serve_before_catch_up: self.serve_before_catch_up,
             clock: self.clock,
             renderer: self.renderer,
@@ -323,7 +326,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         Ok(SessionManager {
             inner: Arc::new(Inner {
                 verifier,
+                keys: Mutex::new(keys),
+                feed,
                 store,
+                source,
                 claims,
                 lifetimes,
                 replay_window: self.replay_window,
@@ -346,13 +352,6 @@ impl<C> fmt::Debug for SessionManagerBuilder<C> {
             .field("cookies", &self.cookies)
             .field("lifetimes", &self.lifetimes)
             .finish_non_exhaustive()
-    }
-}
-
-fn checked_identifier(name: &'static str, identifier: String) -> Result<String, ConfigError> {
-    match identifier.len() {
-        1..=255 => Ok(identifier),
-        _ => Err(ConfigError::InvalidIdentifier { name }),
     }
 }
 

@@ -5,21 +5,26 @@ mod claims;
 mod data;
 mod end;
 mod issue;
+mod keys;
 mod login;
 mod refresh;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use self::claims::ClaimsLoader;
 pub use self::{builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login};
+use self::{claims::ClaimsLoader, keys::KeyRings};
 use crate::{
     clock::Timestamp,
     error::{BoxError, Error, ErrorKind},
     event::{EndReason, EventHook, SessionEventKind},
     feed::Feed,
     id::{SessionId, UserId},
+    live::Source,
     policy::{Lifetimes, ReplayWindow, SessionLimit},
     store::{DynStore, Revocation, StoreError},
     verifier::{Verifier, VerifierInner},
@@ -39,7 +44,11 @@ pub struct SessionManager<C = ()> {
 
 struct Inner<C> {
     verifier: Verifier<C>,
+    /// What the verifier has, to compare it with what shall replace it. Never locked by a request.
+    keys: Mutex<KeyRings>,
+    feed: Feed,
     store: Arc<dyn DynStore>,
+    source: Arc<Source>,
     claims: ClaimsLoader<C>,
     lifetimes: Lifetimes,
     replay_window: ReplayWindow,
@@ -106,7 +115,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// How well this node knows what other nodes ended, for health endpoints.
     pub fn feed(&self) -> &Feed {
-        &self.verification().feed
+        &self.inner.feed
     }
 
     fn verification(&self) -> &VerifierInner<C> {
@@ -131,7 +140,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Passes an answer of the store on, and notes whether the store works.
     fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
-        self.verification().source.observe(&answer);
+        self.inner.source.observe(&answer);
         answer.map_err(|failure| self.error_caused_by(ErrorKind::Store, failure))
     }
 

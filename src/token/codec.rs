@@ -9,7 +9,7 @@ use super::{AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, 
 use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
-    keys::{KeyRing, MAX_SIGNATURE_LEN, SigningKey, VerificationKey},
+    keys::{AcceptedKey, KeyRing, MAX_SIGNATURE_LEN, SigningKey, VerificationKey, VerificationKeys},
 };
 
 /// Seals and opens the tokens of one kind, issuer and audience.
@@ -17,16 +17,22 @@ pub(crate) struct Codec {
     kind: TokenKind,
     /// The constant beginning of every payload, up to the value of `sub`.
     payload_head: String,
-    signing: SigningKey,
-    signing_header: String,
+    /// None where tokens are only verified.
+    signing: Option<Signing>,
     /// The header segment that each key writes, with its dot.
-    accepted: Vec<(String, VerificationKey)>,
+    accepted: Vec<(String, AcceptedKey)>,
+}
+
+struct Signing {
+    header: String,
+    key: SigningKey,
 }
 
 /// Why a token is none of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenError {
-    /// The header is not one that this ring writes: another kind, algorithm, key or issuer of tokens.
+    /// The header is not one that this ring writes: another kind, algorithm, key or issuer of tokens, or a key that is
+    /// retired.
     ForeignHeader,
     /// Longer than any token of ours, or not base64url in its canonical spelling.
     Malformed,
@@ -40,7 +46,7 @@ pub(crate) enum TokenError {
 pub(crate) enum IssueError {
     /// Longer than a cookie can be.
     TooLong,
-    /// The cryptographic library failed.
+    /// The cryptographic library failed, or there is no key that signs.
     Signing,
 }
 
@@ -57,16 +63,19 @@ impl fmt::Display for TokenError {
 
 impl Codec {
     pub(crate) fn new(kind: TokenKind, ring: &KeyRing, issuer: &str, audience: &str) -> Self {
-        let header = |key: &VerificationKey| {
-            let (typ, alg, kid) = (kind.typ(), key.algorithm().name(), key.key_id());
-            URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"{alg}","kid":"{kid}"}}"#)) + "."
-        };
+        let key = ring.signing_key().clone();
+        let signing = Signing { header: header(kind, key.verification_key()), key };
+        Self { signing: Some(signing), ..Self::verifying(kind, Some(ring.verification_keys()), issuer, audience) }
+    }
+
+    /// A codec that opens tokens and seals none; without keys it opens none either.
+    pub(crate) fn verifying(kind: TokenKind, keys: Option<&VerificationKeys>, issuer: &str, audience: &str) -> Self {
+        let keys = keys.into_iter().flat_map(VerificationKeys::iter);
         Self {
             kind,
             payload_head: format!(r#"{{"iss":{},"aud":{},"sub":"#, json_string(issuer), json_string(audience)),
-            signing_header: header(ring.signing_key().verification_key()),
-            signing: ring.signing_key().clone(),
-            accepted: ring.verification_keys().iter().map(|key| (header(key), key.clone())).collect(),
+            signing: None,
+            accepted: keys.map(|accepted| (header(kind, &accepted.key), accepted.clone())).collect(),
         }
     }
 
@@ -83,15 +92,18 @@ impl Codec {
             issued_at: Timestamp::from_secs(9_999_999_999),
             expires_at: Timestamp::from_secs(9_999_999_999),
         };
-        let signature_len = self.signing.verification_key().algorithm().signature_len();
-        self.signing_header.len() + base64_len(self.payload(&claims, app).len()) + 1 + base64_len(signature_len)
+        let (header_len, signature_len) = self.signing.as_ref().map_or((0, 0), |signing| {
+            (signing.header.len(), signing.key.verification_key().algorithm().signature_len())
+        });
+        header_len + base64_len(self.payload(&claims, app).len()) + 1 + base64_len(signature_len)
     }
 
     /// Signs a token.
     pub(crate) fn seal(&self, claims: &RegisteredClaims, app: &AppClaims) -> Result<String, IssueError> {
-        let mut token = self.signing_header.clone();
+        let signing = self.signing.as_ref().ok_or(IssueError::Signing)?;
+        let mut token = signing.header.clone();
         URL_SAFE_NO_PAD.encode_string(self.payload(claims, app), &mut token);
-        let signature = self.signing.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
+        let signature = signing.key.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut token);
         if token.len() > MAX_TOKEN_LEN {
@@ -119,14 +131,16 @@ impl Codec {
         )
     }
 
-    /// Verifies a token and reads its claims. Time and revocation are for the caller to judge.
+    /// Verifies a token with the keys that are accepted `now`, and reads its claims. Expiry and revocation are for the
+    /// caller to judge.
     pub(crate) fn open<C: DeserializeOwned>(
         &self,
         token: &[u8],
         shape: ClaimsShape,
+        now: Timestamp,
     ) -> Result<(RegisteredClaims, C), TokenError> {
         let mut buffer = [0; MAX_TOKEN_LEN];
-        let payload = self.verify(token, &mut buffer)?;
+        let payload = self.verify(token, now, &mut buffer)?;
         let (claims, end) = self.read_registered(payload).ok_or(TokenError::BadClaims)?;
         let app = match payload.get_mut(end..) {
             Some([b'}']) => None,
@@ -142,14 +156,14 @@ impl Codec {
     }
 
     /// Checks header and signature and decodes the payload into the buffer.
-    fn verify<'b>(&self, token: &[u8], buffer: &'b mut [u8]) -> Result<&'b mut [u8], TokenError> {
+    fn verify<'b>(&self, token: &[u8], now: Timestamp, buffer: &'b mut [u8]) -> Result<&'b mut [u8], TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::Malformed);
         }
-        let (header, key) = self
+        let (header, AcceptedKey { key, .. }) = self
             .accepted
             .iter()
-            .find(|(header, _)| token.starts_with(header.as_bytes()))
+            .find(|(header, accepted)| token.starts_with(header.as_bytes()) && accepted.is_accepted(now))
             .ok_or(TokenError::ForeignHeader)?;
         let signature_len = key.algorithm().signature_len();
         let dot = token.len().checked_sub(base64_len(signature_len) + 1).ok_or(TokenError::Malformed)?;
@@ -195,9 +209,15 @@ impl Codec {
 
 impl fmt::Debug for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<&VerificationKey> = self.accepted.iter().map(|(_, key)| key).collect();
+        let keys: Vec<&VerificationKey> = self.accepted.iter().map(|(_, accepted)| &accepted.key).collect();
         f.debug_struct("Codec").field("kind", &self.kind).field("keys", &keys).finish_non_exhaustive()
     }
+}
+
+/// The one header segment that this key writes, with its dot.
+fn header(kind: TokenKind, key: &VerificationKey) -> String {
+    let (typ, alg, kid) = (kind.typ(), key.algorithm().name(), key.key_id());
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"{alg}","kid":"{kid}"}}"#)) + "."
 }
 
 /// Decodes canonical base64url without padding; every other spelling is refused, so that a token has only one.

@@ -11,14 +11,17 @@
 
 mod app_claims;
 mod codec;
+mod live;
 mod reader;
 
 pub(crate) use self::{
     app_claims::{AppClaims, ClaimsShape, unit_claims},
     codec::{Codec, IssueError, TokenError},
+    live::LiveCodec,
 };
 use crate::{
     clock::Timestamp,
+    error::ConfigError,
     id::{SessionId, UserId},
 };
 
@@ -54,6 +57,14 @@ pub(crate) struct RegisteredClaims {
 
 /// A token and the cookie that carries it fit into the 4096 bytes that browsers keep (RFC 6265bis, section 5.6).
 pub(crate) const MAX_TOKEN_LEN: usize = 4096;
+
+/// An issuer or audience that leaves room for everything else in a token.
+pub(crate) fn checked_identifier(name: &'static str, identifier: String) -> Result<String, ConfigError> {
+    match identifier.len() {
+        1..=255 => Ok(identifier),
+        _ => Err(ConfigError::InvalidIdentifier { name }),
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -15,11 +15,11 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_jwt_sessions::{
-    Error, KeyRing, Presented, Session, SessionCookies, SessionEvent, SessionEventKind, SessionManager,
+    Error, KeyRing, Presented, ReplayWindow, Session, SessionCookies, SessionEvent, SessionEventKind, SessionManager,
     SessionManagerBuilder, SessionRejection, SessionRejectionKind, UserId, testing::TestClock,
 };
 
-use super::{Backend, Browser, TestStore};
+use super::{Backend, Browser, TestStore, seconds};
 
 pub(crate) const ISSUER: &str = "https://app.test";
 pub(crate) const ACCESS_SECRET: &str = "the access secret, known to nodes only";
@@ -150,6 +150,8 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     SessionManager::<C>::builder()
+        // Ten seconds after the rotation, unless a test says otherwise.
+        .replay_window(ReplayWindow::Fixed(seconds(10)))
         .access_keys(KeyRing::hs256(ACCESS_SECRET).expect("long enough"))
         .refresh_keys(KeyRing::hs256(REFRESH_SECRET).expect("long enough"))
         .issuer(ISSUER)

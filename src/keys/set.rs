@@ -1,0 +1,100 @@
+//! Keys that verify, each for as long as it may.
+
+use super::{VerificationKey, jwk, publish};
+use crate::{clock::Timestamp, error::ConfigError};
+
+/// Keys that verify tokens and sign none: what a service needs that only verifies, see
+/// [`Verifier::builder`](crate::Verifier::builder).
+///
+/// ```
+/// use tower_jwt_sessions::VerificationKeys;
+///
+/// let keys = VerificationKeys::from_jwks(
+///     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+///                  "alg":"EdDSA","use":"sig","kid":"2026-11"}]}"#,
+/// )?;
+/// assert_eq!(keys.key_ids().collect::<Vec<_>>(), ["2026-11"]);
+/// # Ok::<(), tower_jwt_sessions::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct VerificationKeys {
+    keys: Vec<AcceptedKey>,
+}
+
+/// A key, and until when it verifies.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptedKey {
+    pub(crate) key: VerificationKey,
+    /// `None` without end.
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl AcceptedKey {
+    pub(crate) fn is_accepted(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl VerificationKeys {
+    /// One key. A public one is better here than a secret, with which a service that shall only verify could sign.
+    pub fn new(key: VerificationKey) -> Self {
+        Self { keys: vec![AcceptedKey { key, until: None }] }
+    }
+
+    /// The public keys of a JWK set (RFC 7517), in JSON: what `GET /auth/jwks.json` of the companion router answers, or
+    /// a file of the same contents. Fetching it is the application's task.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::PrivateKeyGivenToVerify`] when the set has a secret or a private key;
+    /// [`ConfigError::MixedKeySet`], [`ConfigError::DuplicateKeyId`],
+    /// [`ConfigError::UnsupportedAlgorithm`], [`ConfigError::InvalidJwk`] and those of
+    /// [`VerificationKey::from_jwk`].
+    pub fn from_jwks(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let mut keys = Self { keys: Vec::new() };
+        for jwk in jwk::read_set(json.as_ref())? {
+            if jwk.is_private() {
+                return Err(jwk.private_in_public());
+            }
+            keys.add(jwk.verification_key()?, None)?;
+        }
+        Ok(keys)
+    }
+
+    /// Also accepts tokens that this key signed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::DuplicateKeyId`] when there is a key of that `kid`.
+    pub fn with_key(mut self, key: VerificationKey) -> Result<Self, ConfigError> {
+        self.add(key, None)?;
+        Ok(self)
+    }
+
+    /// The `kid` of every key.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|accepted| accepted.key.key_id())
+    }
+
+    pub(super) fn add(&mut self, key: VerificationKey, until: Option<Timestamp>) -> Result<(), ConfigError> {
+        if self.key_ids().any(|kid| kid == key.key_id()) {
+            return Err(ConfigError::DuplicateKeyId { kid: key.key_id().to_owned() });
+        }
+        self.keys.push(AcceptedKey { key, until });
+        Ok(())
+    }
+
+    pub(super) fn retain(&mut self, keep: impl FnMut(&AcceptedKey) -> bool) {
+        self.keys.retain(keep);
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, AcceptedKey> {
+        self.keys.iter()
+    }
+
+    /// The JWK set of the public keys; `None` when there are only secrets.
+    pub(super) fn public_jwks(&self) -> Option<String> {
+        let keys: Vec<_> = self.iter().filter_map(|accepted| publish::jwk(&accepted.key)).collect();
+        (!keys.is_empty()).then(|| serde_json::json!({ "keys": keys }).to_string())
+    }
+}

@@ -1,0 +1,185 @@
+//! A verifier for a service that has the public keys and nothing else.
+
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use axum_core::response::Response;
+use serde::de::DeserializeOwned;
+
+use super::{Verifier, VerifierInner};
+use crate::{
+    clock::{Clock, SystemClock},
+    cookie::CookieConfig,
+    error::ConfigError,
+    feed::StalePolicy,
+    keys::VerificationKeys,
+    policy::{Lifetimes, MAX_LIFETIME},
+    problem::{Problem, Renderer},
+    token::{ClaimsShape, LiveCodec, TokenKind, checked_identifier},
+};
+
+/// Configures a [`Verifier`] that has no [`SessionManager`](crate::SessionManager). Begin with [`Verifier::builder`].
+///
+/// Needed are [`keys`](Self::keys) and [`issuer`](Self::issuer).
+#[must_use]
+pub struct VerifierBuilder<C> {
+    keys: Option<VerificationKeys>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    cookies: CookieConfig,
+    max_access_lifetime: Duration,
+    clock: Arc<dyn Clock>,
+    renderer: Renderer,
+    claims: PhantomData<fn() -> C>,
+}
+
+impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
+    /// Begins the configuration of a verifier for a service that did not log the user in: it has the public keys of the
+    /// one that did, and neither a store nor any key that signs. Layer and extractors work on it as always.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tower_jwt_sessions::{ConfigError, Session, SessionLayer, VerificationKeys, Verifier};
+    ///
+    /// async fn me(session: Session) -> String {
+    ///     session.user_id().to_string()
+    /// }
+    ///
+    /// /// `jwks` is what `GET /auth/jwks.json` of the other service answered, or a file with it.
+    /// fn app(jwks: &str) -> Result<Router, ConfigError> {
+    ///     let verifier = Verifier::<()>::builder()
+    ///         .keys(VerificationKeys::from_jwks(jwks)?)
+    ///         .issuer("https://app.example")
+    ///         .build()?;
+    ///     Ok(Router::new().route("/me", get(me)).layer(SessionLayer::new(verifier)))
+    /// }
+    /// # let _ = app;
+    /// ```
+    ///
+    /// # ⚠️ Warning
+    ///
+    /// **It sees no revocations.** A session that has logged out, was ended, or whose theft was noticed is accepted here
+    /// until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime` where it is
+    /// issued, or use a [`SessionManager`](crate::SessionManager) on the same store where that is too long.
+    ///
+    /// It does not know refresh tokens either: a [`Presented`](crate::Presented) proves an access token at most.
+    pub fn builder() -> VerifierBuilder<C> {
+        VerifierBuilder {
+            keys: None,
+            issuer: None,
+            audience: None,
+            cookies: CookieConfig::new(),
+            max_access_lifetime: Lifetimes::default().max_access,
+            clock: Arc::new(SystemClock),
+            renderer: Renderer::default(),
+            claims: PhantomData,
+        }
+    }
+
+    /// Goes on with other keys, for example when the JWK set was fetched again. Requests under way keep theirs, none
+    /// waits.
+    ///
+    /// Which keys to accept and for how long is decided by the service that issues the tokens: its set has the next key
+    /// before it signs, and old ones for as long as they matter.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::KeysOfManager`] for the verifier of a [`SessionManager`](crate::SessionManager).
+    pub fn replace_keys(&self, keys: &VerificationKeys) -> Result<(), ConfigError> {
+        if self.inner.feed.is_some() {
+            return Err(ConfigError::KeysOfManager);
+        }
+        self.inner.access.replace_verifying(keys);
+        Ok(())
+    }
+}
+
+impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
+    /// The keys whose tokens are accepted.
+    pub fn keys(mut self, keys: VerificationKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// The `iss` of the tokens, as the other service has it.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The `aud` of the tokens, as the other service has it. Default: the issuer.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Names of the cookies, as the other service has them. For both to receive them they are on one host, or the
+    /// cookies have a [`domain`](CookieConfig::domain).
+    pub fn cookies(mut self, cookies: CookieConfig) -> Self {
+        self.cookies = cookies;
+        self
+    }
+
+    /// The longest lifetime of an access token that the other service issues; one that lives longer is refused.
+    /// Default: one hour.
+    pub fn max_access_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_access_lifetime = lifetime;
+        self
+    }
+
+    /// Where the time comes from. Default: the system.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Renders error answers in the application's own format, as
+    /// [`SessionManagerBuilder::render_errors`](crate::SessionManagerBuilder::render_errors) does.
+    pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
+        self.renderer = Renderer::new(render);
+        self
+    }
+
+    /// Checks everything and builds the verifier. It needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure.
+    pub fn build(self) -> Result<Verifier<C>, ConfigError> {
+        let missing = |method| ConfigError::Missing { method };
+        let keys = self.keys.ok_or(missing("keys"))?;
+        let issuer = checked_identifier("issuer", self.issuer.ok_or(missing("issuer"))?)?;
+        let audience = checked_identifier("audience", self.audience.unwrap_or_else(|| issuer.clone()))?;
+        let max_access_lifetime = self.max_access_lifetime;
+        if max_access_lifetime < Duration::from_secs(1) || max_access_lifetime > MAX_LIFETIME {
+            let (name, lifetime) = ("max_access_lifetime", max_access_lifetime);
+            return Err(ConfigError::LifetimeOutOfRange { name, lifetime });
+        }
+        let inner = VerifierInner {
+            access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience),
+            refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer),
+            cookies: self.cookies.plan()?,
+            ends: Arc::default(),
+            feed: None,
+            source: None,
+            serve_before_catch_up: true,
+            clock: self.clock,
+            renderer: self.renderer,
+            max_access_lifetime,
+            not_before: None,
+            shape: ClaimsShape::of::<C>(),
+            claims: PhantomData,
+        };
+        Ok(Verifier::new(inner, StalePolicy::KeepServing))
+    }
+}
+
+impl<C> fmt::Debug for VerifierBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierBuilder")
+            .field("keys", &self.keys)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("cookies", &self.cookies)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! Keys: how they are read, what is refused, how they change while serving, and services that only verify.
+
+mod der;
+mod jwk;
+mod jwks;
+mod swap;
+mod swap_nodes;
+mod types;
+mod verify_only;
+
+#[path = "support.rs"]
+mod support;
