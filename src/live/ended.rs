@@ -72,8 +72,7 @@ pub(super) async fn wait(source: Arc<Source>, mut watch: Watch, user: UserId, id
                 ask_at = now + found.record.expires_at().since(found.now);
                 certain_end = Some(now + found.record.absolute_end.since(found.now));
             }
-            // The same to all others that wait here.
-            Ok(None) => return source.ends.tell_ended(id),
+            Ok(None) => return,
             // No answer is no end, except where it was certain anyway.
             Err(_) if certain_end.is_some_and(|end| end <= now) => return,
             Err(_) => {

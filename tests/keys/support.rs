@@ -6,7 +6,8 @@ use axum_core::response::IntoResponse as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header};
 use tower_jwt_sessions::{
-    KeyRing, MemoryStore, SessionCookies, SessionManager, SessionManagerBuilder, SigningKey, testing::TestClock,
+    KeyRing, MemoryStore, ReplayWindow, SessionCookies, SessionManager, SessionManagerBuilder, SigningKey,
+    testing::TestClock,
 };
 
 /// RFC 8037, appendix A.1 and A.2.
@@ -48,6 +49,8 @@ pub(crate) fn hs256(byte: u8) -> SigningKey {
 
 pub(crate) fn builder(store: &MemoryStore, clock: &TestClock) -> SessionManagerBuilder<()> {
     SessionManager::builder()
+        // By the clock alone: these tests are about keys.
+        .replay_window(ReplayWindow::Fixed(Duration::from_secs(10)))
         .access_keys(KeyRing::new(hs256(1)))
         .refresh_keys(KeyRing::new(hs256(2)))
         .issuer("https://app.test")
