@@ -9,8 +9,8 @@ use crate::{
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A configuration that cannot work, found while building. Every message names the cure.
-#[derive(Debug)]
+/// A configuration that cannot work, found while building. Every message names the cure, also as `Debug`, which is what
+/// a `main` that returns it prints.
 #[non_exhaustive]
 pub enum ConfigError {
     /// The access and the refresh ring share a key, so that one kind of token could pass for the other.
@@ -263,6 +263,12 @@ impl fmt::Display for ConfigError {
             Self::UnsupportedAlgorithm { algorithm, cure } => write!(f, "{algorithm} cannot be used here: {cure}"),
             Self::UnsupportedRedisUrl { scheme, cure } => write!(f, "Redis URLs of scheme {scheme:?} do not work: {cure}"),
         }
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

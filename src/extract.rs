@@ -263,10 +263,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let context = SessionContext::of::<C>(&parts.extensions);
-        let Some(verifier) = context.and_then(SessionContext::verifier::<C>) else {
+        Ok(context.and_then(|context| context.present(&parts.headers)).unwrap_or_else(|| {
             tracing::error!(target: LOG_TARGET, "{}", SessionRejection::layer_missing::<C>(parts));
-            return Ok(Self::default());
-        };
-        Ok(verifier.present(&parts.headers))
+            Self::default()
+        }))
     }
 }

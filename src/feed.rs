@@ -12,10 +12,11 @@ use std::{
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
-    clock::{Clock, Timestamp, jittered},
+    clock::{Clock, SystemClock, Timestamp, jittered},
     error::ConfigError,
     event::LOG_TARGET,
     live::{AbortOnDrop, Ends},
+    policy::MAX_CLOCK_SKEW,
     store::{DynStore, LogPage, LogPosition, StoreError},
 };
 
@@ -102,6 +103,8 @@ pub(crate) struct Follower {
 
 /// How long one read waits for an entry. A connection that died without a word is noticed when it has passed.
 const WAIT: Duration = Duration::from_secs(2);
+/// How far back the log is read again after a failure.
+const LOOK_BACK: Duration = Duration::from_secs(2 * MAX_CLOCK_SKEW.as_secs());
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -117,19 +120,21 @@ impl Follower {
                 .is_some_and(|page| self.take(&page, &mut position));
         let status = if caught_up { FeedStatus::Live } else { FeedStatus::CatchingUp };
         let (sender, receiver) = watch::channel(status);
-        let task = runtime.spawn(self.follow(sender, position));
+        let task = runtime.spawn(self.follow(Status(sender), position));
         Ok((Feed { status: receiver }, AbortOnDrop(task.abort_handle())))
     }
 
-    async fn follow(self, status: watch::Sender<FeedStatus>, mut position: LogPosition) {
+    async fn follow(self, status: Status, mut position: LogPosition) {
         let mut backoff = BACKOFF.0;
+        let mut has_failed = false;
         loop {
-            let is_live = *status.borrow() == FeedStatus::Live;
+            let is_live = *status.0.borrow() == FeedStatus::Live;
             let wait = if is_live { WAIT } else { Duration::ZERO };
             let asked_at = Instant::now();
             match self.store.read_log(position, wait).await {
                 Ok(page) => {
                     backoff = BACKOFF.0;
+                    has_failed = false;
                     if self.take(&page, &mut position) {
                         self.note(&status, FeedStatus::Live, None);
                     }
@@ -140,7 +145,13 @@ impl Follower {
                 }
                 Err(failure) => {
                     let since = self.clock.now().into();
-                    self.note(&status, FeedStatus::Stale { since }, Some(&failure));
+                    self.note(&status, FeedStatus::Stale { since }, Some((&failure, !has_failed)));
+                    if !has_failed {
+                        // Another server may answer next, one that took over and whose clock is behind: its entries can
+                        // stand before those that were read last. Reading some again changes nothing.
+                        position = LogPosition::new(position.at().saturating_sub(LOOK_BACK).as_millis(), 0);
+                    }
+                    has_failed = true;
                     tokio::time::sleep(jittered(backoff)).await;
                     backoff = backoff.saturating_mul(2).min(BACKOFF.1);
                 }
@@ -171,8 +182,8 @@ impl Follower {
     }
 
     /// Changes the status; an outage is logged when it begins and when it ends.
-    fn note(&self, status: &watch::Sender<FeedStatus>, new: FeedStatus, failure: Option<&StoreError>) {
-        let changed = status.send_if_modified(|current| {
+    fn note(&self, status: &Status, new: FeedStatus, failure: Option<(&StoreError, bool)>) {
+        let changed = status.0.send_if_modified(|current| {
             let changed = match (*current, new) {
                 // The first attempts of a node that never caught up, and later ones of an outage, change nothing.
                 (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
@@ -187,24 +198,43 @@ impl Follower {
             // What was published meanwhile is read; what was trimmed meanwhile is not.
             self.ends.tell_of_gap();
         }
-        match (changed, failure) {
-            (true, Some(failure)) => {
+        match failure {
+            Some((failure, is_first)) => {
                 let source = std::error::Error::source(failure).map(tracing::field::display);
-                tracing::error!(
-                    target: LOG_TARGET,
-                    error = %failure,
-                    source,
-                    "the revocation log cannot be read: sessions that other nodes end are served here meanwhile"
-                );
+                if is_first {
+                    tracing::error!(
+                        target: LOG_TARGET,
+                        error = %failure,
+                        source,
+                        "the revocation log cannot be read: what other nodes end is not heard of here meanwhile"
+                    );
+                } else {
+                    tracing::debug!(target: LOG_TARGET, error = %failure, source, "the revocation log still cannot be read");
+                }
             }
-            (true, None) => tracing::info!(target: LOG_TARGET, "the revocation log is read to its end"),
-            (false, Some(failure)) => {
-                tracing::debug!(target: LOG_TARGET, error = %failure, "the revocation log still cannot be read");
-            }
-            (false, None) => {}
+            None if changed => tracing::info!(target: LOG_TARGET, "the revocation log is read to its end"),
+            None => {}
         }
         #[cfg(feature = "metrics")]
         metrics::gauge!("tower_jwt_sessions_feed_live").set(if new == FeedStatus::Live { 1.0 } else { 0.0 });
+    }
+}
+
+/// The status of a follower. When that is gone, through a panic or with its runtime, nobody reads the log any more.
+struct Status(watch::Sender<FeedStatus>);
+
+impl Drop for Status {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|status| {
+            let was_live = *status == FeedStatus::Live;
+            if was_live {
+                *status = FeedStatus::Stale { since: SystemClock.now().into() };
+            }
+            was_live
+        });
+        if std::thread::panicking() {
+            tracing::error!(target: LOG_TARGET, "the follower of the revocation log has panicked and is gone");
+        }
     }
 }
 

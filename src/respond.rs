@@ -4,7 +4,7 @@ use axum_core::response::{IntoResponse, IntoResponseParts, Response, ResponsePar
 
 use crate::{
     cookie::SessionCookies,
-    error::{Error, ErrorKind},
+    error::Error,
     event::LOG_TARGET,
     problem::{Problem, Renderer},
 };
@@ -17,12 +17,9 @@ impl IntoResponse for Problem {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        // The store's failures are logged once an outage, where they happen; these are mistakes to be mended.
+        // What store and claims source fail at is logged once an outage, where it happens. These are mistakes to be mended.
         if self.problem() == Problem::INTERNAL_ERROR {
             tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "a session operation failed");
-        } else if self.kind() == ErrorKind::ClaimsSource {
-            let source = std::error::Error::source(&self).map(tracing::field::display);
-            tracing::error!(target: LOG_TARGET, source, "the claims source failed");
         }
         self.renderer().render(&self.problem())
     }

@@ -2,14 +2,14 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::HeaderMap,
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
 use http::{HeaderValue, StatusCode, header};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
@@ -86,7 +86,7 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     let presented = sessions.verifier().present(&headers);
-    if presented.sessions().is_empty() {
+    if presented.named.is_empty() {
         // Whose sessions? Saying "done" would claim an end of sessions that nobody named.
         if let Err(response) = authenticate(&sessions, &headers) {
             return Ok(*response);
@@ -109,9 +109,15 @@ where
     Ok(Json(json!({ "sessions": rows })).into_response())
 }
 
+/// By name: the router may be nested below other parameters.
+#[derive(Deserialize)]
+struct SessionPath {
+    id: String,
+}
+
 async fn end<C>(
     State(sessions): State<SessionManager<C>>,
-    Path(id): Path<String>,
+    path: Result<Path<SessionPath>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Error>
 where
@@ -122,9 +128,9 @@ where
         Err(response) => return Ok(*response),
     };
     // Only this user's sessions are looked at, so those of others and those that never were look the same.
-    let ended = match id.parse::<SessionId>() {
-        Ok(id) => sessions.end(session.user_id(), id).await?,
-        Err(_) => false,
+    let ended = match path.ok().and_then(|Path(path)| path.id.parse().ok()) {
+        Some(id) => sessions.end(session.user_id(), id).await?,
+        None => false,
     };
     Ok(if ended { success().into_response() } else { sessions.render(&Problem::SESSION_NOT_FOUND) })
 }

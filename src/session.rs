@@ -186,6 +186,9 @@ pub struct Presented<C = ()> {
     pub(crate) refresh: Option<RegisteredClaims>,
     /// Whether there was a refresh cookie, good or bad.
     pub(crate) refresh_attempted: bool,
+    /// The sessions that tokens of ours name, good for no more than to end them: also expired and revoked ones, and all
+    /// of them where a cookie came twice.
+    pub(crate) named: Vec<(UserId, SessionId)>,
 }
 
 impl<C> Presented<C> {
@@ -198,27 +201,23 @@ impl<C> Presented<C> {
     pub const fn has_refresh_token(&self) -> bool {
         self.refresh.is_some()
     }
-
-    /// The sessions that the tokens belong to: none, one, or two when they are of different sessions.
-    pub(crate) fn sessions(&self) -> Vec<(UserId, SessionId)> {
-        let access = self.session.iter().map(|session| (session.user_id().clone(), session.id()));
-        let refresh = self.refresh.iter().map(|claims| (claims.user_id.clone(), claims.session_id));
-        let mut sessions: Vec<_> = access.chain(refresh).collect();
-        sessions.dedup();
-        sessions
-    }
 }
 
 impl<C> Default for Presented<C> {
     /// Proof of nothing.
     fn default() -> Self {
-        Self { session: None, refresh: None, refresh_attempted: false }
+        Self { session: None, refresh: None, refresh_attempted: false, named: Vec::new() }
     }
 }
 
 impl<C> Clone for Presented<C> {
     fn clone(&self) -> Self {
-        Self { session: self.session.clone(), refresh: self.refresh.clone(), refresh_attempted: self.refresh_attempted }
+        Self {
+            session: self.session.clone(),
+            refresh: self.refresh.clone(),
+            refresh_attempted: self.refresh_attempted,
+            named: self.named.clone(),
+        }
     }
 }
 

@@ -5,13 +5,14 @@ mod builder;
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     clock::{Clock, Timestamp},
-    cookie::{CookiePlan, Presence, RawCookies},
+    cookie::{CookiePlan, Presence, RawCookies, TokenCookie, each_cookie},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
+    id::{SessionId, UserId},
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
@@ -99,7 +100,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
 
     /// Everything that these request headers prove, including the refresh token.
     pub fn present(&self, headers: &HeaderMap) -> Presented<C> {
-        self.inner.present(headers)
+        self.inner.present(headers, self.stale_policy)
     }
 }
 
@@ -107,27 +108,23 @@ impl<C> Verifier<C> {
     pub(crate) fn inner(&self) -> &Arc<VerifierInner<C>> {
         &self.inner
     }
+
+    pub(crate) const fn stale_policy(&self) -> StalePolicy {
+        self.stale_policy
+    }
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     pub(crate) fn verify(&self, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
-        let cookies = RawCookies::read(headers, &self.cookies);
         let now = self.clock.now();
-        let verified = self.verify_access(&cookies, now);
-        let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, now);
-        if verified.is_ok() && !self.feed.as_ref().is_none_or(permits) {
-            return Err(Unauthenticated::RevocationsUnknown);
-        }
+        let verified = self.judge(&RawCookies::read(headers, &self.cookies), policy, now);
         if let (Ok(session), Some(source)) = (&verified, &self.source) {
             source.note_use(session.proof().0, now);
-        }
-        if let Err(reason @ (Unauthenticated::InvalidToken | Unauthenticated::AmbiguousCookie)) = verified {
-            tracing::debug!(target: LOG_TARGET, ?reason, "refused an access cookie");
         }
         verified
     }
 
-    pub(crate) fn present(&self, headers: &HeaderMap) -> Presented<C> {
+    pub(crate) fn present(&self, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
         let cookies = RawCookies::read(headers, &self.cookies);
         let now = self.clock.now();
         let refresh = match cookies.refresh {
@@ -135,16 +132,55 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             Presence::Absent | Presence::Twice => None,
         };
         Presented {
-            session: self.verify_access(&cookies, now).ok(),
+            session: self.judge(&cookies, policy, now).ok(),
             refresh,
             refresh_attempted: !cookies.refresh.is_absent(),
+            named: self.named(headers, now),
+        }
+    }
+
+    /// The sessions that the request names in tokens of ours, however old they are and however often a cookie came:
+    /// enough to end them.
+    fn named(&self, headers: &HeaderMap, now: Timestamp) -> Vec<(UserId, SessionId)> {
+        let mut named = Vec::new();
+        for (which, token) in each_cookie(headers, &self.cookies) {
+            let codec = match which {
+                TokenCookie::Access => &self.access,
+                TokenCookie::Refresh => &self.refresh,
+            };
+            if let Ok((claims, IgnoredAny)) = codec.open(token, ClaimsShape::of::<IgnoredAny>(), now) {
+                let session = (claims.user_id, claims.session_id);
+                if !named.contains(&session) {
+                    named.push(session);
+                }
+            }
+        }
+        named
+    }
+
+    /// Verifies the access cookie, and whether enough is known of revocations to trust it.
+    fn judge(
+        &self,
+        cookies: &RawCookies<'_>,
+        policy: StalePolicy,
+        now: Timestamp,
+    ) -> Result<Session<C>, Unauthenticated> {
+        let session = self.verify_access(cookies, now)?;
+        let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, now);
+        match self.feed.as_ref().is_none_or(permits) {
+            true => Ok(session),
+            false => Err(Unauthenticated::RevocationsUnknown),
         }
     }
 
     fn verify_access(&self, cookies: &RawCookies<'_>, now: Timestamp) -> Result<Session<C>, Unauthenticated> {
         let token = match cookies.access {
             Presence::One(token) => token,
-            Presence::Twice => return Err(Unauthenticated::AmbiguousCookie),
+            Presence::Twice => {
+                let reason = Unauthenticated::AmbiguousCookie;
+                tracing::debug!(target: LOG_TARGET, ?reason, "refused the access cookies");
+                return Err(reason);
+            }
             Presence::Absent if cookies.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };

@@ -38,23 +38,41 @@ pub(crate) struct RawCookies<'h> {
 }
 
 impl<'h> RawCookies<'h> {
-    /// Reads every `Cookie` line as if they were one (RFC 6265bis, section 4.2.1).
     pub(crate) fn read(headers: &'h HeaderMap, plan: &CookiePlan) -> Self {
         let mut found = Self { access: Presence::Absent, refresh: Presence::Absent };
-        for line in headers.get_all(header::COOKIE) {
-            for pair in line.as_bytes().split(|byte| *byte == b';') {
-                let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
-                let (name, value) = pair.split_at(equals);
-                let name = trim(name);
-                if name == plan.access_name.as_bytes() {
-                    found.access.add(trim(value.get(1..).unwrap_or_default()));
-                } else if name == plan.refresh_name.as_bytes() {
-                    found.refresh.add(trim(value.get(1..).unwrap_or_default()));
-                }
+        for (which, value) in each(headers, plan) {
+            match which {
+                TokenCookie::Access => found.access.add(value),
+                TokenCookie::Refresh => found.refresh.add(value),
             }
         }
         found
     }
+}
+
+/// One of our two cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenCookie {
+    Access,
+    Refresh,
+}
+
+/// Every value under one of our names. All `Cookie` lines are read as if they were one (RFC 6265bis, section 4.2.1).
+pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
+    let lines = headers.get_all(header::COOKIE).into_iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at(equals);
+        let name = trim(name);
+        let which = if name == plan.access_name.as_bytes() {
+            TokenCookie::Access
+        } else if name == plan.refresh_name.as_bytes() {
+            TokenCookie::Refresh
+        } else {
+            return None;
+        };
+        Some((which, trim(value.get(1..).unwrap_or_default())))
+    })
 }
 
 /// Takes off spaces and tabs only; there are more kinds of white space, and servers that trim those read a cookie

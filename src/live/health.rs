@@ -1,41 +1,95 @@
-//! One line in the log when the store fails, one when it is back, however many requests come in between.
+//! One line in the log when something that we depend on fails, one when it is back, however many requests come in
+//! between.
 
 use std::{
     error::Error as StdError,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
 };
 
-use crate::{event::LOG_TARGET, store::StoreError};
+use crate::{clock::whole_millis, event::LOG_TARGET};
 
-#[derive(Debug, Default)]
-pub(crate) struct StoreHealth {
-    failing: AtomicBool,
+/// Whether a dependency works, judged by what it answered lately.
+#[derive(Debug)]
+pub(crate) struct Health {
+    name: &'static str,
+    consequence: &'static str,
+    begun: Instant,
+    /// Milliseconds after `begun` of the last failure of an outage; 0 while there is none.
+    failed_at: AtomicU64,
 }
 
-impl StoreHealth {
-    pub(super) fn observe<T>(&self, answer: &Result<T, StoreError>) {
-        match answer {
-            Ok(_) => {
-                // Read before written: the line is shared by all threads, and nearly always false.
-                if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!(target: LOG_TARGET, "the session store works again");
-                }
-            }
-            Err(failure) => {
-                #[cfg(feature = "metrics")]
-                metrics::counter!("tower_jwt_sessions_store_failures_total").increment(1);
-                let source = failure.source().map(tracing::field::display);
-                if self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::debug!(target: LOG_TARGET, error = %failure, source, "the session store still fails");
-                } else {
-                    tracing::error!(
-                        target: LOG_TARGET,
-                        error = %failure,
-                        source,
-                        "the session store fails: verified requests are served, logins and refreshes answer 503"
-                    );
-                }
-            }
+/// An outage is over when nothing has failed for this long: answers of both kinds may come in turns.
+const RECOVERED_AFTER: Duration = Duration::from_secs(5);
+
+impl Health {
+    pub(crate) fn new(name: &'static str, consequence: &'static str) -> Self {
+        Self { name, consequence, begun: Instant::now(), failed_at: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn of_store() -> Self {
+        Self::new("session store", "verified requests are served, logins and refreshes answer 503")
+    }
+
+    pub(crate) fn of_claims_source() -> Self {
+        Self::new("claims source", "logins and refreshes answer 503 and change nothing")
+    }
+
+    /// Takes note of a failure, or that there was none.
+    pub(crate) fn observe(&self, failure: Option<&(dyn StdError + 'static)>) {
+        let now = whole_millis(self.begun.elapsed());
+        match failure {
+            None => self.succeeded(now),
+            Some(failure) => self.failed(failure, now),
         }
+    }
+
+    fn succeeded(&self, now: u64) {
+        // Read before written: the line is shared by all threads, and nearly always zero.
+        let failed_at = self.failed_at.load(Ordering::Relaxed);
+        let is_over = failed_at != 0 && now.saturating_sub(failed_at) >= whole_millis(RECOVERED_AFTER);
+        if is_over && self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::info!(target: LOG_TARGET, "the {} works again", self.name);
+        }
+    }
+
+    fn failed(&self, failure: &(dyn StdError + 'static), now: u64) {
+        #[cfg(feature = "metrics")]
+        metrics::counter!("tower_jwt_sessions_failures_total", "of" => self.name).increment(1);
+        let source = failure.source().map(tracing::field::display);
+        let (name, consequence) = (self.name, self.consequence);
+        if self.failed_at.swap(now.max(1), Ordering::Relaxed) == 0 {
+            tracing::error!(target: LOG_TARGET, error = %failure, source, "the {name} fails: {consequence}");
+        } else {
+            tracing::debug!(target: LOG_TARGET, error = %failure, source, "the {name} still fails");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_failing(health: &Health) -> bool {
+        health.failed_at.load(Ordering::Relaxed) != 0
+    }
+
+    #[test]
+    fn an_outage_is_over_when_nothing_has_failed_for_a_while() {
+        let health = Health::of_store();
+        health.succeeded(0);
+        assert!(!is_failing(&health));
+        let failure = std::io::Error::other("down");
+        health.failed(&failure, 1_000);
+        // Answers of both kinds in turns are one outage.
+        for now in [1_001, 3_000, 5_999] {
+            health.succeeded(now);
+            assert!(is_failing(&health), "{now}");
+        }
+        health.failed(&failure, 5_999);
+        health.succeeded(6_000);
+        assert!(is_failing(&health));
+        health.succeeded(10_999);
+        assert!(!is_failing(&health));
     }
 }

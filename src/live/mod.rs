@@ -15,7 +15,8 @@ use tokio::task::AbortHandle;
 
 pub use self::ended::Ended;
 pub(crate) use self::ends::Ends;
-use self::{health::StoreHealth, notes::Notes};
+pub(crate) use self::health::Health;
+use self::notes::Notes;
 use crate::{
     clock::{Clock, Timestamp},
     error::ConfigError,
@@ -28,7 +29,7 @@ use crate::{
 /// The way from a session back to the store it came from. Sessions share it; it does not know their claims.
 pub(crate) struct Source {
     store: Arc<dyn DynStore>,
-    health: Arc<StoreHealth>,
+    health: Arc<Health>,
     ends: Arc<Ends>,
     clock: Arc<dyn Clock>,
     /// `None` where the replay window does not depend on it.
@@ -58,7 +59,7 @@ impl Source {
         window: ReplayWindow,
         follower: AbortOnDrop,
     ) -> Result<Arc<Self>, ConfigError> {
-        let health = Arc::<StoreHealth>::default();
+        let health = Arc::new(Health::of_store());
         let notes = match window {
             ReplayWindow::Fixed(_) => None,
             ReplayWindow::UntilConfirmed(_) => Some(Notes::start(Arc::clone(&store), Arc::clone(&health))?),
@@ -83,7 +84,7 @@ impl Source {
 
     /// Notes whether the store works.
     pub(crate) fn observe<T>(&self, answer: &Result<T, StoreError>) {
-        self.health.observe(answer);
+        self.health.observe(answer.as_ref().err().map(|failure| failure as _));
     }
 
     /// Asks the store whether an access token of this epoch is good.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 
-use super::StoreHealth;
+use super::Health;
 use crate::{
     clock::Timestamp,
     error::ConfigError,
@@ -43,7 +43,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Notes {
     /// Begins to write, on the runtime of the caller, until this is dropped.
-    pub(crate) fn start(store: Arc<dyn DynStore>, health: Arc<StoreHealth>) -> Result<Self, ConfigError> {
+    pub(crate) fn start(store: Arc<dyn DynStore>, health: Arc<Health>) -> Result<Self, ConfigError> {
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
         let seen = Arc::<Seen>::default();
@@ -64,7 +64,7 @@ impl Notes {
     }
 }
 
-async fn write(store: Arc<dyn DynStore>, health: Arc<StoreHealth>, seen: Arc<Seen>, mut waiting: mpsc::Receiver<Note>) {
+async fn write(store: Arc<dyn DynStore>, health: Arc<Health>, seen: Arc<Seen>, mut waiting: mpsc::Receiver<Note>) {
     let mut writing = JoinSet::new();
     while let Some(note) = waiting.recv().await {
         if writing.len() >= MAX_WRITING
@@ -76,7 +76,7 @@ async fn write(store: Arc<dyn DynStore>, health: Arc<StoreHealth>, seen: Arc<See
         writing.spawn(async move {
             let Note { user, session, generation } = note;
             let written = store.confirm(&user, session, generation).await;
-            health.observe(&written);
+            health.observe(written.as_ref().err().map(|failure| failure as _));
             if written.is_err() {
                 // The next request of the session tries again.
                 seen.forget(session, generation);

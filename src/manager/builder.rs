@@ -143,8 +143,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// ```
     /// # use std::{collections::HashMap, convert::Infallible, sync::Arc};
     /// # use tower_jwt_sessions::SessionManager;
-    /// # let users: Arc<HashMap<String, String>> = Arc::default();
-    /// let builder = SessionManager::<String>::builder().claims_with(users, async |users, id| {
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Claims { role: String }
+    /// # let users: Arc<HashMap<String, Claims>> = Arc::default();
+    /// let builder = SessionManager::<Claims>::builder().claims_with(users, async |users, id| {
     ///     Ok::<_, Infallible>(users.get(id.as_str()).cloned())
     /// });
     /// # let _ = builder;

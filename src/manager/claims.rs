@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
-use crate::{error::BoxError, id::UserId, token::unit_claims};
+use crate::{error::BoxError, id::UserId, live::Health, token::unit_claims};
 
 /// Where the claims of a user come from: asked at every login and again at every refresh, so that a role that changed
 /// or a user who was deleted is noticed.
@@ -13,17 +13,24 @@ use crate::{error::BoxError, id::UserId, token::unit_claims};
 /// ```
 /// use tower_jwt_sessions::{ClaimsSource, UserId};
 ///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Claims {
+///     role: String,
+/// }
+///
 /// struct Users;
 ///
-/// impl ClaimsSource<String> for Users {
+/// impl ClaimsSource<Claims> for Users {
 ///     async fn load(
 ///         &self,
 ///         user: &UserId,
-///     ) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
-///         Ok((*user == "alice").then(|| "admin".to_owned()))
+///     ) -> Result<Option<Claims>, Box<dyn std::error::Error + Send + Sync>> {
+///         Ok((*user == "alice").then(|| Claims { role: "admin".to_owned() }))
 ///     }
 /// }
 /// ```
+///
+/// Claims are a struct or a map, since they stand at the top level of the token.
 ///
 /// # ⚠️ Warning
 ///
@@ -77,11 +84,14 @@ impl<C: 'static, S: ClaimsSource<C>> DynClaimsSource<C> for S {
 }
 
 /// A [`ClaimsSource`] without its type.
-pub(super) struct ClaimsLoader<C>(Arc<dyn DynClaimsSource<C>>);
+pub(super) struct ClaimsLoader<C> {
+    source: Arc<dyn DynClaimsSource<C>>,
+    health: Health,
+}
 
 impl<C: 'static> ClaimsLoader<C> {
     pub(super) fn new(source: impl ClaimsSource<C>) -> Self {
-        Self(Arc::new(source))
+        Self { source: Arc::new(source), health: Health::of_claims_source() }
     }
 
     /// What applications without claims need: `()` for everybody.
@@ -96,7 +106,9 @@ impl<C: 'static> ClaimsLoader<C> {
     }
 
     pub(super) async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        self.0.load(user).await
+        let loaded = self.source.load(user).await;
+        self.health.observe(loaded.as_ref().err().map(|failure| &**failure as _));
+        loaded
     }
 }
 

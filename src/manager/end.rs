@@ -49,17 +49,16 @@ impl From<ListedSession> for SessionInfo {
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     /// Ends the sessions that the request presents and returns the removal of both cookies.
     ///
-    /// A good access token or any refresh token that we signed is enough, also one that has expired or was superseded.
-    /// A request that presents nothing only gets its cookies removed.
+    /// Any token that we signed is enough, also one that has expired or was superseded. A request that presents nothing
+    /// only gets its cookies removed.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: this node refuses the access token from
     /// now on, but the session may live, and the cookies stay so that the logout can be tried again.
     pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
-        let sessions = presented.sessions();
-        sessions.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, id) in &sessions {
+        presented.named.iter().for_each(|(_, id)| self.revoke_here(*id));
+        for (user, id) in &presented.named {
             self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
         }
         self.removal()
@@ -67,29 +66,34 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of the users that the request presents and returns the removal of both cookies.
     ///
-    /// Unlike a plain logout it asks for a session that is still alive: an old token that somebody kept must not be good
-    /// for logging its user out everywhere, for ever.
+    /// Unlike a plain logout it asks for a good access token or a session that is still alive: an old token that somebody
+    /// kept must not be good for logging its user out everywhere, for ever.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when none of the presented sessions is alive, and
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) as in [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
-        if let Some(session) = presented.session() {
-            self.revoke_here(session.id());
-        }
         let mut alive = Vec::new();
-        for (user, id) in presented.sessions() {
-            let found = self.inner.store.find(&user, id).await;
-            if self.stored(found)?.is_some() {
-                alive.push((user, id));
+        for (user, id) in &presented.named {
+            let is_good = presented.session.as_ref().is_some_and(|session| session.id() == *id);
+            if is_good {
+                self.revoke_here(*id);
+            } else {
+                let found = self.inner.store.find(user, *id).await;
+                if self.stored(found)?.is_none() {
+                    continue;
+                }
             }
+            alive.push((user, *id));
         }
         if alive.is_empty() {
             return Err(self.error(ErrorKind::SessionEnded));
         }
         alive.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, _) in &alive {
+        for (user, id) in alive {
+            // By its name as well: the store may have lost it, and other nodes must hear of it all the same.
+            self.end_in_store(user, WhichSessions::Proven(id), EndReason::LoggedOut).await?;
             self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
         }
         self.removal()

@@ -51,7 +51,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     /// Ends the sessions that the request presented: those of the same user in the same step, others just before.
     pub fn replacing(mut self, presented: Presented<C>) -> Self {
-        self.presented = presented.sessions();
+        self.presented = presented.named;
         self
     }
 

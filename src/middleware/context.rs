@@ -2,9 +2,14 @@
 
 use std::{any::Any, sync::Arc};
 
-use http::Extensions;
+use http::{Extensions, HeaderMap};
+use serde::de::DeserializeOwned;
 
-use crate::verifier::{AnyVerifier, Unauthenticated, VerifierInner};
+use crate::{
+    feed::StalePolicy,
+    session::Presented,
+    verifier::{AnyVerifier, Unauthenticated, Verifier, VerifierInner},
+};
 
 /// The verifier that looked at the request and, if it found no session, why.
 ///
@@ -13,6 +18,8 @@ use crate::verifier::{AnyVerifier, Unauthenticated, VerifierInner};
 #[derive(Clone)]
 pub(crate) struct SessionContext {
     verifier: Arc<dyn AnyVerifier>,
+    /// The layer's.
+    stale_policy: StalePolicy,
     pub(crate) reason: Option<Unauthenticated>,
     outer: Option<Arc<Self>>,
 }
@@ -21,14 +28,15 @@ impl SessionContext {
     /// Puts the context into a request, in place of one of the same claims and in front of all others.
     pub(crate) fn insert<C: Send + Sync + 'static>(
         extensions: &mut Extensions,
-        verifier: Arc<VerifierInner<C>>,
+        verifier: &Verifier<C>,
         reason: Option<Unauthenticated>,
     ) {
         let outer = extensions.remove::<Self>().and_then(|outer| match outer.is_for::<C>() {
             true => outer.outer,
             false => Some(Arc::new(outer)),
         });
-        extensions.insert(Self { verifier, reason, outer });
+        let (verifier, stale_policy) = (Arc::clone(verifier.inner()), verifier.stale_policy());
+        extensions.insert(Self { verifier, stale_policy, reason, outer });
     }
 
     fn is_for<C: 'static>(&self) -> bool {
@@ -44,9 +52,13 @@ impl SessionContext {
         Some(context)
     }
 
-    /// The verifier, if it is for claims of type `C`.
-    pub(crate) fn verifier<C: 'static>(&self) -> Option<&VerifierInner<C>> {
-        (&*self.verifier as &dyn Any).downcast_ref()
+    /// What these headers prove to the layer, if it is for claims of type `C`.
+    pub(crate) fn present<C>(&self, headers: &HeaderMap) -> Option<Presented<C>>
+    where
+        C: DeserializeOwned + Send + Sync + 'static,
+    {
+        let verifier: &VerifierInner<C> = (&*self.verifier as &dyn Any).downcast_ref()?;
+        Some(verifier.present(headers, self.stale_policy))
     }
 
     /// How to render errors, and the type of the claims.

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -52,7 +51,7 @@ where
                 Some(reason)
             }
         };
-        SessionContext::insert(extensions, Arc::clone(self.verifier.inner()), reason);
+        SessionContext::insert(extensions, &self.verifier, reason);
         ResponseFuture::new(self.inner.call(request))
     }
 }

@@ -153,7 +153,7 @@ async fn the_log_of_a_whole_life(backend: Backend) {
         "bad signature",
         "bad claims",
         "cross-site",
-        "the claims source failed",
+        "the claims source fails",
     ] {
         assert!(times(event) > 0, "{event} is not in {text}");
     }
