@@ -21,9 +21,9 @@ pub enum ReplayWindow {
     Fixed(Duration),
     /// Open until the successor was used for the first time, and this long after that.
     ///
-    /// A client that lost the answer may come back an hour later. A repeat that comes later than the given time after
-    /// the rotation *advances* the session, so that whoever holds the successor that was never used is now the one
-    /// who is caught.
+    /// A client that lost the answer may come back an hour later. A repeat that comes later than twice the given time
+    /// after the rotation *advances* the session, so that whoever holds the successor that was never used is now the
+    /// one who is caught.
     UntilConfirmed(Duration),
 }
 

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     session::Presented,
-    store::{Presentation, RotateOutcome, RotateSession, Rotation, WhichSessions},
+    store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
 };
 
@@ -77,9 +77,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                 None => return Err(self.user_gone(token).await),
             };
         }
-        let which = match rotation {
-            Rotation::Current => Issue::AccessOnly,
-            Rotation::Rotated | Rotation::Repeated => Issue::Both,
+        let (which, record) = match rotation {
+            // Of the generation that stays in the jar: the use of a newer one would confirm what never arrived.
+            Rotation::Current => (Issue::AccessOnly, SessionRecord { generation: token.generation, ..record }),
+            Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
         };
         self.issue(user, id, &record, now, &loaded.claims, which)
     }
