@@ -29,7 +29,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("fred", &["redis"]),
     ("jsonwebtoken", &["keys"]),
     ("aws_lc_rs", &["id", "keys"]),
-    ("dashmap", &["revocation"]),
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["middleware", "origin"]),
     ("tower_service", &["middleware"]),
