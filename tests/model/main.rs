@@ -8,6 +8,10 @@
 mod explore;
 mod honest;
 mod nodes;
+mod random;
 mod record;
+#[path = "../it/support/redis_server.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+mod redis_server;
 mod table;
 mod theft;
