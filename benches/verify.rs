@@ -5,7 +5,6 @@
 use std::{convert::Infallible, hint::black_box, sync::OnceLock, time::Instant};
 
 use aws_lc_rs::{
-    encoding::AsDer as _,
     hmac,
     rand::SystemRandom,
     signature::{

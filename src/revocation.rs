@@ -32,7 +32,7 @@ struct Entry {
 
 const SHARDS: usize = 256;
 /// Entries of a bucket on average, before there is another one. Half of it before there is one less.
-const FULL: usize = 8;
+const FULL: usize = 12;
 /// Buckets that one call looks through at most, as long as it finds something that is over.
 const SWEEP: usize = 16;
 

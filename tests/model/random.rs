@@ -230,7 +230,7 @@ impl<S: SessionStore + Clone> World<S> {
         let mut caught = false;
         for turn in 0..8 {
             self.clock.advance(SECOND * 3 * WINDOW as u32);
-            let (node, party) = (turn % 2, usize::from(thief_first) ^ turn % 2);
+            let (node, party) = (turn % 2, usize::from(thief_first) ^ (turn % 2));
             match self.refresh(node, &parties[party].headers()).await {
                 Ok(answer) => parties[party].take(&answer),
                 Err(_) => caught = true,
