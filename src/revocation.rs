@@ -9,9 +9,10 @@ use crate::{clock::Timestamp, id::SessionId, store::Revocation};
 /// An entry is needed only until the last access token that it concerns has expired, so the list is bounded by the
 /// revocations of that time.
 ///
-/// No call does more than a constant amount of work, however long the list is: it grows, shrinks and forgets a bucket at
-/// a time (linear hashing). A general map doubles in one call, needs twice the memory before it does, and has no way to
-/// look through a few of its entries at a time; `benches/README.md` has the numbers.
+/// However long the list is, a call looks at a few hundred entries at most: it grows, shrinks and forgets a bucket at a
+/// time (linear hashing). Only the directory of a shard, two bytes for each of its entries, is copied as a whole when
+/// it doubles. A general map moves all entries then, needs twice the memory before it does, and has no way to look
+/// through a few of its entries at a time; `benches/README.md` has the numbers.
 #[derive(Debug)]
 pub(crate) struct RevocationList {
     shards: Box<[Shard]>,
