@@ -26,8 +26,8 @@ pub enum ReplayWindow {
     Fixed(Duration),
     /// Open until the successor was used for the first time, and this long after that. The default, with ten seconds.
     ///
-    /// A client that lost the answer may come back an hour later. A repeat that comes later than the given time after
-    /// the rotation *advances* the session, so that whoever holds the successor that was never used is now the one
+    /// A client that lost the answer may come back an hour later. A repeat that comes later than twice the given time
+    /// after the rotation *advances* the session, so that whoever holds the successor that was never used is now the one
     /// with a superseded token.
     ///
     /// A use is a verified request with the successor's access token on any node, or a refresh with the successor. Each

@@ -1,11 +1,6 @@
 //! What this node knows to be revoked: the only thing that a request is checked against besides its signature.
 
-use std::{
-    hash::{BuildHasherDefault, Hasher},
-    sync::atomic::{AtomicUsize, Ordering},
-};
-
-use dashmap::DashMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{clock::Timestamp, id::SessionId, store::Revocation};
 
@@ -13,67 +8,211 @@ use crate::{clock::Timestamp, id::SessionId, store::Revocation};
 ///
 /// An entry is needed only until the last access token that it concerns has expired, so the list is bounded by the
 /// revocations of that time.
-#[derive(Debug, Default)]
+///
+/// However long the list is, a call looks at a few hundred entries at most: it grows, shrinks and forgets a bucket at a
+/// time (linear hashing). Only the directory of a shard, two bytes for each of its entries, is copied as a whole when
+/// it doubles. A general map moves all entries then, needs twice the memory before it does, and has no way to look
+/// through a few of its entries at a time; `benches/README.md` has the numbers.
+#[derive(Debug)]
 pub(crate) struct RevocationList {
-    entries: DashMap<SessionId, Entry, BuildHasherDefault<RandomKeyHasher>>,
-    added_since_sweep: AtomicUsize,
+    shards: Box<[Shard]>,
 }
+
+/// Locked together. Aligned so that no two locks share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Shard(RwLock<Buckets>);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    session: SessionId,
     min_epoch: u32,
-    until: Timestamp,
+    /// In seconds, rounded up; `u32::MAX`, the year 2106, stands for ever.
+    until: u32,
 }
+
+const SHARDS: usize = 256;
+/// Entries of a bucket on average, before there is another one. Half of it before there is one less.
+const FULL: usize = 12;
+/// Buckets that one call looks through at most, as long as it finds something that is over.
+const SWEEP: usize = 16;
 
 impl RevocationList {
     /// Remembers a revocation until the given time. Entries are merged by maximum: what came late or twice changes
     /// nothing.
     pub(crate) fn revoke(&self, revocation: Revocation, until: Timestamp, now: Timestamp) {
-        self.entries
-            .entry(revocation.session)
-            .and_modify(|entry| {
-                entry.min_epoch = entry.min_epoch.max(revocation.min_epoch);
-                entry.until = entry.until.max(until);
-            })
-            .or_insert(Entry { min_epoch: revocation.min_epoch, until });
-        self.sweep(now);
+        self.revoke_counting(revocation, until, now);
+    }
+
+    /// Says how many entries were looked at or moved.
+    fn revoke_counting(&self, revocation: Revocation, until: Timestamp, now: Timestamp) -> usize {
+        let (shard, hash) = place(revocation.session);
+        let Some(shard) = self.shards.get(shard) else { return 0 };
+        let until = u32::try_from(until.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        let mut buckets = shard.write();
+        let work = buckets.sweep(u32::try_from(now.as_secs()).unwrap_or(u32::MAX));
+        work + buckets.put(hash, Entry { session: revocation.session, min_epoch: revocation.min_epoch, until })
     }
 
     /// Whether access tokens of this session and epoch are revoked.
     pub(crate) fn is_revoked(&self, session: SessionId, epoch: u32) -> bool {
-        self.entries.get(&session).is_some_and(|entry| epoch < entry.min_epoch)
+        self.min_epoch(session).is_some_and(|min_epoch| epoch < min_epoch)
     }
 
     /// Whether the session has ended.
     pub(crate) fn is_ended(&self, session: SessionId) -> bool {
-        self.entries.get(&session).is_some_and(|entry| entry.min_epoch == Revocation::ENDED)
+        self.min_epoch(session) == Some(Revocation::ENDED)
     }
 
-    /// Drops what is over whenever as many entries came as there are, so that the work for each is constant.
-    fn sweep(&self, now: Timestamp) {
-        let added = self.added_since_sweep.fetch_add(1, Ordering::Relaxed) + 1;
-        if added > self.entries.len() / 2 + 1024 {
-            self.added_since_sweep.store(0, Ordering::Relaxed);
-            self.entries.retain(|_, entry| now < entry.until);
-        }
+    fn min_epoch(&self, session: SessionId) -> Option<u32> {
+        let (shard, hash) = place(session);
+        self.shards.get(shard)?.read().find(hash, session).map(|entry| entry.min_epoch)
     }
 }
 
-/// Session identifiers are random and never chosen by a client, so their own bits are the best hash.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RandomKeyHasher(u64);
+impl Default for RevocationList {
+    fn default() -> Self {
+        Self { shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect() }
+    }
+}
 
-impl Hasher for RandomKeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
+/// The shard and the hash within it. Session identifiers are random and never chosen by a client, so their own bits are
+/// the best hash.
+fn place(session: SessionId) -> (usize, usize) {
+    let bits = session.as_bytes().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    // The lowest bits choose the bucket, the highest the shard.
+    ((bits >> 56) as usize % SHARDS, bits as usize)
+}
+
+impl Shard {
+    // Nothing panics while it holds the lock.
+    fn read(&self) -> RwLockReadGuard<'_, Buckets> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        // The identifier's bytes; its length, which is written as an integer before them, adds nothing.
-        self.0 = bytes.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+    fn write(&self) -> RwLockWriteGuard<'_, Buckets> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A hash table that grows and shrinks by one bucket at a time (Litwin 1980): with `n` buckets, between `2^k` and
+/// `2^(k+1)`, the first `n - 2^k` are split already.
+#[derive(Debug, Default)]
+struct Buckets {
+    buckets: Vec<Vec<Entry>>,
+    len: usize,
+    /// The next bucket to look through for what is over.
+    cursor: usize,
+}
+
+/// Where an entry is when there are this many buckets.
+fn slot(hash: usize, buckets: usize) -> usize {
+    let mask = buckets.next_power_of_two() - 1;
+    let slot = hash & mask;
+    if slot < buckets { slot } else { slot & (mask >> 1) }
+}
+
+impl Buckets {
+    fn find(&self, hash: usize, session: SessionId) -> Option<&Entry> {
+        self.buckets.get(slot(hash, self.buckets.len()))?.iter().find(|entry| entry.session == session)
     }
 
-    fn write_usize(&mut self, _: usize) {}
+    fn put(&mut self, hash: usize, new: Entry) -> usize {
+        let mut work = self.grow_if_full();
+        let slot = slot(hash, self.buckets.len());
+        let Some(bucket) = self.buckets.get_mut(slot) else { return work };
+        work += bucket.len() + 1;
+        match bucket.iter_mut().find(|entry| entry.session == new.session) {
+            Some(entry) => {
+                entry.min_epoch = entry.min_epoch.max(new.min_epoch);
+                entry.until = entry.until.max(new.until);
+            }
+            None => {
+                push(bucket, new);
+                self.len += 1;
+            }
+        }
+        work
+    }
+
+    /// Splits the next bucket when all are full on average.
+    fn grow_if_full(&mut self) -> usize {
+        let count = self.buckets.len();
+        if self.len < count * FULL {
+            return 0;
+        }
+        self.buckets.push(Vec::new());
+        let (count, last) = (count + 1, count);
+        // Where the entries of the new one have been.
+        let Some(split) = self.buckets.get_mut(slot(last, last)).filter(|_| last > 0) else { return 0 };
+        let work = split.len();
+        let (stay, go) = std::mem::take(split)
+            .into_iter()
+            .partition::<Vec<_>, _>(|entry| slot(place(entry.session).1, count) != last);
+        *split = exact(stay);
+        if let Some(new) = self.buckets.last_mut() {
+            *new = exact(go);
+        }
+        work
+    }
+
+    /// Drops what is over from the next bucket, and from those after it as long as there is something.
+    fn sweep(&mut self, now: u32) -> usize {
+        let mut work = 0;
+        for _ in 0..SWEEP {
+            self.cursor = if self.cursor + 1 < self.buckets.len() { self.cursor + 1 } else { 0 };
+            let Some(bucket) = self.buckets.get_mut(self.cursor) else { break };
+            let before = bucket.len();
+            work += before;
+            bucket.retain(|entry| now < entry.until || entry.until == u32::MAX);
+            let gone = before - bucket.len();
+            if gone > 0 {
+                bucket.shrink_to(bucket.len() + ROOM);
+                self.len -= gone;
+            }
+            // Twice, to keep up: nothing can go before half of the entries went.
+            work += self.shrink_if_empty() + self.shrink_if_empty();
+            if gone == 0 {
+                break;
+            }
+        }
+        work
+    }
+
+    /// Puts the last bucket back to where it was split from when half of the room is enough.
+    fn shrink_if_empty(&mut self) -> usize {
+        if self.len * 2 >= self.buckets.len() * FULL || self.buckets.len() == 1 && self.len > 0 {
+            return 0;
+        }
+        let Some(last) = self.buckets.pop() else { return 0 };
+        let count = self.buckets.len();
+        let work = last.len();
+        for entry in last {
+            let slot = slot(place(entry.session).1, count.max(1));
+            if let Some(bucket) = self.buckets.get_mut(slot) {
+                push(bucket, entry);
+            }
+        }
+        if self.buckets.capacity() / 4 > count {
+            self.buckets.shrink_to(count * 2);
+        }
+        work
+    }
+}
+
+/// A vector would double.
+const ROOM: usize = 2;
+
+fn push(bucket: &mut Vec<Entry>, entry: Entry) {
+    if bucket.len() == bucket.capacity() {
+        bucket.reserve_exact(ROOM);
+    }
+    bucket.push(entry);
+}
+
+fn exact(mut bucket: Vec<Entry>) -> Vec<Entry> {
+    bucket.shrink_to_fit();
+    bucket
 }
 
 #[cfg(test)]
@@ -84,9 +223,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
 
-    fn session(n: u32) -> SessionId {
+    /// Spread like real ones, over shards and buckets.
+    fn session(n: u64) -> SessionId {
+        let mixed = |n: u64| {
+            let n = (n ^ n >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (n ^ n >> 27).wrapping_mul(0x94D0_49BB_1331_11EB) ^ n >> 29
+        };
         let mut bytes = [0; SessionId::LEN];
-        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        bytes[..8].copy_from_slice(&mixed(n + 1).to_be_bytes());
+        bytes[8..].copy_from_slice(&n.to_be_bytes());
         SessionId::from_bytes(bytes)
     }
 
@@ -104,10 +249,27 @@ mod tests {
     #[test]
     fn merges_by_maximum() {
         let list = RevocationList::default();
-        list.revoke(Revocation::ended(session(1)), NOW, NOW);
-        list.revoke(Revocation { session: session(1), min_epoch: 1 }, NOW, NOW);
+        list.revoke(Revocation::ended(session(1)), later(60), NOW);
+        list.revoke(Revocation { session: session(1), min_epoch: 1 }, later(60), NOW);
         assert!(list.is_ended(session(1)));
         assert!(list.is_revoked(session(1), u32::MAX - 1));
+    }
+
+    fn len(list: &RevocationList) -> usize {
+        list.shards.iter().map(|shard| shard.read().len).sum()
+    }
+
+    /// What is allocated, in bytes.
+    fn size(list: &RevocationList) -> usize {
+        let buckets = |buckets: &Buckets| {
+            let entries: usize = buckets.buckets.iter().map(|bucket| bucket.capacity() * size_of::<Entry>()).sum();
+            entries + buckets.buckets.capacity() * size_of::<Vec<Entry>>()
+        };
+        list.shards.iter().map(|shard| size_of::<Shard>() + buckets(&shard.read())).sum()
+    }
+
+    fn later(secs: u64) -> Timestamp {
+        NOW.saturating_add(Duration::from_secs(secs))
     }
 
     #[test]
@@ -118,13 +280,92 @@ mod tests {
         for n in 1..5_000 {
             list.revoke(Revocation::ended(session(n)), later, NOW);
         }
-        assert_eq!(list.entries.len(), 5_000);
+        assert_eq!(len(&list), 5_000);
         for n in 5_000..10_000 {
             list.revoke(Revocation::ended(session(n)), later.saturating_add(Duration::from_secs(1)), later);
         }
-        assert!(list.entries.len() < 9_000, "{}", list.entries.len());
+        assert!(len(&list) < 9_000, "{}", len(&list));
         assert!(list.is_ended(session(0)));
         assert!(!list.is_ended(session(1)));
         assert!(list.is_ended(session(9_999)));
+    }
+
+    #[test]
+    fn no_call_does_more_than_a_little_and_everything_is_found() {
+        const COUNT: u64 = 200_000;
+        let list = RevocationList::default();
+        let revoke = |n, until, now| list.revoke_counting(Revocation::ended(session(n)), until, now);
+        let growing = (0..COUNT).map(|n| revoke(n, later(60), NOW)).max();
+        assert_eq!(len(&list), COUNT as usize);
+        assert!((0..COUNT).all(|n| list.is_ended(session(n))));
+        assert!(!(COUNT..COUNT * 2).any(|n| list.is_ended(session(n))));
+        let full = size(&list);
+        assert!(full < COUNT as usize * 40, "{full} bytes");
+
+        // All of them are over, and few new ones come.
+        let shrinking = (COUNT..COUNT + COUNT / 10).map(|n| revoke(n, later(120), later(60))).max();
+        assert!((COUNT..COUNT + COUNT / 10).all(|n| list.is_ended(session(n))));
+        assert_eq!(len(&list), COUNT as usize / 10, "what is over is gone");
+        assert!(size(&list) < full / 5, "{} bytes", size(&list));
+        let most = growing.max(shrinking).unwrap_or_default();
+        assert!(most < 600, "one call looked at {most} entries");
+    }
+
+    #[test]
+    fn an_entry_is_never_forgotten_early() {
+        let list = RevocationList::default();
+        let until = later(60).saturating_add(Duration::from_millis(1));
+        list.revoke(Revocation::ended(session(0)), until, NOW);
+        let far = Timestamp::from_secs(u64::from(u32::MAX) + 10);
+        list.revoke(Revocation::ended(session(1)), far, NOW);
+        for n in 2..5_000 {
+            list.revoke(Revocation::ended(session(n)), far, later(60));
+        }
+        assert!(list.is_ended(session(0)));
+        for n in 2..5_000 {
+            list.revoke(Revocation::ended(session(n)), far, far);
+        }
+        assert!(!list.is_ended(session(0)));
+        assert!(list.is_ended(session(1)), "a time that does not fit is never over");
+    }
+
+    #[test]
+    fn readers_find_everything_while_buckets_split_and_merge() {
+        let list = RevocationList::default();
+        (0..1_000).for_each(|n| list.revoke(Revocation::ended(session(n)), later(1_000), NOW));
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| (0..20).all(|_| (0..1_000).all(|n| list.is_ended(session(n)))));
+            for n in 1_000..50_000 {
+                list.revoke(Revocation::ended(session(n)), later(n / 100), later(n / 150));
+            }
+            assert!(reader.join().unwrap());
+        });
+    }
+
+    proptest::proptest! {
+        /// One session after the other, so that whatever is asked of one is asked of all.
+        #[test]
+        fn agrees_with_a_plain_map(ops in proptest::collection::vec((0..40_u64, 0..4_u32, 0..50_u64, 0..3_u64), 1..400)) {
+            // All in one shard, so that its buckets split and merge.
+            let session = |n: u64| {
+                let mut bytes = [0; SessionId::LEN];
+                bytes[7] = n as u8;
+                SessionId::from_bytes(bytes)
+            };
+            let (list, mut plain, mut now) = (RevocationList::default(), std::collections::HashMap::new(), 0);
+            for (n, epoch, lives, passes) in ops {
+                now += passes;
+                list.revoke(Revocation { session: session(n), min_epoch: epoch }, later(now + lives), later(now));
+                // What is over may be forgotten or not, so it is asked for no more.
+                plain.retain(|_, (_, until)| *until > now);
+                let entry = plain.entry(n).or_insert((epoch, now + lives));
+                *entry = (entry.0.max(epoch), entry.1.max(now + lives));
+                for (n, (epoch, until)) in &plain {
+                    if *until > now {
+                        proptest::prop_assert!(*epoch == 0 || list.is_revoked(session(*n), epoch - 1));
+                    }
+                }
+            }
+        }
     }
 }

@@ -32,7 +32,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["id", "keys"]),
     ("arc_swap", &["token"]),
     ("zeroize", &["keys"]),
-    ("dashmap", &["revocation"]),
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["middleware", "origin"]),
     ("tower_service", &["middleware", "origin"]),

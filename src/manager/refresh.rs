@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     session::Presented,
-    store::{Presentation, RotateOutcome, RotateSession, Rotation, WhichSessions},
+    store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
 };
 
@@ -80,14 +80,16 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         };
         self.emit(user, id, SessionEventKind::Refreshed(rotation));
 
-        let which = match rotation {
+        // Of the generation that stays in the jar: the use of a newer one would confirm what never arrived.
+        let presented = SessionRecord { generation: token.generation, ..record };
+        let (which, record) = match rotation {
             // Nobody noted that the current token was used, so this is its first use, and its predecessor may be repeated
             // for another window. The session's idle end has not moved: have the client come again soon, so that it will.
             Rotation::Current if now.since(record.refreshed_at()) >= self.inner.replay_window.length() * 2 => {
-                Issue::ShortAccess
+                (Issue::ShortAccess, presented)
             }
-            Rotation::Current => Issue::AccessOnly,
-            Rotation::Rotated | Rotation::Repeated => Issue::Both,
+            Rotation::Current => (Issue::AccessOnly, presented),
+            Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
         };
         self.issue(user, id, &record, now, &loaded.claims, which)
     }

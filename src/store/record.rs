@@ -49,7 +49,8 @@ pub struct Presentation {
 /// How a refresh went for a session that lives on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// The token is the current one and was issued a moment ago: it stays, only a fresh access token is due.
+    /// The token stays, only a fresh access token of its generation is due: it is the current one and was issued a
+    /// moment ago, or the previous one, and it is too early to tell whether the answer to it was lost.
     Current,
     /// A new generation was made.
     Rotated,
@@ -120,6 +121,7 @@ impl SessionRecord {
     /// | the current one, rotated less than two windows ago or with its predecessor still repeatable | [`Rotation::Current`] |
     /// | the current one | [`Rotation::Rotated`] |
     /// | the previous one, window open, and confirmed or rotated less than a window ago | [`Rotation::Repeated`] |
+    /// | the previous one, window open, not confirmed, rotated less than two windows ago | [`Rotation::Current`] |
     /// | the previous one, window open, not confirmed | the answer was lost: advance, [`Rotation::Rotated`] |
     /// | any other | [`Step::Reused`] |
     pub fn rotate(&mut self, presented: &Presentation, now: Timestamp) -> Step {
@@ -133,10 +135,11 @@ impl SessionRecord {
         }
         let live = |rotation| Step::Live { rotation, rolled_back };
         let length = presented.window.length();
-        let rotated_within = |time: Duration| self.rotated_at.is_some_and(|at| now.since(at) < time);
+        let rotated_at = self.rotated_at;
+        let rotated_within = |time: Duration| rotated_at.is_some_and(|at| now.since(at) < time);
+        let just_rotated = rotated_within(length.saturating_mul(2));
 
         if presented.generation == self.generation {
-            let just_rotated = rotated_within(length.saturating_mul(2));
             if matches!(presented.window, ReplayWindow::UntilConfirmed(_)) {
                 self.confirm(presented.generation, now);
             }
@@ -149,6 +152,10 @@ impl SessionRecord {
         if self.previous == Some(presented.generation) && self.is_repeatable(presented.window, now) {
             if self.confirmed_at.is_some() || rotated_within(length) {
                 return live(Rotation::Repeated);
+            }
+            // Its successor may still be on its way from a repeat, so it is not given up yet, nor sent out again.
+            if just_rotated {
+                return live(Rotation::Current);
             }
             self.advance(presented, now);
             return live(Rotation::Rotated);

@@ -59,6 +59,8 @@ if presented == r.generation then
 elseif r.previous == presented and is_repeatable() then
   if r.confirmed_at ~= 0 or rotated_within(window) then
     outcome = 'repeated'
+  elseif rotated_within(two_windows) then
+    outcome = 'current'
   else
     advance()
     outcome = 'rotated'

@@ -1,0 +1,45 @@
+//! Runs a model to its end and says what it found.
+
+use std::{fmt::Debug, hash::Hash, time::Instant};
+
+use stateright::{Checker as _, Expectation, HasDiscoveries, Model};
+
+/// Explores every reachable state; no property may fail, and everything that should be possible must be.
+pub(crate) fn holds<M>(name: &str, model: M)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    let began = Instant::now();
+    let properties: Vec<_> =
+        model.properties().into_iter().map(|property| (property.name, property.expectation)).collect();
+    let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    for (property, expectation) in &properties {
+        match (expectation, checker.discovery(property)) {
+            (Expectation::Sometimes, None) => panic!("{name}: this never happens: {property}"),
+            (Expectation::Sometimes, Some(_)) | (_, None) => {}
+            (_, Some(path)) => {
+                panic!("{name}: broken: {property}\n{:?}\n{:?}", path.clone().into_actions(), path.last_state())
+            }
+        }
+    }
+    println!("{name}: {} states, {:.1?}", checker.unique_state_count(), began.elapsed());
+    for (property, expectation) in properties {
+        println!("  {expectation:?}: {property}");
+    }
+}
+
+/// Looks for a way to break this property. Says how many steps it takes.
+pub(crate) fn finds<M>(name: &str, model: M, broken: &'static str)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
+    M::Action: Clone + Debug + PartialEq + Send + Sync,
+{
+    let checker = model.checker().finish_when(HasDiscoveries::AnyOf([broken].into())).spawn_bfs().join();
+    let path = checker
+        .discovery(broken)
+        .unwrap_or_else(|| panic!("{name}: nothing breaks this in {} states: {broken}", checker.unique_state_count()));
+    println!("{name}: breaks in {} steps: {broken}", path.into_actions().len());
+}

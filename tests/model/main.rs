@@ -1,0 +1,17 @@
+//! The protocol as a state machine, explored exhaustively. The transitions are the crate's own: what is abstracted is
+//! only time, into ticks, and generations, into their order.
+//!
+//! Every model runs with the real table, where no property may fail, and with broken ones, where one must.
+
+#![allow(clippy::print_stdout, reason = "the sizes of the models are worth knowing")]
+
+mod explore;
+mod honest;
+mod nodes;
+mod random;
+mod record;
+#[path = "../it/support/redis_server.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+mod redis_server;
+mod table;
+mod theft;

@@ -1,0 +1,96 @@
+//! The rotation table: the real one, and broken ones, which the models must tell from it.
+
+use tower_jwt_sessions::{
+    ReplayWindow, Timestamp,
+    store::{Presentation, Rotation, SessionRecord, Step},
+};
+
+/// Which table decides. All but the first are the real one with one mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Real,
+    /// Every repeat opens the window again.
+    GraceSlides,
+    /// A repeat makes a generation of its own.
+    RepeatMints,
+    /// The previous generation stays good.
+    PreviousNeverCloses,
+    /// A token that is newer than the record is taken for a stolen one.
+    NoAdopt,
+    /// The current generation rotates although it was issued a moment ago.
+    CurrentRotatesAtOnce,
+    /// An unconfirmed generation is repeated whatever its age.
+    NoAdvance,
+    /// A generation that was sent out a moment ago may be advanced past.
+    AdvancesAtOnce,
+    /// An advance keeps the generation that was lost, not the one that was presented.
+    AdvanceKeepsTheLost,
+    /// Any access token confirms the current generation.
+    ConfirmsAnything,
+    /// A superseded token rotates.
+    ReuseAdvances,
+}
+
+impl Table {
+    pub(crate) fn rotate(self, record: &mut SessionRecord, presented: &Presentation, now: Timestamp) -> Step {
+        let before = *record;
+        let step = match self {
+            Self::NoAdopt if presented.generation > record.generation => {
+                record.ended = true;
+                return Step::Reused;
+            }
+            Self::PreviousNeverCloses if record.previous == Some(presented.generation) => {
+                return live(Rotation::Repeated);
+            }
+            Self::CurrentRotatesAtOnce if presented.generation == record.generation => {
+                return advance(record, presented, now);
+            }
+            _ => record.rotate(presented, now),
+        };
+        let rotation = match step {
+            Step::Live { rotation, .. } => rotation,
+            Step::Reused if self == Self::ReuseAdvances => {
+                *record = before;
+                return advance(record, presented, now);
+            }
+            Step::Reused | Step::Ended => return step,
+        };
+        let advanced = rotation == Rotation::Rotated && before.previous == Some(presented.generation);
+        match self {
+            Self::GraceSlides if rotation == Rotation::Repeated => match presented.window {
+                ReplayWindow::Fixed(_) => record.rotated_at = Some(now),
+                _ => record.confirmed_at = record.confirmed_at.map(|_| now),
+            },
+            Self::RepeatMints if rotation == Rotation::Repeated => return advance(record, presented, now),
+            Self::NoAdvance if advanced => {
+                *record = before;
+                return live(Rotation::Repeated);
+            }
+            Self::AdvancesAtOnce if rotation == Rotation::Current && before.previous == Some(presented.generation) => {
+                return advance(record, presented, now);
+            }
+            Self::AdvanceKeepsTheLost if advanced => record.previous = Some(before.generation),
+            _ => {}
+        }
+        step
+    }
+
+    pub(crate) fn confirm(self, record: &mut SessionRecord, generation: u32, now: Timestamp) -> bool {
+        match self {
+            Self::ConfirmsAnything => record.confirm(record.generation, now),
+            _ => record.confirm(generation, now),
+        }
+    }
+}
+
+fn live(rotation: Rotation) -> Step {
+    Step::Live { rotation, rolled_back: false }
+}
+
+fn advance(record: &mut SessionRecord, presented: &Presentation, now: Timestamp) -> Step {
+    record.previous = Some(presented.generation);
+    record.generation += 1;
+    record.rotated_at = Some(now);
+    record.confirmed_at = None;
+    live(Rotation::Rotated)
+}
