@@ -126,7 +126,7 @@ impl CookieConfig {
 
     /// Leaves out `Secure` and the name prefixes, for development over plain http on another host than localhost.
     ///
-    /// Not needed on `http://localhost`, which browsers treat as secure. Building a manager with it logs a warning.
+    /// Not needed on `http://localhost` in Chrome and Firefox, which treat it as secure; Safari does not. Building a manager with it logs a warning.
     ///
     /// # ⚠️ Warning
     ///
