@@ -4,6 +4,8 @@ mod model;
 mod outage;
 mod redis;
 mod refusals;
+#[cfg(feature = "redis-rustls")]
+mod tls;
 
 use tower_jwt_sessions::{MemoryStore, redis::RedisStore, testing::TestClock};
 

@@ -1,5 +1,6 @@
 //! Several nodes on one store: what one ends, every other refuses.
 
+mod disagreement;
 mod end_elsewhere;
 mod outages;
 #[path = "../it/support/redis_server.rs"]
