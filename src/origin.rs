@@ -1,11 +1,13 @@
 //! Refusing requests from other sites, with the method of Go's `CrossOriginProtection` as tower-http implements it.
 
+mod unambiguous;
 mod upgrade;
 
 use axum_core::{body::Body, response::Response};
 use tower_http::csrf::{Csrf, CsrfLayer, ProtectionError, ResponseForProtectionError};
 use tower_layer::Layer;
 
+use self::unambiguous::Unambiguous;
 pub use self::upgrade::UpgradeGuard;
 use crate::{
     error::ConfigError,
@@ -18,7 +20,8 @@ use crate::{
 /// `SameSite` cookies stop most of them in the browser; this stops the rest at the server, also where there is no
 /// session yet (OWASP ASVS 5.0, 3.5.1). `GET`, `HEAD` and `OPTIONS` pass. Other methods pass if `Sec-Fetch-Site` says
 /// `same-origin` or `none`, or, where a browser does not send it, if `Origin` names the `Host` of the request. Requests
-/// with neither header come from no browser and pass too. A trusted origin always passes.
+/// with neither header come from no browser and pass too. A trusted origin always passes; a request that has either header
+/// twice never does.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct CrossSiteGuard {
@@ -39,10 +42,10 @@ impl ResponseForProtectionError<Body> for Refusal {
 }
 
 impl<S> Layer<S> for CrossSiteGuard {
-    type Service = Csrf<S, Refusal>;
+    type Service = Unambiguous<Csrf<S, Refusal>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.csrf.layer(inner)
+        Unambiguous::new(self.csrf.layer(inner))
     }
 }
 

@@ -7,7 +7,7 @@ use tower_http::csrf::Csrf;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{CrossSiteGuard, Refusal};
+use super::{CrossSiteGuard, Refusal, Unambiguous};
 
 /// Refuses requests of any method from other origins, for WebSockets:
 /// [`SessionManager::upgrade_guard`](crate::SessionManager::upgrade_guard).
@@ -24,7 +24,7 @@ impl UpgradeGuard {
 }
 
 impl<S> Layer<S> for UpgradeGuard {
-    type Service = Disguise<Csrf<Reveal<S>, Refusal>>;
+    type Service = Disguise<Unambiguous<Csrf<Reveal<S>, Refusal>>>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Disguise { inner: self.guard.layer(Reveal { inner }) }

@@ -14,7 +14,7 @@ on_every_store!(
 
 type Headers = &'static [(&'static str, &'static str)];
 
-const OTHERS: [Headers; 19] = [
+const OTHERS: [Headers; 22] = [
     &[("sec-fetch-site", "cross-site")],
     &[("sec-fetch-site", "same-site")],
     &[("sec-fetch-site", "SAME-ORIGIN")],
@@ -22,6 +22,9 @@ const OTHERS: [Headers; 19] = [
     &[("sec-fetch-site", "cross-site"), ("origin", "https://app.test")],
     &[("sec-fetch-site", "same-site"), ("origin", "https://www.app.test")],
     &[("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin")],
+    &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+    &[("origin", "https://app.test"), ("origin", "https://evil.test")],
+    &[("sec-fetch-site", "same-origin"), ("origin", "https://app.test"), ("origin", "https://app.test")],
     &[("origin", "https://evil.test")],
     &[("origin", "null")],
     &[("origin", "https://app.test.evil.test")],
