@@ -133,10 +133,20 @@ impl Follower {
             let asked_at = Instant::now();
             match self.store.read_log(position, wait).await {
                 Ok(page) => {
-                    backoff = BACKOFF.0;
-                    has_failed = false;
                     if self.take(&page, &mut position) {
                         self.note(&status, FeedStatus::Live, None);
+                    }
+                    // Only a read that waited shows that all is well: it may need a connection of its own, which a
+                    // server that has too many of them refuses again and again while it answers other reads.
+                    if is_live {
+                        if has_failed {
+                            tracing::info!(target: LOG_TARGET, "the revocation log can be followed again");
+                        }
+                        has_failed = false;
+                    }
+                    // Where there is news, more may come soon.
+                    if is_live || !page.entries.is_empty() {
+                        backoff = BACKOFF.0;
                     }
                     // A store that does not wait when it is asked to must not be asked without end.
                     if is_live && page.entries.is_empty() && asked_at.elapsed() < SHORTEST_WAIT {
@@ -181,7 +191,7 @@ impl Follower {
         page.newest == *position || page.entries.is_empty()
     }
 
-    /// Changes the status; an outage is logged when it begins and when it ends.
+    /// Changes the status. The first failure of an outage is logged as an error, the others are not.
     fn note(&self, status: &Status, new: FeedStatus, failure: Option<(&StoreError, bool)>) {
         let changed = status.0.send_if_modified(|current| {
             let changed = match (*current, new) {
@@ -212,7 +222,7 @@ impl Follower {
                     tracing::debug!(target: LOG_TARGET, error = %failure, source, "the revocation log still cannot be read");
                 }
             }
-            None if changed => tracing::info!(target: LOG_TARGET, "the revocation log is read to its end"),
+            None if changed => tracing::debug!(target: LOG_TARGET, "the revocation log is read to its end"),
             None => {}
         }
         #[cfg(feature = "metrics")]

@@ -37,8 +37,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch. Errors are [`Problem`] documents. Requests from other sites are refused,
-    /// nothing is cached except `jwks.json`, for five minutes, and no body ever holds a token. The router verifies requests itself: it works under the
-    /// layer and without it.
+    /// nothing is cached except `jwks.json`, for five minutes, and no body ever holds a token. The router verifies
+    /// requests itself: it works under the layer and without it.
     ///
     /// ```
     /// use axum::Router;
