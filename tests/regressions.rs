@@ -1,5 +1,8 @@
 //! Promises that were once found broken: each test says what should be.
 
+#[path = "support/browser.rs"]
+mod browser;
+
 use std::{
     io,
     sync::{
@@ -10,12 +13,12 @@ use std::{
 };
 
 use axum::{Router, body::Body};
-use axum_core::response::IntoResponse as _;
+use browser::browser;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    ErrorKind, FeedStatus, KeyRing, MemoryStore, SessionCookies, SessionId, SessionManager, SessionManagerBuilder,
-    Timestamp, Unauthenticated, UserId,
+    ErrorKind, FeedStatus, KeyRing, MemoryStore, SessionId, SessionManager, SessionManagerBuilder, Timestamp,
+    Unauthenticated, UserId,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
         RotateSession, SessionData, SessionList, SessionStore, StoreError,
@@ -31,20 +34,6 @@ where
         .access_keys(KeyRing::hs256([1; 32]).unwrap())
         .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
         .issuer("https://app.test")
-}
-
-/// The headers of a browser with these cookies.
-fn browser(cookies: SessionCookies) -> HeaderMap {
-    let response = cookies.into_response();
-    let pairs: Vec<&str> = response
-        .headers()
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .map(|line| line.to_str().unwrap().split(';').next().unwrap())
-        .collect();
-    let mut headers = HeaderMap::new();
-    headers.insert(header::COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap());
-    headers
 }
 
 /// A store in memory with faults.

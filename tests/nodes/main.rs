@@ -1,5 +1,7 @@
 //! Several nodes on one store: what one ends, every other refuses.
 
+#[path = "../support/browser.rs"]
+mod browser;
 mod disagreement;
 mod end_elsewhere;
 mod outages;

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use axum_core::response::IntoResponse as _;
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use tower_jwt_sessions::{
-    FeedStatus, KeyRing, SessionCookies, SessionManager, SessionManagerBuilder, Unauthenticated, redis::RedisStore,
-    store::SessionStore,
+    FeedStatus, KeyRing, SessionManager, SessionManagerBuilder, Unauthenticated, redis::RedisStore, store::SessionStore,
 };
 
+pub(crate) use crate::browser::browser;
 use crate::redis_server;
 
 /// How long a test waits for what takes milliseconds, on a machine that is busy.
@@ -32,20 +31,6 @@ pub(crate) async fn redis_node(prefix: &str) -> SessionManager {
 
 pub(crate) async fn redis_store(url: &str, prefix: &str) -> RedisStore {
     RedisStore::connect(url).await.unwrap().key_prefix(prefix).unwrap()
-}
-
-/// The headers of a request with the cookies of a login or refresh.
-pub(crate) fn browser(cookies: SessionCookies) -> HeaderMap {
-    let response = cookies.into_response();
-    let pairs: Vec<&str> = response
-        .headers()
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .map(|line| line.to_str().unwrap().split(';').next().unwrap())
-        .collect();
-    let mut headers = HeaderMap::new();
-    headers.insert(header::COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap());
-    headers
 }
 
 pub(crate) fn accepts(node: &SessionManager, headers: &HeaderMap) -> bool {
