@@ -1,0 +1,7 @@
+#![no_main]
+
+use tower_jwt_sessions_fuzz::token::TARGET;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    (TARGET.check)(input);
+});
