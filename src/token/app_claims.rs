@@ -7,8 +7,26 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 
-/// Names that an application cannot use: those of RFC 7519, section 4.1, and those the crate writes.
-const RESERVED: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"];
+use super::names::read_object;
+
+/// The name as an application cannot use it: one of RFC 7519, section 4.1, or one that the crate writes.
+pub(super) fn reserved(name: &str) -> Option<&'static str> {
+    // Not a list: a match compares lengths first.
+    Some(match name {
+        "iss" => "iss",
+        "sub" => "sub",
+        "aud" => "aud",
+        "exp" => "exp",
+        "nbf" => "nbf",
+        "iat" => "iat",
+        "jti" => "jti",
+        "sid" => "sid",
+        "gen" => "gen",
+        "epoch" => "epoch",
+        "auth_time" => "auth_time",
+        _ => return None,
+    })
+}
 
 /// Claims of the application in JSON, checked and ready to be put into a token.
 #[derive(Clone)]
@@ -36,7 +54,7 @@ impl AppClaims {
         let names = member_names(&json)?;
         let mut seen = HashSet::with_capacity(names.len());
         for name in names {
-            if let Some(reserved) = RESERVED.into_iter().find(|reserved| *reserved == name) {
+            if let Some(reserved) = reserved(&name) {
                 return Err(InvalidClaims::Reserved(reserved));
             }
             if let Some(twice) = seen.replace(name) {
@@ -107,9 +125,13 @@ impl ClaimsShape {
         Self { empty: if reads("null") && !reads("{}") { b"null" } else { b"{}" } }
     }
 
-    /// Reads claims from a JSON object, or the claims of a token that has none.
+    /// Reads claims from a JSON object, or the claims of a token that has none. Names that [`AppClaims::new`] would
+    /// have refused are refused.
     pub(crate) fn read<C: DeserializeOwned>(self, object: Option<&[u8]>) -> Result<C, serde_json::Error> {
-        serde_json::from_slice(object.unwrap_or(self.empty))
+        match object {
+            Some(object) => read_object(object),
+            None => serde_json::from_slice(self.empty),
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 mod app_claims;
 mod codec;
 mod live;
+mod names;
 mod reader;
 
 pub(crate) use self::{
