@@ -224,23 +224,30 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The longest attribute that browsers take notice of; without its path a cookie gets that of the request (RFC 6265bis,
+/// section 5.6).
+const MAX_ATTRIBUTE_LEN: usize = 1024;
+
 fn check_path(path: &str) -> Result<(), ConfigError> {
-    if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+    let fits = path.len() <= MAX_ATTRIBUTE_LEN;
+    if fits && path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
         return Ok(());
     }
     Err(problem(
         format!("{path:?} is no cookie path"),
-        "begin with a slash and use printable ASCII without spaces and semicolons",
+        "begin with a slash and use at most 1024 characters of printable ASCII without spaces and semicolons",
     ))
 }
 
 /// Browsers ignore a leading dot (RFC 6265bis, section 5.6.3), so it is taken off.
 fn checked_domain(domain: &str) -> Result<String, ConfigError> {
     let domain = domain.strip_prefix('.').unwrap_or(domain);
-    let label_fits =
-        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let label_fits = |label: &str| {
+        matches!(label.len(), 1..=63) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
     let is_address = domain.parse::<std::net::IpAddr>().is_ok();
-    if !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
+    // As long as names in the DNS can be, and so short enough for an attribute.
+    if domain.len() <= 253 && !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
         return Ok(domain.to_ascii_lowercase());
     }
     Err(problem(

@@ -1,5 +1,6 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
+mod cookie_configs;
 mod cookie_header;
 mod cross_site;
 mod data;

@@ -1,0 +1,309 @@
+//! Every configuration of the cookies that is accepted works in a browser, which ignores more than one would think.
+
+#[path = "../support/cookie_jar.rs"]
+mod cookie_jar;
+
+use std::{cell::Cell, time::Duration};
+
+use axum::response::IntoResponse as _;
+use http::{HeaderMap, HeaderValue, header};
+use proptest::{prelude::*, test_runner::TestRunner};
+use tower_jwt_sessions::{
+    Clock as _, CookieConfig, CookiePrefix, KeyRing, MemoryStore, ReplayWindow, SameSite, SessionCookies,
+    SessionManager, testing::TestClock,
+};
+
+use self::cookie_jar::{CookieJar, Ignored, Kept, Place, SameSite as Seen};
+use crate::support::*;
+
+/// What an application may ask for, sensible or not.
+#[derive(Clone, Debug)]
+struct Wish {
+    names: Option<(String, String)>,
+    prefix: Option<CookiePrefix>,
+    domain: Option<String>,
+    path: Option<String>,
+    refresh_path: Option<String>,
+    same_site: SameSite,
+    browser_session: bool,
+    insecure: bool,
+}
+
+const HOST: &str = "www.app.test";
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let name = || prop_oneof!["[a-z]{1,8}", "[!#$%&'*+.^_`|~0-9a-zA-Z-]{1,20}", Just("__Host-x".to_owned()), ".{0,3}"];
+    let prefix = prop::sample::select(vec![CookiePrefix::Host, CookiePrefix::Secure, CookiePrefix::None]);
+    let domain =
+        prop::sample::select(vec!["app.test", ".App.Test", "www.app.test", "WWW.APP.TEST", "test", "app.test "]);
+    let path = || {
+        let known =
+            ["/", "/app", "/app/", "/app/auth", "/app/%20a=b,\"c\"", "app", "", "/a;b", "/ä"].map(str::to_owned);
+        prop_oneof![
+            6 => prop::sample::select(known.to_vec()),
+            // Around what a browser takes for an attribute, and a domain name of that length.
+            1 => (1000_usize..1100).prop_map(|len| format!("/{}", "x".repeat(len))),
+        ]
+    };
+    let same_site = prop::sample::select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]);
+    (
+        prop::option::of((name(), name())),
+        prop::option::weighted(0.4, prefix),
+        prop::option::weighted(0.3, domain.prop_map(str::to_owned)),
+        prop::option::weighted(0.3, path()),
+        prop::option::weighted(0.3, path()),
+        same_site,
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(names, prefix, domain, path, refresh_path, same_site, browser_session, insecure)| Wish {
+            names,
+            prefix,
+            domain,
+            path,
+            refresh_path,
+            same_site,
+            browser_session,
+            insecure,
+        })
+}
+
+impl Wish {
+    fn config(&self) -> CookieConfig {
+        let mut config = CookieConfig::new().same_site(self.same_site);
+        if let Some((access, refresh)) = self.names.clone() {
+            config = config.names(access, refresh);
+        }
+        if let Some(prefix) = self.prefix {
+            config = config.prefix(prefix);
+        }
+        if let Some(domain) = &self.domain {
+            config = config.domain(domain);
+        }
+        if let Some(path) = self.path.clone() {
+            config = config.path(path);
+        }
+        if let Some(path) = self.refresh_path.clone() {
+            config = config.refresh_path(path);
+        }
+        if self.browser_session {
+            config = config.browser_session();
+        }
+        if self.insecure {
+            config = config.insecure_http_for_development();
+        }
+        config
+    }
+
+    fn paths(&self) -> [&str; 2] {
+        let access = self.path.as_deref().unwrap_or("/");
+        [access, self.refresh_path.as_deref().unwrap_or(access)]
+    }
+
+    /// What the browser must know of the cookie at this place, apart from its name and value.
+    fn check(&self, kept: &Kept, path: &str, lives: Duration, now: Duration) {
+        let domain = self.domain.as_deref().map(|domain| domain.trim_start_matches('.').to_ascii_lowercase());
+        assert_eq!(kept.host_only, domain.is_none());
+        assert_eq!(kept.domain, domain.unwrap_or_else(|| HOST.to_owned()));
+        assert_eq!(kept.path, path);
+        assert_eq!((kept.secure, kept.http_only), (!self.insecure, true));
+        let same_site = match self.same_site {
+            SameSite::Strict => Seen::Strict,
+            SameSite::Lax => Seen::Lax,
+            SameSite::None => Seen::None,
+        };
+        assert_eq!(kept.same_site, same_site);
+        assert_eq!(kept.expires_at, (!self.browser_session).then_some(now + lives));
+        let (secure, host) = (kept.name.starts_with("__Secure-"), kept.name.starts_with("__Host-"));
+        let host_wide = kept.host_only && self.paths() == ["/"; 2];
+        match self.prefix {
+            Some(CookiePrefix::Host) => assert!(host),
+            Some(CookiePrefix::Secure) => assert!(secure),
+            Some(_) => assert!(!secure && !host),
+            // As much as the rest allows.
+            None if self.insecure => assert!(!secure && !host),
+            None => assert_eq!((host, secure), if host_wide { (true, false) } else { (false, true) }),
+        }
+    }
+}
+
+/// The grammar for servers (section 4.1.1), which is narrower than what browsers take.
+fn check_grammar(lines: &[String]) {
+    let mut names = Vec::new();
+    for line in lines {
+        let mut parts = line.split("; ");
+        let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).expect("a name and a value");
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        assert!(!name.is_empty() && name.bytes().all(is_token), "{name:?}");
+        let is_octet = |byte| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
+        assert!(value.bytes().all(is_octet), "{value:?}");
+        let attributes: Vec<String> =
+            parts.map(|part| part.split('=').next().unwrap_or_default().to_ascii_lowercase()).collect();
+        for (n, attribute) in attributes.iter().enumerate() {
+            assert!(!attributes[..n].contains(attribute), "{attribute} is there twice: {line}");
+        }
+        assert!(attributes.iter().any(|attribute| attribute == "samesite"), "{line}");
+        assert!(!names.contains(&name), "{name} is set twice: {lines:?}");
+        names.push(name);
+    }
+}
+
+struct Client {
+    sessions: SessionManager,
+    clock: TestClock,
+    jar: CookieJar,
+    https: bool,
+}
+
+impl Client {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.clock.now().as_millis())
+    }
+
+    /// Takes an answer that came from anywhere on the host; every line of it must count.
+    fn receive(&mut self, cookies: SessionCookies) -> usize {
+        let response = cookies.into_response();
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        let lines = response.headers().get_all(header::SET_COOKIE);
+        let lines: Vec<String> = lines.iter().map(|line| line.to_str().expect("text").to_owned()).collect();
+        check_grammar(&lines);
+        let from = Place { https: self.https, host: HOST, path: "/some/where" };
+        for line in &lines {
+            assert_eq!(self.jar.receive(line, from, self.now()), Ok(()), "{line}");
+        }
+        lines.len()
+    }
+
+    fn headers(&self, path: &str) -> HeaderMap {
+        let to = Place { https: self.https, host: HOST, path };
+        let cookies = self.jar.cookie_header(to, self.now());
+        HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&cookies).expect("a header"))])
+    }
+}
+
+/// Login, refresh and logout. Says whether the configuration was accepted.
+async fn live(wish: &Wish) -> bool {
+    let clock = TestClock::new();
+    let built = SessionManager::builder()
+        .replay_window(ReplayWindow::Fixed(seconds(10)))
+        .access_keys(KeyRing::hs256(ACCESS_SECRET).expect("long enough"))
+        .refresh_keys(KeyRing::hs256(REFRESH_SECRET).expect("long enough"))
+        .issuer(ISSUER)
+        .store(MemoryStore::with_clock(clock.clone()))
+        .clock(clock.clone())
+        .cookies(wish.config())
+        .build();
+    let Ok(sessions) = built else { return false };
+    sessions.feed().caught_up().await;
+    let mut client = Client { sessions: sessions.clone(), clock, jar: CookieJar::default(), https: !wish.insecure };
+    let paths = wish.paths();
+    let values = |kept: &[Kept]| kept.iter().map(|kept| kept.value.clone()).collect::<Vec<_>>();
+
+    assert_eq!(client.receive(sessions.login("alice").await.expect("a session")), 2);
+    let (now, week) = (client.now(), hours(7 * 24));
+    let first = client.jar.at(now).to_vec();
+    assert_eq!(first.len(), 2);
+    wish.check(&first[0], paths[0], hours(1), now);
+    wish.check(&first[1], paths[1], week, now);
+    let session = client.sessions.verifier().verify(&client.headers(paths[0])).expect("a session");
+    assert!(client.sessions.verifier().present(&client.headers(paths[1])).has_refresh_token());
+
+    // Replaced, and not one beside the other.
+    client.clock.advance(seconds(30));
+    let presented = client.sessions.verifier().present(&client.headers(paths[1]));
+    assert_eq!(client.receive(sessions.refresh(&presented).await.expect("a refresh")), 2);
+    let now = client.now();
+    let second = client.jar.at(now).to_vec();
+    assert_eq!(second.len(), 2);
+    wish.check(&second[0], paths[0], hours(1), now);
+    wish.check(&second[1], paths[1], week, now);
+    assert!(values(&first).iter().zip(values(&second)).all(|(old, new)| *old != new));
+    let presented = client.sessions.verifier().present(&client.headers(paths[1]));
+    assert_eq!(client.receive(sessions.refresh(&presented).await.expect("a refresh")), 1, "a current one stays");
+    assert_eq!(values(client.jar.at(now))[1], second[1].value);
+    let same = client.sessions.verifier().verify(&client.headers(paths[0])).expect("a session");
+    assert_eq!(same.id(), session.id());
+
+    // Another login in the same browser replaces them too.
+    assert_eq!(client.receive(sessions.login("bob").await.expect("a session")), 2);
+    assert_eq!(client.jar.at(now).len(), 2);
+
+    let presented = client.sessions.verifier().present(&client.headers(paths[1]));
+    assert_eq!(client.receive(sessions.logout(&presented).await.expect("a logout")), 2);
+    assert_eq!(client.jar.at(now), []);
+    assert_eq!(client.headers(paths[1])[header::COOKIE], "");
+    true
+}
+
+#[test]
+fn whatever_is_accepted_works_in_a_browser() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut runner = TestRunner::new(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() });
+    let [accepted, with_domain, insecure] = [const { Cell::new(0) }; 3];
+    let count = |what: &Cell<usize>, is: bool| what.set(what.get() + usize::from(is));
+    let outcome = runner.run(&wishes(), |wish| {
+        if runtime.block_on(live(&wish)) {
+            count(&accepted, true);
+            count(&with_domain, wish.domain.is_some());
+            count(&insecure, wish.insecure);
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let seen = [accepted, with_domain, insecure].map(Cell::into_inner);
+    assert!(seen.iter().zip([200, 20, 10]).all(|(seen, least)| *seen > least), "{seen:?}");
+}
+
+/// The model itself: lines that browsers are known to ignore or to understand in their own way.
+#[test]
+fn the_model_ignores_what_browsers_ignore() {
+    let secure = Place { https: true, host: "www.app.test", path: "/a/b" };
+    let plain = Place { https: false, ..secure };
+    let long = "x".repeat(4097);
+    for (line, from, expected) in [
+        ("__Host-a=1; Path=/", secure, Err(Ignored::BrokenPrefix)),
+        ("__Host-a=1; Secure", secure, Err(Ignored::BrokenPrefix)),
+        ("__HOST-a=1; Secure; Path=/x", secure, Err(Ignored::BrokenPrefix)),
+        ("__host-a=1; Secure; Path=/; Domain=app.test", secure, Err(Ignored::BrokenPrefix)),
+        ("__secure-a=1", secure, Err(Ignored::BrokenPrefix)),
+        ("=__Host-a=1; Secure; Path=/", secure, Err(Ignored::BrokenPrefix)),
+        ("__Host-a; Secure; Path=/", secure, Err(Ignored::BrokenPrefix)),
+        ("__Host-a=1; Secure; Path=/", secure, Ok(())),
+        ("__Secure-a=1; SECURE; Domain=.App.Test", secure, Ok(())),
+        ("a=1; Secure", plain, Err(Ignored::SecureOverHttp)),
+        ("a=1; SameSite=None", secure, Err(Ignored::SameSiteNoneWithoutSecure)),
+        ("a=1; SameSite=None; SameSite=Lax", secure, Ok(())),
+        ("a=1; Domain=evil.test", secure, Err(Ignored::ForeignDomain)),
+        ("a=1; Domain=pp.test", secure, Err(Ignored::ForeignDomain)),
+        ("a=1; Domain=test", secure, Err(Ignored::ForeignDomain)),
+        ("a=1; Domain=x.www.app.test", secure, Err(Ignored::ForeignDomain)),
+        (&long, secure, Err(Ignored::TooLong)),
+        ("=; Path=/", secure, Err(Ignored::Empty)),
+        ("a=\u{1}", secure, Err(Ignored::ControlCharacter)),
+    ] {
+        assert_eq!(CookieJar::default().receive(line, from, Duration::ZERO), expected, "{line}");
+    }
+    let kept = |line: &str| {
+        let mut jar = CookieJar::default();
+        jar.receive(line, secure, seconds(1)).expect("a line that is kept");
+        jar.at(seconds(1)).to_vec()
+    };
+    assert_eq!(kept("a=1")[0].path, "/a");
+    assert_eq!(kept(&format!("a=1; Path=/{}", "x".repeat(1024)))[0].path, "/a", "an attribute too long is none");
+    assert_eq!(kept("a=1; Path=/x; Path=/y")[0].path, "/y");
+    assert_eq!(kept("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), []);
+    assert_eq!(kept("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT")[0].expires_at, Some(seconds(10)));
+    assert_eq!(kept("a=1; Max-Age=x")[0].expires_at, None);
+    assert_eq!(kept("a=1; Max-Age=-5"), []);
+    assert_eq!(kept("a=1; Max-Age=99999999999999999999")[0].expires_at, Some(seconds(1) + hours(400 * 24)));
+
+    let mut jar = CookieJar::default();
+    jar.receive("a=1; Secure; Path=/", secure, Duration::ZERO).expect("kept");
+    assert_eq!(jar.receive("a=2; Path=/x", plain, Duration::ZERO), Err(Ignored::OverlaysSecure));
+    // A removal that forgot the domain removes nothing.
+    jar.receive("a=3; Secure; Path=/; Domain=app.test", secure, Duration::ZERO).expect("kept");
+    jar.receive("a=; Path=/; Max-Age=0", secure, Duration::ZERO).expect("kept");
+    assert_eq!(jar.cookie_header(secure, Duration::ZERO), "a=3");
+    assert_eq!(jar.cookie_header(Place { host: "app.test", ..secure }, Duration::ZERO), "a=3");
+    assert_eq!(jar.cookie_header(plain, Duration::ZERO), "");
+}
