@@ -1,8 +1,5 @@
 //! Every configuration of the cookies that is accepted works in a browser, which ignores more than one would think.
 
-#[path = "../support/cookie_jar.rs"]
-mod cookie_jar;
-
 use std::{cell::Cell, time::Duration};
 
 use axum::response::IntoResponse as _;
@@ -13,8 +10,10 @@ use tower_jwt_sessions::{
     SessionManager, testing::TestClock,
 };
 
-use self::cookie_jar::{CookieJar, Ignored, Kept, Place, SameSite as Seen};
-use crate::support::*;
+use crate::support::{
+    cookie_jar::{CookieJar, Ignored, Kept, Place, SameSite as Seen},
+    *,
+};
 
 /// What an application may ask for, sensible or not.
 #[derive(Clone, Debug)]

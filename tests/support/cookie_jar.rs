@@ -162,6 +162,16 @@ impl CookieJar {
         &self.kept
     }
 
+    /// The value of the first cookie of this name.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.kept.iter().find(|kept| kept.name == name).map(|kept| &*kept.value)
+    }
+
+    /// Deletes every cookie of this name, as a user could.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.kept.retain(|kept| kept.name != name);
+    }
+
     /// The `Cookie` header of a request from the site itself, longer paths first; empty for none.
     pub(crate) fn cookie_header(&self, to: Place<'_>, now: Duration) -> String {
         let mut sent: Vec<&Kept> = self

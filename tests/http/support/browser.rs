@@ -1,30 +1,32 @@
-//! A client that keeps cookies as browsers do (RFC 6265bis, sections 5.6 and 5.7).
+//! A client that keeps cookies as browsers do.
 
 use std::time::Duration;
 
 use axum::Router;
-use tower_jwt_sessions::{Clock as _, Timestamp, testing::TestClock};
+use tower_jwt_sessions::{Clock as _, testing::TestClock};
 
-use super::{ACCESS, Answer, REFRESH, answer::send_unchecked, send};
+use super::{
+    ACCESS, Answer, REFRESH,
+    answer::send_unchecked,
+    cookie_jar::{CookieJar, Place},
+    send,
+};
 
 #[derive(Clone)]
 pub(crate) struct Browser {
     app: Router,
     clock: TestClock,
-    jar: Vec<Kept>,
+    jar: CookieJar,
 }
 
-#[derive(Clone)]
-struct Kept {
-    name: String,
-    value: String,
-    path: String,
-    expires_at: Option<Timestamp>,
+/// Where the application is, as far as cookies go.
+const fn place(path: &str) -> Place<'_> {
+    Place { https: true, host: "app.test", path }
 }
 
 impl Browser {
     pub(crate) fn new(app: &Router, clock: &TestClock) -> Self {
-        Self { app: app.clone(), clock: clock.clone(), jar: Vec::new() }
+        Self { app: app.clone(), clock: clock.clone(), jar: CookieJar::default() }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
@@ -83,15 +85,15 @@ impl Browser {
     }
 
     fn cookies_for(&self, path: &str) -> String {
-        let now = self.clock.now();
-        let fresh = |kept: &&Kept| kept.expires_at.is_none_or(|end| now < end) && path_matches(path, &kept.path);
-        let pairs: Vec<String> =
-            self.jar.iter().filter(fresh).map(|kept| format!("{}={}", kept.name, kept.value)).collect();
-        pairs.join("; ")
+        self.jar.cookie_header(place(path), self.now())
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.clock.now().as_millis())
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
-        self.jar.iter().find(|kept| kept.name == name).map(|kept| kept.value.clone())
+        self.jar.value(name).map(str::to_owned)
     }
 
     pub(crate) fn access(&self) -> String {
@@ -105,52 +107,18 @@ impl Browser {
     /// Puts a cookie into the jar, as an attacker on this machine could.
     pub(crate) fn plant(&mut self, name: &str, value: &str) {
         self.forget(name);
-        self.jar.push(Kept { name: name.to_owned(), value: value.to_owned(), path: "/".to_owned(), expires_at: None });
+        let line = format!("{name}={value}; Secure; Path=/");
+        self.jar.receive(&line, place("/"), self.now()).expect("a cookie that a browser takes");
     }
 
     pub(crate) fn forget(&mut self, name: &str) {
-        self.jar.retain(|kept| kept.name != name);
+        self.jar.forget(name);
     }
 
     pub(crate) fn keep(&mut self, answer: &Answer) {
         for line in answer.set_cookies() {
-            self.keep_line(line);
+            // What a browser ignores is missing later.
+            let _ = self.jar.receive(line, place("/"), self.now());
         }
     }
-
-    fn keep_line(&mut self, line: &str) {
-        let mut parts = line.split(';').map(str::trim);
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
-        let attributes: Vec<(String, &str)> = parts
-            .map(|part| part.split_once('=').unwrap_or((part, "")))
-            .map(|(attribute, value)| (attribute.to_ascii_lowercase(), value))
-            .collect();
-        let attribute =
-            |wanted: &str| attributes.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| *value);
-        let secure = attribute("secure").is_some();
-        let host_only = attribute("domain").is_none() && attribute("path") == Some("/");
-        if (name.starts_with("__Host-") && !(secure && host_only))
-            || (name.starts_with("__Secure-") && !secure)
-            || (attribute("samesite") == Some("None") && !secure)
-            || name.len() + value.len() > 4096
-        {
-            return;
-        }
-        let max_age = attribute("max-age").map(|text| text.parse::<i64>().expect("a number of seconds"));
-        self.forget(name);
-        if max_age.is_none_or(|seconds| seconds > 0) {
-            let lives = max_age.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
-            self.jar.push(Kept {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                path: attribute("path").unwrap_or("/").to_owned(),
-                expires_at: lives.map(|lives| self.clock.now().saturating_add(lives)),
-            });
-        }
-    }
-}
-
-fn path_matches(path: &str, cookie_path: &str) -> bool {
-    path.strip_prefix(cookie_path)
-        .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
 }

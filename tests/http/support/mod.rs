@@ -2,6 +2,8 @@
 
 mod answer;
 mod browser;
+#[path = "../../support/cookie_jar.rs"]
+pub(crate) mod cookie_jar;
 #[path = "../../it/support/redis_server.rs"]
 #[expect(dead_code, reason = "the tests of the store need more of it")]
 mod redis_server;
