@@ -1,5 +1,6 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
+mod attacks;
 mod cookie_configs;
 mod cookie_header;
 mod cross_site;

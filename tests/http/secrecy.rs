@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::support::*;
 
 /// What this thread logs while somebody listens.
-struct Log;
+pub(crate) struct Log;
 
 thread_local! {
     static HEARD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
@@ -24,7 +24,7 @@ thread_local! {
 impl Log {
     /// One subscriber for all threads: whether anybody listens to an event is remembered for the whole process, and one
     /// that another thread met first, without a subscriber, could be lost.
-    fn listen() {
+    pub(crate) fn listen() {
         static LISTENING: Once = Once::new();
         LISTENING.call_once(|| {
             let subscriber = tracing_subscriber::fmt()
@@ -38,7 +38,7 @@ impl Log {
         HEARD.set(Some(Vec::new()));
     }
 
-    fn heard() -> String {
+    pub(crate) fn heard() -> String {
         String::from_utf8(HEARD.take().unwrap_or_default()).expect("a log of text")
     }
 }
