@@ -13,6 +13,7 @@ mod limit;
 mod nodes;
 mod outage;
 mod problems;
+mod promises;
 mod rotation;
 mod routes;
 mod secrecy;

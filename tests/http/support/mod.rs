@@ -6,7 +6,7 @@ mod browser;
 pub(crate) mod cookie_jar;
 #[path = "../../it/support/redis_server.rs"]
 #[expect(dead_code, reason = "the tests of the store need more of it")]
-mod redis_server;
+pub(crate) mod redis_server;
 mod store;
 mod token;
 mod world;
