@@ -24,6 +24,12 @@ mod respond;
 mod revocation;
 #[cfg(feature = "router")]
 mod router;
+/// What is protected, against whom, and what stays yours. The tests of each requirement: [`requirements`](security::requirements).
+#[doc = include_str!("../docs/security.md")]
+pub mod security {
+    #[doc = include_str!("../docs/requirements.md")]
+    pub mod requirements {}
+}
 mod session;
 pub mod store;
 #[cfg(any(test, feature = "test-util"))]

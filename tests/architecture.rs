@@ -147,6 +147,25 @@ fn confined_crates_stay_where_they_are() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Comparing what was signed byte by byte would tell by its time how much was right.
+#[test]
+fn macs_are_compared_by_the_library() {
+    let (mut verified, mut wrong) = (0, Vec::new());
+    for (module, file) in sources() {
+        let code = code(&file);
+        verified += code.matches("hmac::verify(").count();
+        for (n, line) in
+            code.lines().enumerate().filter(|(_, line)| line.contains("hmac") || line.contains("signature"))
+        {
+            let compares_bytes = (line.contains(" == ") || line.contains(" != ")) && !line.contains("_len");
+            if compares_bytes || (module != "keys" && line.contains("hmac")) {
+                wrong.push(format!("{}, line {n} of the code: {line}", file.display()));
+            }
+        }
+    }
+    assert_eq!((verified, wrong), (1, Vec::new()));
+}
+
 #[test]
 fn files_fit_into_the_head() {
     for (_, file) in sources() {

@@ -43,3 +43,122 @@ fn the_list_of_what_must_not_be_in_the_tree_is_not_lost() {
     }
     assert!(script.contains("step no_rsa"));
 }
+
+/// Files that come with Bearer tokens and with stricter guards: their names are checked once they are there.
+const TO_COME: [&str; 3] = ["tests/http/bearer.rs", "tests/http/clear_site_data.rs", "tests/http/origin.rs"];
+
+/// The rows of the requirements: number, what is asked for, and where it is tested.
+fn requirements() -> Vec<(usize, String, Vec<String>)> {
+    let text = read("docs/requirements.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| R"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_end_matches('|').split(" | ").collect();
+        let [number, what, tests] = cells[..] else { panic!("not three cells: {row}") };
+        let tests = tests.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        (number.parse().expect("a number"), what.to_owned(), tests)
+    })
+    .collect()
+}
+
+/// Whether this is a test and not just a function: marked as one, or run on every store.
+fn is_test(source: &str, name: &str) -> bool {
+    let Some(at) = source.find(&format!("fn {name}(")) else { return false };
+    let before = source[..at].rsplit_once('\n').map_or("", |(before, _)| before);
+    let mut attributes = before.lines().rev().map(str::trim).take_while(|line| line.starts_with(['#', '/']));
+    let marked = attributes.any(|line| line == "#[test]" || line.starts_with("#[tokio::test"));
+    let listed = source
+        .split_once("on_every_store!(")
+        .and_then(|(_, rest)| rest.split_once(");"))
+        .is_some_and(|(cases, _)| cases.split(',').any(|case| case.trim() == name));
+    marked || listed
+}
+
+#[test]
+fn every_requirement_has_its_tests() {
+    let rows = requirements();
+    assert_eq!(rows.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), (1..=107).collect::<Vec<_>>());
+    for (number, what, tests) in rows {
+        assert!(!tests.is_empty() || what.ends_with("Yours"), "R{number} has no test");
+        for test in tests {
+            let (file, name) = test.split_once("::").expect("a file and a name");
+            if TO_COME.contains(&file) && !Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists() {
+                continue;
+            }
+            assert!(is_test(&read(file), name), "R{number}: {test} is no test");
+        }
+    }
+}
+
+/// Whether a text names a row, also as one of several: "(R38, R41)", "R1–R37".
+fn names_row(text: &str, number: usize) -> bool {
+    let numbers: Vec<(usize, usize, bool)> = text
+        .match_indices('R')
+        .filter_map(|(at, _)| {
+            let digits: String = text[at + 1..].chars().take_while(char::is_ascii_digit).collect();
+            let goes_on = text[at + 1 + digits.len()..].starts_with('–');
+            Some((at, digits.parse().ok()?, goes_on))
+        })
+        .collect();
+    numbers.iter().enumerate().any(|(n, (_, from, goes_on))| match (goes_on, numbers.get(n + 1)) {
+        (true, Some((_, to, _))) => (*from..=*to).contains(&number),
+        _ => *from == number,
+    })
+}
+
+#[test]
+fn what_is_decided_otherwise_or_left_to_others_is_explained() {
+    let page = read("docs/security.md");
+    let chapter = |title: &str| {
+        let rest = page.split(&format!("\n## {title}\n")).nth(1).expect("such a chapter");
+        rest.split("\n## ").next().unwrap_or_default().to_owned()
+    };
+    let (decisions, duties) = (chapter("Decisions"), chapter("What stays yours"));
+    for (number, what, _) in requirements() {
+        assert_eq!(names_row(&decisions, number), what.contains("Decided otherwise"), "R{number}: {what}");
+        assert_eq!(names_row(&duties, number), what.contains("Yours"), "R{number}: {what}");
+    }
+}
+
+/// Of the table in `docs/security.md`, what can be asked for.
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn defaults_are_as_documented() {
+    use axum_core::response::IntoResponse as _;
+    use tower_jwt_sessions::{
+        KeyRing, MAX_CLOCK_SKEW, MemoryStore, ReplayWindow, SessionLimit, SessionManager, testing::TestClock,
+    };
+
+    let page = read("docs/security.md");
+    let said = |what: &str| {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {what} |"))).expect("such a row");
+        row.split(" | ").nth(1).unwrap_or_default().to_owned()
+    };
+    let clock = TestClock::new();
+    let sessions = SessionManager::<()>::builder()
+        .access_keys(KeyRing::hs256([1; 32]).unwrap())
+        .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
+        .issuer("https://app.test")
+        .store(MemoryStore::with_clock(clock.clone()))
+        .clock(clock)
+        .build()
+        .unwrap();
+    let response = sessions.login("alice").await.unwrap().into_response();
+    let lines = response.headers().get_all("set-cookie");
+    let lines: Vec<&str> = lines.iter().map(|line| line.to_str().unwrap()).collect();
+    for (line, name, max_age) in [(lines[0], "__Host-access", 3600), (lines[1], "__Host-refresh", 7 * 86_400)] {
+        assert!(line.starts_with(name) && line.contains(&format!("; Max-Age={max_age}")), "{line}");
+        for attribute in ["Secure", "HttpOnly", "SameSite=Strict", "Path=/"] {
+            assert!(line.contains(attribute) && said("cookies").contains(attribute), "{line}");
+        }
+        assert!(said("cookies").contains(name));
+    }
+    assert_eq!(
+        (said("access token lives").as_str(), said("refresh token and cookie live").as_str()),
+        ("1 hour", "7 days")
+    );
+    assert_eq!(said("session lives"), "30 days");
+    let ReplayWindow::UntilConfirmed(window) = ReplayWindow::default() else { panic!("another window") };
+    assert!(said("superseded refresh token").contains(&format!("{} seconds after the first use", window.as_secs())));
+    assert_eq!(said("sessions of one user"), SessionLimit::default().max().to_string());
+    assert_eq!(said("clocks may disagree by"), format!("{} seconds", MAX_CLOCK_SKEW.as_secs()));
+}
