@@ -8,7 +8,7 @@ use tower_jwt_sessions::Unauthenticated;
 
 use crate::target::{ACCESS, REFRESH, SERVICE, Target, access_payload, refresh_payload};
 
-pub const TARGET: Target = Target { check, seeds, words };
+pub(crate) const TARGET: Target = Target { check, seeds, words };
 
 /// What stands for what.
 fn short_forms() -> &'static [(u8, String); 5] {

@@ -1,6 +1,6 @@
 //! Inputs made of other inputs: always the same ones, in the same order.
 
-pub struct Mutator {
+pub(crate) struct Mutator {
     seeds: Vec<Vec<u8>>,
     words: Vec<Vec<u8>>,
     input: Vec<u8>,
@@ -8,12 +8,12 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    pub fn new(seeds: Vec<Vec<u8>>, words: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn new(seeds: Vec<Vec<u8>>, words: Vec<Vec<u8>>) -> Self {
         Self { seeds, words, input: Vec::new(), state: 0x9e37_79b9_7f4a_7c15 }
     }
 
     /// Some seed, rather one of the first, which are good; changed in one to four places, rather in one.
-    pub fn next(&mut self) -> &[u8] {
+    pub(crate) fn next(&mut self) -> &[u8] {
         let seed = self.below(self.seeds.len()).min(self.below(self.seeds.len())).min(self.below(self.seeds.len()));
         self.input.clone_from(&self.seeds[seed]);
         for _ in 0..=self.below(4).min(self.below(4)) {

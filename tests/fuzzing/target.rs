@@ -9,26 +9,26 @@ use tower_jwt_sessions::{
     KeyRing, MemoryStore, ReplayWindow, SessionManager, VerificationKey, Verifier, testing::TestClock,
 };
 
-pub const ISSUER: &str = "https://app.test";
-pub const ACCESS: &str = "__Host-access";
-pub const REFRESH: &str = "__Host-refresh";
+pub(crate) const ISSUER: &str = "https://app.test";
+pub(crate) const ACCESS: &str = "__Host-access";
+pub(crate) const REFRESH: &str = "__Host-refresh";
 /// What the clock shows, always.
-pub const NOW: u64 = 1_767_225_600;
+pub(crate) const NOW: u64 = 1_767_225_600;
 
-pub struct Target {
+pub(crate) struct Target {
     /// Panics when the property does not hold for this input, and else says what became of it.
-    pub check: fn(&[u8]) -> &'static str,
+    pub(crate) check: fn(&[u8]) -> &'static str,
     /// Inputs to begin with: every known attack, and what is accepted.
-    pub seeds: fn() -> Vec<Vec<u8>>,
+    pub(crate) seeds: fn() -> Vec<Vec<u8>>,
     /// What is worth putting into an input.
-    pub words: fn() -> Vec<Vec<u8>>,
+    pub(crate) words: fn() -> Vec<Vec<u8>>,
 }
 
 /// A kind of token: how it is signed, with a key that everybody may know here.
-pub struct Kind {
-    pub secret: &'static [u8],
+pub(crate) struct Kind {
+    pub(crate) secret: &'static [u8],
     /// The one header segment that is accepted, without its dot.
-    pub header: String,
+    pub(crate) header: String,
 }
 
 impl Kind {
@@ -39,34 +39,34 @@ impl Kind {
     }
 
     /// The third segment of a token with these two.
-    pub fn signature(&self, header: &str, payload: &str) -> String {
+    pub(crate) fn signature(&self, header: &str, payload: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret);
         encode(hmac::sign(&key, format!("{header}.{payload}").as_bytes()))
     }
 
     /// A token of this header and payload, in bytes.
-    pub fn sign(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+    pub(crate) fn sign(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         let (header, payload) = (encode(header), encode(payload));
         let signature = self.signature(&header, &payload);
         format!("{header}.{payload}.{signature}")
     }
 
     /// A token with the right header.
-    pub fn sign_payload(&self, payload: impl AsRef<[u8]>) -> String {
+    pub(crate) fn sign_payload(&self, payload: impl AsRef<[u8]>) -> String {
         let payload = encode(payload);
         let signature = self.signature(&self.header, &payload);
         format!("{}.{payload}.{signature}", self.header)
     }
 }
 
-pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-pub struct Service {
-    pub verifier: Verifier<Value>,
-    pub access: Kind,
-    pub refresh: Kind,
+pub(crate) struct Service {
+    pub(crate) verifier: Verifier<Value>,
+    pub(crate) access: Kind,
+    pub(crate) refresh: Kind,
     // What the verifier was made by, for as long as it is used.
     _sessions: SessionManager<Value>,
     _runtime: tokio::runtime::Runtime,
@@ -75,7 +75,7 @@ pub struct Service {
 const ACCESS_SECRET: &[u8] = b"the access secret of the targets";
 const REFRESH_SECRET: &[u8] = b"the refresh secret of the targets";
 
-pub static SERVICE: LazyLock<Service> = LazyLock::new(|| {
+pub(crate) static SERVICE: LazyLock<Service> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
     let clock = TestClock::new();
@@ -101,7 +101,7 @@ pub static SERVICE: LazyLock<Service> = LazyLock::new(|| {
     }
 });
 
-pub fn access_payload(user: &str) -> String {
+pub(crate) fn access_payload(user: &str) -> String {
     format!(
         r#"{{"iss":"{ISSUER}","aud":"{ISSUER}","sub":"{user}","sid":"ABEiM0RVZneImaq7zN3u_w","gen":3,"epoch":2,"auth_time":{},"iat":{NOW},"exp":{},"role":"member"}}"#,
         NOW - 600,
@@ -109,7 +109,7 @@ pub fn access_payload(user: &str) -> String {
     )
 }
 
-pub fn refresh_payload(user: &str) -> String {
+pub(crate) fn refresh_payload(user: &str) -> String {
     format!(
         r#"{{"iss":"{ISSUER}","aud":"{ISSUER}#refresh","sub":"{user}","sid":"ABEiM0RVZneImaq7zN3u_w","gen":3,"auth_time":{},"iat":{NOW},"exp":{}}}"#,
         NOW - 600,

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::target::{ACCESS, ISSUER, Kind, NOW, REFRESH, SERVICE, Target, access_payload, refresh_payload};
 
-pub const TARGET: Target = Target { check, seeds, words };
+pub(crate) const TARGET: Target = Target { check, seeds, words };
 
 fn check(input: &[u8]) -> &'static str {
     let Some((what, rest)) = input.split_first() else { return "nothing" };
