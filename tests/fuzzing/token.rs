@@ -351,6 +351,9 @@ fn seeds() -> Vec<Vec<u8>> {
         (r#""role""#, r#""exp":9999999999,"role""#),
         (r#""role""#, r#""\u0065xp":9999999999,"role""#),
         (r#""role""#, r#""nbf":9999999999,"role""#),
+        // Twice with escapes, and beyond the first few.
+        (r#""role""#, r#""\u0078":1,"\u0078":2,"role""#),
+        (r#""role""#, r#""a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"i":2,"role""#),
         (r#""member"}"#, r#""member"}}"#),
         (r#""member"}"#, r#""member"} "#),
         (r#""member"}"#, r#""member",}"#),
