@@ -7,7 +7,7 @@ mod write;
 pub(crate) use self::{
     config::CookiePlan,
     read::{Presence, RawCookies, TokenCookie, each as each_cookie},
-    write::{IssueCookieError, assert_cookies},
+    write::{IssueCookieError, assert_cookies, keep_private},
 };
 pub use self::{
     config::{CookieConfig, CookiePrefix},

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use http::{Extensions, HeaderMap, HeaderValue, header};
+use http::{Extensions, HeaderMap, HeaderValue, Response, header};
 use tower_cookies::{
     Cookie, Cookies,
     cookie::time::{Duration as CookieDuration, OffsetDateTime},
@@ -170,6 +170,13 @@ impl AssertedCookies {
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+}
+
+/// Has nothing store this response, which holds tokens without setting cookies; the layer says so once more at the end.
+pub(crate) fn keep_private<B>(response: &mut Response<B>) {
+    let asserted = response.extensions_mut().remove::<AssertedCookies>().unwrap_or_default();
+    asserted.write(response.headers_mut());
+    response.extensions_mut().insert(asserted);
 }
 
 /// Whether a `Set-Cookie` line sets the cookie of this name.

@@ -62,6 +62,7 @@ pub struct SessionManagerBuilder<C> {
     store: Option<Arc<dyn DynStore>>,
     claims: Option<ClaimsLoader<C>>,
     cookies: CookieConfig,
+    accepts_bearer: bool,
     lifetimes: Lifetimes,
     max_access_lifetime: Option<Duration>,
     replay_window: ReplayWindow,
@@ -87,6 +88,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             store: None,
             claims: None,
             cookies: CookieConfig::new(),
+            accepts_bearer: false,
             lifetimes: Lifetimes::default(),
             max_access_lifetime: None,
             replay_window: ReplayWindow::default(),
@@ -164,6 +166,24 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// Names and attributes of the cookies.
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
         self.cookies = cookies;
+        self
+    }
+
+    /// Accepts access tokens in an `Authorization: Bearer` header too (RFC 6750), for native clients and tools. They are
+    /// the same tokens and are verified in the same way. Default: the header is ignored, whatever is in it.
+    ///
+    /// Such a client gets its tokens from [`Login::tokens`](crate::Login::tokens) and
+    /// [`SessionManager::refresh_with_token`]; for browsers nothing changes. What is sent is meant: a Bearer token that
+    /// cannot be used is answered with `401` also where a handler asks for `Option<Session<C>>`. Credentials in two
+    /// places, a Bearer token beside one of our cookies for example, are answered with `400` on every route that asks,
+    /// and do nothing. Other schemes, such as `Basic`, remain the application's.
+    ///
+    /// A Bearer token is never sent by a browser on its own, so it needs no protection against requests from other
+    /// sites. The [`cross_site_guard`](SessionManager::cross_site_guard) looks at such requests all the same: pages of
+    /// another origin that call guarded routes need a [`trusted_origin`](Self::trusted_origin), and CORS headers, which
+    /// are the application's, for the header to be sent at all.
+    pub fn accept_bearer_tokens(mut self) -> Self {
+        self.accepts_bearer = true;
         self
     }
 
@@ -313,6 +333,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience),
             refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience),
             cookies,
+            accepts_bearer: self.accepts_bearer,
             source: Some(Arc::clone(&source)),
             ends,
             feed: Some(feed.clone()),

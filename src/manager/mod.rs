@@ -8,6 +8,7 @@ mod issue;
 mod keys;
 mod login;
 mod refresh;
+mod tokens;
 
 use std::{
     fmt,

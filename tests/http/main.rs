@@ -1,5 +1,6 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
+mod bearer;
 mod cookie_header;
 mod cross_site;
 mod data;
@@ -8,6 +9,7 @@ mod forgery;
 mod layer;
 mod life;
 mod limit;
+mod native;
 mod nodes;
 mod outage;
 mod problems;

@@ -54,17 +54,23 @@ impl io::Write for Log {
     }
 }
 
-/// What must not be seen: every cookie that a browser ever got, and what is in it.
+/// What must not be seen: every token that a client ever got, and what is in it.
 #[derive(Default)]
 struct Secrets(Vec<String>);
 
 impl Secrets {
     fn of(&mut self, browser: &Browser) {
-        for token in [browser.cookie(ACCESS), browser.cookie(REFRESH)].into_iter().flatten() {
-            self.0.push(claims_of(&token)["sid"].as_str().expect("an id").to_owned());
-            // Signatures and payloads are secrets of their own: headers are the same for every token.
-            self.0.extend(token.split('.').skip(1).map(|part| part[..20].to_owned()));
-        }
+        [browser.cookie(ACCESS), browser.cookie(REFRESH)].iter().flatten().for_each(|token| self.token(token));
+    }
+
+    fn token(&mut self, token: &str) {
+        self.0.push(claims_of(token)["sid"].as_str().expect("an id").to_owned());
+        // Signatures and payloads are secrets of their own: headers are the same for every token.
+        self.0.extend(token.split('.').skip(1).map(|part| part[..20].to_owned()));
+    }
+
+    fn of_native(&mut self, native: &Native) {
+        [&native.access, &native.refresh].into_iter().for_each(|token| self.token(token));
     }
 
     #[track_caller]
@@ -164,6 +170,74 @@ async fn the_log_of_a_whole_life(backend: Backend) {
         claims_of(&old.access())["sid"].as_str().expect("an id").parse().expect("an id");
     let digest = id.log_digest().to_string();
     assert!(ours.iter().filter(|line| line.contains(&digest)).count() > 4, "{ours:#?}");
+}
+
+#[tokio::test]
+async fn the_log_of_a_life_without_cookies_on_memory() {
+    the_log_of_a_life_without_cookies(Backend::Memory).await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_life_without_cookies_on_redis() {
+    the_log_of_a_life_without_cookies(Backend::Redis).await;
+}
+
+async fn the_log_of_a_life_without_cookies(backend: Backend) {
+    Log::listen();
+    let world = World::for_natives(backend).await;
+    let mut secrets = Secrets::default();
+    let mut native = world.native("private@name.example").await;
+    secrets.of_native(&native);
+    native.send("GET /live").await.is(200);
+    let old = native.clone();
+    native.refresh().await;
+    secrets.of_native(&native);
+    native.refresh().await;
+    secrets.of_native(&native);
+    let good = native.bearer();
+    for (what, status) in [("GET /greet", 400), ("POST /auth/logout", 400)] {
+        let with_cookie = [("authorization", good.clone()), ("cookie", format!("{ACCESS}={}", old.access))];
+        let twice = [("authorization", good.clone()), ("authorization", old.bearer())];
+        for headers in [with_cookie, twice] {
+            send(&world.app, what, &headers).await.is(status);
+        }
+        send(&world.app, what, &[("authorization", format!("{good} {}", old.access))]).await.is(status);
+    }
+    for line in [format!("{good}x"), format!("Bearer {}", native.refresh)] {
+        send(&world.app, "GET /greet", &[("authorization", line)]).await.is(401);
+    }
+    for token in [format!("{}x", native.refresh), native.access.clone()] {
+        let form = format!("grant_type=refresh_token&refresh_token={token}");
+        send_form(&world.app, "POST /oauth/token", &form).await.is(400);
+        send_form(&world.app, "POST /oauth/token", &format!("{form}&{form}")).await.is(400);
+    }
+    world.store.set_down(true);
+    native.ask().await.is(503);
+    native.revoke("x").await.is(200);
+    world.store.set_down(false);
+    world.clock.advance(seconds(60));
+    old.ask().await.is(400);
+    let native = world.native("private@name.example").await;
+    secrets.of_native(&native);
+    native.revoke(&native.access).await.is(200);
+    native.send("GET /me").await.is(401);
+    // What an application might print.
+    let tokens = world.sessions.login("alice").tokens().await.expect("tokens");
+    secrets.token(tokens.access_token());
+    secrets.token(tokens.refresh_token().expect("both"));
+    let printed = format!("{tokens:?} {tokens:#?}");
+    tracing::warn!(?tokens, "tokens");
+    assert!(printed.contains("[redacted]") && printed.contains("3600s"), "{printed}");
+
+    let text = Log::heard() + &printed;
+    secrets.are_not_in(&text);
+    assert!(!text.contains("eyJ"), "not even a part of a token");
+    assert!(!text.contains("private@name.example"));
+    for told in
+        ["a Bearer token and a session cookie", "no single Bearer token", "refused a token", "authn_token_reuse"]
+    {
+        assert!(text.contains(told), "{told} is not in {text}");
+    }
 }
 
 #[tokio::test]
