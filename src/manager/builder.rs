@@ -32,6 +32,9 @@ use crate::{
     verifier::{Verifier, VerifierInner},
 };
 
+#[cfg(feature = "router")]
+use crate::origin::{CrossSiteGuard, GuardConfig};
+
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
 /// Needed are [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer),
@@ -73,7 +76,7 @@ pub struct SessionManagerBuilder<C> {
     events: EventHook,
     renderer: Renderer,
     #[cfg(feature = "router")]
-    trusted_origins: Vec<String>,
+    guard: GuardConfig,
 }
 
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
@@ -99,7 +102,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             events: EventHook::default(),
             renderer: Renderer::default(),
             #[cfg(feature = "router")]
-            trusted_origins: Vec::new(),
+            guard: GuardConfig::default(),
         }
     }
 
@@ -280,7 +283,40 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// `https://api.example.com`. Written as browsers send it: no path, no default port.
     #[cfg(feature = "router")]
     pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
-        self.trusted_origins.push(origin.into());
+        self.guard.trusted_origins.push(origin.into());
+        self
+    }
+
+    /// The origin of this service as browsers know it, for example `https://app.example.com`. Written as browsers send
+    /// it: no path, no default port.
+    ///
+    /// Browsers that do not send `Sec-Fetch-Site`, old ones and those on plain http, are then judged by their whole
+    /// `Origin`, scheme and port included. Default: only its host and port are compared, with the `Host` of the request,
+    /// so that the page of `http://app.example.com`, which anybody on the network path can forge, passes for that of
+    /// `https://app.example.com`. Needed behind a proxy that changes `Host`.
+    #[cfg(feature = "router")]
+    pub fn own_origin(mut self, origin: impl Into<String>) -> Self {
+        self.guard.own_origin = Some(origin.into());
+        self
+    }
+
+    /// Refuses guarded requests that have neither `Sec-Fetch-Site` nor `Origin` but one of our cookies. Default: they
+    /// pass, since browsers have sent `Origin` with such requests for years, and tools such as curl send neither.
+    #[cfg(feature = "router")]
+    pub fn refuse_without_origin(mut self) -> Self {
+        self.guard.refuses_without_origin = true;
+        self
+    }
+
+    /// Has the guards write to the log what they would refuse, at level `WARN`, and refuse nothing: to find out, before
+    /// they are put to work on a service that runs, which requests of other origins it lives on.
+    ///
+    /// # ⚠️ Warning
+    ///
+    /// Until this is taken out, nothing but the cookies' `SameSite` keeps other sites from logging users in and out.
+    #[cfg(feature = "router")]
+    pub fn report_cross_site_requests_only(mut self) -> Self {
+        self.guard.reports_only = true;
         self
     }
 
@@ -313,7 +349,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             );
         }
         #[cfg(feature = "router")]
-        let cross_site_guard = crate::origin::CrossSiteGuard::new(&self.trusted_origins, self.renderer.clone())?;
+        let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
 
         // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
         let refresh_audience = format!("{issuer}#refresh");

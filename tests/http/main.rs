@@ -11,6 +11,7 @@ mod life;
 mod limit;
 mod native;
 mod nodes;
+mod origin;
 mod outage;
 mod problems;
 mod rotation;

@@ -1,10 +1,12 @@
 //! Tokens in the body of an answer, for clients that keep no cookies: given and refreshed only where the application
 //! says so, with the rotation that browsers have.
 
-use axum::{Router, routing::post};
-use tower_jwt_sessions::{
-    EndReason, Error, ErrorKind, Presented, ReplayWindow, SessionEventKind as Event, SessionTokens, store::Rotation,
+use axum::{
+    Router,
+    response::{IntoResponse as _, Response},
+    routing::post,
 };
+use tower_jwt_sessions::{EndReason, Error, ErrorKind, ReplayWindow, SessionEventKind as Event, store::Rotation};
 
 use crate::support::*;
 
@@ -370,8 +372,9 @@ async fn not_on_the_companion_router(backend: Backend) {
 async fn nothing_stores_the_tokens(backend: Backend) {
     let world = World::for_natives(backend).await;
     let sessions = world.sessions.clone();
-    let login = async move |_: Presented<Claims>| -> Result<([(&str, &str); 1], SessionTokens), Error> {
-        Ok(([("cache-control", "public, max-age=3600")], sessions.login("alice").tokens().await?))
+    let login = async move || -> Result<Response, Error> {
+        let tokens = sessions.login("alice").tokens().await?;
+        Ok(([("cache-control", "public, max-age=3600")], tokens).into_response())
     };
     let app = Router::new().route("/login", post(login)).layer(world.sessions.layer());
     tokens(&send_body::<&str>(&app, "POST /login", &[], "").await);
