@@ -37,7 +37,7 @@ mod verifier;
 pub use self::origin::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
     clock::{Clock, SystemClock, Timestamp},
-    cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies},
+    cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
     extract::{Live, SessionRejection, SessionRejectionKind},

@@ -10,7 +10,7 @@ pub(crate) use self::{
     write::{IssueCookieError, assert_cookies, keep_private},
 };
 pub use self::{
-    config::{CookieConfig, CookiePrefix},
+    config::{CookieConfig, CookiePrefix, SiteData},
     write::SessionCookies,
 };
 pub use tower_cookies::cookie::SameSite;

@@ -1,6 +1,7 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
 mod bearer;
+mod clear_site_data;
 mod cookie_header;
 mod cross_site;
 mod data;
