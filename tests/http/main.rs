@@ -10,6 +10,8 @@ mod forgery;
 mod layer;
 mod life;
 mod limit;
+#[path = "../support/log.rs"]
+mod log;
 mod native;
 mod nodes;
 mod origin;

@@ -4,8 +4,9 @@ use axum::{Router, body::Body, extract::Request, response::IntoResponse as _, ro
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{SessionManager, SessionManagerBuilder};
+use tracing::level_filters::LevelFilter;
 
-use crate::support::*;
+use crate::{log::Log, support::*};
 
 type Builder = SessionManagerBuilder<Claims>;
 
@@ -279,7 +280,7 @@ async fn told_but_not_refused() {
     let strict = |builder: Builder| builder.own_origin("https://example.com").refuse_without_origin();
     let reporting = |builder: Builder| strict(builder).report_cross_site_requests_only();
     let (refusing, reporting) = (app(&manager(strict).await), app(&manager(reporting).await));
-    Log::listen();
+    Log::listen(LevelFilter::TRACE);
     let cookie = format!("{ACCESS}=x");
     for headers in [
         vec![("sec-fetch-site", "cross-site"), ("origin", "https://evil.test\tAAAA")],
@@ -292,10 +293,10 @@ async fn told_but_not_refused() {
         for what in ["POST /", "GET /ws"] {
             assert_eq!(status(&refusing, what, &headers).await, 403, "{headers:?}");
             let refused = Log::heard();
-            Log::listen();
+            Log::listen(LevelFilter::TRACE);
             assert_eq!(status(&reporting, what, &headers).await, 200, "{headers:?}");
             let told = Log::heard();
-            Log::listen();
+            Log::listen(LevelFilter::TRACE);
             for (level, what, text) in [("INFO", " refused a", &refused), ("WARN", " would refuse a", &told)] {
                 let lines: Vec<&str> = text.lines().filter(|line| line.contains("cross-site request")).collect();
                 assert_eq!(lines.len(), 1, "{text}");

@@ -9,8 +9,9 @@ use tower_jwt_sessions::{
     CookieConfig, KeyRing, Presented, ReplayWindow, SessionLimit, SessionManager, SigningKey, Unauthenticated,
     VerificationKey, store::SessionStore as _,
 };
+use tracing::level_filters::LevelFilter;
 
-use crate::support::*;
+use crate::{log::Log, support::*};
 
 /// What must not be seen: every token that a client ever got, and what is in it.
 #[derive(Default)]
@@ -51,7 +52,7 @@ async fn the_log_of_a_whole_life_on_redis() {
 
 async fn the_log_of_a_whole_life(backend: Backend) {
     const USER: &str = "private@name.example";
-    Log::listen();
+    Log::listen(LevelFilter::TRACE);
     let world = World::new(backend).await;
     let (mut browser, mut secrets) = (world.browser(), Secrets::default());
     let agent = [("user-agent", "Browser/1\x1b[31m"), ("x-client", "192.0.2.77")];
@@ -141,7 +142,7 @@ async fn the_log_of_a_life_without_cookies_on_redis() {
 }
 
 async fn the_log_of_a_life_without_cookies(backend: Backend) {
-    Log::listen();
+    Log::listen(LevelFilter::TRACE);
     let world = World::for_natives(backend).await;
     let mut secrets = Secrets::default();
     let mut native = world.native("private@name.example").await;

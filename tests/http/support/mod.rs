@@ -2,7 +2,6 @@
 
 mod answer;
 mod browser;
-mod log;
 mod native;
 #[path = "../../it/support/redis_server.rs"]
 #[expect(dead_code, reason = "the tests of the store need more of it")]
@@ -14,7 +13,6 @@ mod world;
 pub(crate) use self::{
     answer::{Answer, send, send_body},
     browser::Browser,
-    log::Log,
     native::{Native, native_routes, send_form, tokens},
     store::{Backend, TestStore},
     token::{Forgery, claims_of, respelled},

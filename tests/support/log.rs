@@ -1,4 +1,4 @@
-//! What is logged, for tests to read.
+//! What a thread logs. Included by path.
 
 use std::{cell::RefCell, io, sync::Once};
 
@@ -15,11 +15,11 @@ thread_local! {
 impl Log {
     /// One subscriber for all threads: whether anybody listens to an event is remembered for the whole process, and one
     /// that another thread met first, without a subscriber, could be lost.
-    pub(crate) fn listen() {
+    pub(crate) fn listen(level: LevelFilter) {
         static LISTENING: Once = Once::new();
         LISTENING.call_once(|| {
             let subscriber = tracing_subscriber::fmt()
-                .with_max_level(LevelFilter::TRACE)
+                .with_max_level(level)
                 .with_ansi(false)
                 .with_span_events(FmtSpan::FULL)
                 .with_writer(|| Self);
@@ -29,6 +29,13 @@ impl Log {
         HEARD.set(Some(Vec::new()));
     }
 
+    /// What was heard until now.
+    #[allow(dead_code, reason = "not all who share this wait for something")]
+    pub(crate) fn so_far() -> String {
+        HEARD.with_borrow(|heard| String::from_utf8_lossy(heard.as_deref().unwrap_or_default()).into_owned())
+    }
+
+    /// What was heard since; nobody listens any more.
     pub(crate) fn heard() -> String {
         String::from_utf8(HEARD.take().unwrap_or_default()).expect("a log of text")
     }
