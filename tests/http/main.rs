@@ -1,5 +1,7 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
+mod bearer;
+mod clear_site_data;
 mod cookie_header;
 mod cross_site;
 mod data;
@@ -8,7 +10,11 @@ mod forgery;
 mod layer;
 mod life;
 mod limit;
+#[path = "../support/log.rs"]
+mod log;
+mod native;
 mod nodes;
+mod origin;
 mod outage;
 mod problems;
 mod rotation;
