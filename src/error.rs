@@ -306,6 +306,8 @@ pub enum ErrorKind {
     Internal,
     /// The refresh token is expired, was superseded, belongs to an ended session or is none of ours. 401.
     InvalidRefreshToken,
+    /// The request has credentials in two places, or an `Authorization` header that is not one Bearer token. 400.
+    InvalidRequest,
     /// The user id is empty or longer than 255 bytes. 500.
     InvalidUserId,
     /// The request carried no refresh token. 401.
@@ -346,6 +348,7 @@ impl Error {
             ErrorKind::DataConflict => Problem::DATA_CONFLICT,
             ErrorKind::MissingRefreshToken => Problem::MISSING_CREDENTIALS,
             ErrorKind::InvalidRefreshToken => Problem::INVALID_REFRESH_TOKEN,
+            ErrorKind::InvalidRequest => Problem::INVALID_REQUEST,
             ErrorKind::SessionEnded => Problem::INVALID_TOKEN,
             ErrorKind::SessionLimitReached => Problem::SESSION_LIMIT_REACHED,
             ErrorKind::UserNotFound => Problem::USER_NOT_FOUND,
@@ -371,6 +374,7 @@ impl fmt::Display for Error {
             ErrorKind::DataFormat => "the session's data is not of the expected type",
             ErrorKind::Internal => "the operating system or the cryptographic library failed",
             ErrorKind::InvalidRefreshToken => "the refresh token is not valid",
+            ErrorKind::InvalidRequest => "the request has credentials in two places, or none that can be read",
             ErrorKind::InvalidUserId => "the user id is not valid",
             ErrorKind::MissingRefreshToken => "there is no refresh token",
             ErrorKind::SessionEnded => "the session has ended",

@@ -29,7 +29,7 @@ pub struct SessionRejection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionRejectionKind {
-    /// The request has no session. 401.
+    /// The request has no session. 401, and 400 or 503 where the reason says so.
     Unauthenticated(Unauthenticated),
     /// The store had to be asked and did not answer. 503.
     StoreUnavailable,
@@ -65,9 +65,7 @@ impl SessionRejection {
     /// What the client is told: one code for every token that cannot be used.
     pub const fn problem(&self) -> Problem {
         match self.kind {
-            SessionRejectionKind::Unauthenticated(Unauthenticated::RevocationsUnknown) => Problem::REVOCATIONS_UNKNOWN,
-            SessionRejectionKind::Unauthenticated(Unauthenticated::NoCredentials) => Problem::MISSING_CREDENTIALS,
-            SessionRejectionKind::Unauthenticated(_) => Problem::INVALID_TOKEN,
+            SessionRejectionKind::Unauthenticated(reason) => reason.problem(),
             SessionRejectionKind::StoreUnavailable => Problem::STORE_UNAVAILABLE,
             SessionRejectionKind::NoStore | SessionRejectionKind::LayerMissing { .. } => Problem::INTERNAL_ERROR,
         }
@@ -133,8 +131,9 @@ where
     }
 }
 
-/// `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page. An error only
-/// where a good one cannot be judged, because the layer fails closed.
+/// `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page. An error where
+/// a good one cannot be judged, because the layer fails closed, and for every Bearer token that cannot be used, where
+/// those are accepted: a client that sends one means it.
 impl<C, S> OptionalFromRequestParts<S> for Session<C>
 where
     C: Send + Sync + 'static,
@@ -143,7 +142,8 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
-        absent_unless_unknown(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
+        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        absent_or_refused::<C, _>(extracted, parts)
     }
 }
 
@@ -227,7 +227,8 @@ where
     }
 }
 
-/// `None` for every cookie that cannot be used and for a session that has ended; an error only where nobody can tell.
+/// `None` for every cookie that cannot be used or whose session has ended. An error where nobody can tell, and for every
+/// Bearer token that cannot be used.
 impl<C, S> OptionalFromRequestParts<S> for Live<Session<C>>
 where
     C: Send + Sync + 'static,
@@ -236,16 +237,24 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
-        absent_unless_unknown(<Self as FromRequestParts<S>>::from_request_parts(parts, state).await)
+        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        absent_or_refused::<C, _>(extracted, parts)
     }
 }
 
-/// Turns a request that certainly has no session into `None`.
-fn absent_unless_unknown<T>(extracted: Result<T, SessionRejection>) -> Result<Option<T>, SessionRejection> {
+/// Turns a request that certainly has no session, and did not claim to have one, into `None`.
+fn absent_or_refused<C: 'static, T>(
+    extracted: Result<T, SessionRejection>,
+    parts: &Parts,
+) -> Result<Option<T>, SessionRejection> {
+    let is_meant = || {
+        let context = SessionContext::of::<C>(&parts.extensions);
+        context.is_some_and(|context| context.any_verifier().is_meant(&parts.headers))
+    };
     match extracted {
         Ok(session) => Ok(Some(session)),
         Err(SessionRejection { kind: SessionRejectionKind::Unauthenticated(reason), .. })
-            if reason != Unauthenticated::RevocationsUnknown =>
+            if reason != Unauthenticated::RevocationsUnknown && !is_meant() =>
         {
             Ok(None)
         }

@@ -3,6 +3,7 @@
 // Nothing that a request contains may end the process. Tests, examples and the suite for stores may.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod bearer;
 mod clock;
 mod cookie;
 mod error;
@@ -35,13 +36,14 @@ pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod token;
+mod tokens;
 mod verifier;
 
 #[cfg(feature = "router")]
 pub use self::origin::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
     clock::{Clock, SystemClock, Timestamp},
-    cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies},
+    cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
     extract::{Live, SessionRejection, SessionRejectionKind},
@@ -55,5 +57,6 @@ pub use self::{
     problem::Problem,
     session::{Presented, Session},
     store::MemoryStore,
+    tokens::SessionTokens,
     verifier::{Unauthenticated, Verifier, VerifierBuilder},
 };

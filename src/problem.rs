@@ -19,8 +19,10 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// `render_errors` of the builder replaces that; status and the headers that belong to the problem stay. Nothing in a
 /// problem depends on *why* a token was refused: that is in the log.
 ///
+/// # `invalid_request`
+/// 400. The request has credentials in two places, or an `Authorization` header that is not one Bearer token.
 /// # `missing_credentials`
-/// 401. The request carried no session cookie.
+/// 401. The request carried no session cookie, and no Bearer token where those are accepted.
 /// # `invalid_token`
 /// 401. The access token is expired, revoked or none of ours: refresh, and log in if that fails.
 /// # `invalid_refresh_token`
@@ -54,6 +56,7 @@ pub struct Problem {
 
 /// No error code without credentials (RFC 6750, section 3.1).
 const CHALLENGE: &str = r#"Bearer realm="session""#;
+const CHALLENGE_INVALID_REQUEST: &str = r#"Bearer realm="session", error="invalid_request""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="session", error="invalid_token""#;
 
 impl Problem {
@@ -69,6 +72,10 @@ impl Problem {
         Self { retry_after: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title) }
     }
 
+    pub(crate) const INVALID_REQUEST: Self = Self {
+        challenge: Some(CHALLENGE_INVALID_REQUEST),
+        ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The credentials cannot be understood.")
+    };
     pub(crate) const MISSING_CREDENTIALS: Self =
         Self::unauthorized("missing_credentials", "This needs a login.", CHALLENGE);
     pub(crate) const INVALID_TOKEN: Self =

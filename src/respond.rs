@@ -1,12 +1,18 @@
 //! Everything that becomes a response or part of one.
 
-use axum_core::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+use axum_core::{
+    body::Body,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+use http::{HeaderValue, header};
+use serde_json::json;
 
 use crate::{
-    cookie::SessionCookies,
+    cookie::{SessionCookies, keep_private},
     error::Error,
     event::LOG_TARGET,
     problem::{Problem, Renderer},
+    tokens::SessionTokens,
 };
 
 impl IntoResponse for Problem {
@@ -22,6 +28,26 @@ impl IntoResponse for Error {
             tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "a session operation failed");
         }
         self.renderer().render(&self.problem())
+    }
+}
+
+/// The JSON of RFC 6749, section 5.1, which nothing may store.
+impl IntoResponse for SessionTokens {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "access_token": self.access_token(),
+            "token_type": "Bearer",
+            "expires_in": self.expires_in().as_secs(),
+        });
+        if let (Some(refresh), Some(members)) = (self.refresh_token(), body.as_object_mut()) {
+            members.insert("refresh_token".to_owned(), refresh.into());
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        keep_private(&mut response);
+        response
     }
 }
 

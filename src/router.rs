@@ -1,5 +1,7 @@
 //! The companion router: refresh, logout and the list of sessions, ready to mount.
 
+mod token;
+
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::PathRejection},
@@ -18,7 +20,6 @@ use crate::{
     manager::{SessionInfo, SessionManager},
     problem::Problem,
     session::Session,
-    verifier::Unauthenticated,
 };
 
 /// How long others may keep the public keys: a next key has to be published for longer before it signs.
@@ -86,7 +87,7 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     let presented = sessions.verifier().present(&headers);
-    if presented.named.is_empty() {
+    if presented.named.is_empty() && !presented.is_invalid {
         // Whose sessions? Saying "done" would claim an end of sessions that nobody named.
         if let Err(response) = authenticate(&sessions, &headers) {
             return Ok(*response);
@@ -159,13 +160,7 @@ fn authenticate<C>(sessions: &SessionManager<C>, headers: &HeaderMap) -> Result<
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    sessions.verifier().verify(headers).map_err(|reason| {
-        Box::new(sessions.render(&match reason {
-            Unauthenticated::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
-            Unauthenticated::NoCredentials => Problem::MISSING_CREDENTIALS,
-            _ => Problem::INVALID_TOKEN,
-        }))
-    })
+    sessions.verifier().verify(headers).map_err(|reason| Box::new(sessions.render(&reason.problem())))
 }
 
 fn success() -> Json<serde_json::Value> {

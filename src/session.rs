@@ -186,6 +186,8 @@ pub struct Presented<C = ()> {
     pub(crate) refresh: Option<RegisteredClaims>,
     /// Whether there was a refresh cookie, good or bad.
     pub(crate) refresh_attempted: bool,
+    /// Whether there are two credentials, or one that cannot be read: it proves nothing then.
+    pub(crate) is_invalid: bool,
     /// The sessions that tokens of ours name, good for no more than to end them: also expired and revoked ones, and all
     /// of them where a cookie came twice.
     pub(crate) named: Vec<(UserId, SessionId)>,
@@ -206,7 +208,7 @@ impl<C> Presented<C> {
 impl<C> Default for Presented<C> {
     /// Proof of nothing.
     fn default() -> Self {
-        Self { session: None, refresh: None, refresh_attempted: false, named: Vec::new() }
+        Self { session: None, refresh: None, refresh_attempted: false, is_invalid: false, named: Vec::new() }
     }
 }
 
@@ -216,6 +218,7 @@ impl<C> Clone for Presented<C> {
             session: self.session.clone(),
             refresh: self.refresh.clone(),
             refresh_attempted: self.refresh_attempted,
+            is_invalid: self.is_invalid,
             named: self.named.clone(),
         }
     }

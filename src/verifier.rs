@@ -1,6 +1,7 @@
 //! From the headers of a request to a session, or the reason why there is none. No I/O, no waiting.
 
 mod builder;
+mod credentials;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
@@ -9,13 +10,13 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     clock::{Clock, Timestamp},
-    cookie::{CookiePlan, Presence, RawCookies, TokenCookie, each_cookie},
+    cookie::{CookiePlan, Presence, RawCookies, TokenCookie},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
     id::{SessionId, UserId},
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
-    problem::Renderer,
+    problem::{Problem, Renderer},
     session::{Presented, Session},
     token::{ClaimsShape, LiveCodec, RegisteredClaims, TokenError},
 };
@@ -37,6 +38,8 @@ pub(crate) struct VerifierInner<C> {
     pub(crate) access: LiveCodec,
     pub(crate) refresh: LiveCodec,
     pub(crate) cookies: CookiePlan,
+    /// Whether an `Authorization: Bearer` header is looked at.
+    pub(crate) accepts_bearer: bool,
     pub(crate) ends: Arc<Ends>,
     /// How well revocations are known; `None` for a verifier without a manager.
     pub(crate) feed: Option<Feed>,
@@ -55,17 +58,21 @@ pub(crate) struct VerifierInner<C> {
 
 /// Why a request has no session.
 ///
-/// For the log and for pages that greet an expired user differently. Answers do not tell these apart, except that
-/// [`Unauthenticated::NoCredentials`] is no failed attempt.
+/// For the log and for pages that greet an expired user differently. Answers tell four cases apart: no credentials, a
+/// request that cannot be understood, revocations that are unknown, and a token that cannot be used, for whichever
+/// reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unauthenticated {
-    /// Neither cookie came.
+    /// Neither cookie came, and no Bearer token where those are accepted.
     NoCredentials,
     /// The access cookie is gone but the refresh cookie came: the access token has expired.
     OnlyRefreshToken,
     /// The access cookie came more than once, so that somebody else may have set one of them.
     AmbiguousCookie,
+    /// There is a Bearer token and one of our cookies, or an `Authorization` header of the scheme `Bearer` that is not one
+    /// token, or more than one header. Answered with `400`. Only where Bearer tokens are accepted.
+    InvalidRequest,
     /// The access token is none of ours.
     InvalidToken,
     /// The access token has expired.
@@ -75,6 +82,20 @@ pub enum Unauthenticated {
     /// The access token is good as far as this node knows, but it does not know enough of what other nodes ended: see
     /// [`StalePolicy`]. Answered with `503`.
     RevocationsUnknown,
+}
+
+impl Unauthenticated {
+    /// What the client is told.
+    pub(crate) const fn problem(self) -> Problem {
+        match self {
+            Self::NoCredentials => Problem::MISSING_CREDENTIALS,
+            Self::InvalidRequest => Problem::INVALID_REQUEST,
+            Self::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
+            Self::OnlyRefreshToken | Self::AmbiguousCookie | Self::InvalidToken | Self::Expired | Self::Revoked => {
+                Problem::INVALID_TOKEN
+            }
+        }
+    }
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
@@ -117,7 +138,7 @@ impl<C> Verifier<C> {
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     pub(crate) fn verify(&self, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
         let now = self.clock.now();
-        let verified = self.judge(&RawCookies::read(headers, &self.cookies), policy, now);
+        let verified = self.credentials(headers).and_then(|found| self.judge(&found, policy, now));
         if let (Ok(session), Some(source)) = (&verified, &self.source) {
             source.note_use(session.proof().0, now);
         }
@@ -125,17 +146,21 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     }
 
     pub(crate) fn present(&self, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
-        let cookies = RawCookies::read(headers, &self.cookies);
         let now = self.clock.now();
-        let refresh = match cookies.refresh {
+        let named = self.named(headers, now);
+        let Ok(found) = self.credentials(headers) else {
+            return Presented { is_invalid: true, named, ..Presented::default() };
+        };
+        let refresh = match found.refresh {
             Presence::One(token) => self.open_refresh(token, now),
             Presence::Absent | Presence::Twice => None,
         };
         Presented {
-            session: self.judge(&cookies, policy, now).ok(),
+            session: self.judge(&found, policy, now).ok(),
             refresh,
-            refresh_attempted: !cookies.refresh.is_absent(),
-            named: self.named(headers, now),
+            refresh_attempted: !found.refresh.is_absent(),
+            is_invalid: false,
+            named,
         }
     }
 
@@ -143,19 +168,26 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     /// enough to end them.
     fn named(&self, headers: &HeaderMap, now: Timestamp) -> Vec<(UserId, SessionId)> {
         let mut named = Vec::new();
-        for (which, token) in each_cookie(headers, &self.cookies) {
-            let codec = match which {
-                TokenCookie::Access => &self.access,
-                TokenCookie::Refresh => &self.refresh,
-            };
-            if let Ok((claims, IgnoredAny)) = codec.open(token, ClaimsShape::of::<IgnoredAny>(), now) {
-                let session = (claims.user_id, claims.session_id);
-                if !named.contains(&session) {
-                    named.push(session);
-                }
+        for (which, token) in self.each_token(headers) {
+            if let Some(session) = self.named_by(which, token, now).filter(|session| !named.contains(session)) {
+                named.push(session);
             }
         }
         named
+    }
+
+    /// The session that a token of either kind names, however old it is.
+    pub(crate) fn session_of(&self, token: &[u8], now: Timestamp) -> Option<(UserId, SessionId)> {
+        [TokenCookie::Refresh, TokenCookie::Access].into_iter().find_map(|which| self.named_by(which, token, now))
+    }
+
+    fn named_by(&self, which: TokenCookie, token: &[u8], now: Timestamp) -> Option<(UserId, SessionId)> {
+        let codec = match which {
+            TokenCookie::Access => &self.access,
+            TokenCookie::Refresh => &self.refresh,
+        };
+        let opened = codec.open(token, ClaimsShape::of::<IgnoredAny>(), now);
+        opened.ok().map(|(claims, IgnoredAny)| (claims.user_id, claims.session_id))
     }
 
     /// Verifies the access cookie, and whether enough is known of revocations to trust it.
@@ -206,7 +238,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         self.access.open(token, self.shape, now).map_err(|error| refused("access", error))
     }
 
-    fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
+    pub(crate) fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
         let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>(), now);
         opened.map(|(claims, ())| claims).map_err(|error| refused("refresh", error)).ok()
     }
@@ -222,6 +254,9 @@ fn refused(kind: &'static str, error: TokenError) -> Unauthenticated {
 pub(crate) trait AnyVerifier: Any + Send + Sync {
     fn claims_name(&self) -> &'static str;
     fn renderer(&self) -> &Renderer;
+    /// Whether the request means to authenticate: a browser sends its cookies everywhere, a client chooses where to send
+    /// a Bearer token.
+    fn is_meant(&self, headers: &HeaderMap) -> bool;
 }
 
 impl<C: 'static> AnyVerifier for VerifierInner<C> {
@@ -231,6 +266,10 @@ impl<C: 'static> AnyVerifier for VerifierInner<C> {
 
     fn renderer(&self) -> &Renderer {
         &self.renderer
+    }
+
+    fn is_meant(&self, headers: &HeaderMap) -> bool {
+        !self.bearer(headers).is_absent()
     }
 }
 

@@ -10,10 +10,10 @@ use std::{
 
 /// Top to bottom: what knows nothing comes first. Modules of one row do not know each other.
 const ROWS: &[&[&str]] = &[
-    &["clock", "id", "problem"],
+    &["clock", "id", "problem", "tokens"],
     &["policy"],
     &["error"],
-    &["keys", "cookie"],
+    &["keys", "cookie", "bearer"],
     &["token", "store"],
     &["redis", "revocation", "event"],
     &["live"],
@@ -37,6 +37,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tower_service", &["middleware", "origin"]),
     ("tower_http", &["origin"]),
     ("axum", &["router"]),
+    ("form_urlencoded", &["router"]),
     // The builders of manager and verifier take a function that renders answers.
     ("axum_core", &["problem", "respond", "extract", "origin", "manager", "verifier"]),
     ("metrics", &["event", "feed", "live"]),

@@ -271,10 +271,54 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
 
 #[cfg(feature = "router")]
 #[tokio::test]
-async fn trusted_origins_are_written_as_browsers_send_them() {
-    for wrong in ["", "null", "example.com", "https://example.com/", "https://example.com/path", "ftp://example.com"] {
-        let error = refusal(builder().trusted_origin(wrong), "without a path");
-        assert!(matches!(error, ConfigError::InvalidOrigin { .. }));
+async fn origins_are_written_as_browsers_send_them() {
+    for wrong in [
+        // The nine that Go refuses.
+        "example.com",
+        "https://",
+        "https://example.com/",
+        "https://example.com/path",
+        "https://example.com?query=value",
+        "https://example.com#fragment",
+        "https://ex ample.com",
+        "",
+        "null",
+        // And what would never match.
+        "ftp://example.com",
+        "file://",
+        "//example.com",
+        "https://alice@example.com",
+        "https://alice:secret@example.com",
+        "https://@example.com",
+        "https://Example.com",
+        "HTTPS://example.com",
+        "https://example.com:443",
+        "http://example.com:80",
+        "https://example.com:",
+        "https://example.com:08443",
+        "https://example.com:99999",
+        "https://example.com:port",
+        "https://exämple.com",
+        "https://example.com, https://example.net",
+    ] {
+        for builder in [builder().trusted_origin(wrong), builder().own_origin(wrong)] {
+            let error = refusal(builder, "without a path");
+            assert!(matches!(error, ConfigError::InvalidOrigin { .. }), "{wrong}");
+        }
     }
-    builder().trusted_origin("https://example.com").trusted_origin("http://localhost:8080").build().unwrap();
+    for fine in [
+        "https://example.com",
+        "https://example.com:8080",
+        "http://example.com",
+        "http://localhost:8080",
+        "https://example.com:80",
+        "http://192.0.2.1",
+        "http://[2001:db8::7]",
+        "http://[2001:db8::]:8080",
+        "https://[2001:db8::]",
+        "https://xn--exmple-cua.com",
+    ] {
+        builder().trusted_origin(fine).build().unwrap();
+        builder().own_origin(fine).build().unwrap();
+    }
 }

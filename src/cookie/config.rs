@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
 use tower_cookies::cookie::SameSite;
 
 use crate::error::ConfigError;
@@ -30,6 +31,21 @@ pub struct CookieConfig {
     same_site: SameSite,
     browser_session: bool,
     insecure_http: bool,
+    clears_cache: bool,
+    clears_storage: bool,
+}
+
+/// What a browser can be asked to forget at a logout: [`CookieConfig::clear_at_logout`].
+///
+/// There is no `cookies` among them: that would clear those of the whole registrable domain, so also those of every other
+/// application there. Our own are removed anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SiteData {
+    /// What the browser keeps in caches for this origin.
+    Cache,
+    /// What scripts and service workers of this origin keep.
+    Storage,
 }
 
 /// What a cookie's name promises about it (RFC 6265bis, section 4.1.3); browsers refuse a cookie that breaks it.
@@ -67,6 +83,8 @@ impl CookieConfig {
             same_site: SameSite::Strict,
             browser_session: false,
             insecure_http: false,
+            clears_cache: false,
+            clears_storage: false,
         }
     }
 
@@ -136,6 +154,38 @@ impl CookieConfig {
         self
     }
 
+    /// Has browsers forget this too at every logout, by `Clear-Site-Data` (W3C Clear Site Data; OWASP ASVS 5.0, 14.3.1).
+    /// Default: nothing, since it can take browsers seconds, and what is in the storage is the application's to know.
+    ///
+    /// It goes with the removal of the cookies that [`SessionManager::logout`](crate::SessionManager::logout) and
+    /// `logout_all` return, never with the cookies of a new session. Not sent by
+    /// [`add_to`](crate::SessionCookies::add_to), and not with
+    /// [`insecure_http_for_development`](Self::insecure_http_for_development), where browsers would ignore it.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{CookieConfig, SiteData};
+    ///
+    /// // Clear-Site-Data: "cache", "storage"
+    /// let cookies = CookieConfig::new().clear_at_logout(&[SiteData::Cache, SiteData::Storage]);
+    /// # let _ = cookies;
+    /// ```
+    pub fn clear_at_logout(mut self, data: &[SiteData]) -> Self {
+        self.clears_cache = data.contains(&SiteData::Cache);
+        self.clears_storage = data.contains(&SiteData::Storage);
+        self
+    }
+
+    /// The `Clear-Site-Data` of a logout: a list of quoted strings.
+    const fn clear_site_data(&self) -> Option<HeaderValue> {
+        match (self.clears_cache, self.clears_storage) {
+            _ if self.insecure_http => None,
+            (false, false) => None,
+            (true, false) => Some(HeaderValue::from_static(r#""cache""#)),
+            (false, true) => Some(HeaderValue::from_static(r#""storage""#)),
+            (true, true) => Some(HeaderValue::from_static(r#""cache", "storage""#)),
+        }
+    }
+
     /// Checks the settings against each other.
     pub(crate) fn plan(&self) -> Result<CookiePlan, ConfigError> {
         check_name(&self.access_name)?;
@@ -179,6 +229,7 @@ impl CookieConfig {
             same_site: self.same_site,
             max_age: !self.browser_session,
             secure: !self.insecure_http,
+            clear_site_data: self.clear_site_data(),
         })
     }
 }
@@ -200,6 +251,7 @@ pub(crate) struct CookiePlan {
     pub(super) same_site: SameSite,
     pub(super) max_age: bool,
     pub(crate) secure: bool,
+    pub(super) clear_site_data: Option<HeaderValue>,
 }
 
 fn problem(problem: impl Into<String>, cure: &'static str) -> ConfigError {

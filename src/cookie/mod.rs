@@ -7,10 +7,10 @@ mod write;
 pub(crate) use self::{
     config::CookiePlan,
     read::{Presence, RawCookies, TokenCookie, each as each_cookie},
-    write::{IssueCookieError, assert_cookies},
+    write::{IssueCookieError, assert_cookies, keep_private},
 };
 pub use self::{
-    config::{CookieConfig, CookiePrefix},
+    config::{CookieConfig, CookiePrefix, SiteData},
     write::SessionCookies,
 };
 pub use tower_cookies::cookie::SameSite;

@@ -2,13 +2,15 @@
 
 use std::{fmt, time::Duration};
 
-use http::{Extensions, HeaderMap, HeaderValue, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, header};
 use tower_cookies::{
     Cookie, Cookies,
     cookie::time::{Duration as CookieDuration, OffsetDateTime},
 };
 
 use super::CookiePlan;
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// Browsers drop a cookie whose name and value are longer together (RFC 6265bis, section 5.6).
 const MAX_COOKIE_LEN: usize = 4096;
@@ -24,6 +26,8 @@ const MAX_COOKIE_LEN: usize = 4096;
 pub struct SessionCookies {
     cookies: Vec<ReadyCookie>,
     expires_in: Option<Duration>,
+    /// What else the browser shall forget: with a removal only.
+    clear_site_data: Option<HeaderValue>,
 }
 
 /// A cookie and its header line, made together so that a line that cannot be written is found at once.
@@ -43,7 +47,7 @@ pub(crate) enum IssueCookieError {
 
 impl SessionCookies {
     pub(crate) const fn new() -> Self {
-        Self { cookies: Vec::new(), expires_in: None }
+        Self { cookies: Vec::new(), expires_in: None, clear_site_data: None }
     }
 
     /// Sets the access cookie.
@@ -71,7 +75,7 @@ impl SessionCookies {
 
     /// Removes both.
     pub(crate) fn removal(plan: &CookiePlan) -> Result<Self, IssueCookieError> {
-        let mut removal = Self::new();
+        let mut removal = Self { clear_site_data: plan.clear_site_data.clone(), ..Self::new() };
         for (name, path) in [(&plan.access_name, &plan.access_path), (&plan.refresh_name, &plan.refresh_path)] {
             // The same attributes as when it was set, or the browser keeps the old one (RFC 6265bis, section 5.7).
             let mut cookie = base(plan, name, path, String::new());
@@ -120,8 +124,13 @@ impl SessionCookies {
     pub(crate) fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();
         for ReadyCookie { cookie, line } in self.cookies {
-            asserted.0.retain(|(name, _)| name != cookie.name());
-            asserted.0.push((cookie.name().to_owned(), line));
+            asserted.lines.retain(|(name, _)| name != cookie.name());
+            asserted.lines.push((cookie.name().to_owned(), line));
+        }
+        // Browsers clear after they have set cookies: never beside those of a new session.
+        let before = std::mem::replace(&mut asserted.clear_site_data, self.clear_site_data);
+        if asserted.clear_site_data.is_none() && before.is_some() && headers.get(CLEAR_SITE_DATA) == before.as_ref() {
+            headers.remove(CLEAR_SITE_DATA);
         }
         asserted.write(headers);
         extensions.insert(asserted);
@@ -157,19 +166,32 @@ fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
 /// The final lines for our names. They travel in the extensions of the response, so that the layer can write them once
 /// more after the handler's other response parts.
 #[derive(Clone, Default)]
-struct AssertedCookies(Vec<(String, HeaderValue)>);
+struct AssertedCookies {
+    lines: Vec<(String, HeaderValue)>,
+    clear_site_data: Option<HeaderValue>,
+}
 
 impl AssertedCookies {
     fn write(&self, headers: &mut HeaderMap) {
-        let is_ours = |line: &HeaderValue| self.0.iter().any(|(name, _)| sets(line, name));
+        let is_ours = |line: &HeaderValue| self.lines.iter().any(|(name, _)| sets(line, name));
         let others: Vec<HeaderValue> =
             headers.get_all(header::SET_COOKIE).iter().filter(|line| !is_ours(line)).cloned().collect();
         headers.remove(header::SET_COOKIE);
-        for line in others.into_iter().chain(self.0.iter().map(|(_, line)| line.clone())) {
+        for line in others.into_iter().chain(self.lines.iter().map(|(_, line)| line.clone())) {
             headers.append(header::SET_COOKIE, line);
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(data) = &self.clear_site_data {
+            headers.insert(CLEAR_SITE_DATA, data.clone());
+        }
     }
+}
+
+/// Has nothing store this response, which holds tokens without setting cookies; the layer says so once more at the end.
+pub(crate) fn keep_private<B>(response: &mut Response<B>) {
+    let asserted = response.extensions_mut().remove::<AssertedCookies>().unwrap_or_default();
+    asserted.write(response.headers_mut());
+    response.extensions_mut().insert(asserted);
 }
 
 /// Whether a `Set-Cookie` line sets the cookie of this name.

@@ -32,6 +32,9 @@ use crate::{
     verifier::{Verifier, VerifierInner},
 };
 
+#[cfg(feature = "router")]
+use crate::origin::{CrossSiteGuard, GuardConfig};
+
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
 /// Needed are [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer),
@@ -62,6 +65,7 @@ pub struct SessionManagerBuilder<C> {
     store: Option<Arc<dyn DynStore>>,
     claims: Option<ClaimsLoader<C>>,
     cookies: CookieConfig,
+    accepts_bearer: bool,
     lifetimes: Lifetimes,
     max_access_lifetime: Option<Duration>,
     replay_window: ReplayWindow,
@@ -72,7 +76,7 @@ pub struct SessionManagerBuilder<C> {
     events: EventHook,
     renderer: Renderer,
     #[cfg(feature = "router")]
-    trusted_origins: Vec<String>,
+    guard: GuardConfig,
 }
 
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
@@ -87,6 +91,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             store: None,
             claims: None,
             cookies: CookieConfig::new(),
+            accepts_bearer: false,
             lifetimes: Lifetimes::default(),
             max_access_lifetime: None,
             replay_window: ReplayWindow::default(),
@@ -97,7 +102,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             events: EventHook::default(),
             renderer: Renderer::default(),
             #[cfg(feature = "router")]
-            trusted_origins: Vec::new(),
+            guard: GuardConfig::default(),
         }
     }
 
@@ -164,6 +169,24 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// Names and attributes of the cookies.
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
         self.cookies = cookies;
+        self
+    }
+
+    /// Accepts access tokens in an `Authorization: Bearer` header too (RFC 6750), for native clients and tools. They are
+    /// the same tokens and are verified in the same way. Default: the header is ignored, whatever is in it.
+    ///
+    /// Such a client gets its tokens from [`Login::tokens`](crate::Login::tokens) and
+    /// [`SessionManager::refresh_with_token`]; for browsers nothing changes. What is sent is meant: a Bearer token that
+    /// cannot be used is answered with `401` also where a handler asks for `Option<Session<C>>`. Credentials in two
+    /// places, a Bearer token beside one of our cookies for example, are answered with `400` on every route that asks,
+    /// and do nothing. Other schemes, such as `Basic`, remain the application's.
+    ///
+    /// A Bearer token is never sent by a browser on its own, so it needs no protection against requests from other
+    /// sites. The [`cross_site_guard`](SessionManager::cross_site_guard) looks at such requests all the same: pages of
+    /// another origin that call guarded routes need a [`trusted_origin`](Self::trusted_origin), and CORS headers, which
+    /// are the application's, for the header to be sent at all.
+    pub fn accept_bearer_tokens(mut self) -> Self {
+        self.accepts_bearer = true;
         self
     }
 
@@ -260,7 +283,40 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// `https://api.example.com`. Written as browsers send it: no path, no default port.
     #[cfg(feature = "router")]
     pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
-        self.trusted_origins.push(origin.into());
+        self.guard.trusted_origins.push(origin.into());
+        self
+    }
+
+    /// The origin of this service as browsers know it, for example `https://app.example.com`. Written as browsers send
+    /// it: no path, no default port.
+    ///
+    /// Browsers that do not send `Sec-Fetch-Site`, old ones and those on plain http, are then judged by their whole
+    /// `Origin`, scheme and port included. Default: only its host and port are compared, with the `Host` of the request,
+    /// so that the page of `http://app.example.com`, which anybody on the network path can forge, passes for that of
+    /// `https://app.example.com`. Needed behind a proxy that changes `Host`.
+    #[cfg(feature = "router")]
+    pub fn own_origin(mut self, origin: impl Into<String>) -> Self {
+        self.guard.own_origin = Some(origin.into());
+        self
+    }
+
+    /// Refuses guarded requests that have neither `Sec-Fetch-Site` nor `Origin` but one of our cookies. Default: they
+    /// pass, since browsers have sent `Origin` with such requests for years, and tools such as curl send neither.
+    #[cfg(feature = "router")]
+    pub fn refuse_without_origin(mut self) -> Self {
+        self.guard.refuses_without_origin = true;
+        self
+    }
+
+    /// Has the guards write to the log what they would refuse, at level `WARN`, and refuse nothing: to find out, before
+    /// they are put to work on a service that runs, which requests of other origins it lives on.
+    ///
+    /// # ⚠️ Warning
+    ///
+    /// Until this is taken out, nothing but the cookies' `SameSite` keeps other sites from logging users in and out.
+    #[cfg(feature = "router")]
+    pub fn report_cross_site_requests_only(mut self) -> Self {
+        self.guard.reports_only = true;
         self
     }
 
@@ -293,7 +349,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             );
         }
         #[cfg(feature = "router")]
-        let cross_site_guard = crate::origin::CrossSiteGuard::new(&self.trusted_origins, self.renderer.clone())?;
+        let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
 
         // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
         let refresh_audience = format!("{issuer}#refresh");
@@ -313,6 +369,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience),
             refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience),
             cookies,
+            accepts_bearer: self.accepts_bearer,
             source: Some(Arc::clone(&source)),
             ends,
             feed: Some(feed.clone()),

@@ -55,8 +55,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # Errors
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: this node refuses the access token from
-    /// now on, but the session may live, and the cookies stay so that the logout can be tried again.
+    /// now on, but the session may live, and the cookies stay so that the logout can be tried again;
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when it cannot be told which credentials are
+    /// meant. Nothing was done then.
     pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+        self.understood(presented)?;
         presented.named.iter().for_each(|(_, id)| self.revoke_here(*id));
         for (user, id) in &presented.named {
             self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
@@ -71,9 +74,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when none of the presented sessions is alive, and
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) as in [`SessionManager::logout`].
+    /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when none of the presented sessions is alive, and the
+    /// others as in [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+        self.understood(presented)?;
         let mut alive = Vec::new();
         for (user, id) in &presented.named {
             let is_good = presented.session.as_ref().is_some_and(|session| session.id() == *id);
@@ -97,6 +101,15 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
         }
         self.removal()
+    }
+
+    /// Refuses a request with credentials in two places, or with some that cannot be read: to answer that a session was
+    /// ended, it must be clear which one was meant.
+    pub(super) fn understood(&self, presented: &Presented<C>) -> Result<(), Error> {
+        match presented.is_invalid {
+            true => Err(self.error(ErrorKind::InvalidRequest)),
+            false => Ok(()),
+        }
     }
 
     /// Ends one session of a user. Says whether it was alive.

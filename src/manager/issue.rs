@@ -1,4 +1,4 @@
-//! From a record to cookies.
+//! From a record to tokens, and from tokens to cookies.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::{
     policy::MAX_CLOCK_SKEW,
     store::{AccessExpiry, ClaimsAge, SessionRecord},
     token::{AppClaims, IssueError, MAX_TOKEN_LEN, RegisteredClaims},
+    tokens::{IssuedToken, SessionTokens},
 };
 
 /// Claims of a user, loaded and known to fit, and when their loading began.
@@ -95,9 +96,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         now: Timestamp,
         claims: &AppClaims,
         which: Issue,
-    ) -> Result<SessionCookies, Error> {
+    ) -> Result<SessionTokens, Error> {
         let verification = self.verification();
-        let plan = &verification.cookies;
         let ends_at = record.expires_at();
         let lifetime = match which {
             Issue::ShortAccess => self.inner.lifetimes.access.min(MAX_CLOCK_SKEW),
@@ -113,19 +113,26 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             expires_at: now.saturating_add(lifetime).min(ends_at),
         };
         let token = verification.access.seal(&access, claims).map_err(|failure| self.issue_error(failure))?;
-        let mut cookies = SessionCookies::new()
-            .with_access(plan, token, rounded(access.expires_at, now))
-            .map_err(|failure| self.cookie_error(failure))?;
-        if which == Issue::Both {
-            let refresh =
-                RegisteredClaims { epoch: 0, issued_at: record.refreshed_at(), expires_at: ends_at, ..access };
-            let token =
-                verification.refresh.seal(&refresh, &AppClaims::none()).map_err(|failure| self.issue_error(failure))?;
-            cookies = cookies
-                .with_refresh(plan, token, rounded(ends_at, now))
-                .map_err(|failure| self.cookie_error(failure))?;
+        let issued = IssuedToken { token, lives: rounded(access.expires_at, now) };
+        if which != Issue::Both {
+            return Ok(SessionTokens::new(issued, None));
         }
-        Ok(cookies)
+        let refresh = RegisteredClaims { epoch: 0, issued_at: record.refreshed_at(), expires_at: ends_at, ..access };
+        let token =
+            verification.refresh.seal(&refresh, &AppClaims::none()).map_err(|failure| self.issue_error(failure))?;
+        Ok(SessionTokens::new(issued, Some(IssuedToken { token, lives: rounded(ends_at, now) })))
+    }
+
+    /// Puts tokens into the cookies of a browser.
+    pub(super) fn cookies(&self, tokens: SessionTokens) -> Result<SessionCookies, Error> {
+        let plan = &self.verification().cookies;
+        let (access, refresh) = tokens.into_parts();
+        let cookies = SessionCookies::new().with_access(plan, access.token, access.lives);
+        let cookies = match refresh {
+            Some(refresh) => cookies.and_then(|cookies| cookies.with_refresh(plan, refresh.token, refresh.lives)),
+            None => cookies,
+        };
+        cookies.map_err(|failure| self.cookie_error(failure))
     }
 
     pub(super) fn removal(&self) -> Result<SessionCookies, Error> {

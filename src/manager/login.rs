@@ -12,9 +12,10 @@ use crate::{
     id::{InvalidUserId, SessionId, UserId},
     session::Presented,
     store::{CreateOutcome, Device, EndSessions, NewSession, WhichSessions},
+    tokens::SessionTokens,
 };
 
-/// A login about to happen; `.await` it.
+/// A login about to happen; `.await` it for cookies, or call [`tokens`](Self::tokens).
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         self
     }
 
-    async fn run(self) -> Result<SessionCookies, Error> {
+    pub(super) async fn run(self) -> Result<SessionTokens, Error> {
         let Self { sessions, user, presented, data, device } = self;
         let user = sessions.user_id_checked(user)?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
@@ -160,7 +161,10 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> IntoFuture for
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'm>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(async move {
+            let sessions = self.sessions;
+            sessions.cookies(self.run().await?)
+        })
     }
 }
 

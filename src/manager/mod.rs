@@ -8,6 +8,7 @@ mod issue;
 mod keys;
 mod login;
 mod refresh;
+mod tokens;
 
 use std::{
     fmt,
@@ -93,9 +94,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// A WebSocket begins with a `GET`, which the [`cross_site_guard`](Self::cross_site_guard) lets pass, and browsers
     /// let every page open one to any server, with the cookies that `SameSite` allows. So pages of other origins are
     /// refused with `403` before the upgrade: `Sec-Fetch-Site` must say `same-origin` or, where a browser does not send
-    /// it, `Origin` must name the `Host` of the request. A
-    /// [`trusted_origin`](SessionManagerBuilder::trusted_origin) passes, and so do clients that are no browsers and
-    /// send neither header.
+    /// it, `Origin` must be the [`own_origin`](SessionManagerBuilder::own_origin) or, without one, name the `Host` of
+    /// the request. A [`trusted_origin`](SessionManagerBuilder::trusted_origin) passes, and so do clients that are no
+    /// browsers and send neither header.
     ///
     /// ```
     /// use axum::{Router, response::Response, routing::get};
@@ -110,7 +111,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// ```
     #[cfg(feature = "router")]
     pub fn upgrade_guard(&self) -> crate::origin::UpgradeGuard {
-        crate::origin::UpgradeGuard::new(self.inner.cross_site_guard.clone())
+        self.inner.cross_site_guard.for_upgrades()
     }
 
     /// How well this node knows what other nodes ended, for health endpoints.

@@ -7,9 +7,10 @@ use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
-    session::Presented,
+    session::{Presented, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
+    tokens::SessionTokens,
 };
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
@@ -22,19 +23,28 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # Errors
     ///
     /// [`ErrorKind::MissingRefreshToken`] and [`ErrorKind::InvalidRefreshToken`] mean that the user has to log in;
-    /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that nothing is known, and to try again.
+    /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that nothing is known, and to try again;
+    /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies.
     pub async fn refresh(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+        self.understood(presented)?;
         let Some(token) = &presented.refresh else {
             return Err(self.error(match presented.refresh_attempted {
                 true => ErrorKind::InvalidRefreshToken,
                 false => ErrorKind::MissingRefreshToken,
             }));
         };
-        let (user, id) = (&token.user_id, token.session_id);
         // A pair of two sessions is somebody's mistake or attack (OWASP: all tokens belong to one session).
-        if presented.session.as_ref().is_some_and(|session| session.id() != id || session.user_id() != user) {
+        let of_another = |session: &Session<C>| session.id() != token.session_id || *session.user_id() != token.user_id;
+        if presented.session.as_ref().is_some_and(of_another) {
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
+        let tokens = self.rotate(token).await?;
+        self.cookies(tokens)
+    }
+
+    /// Takes the step with a refresh token that we signed.
+    pub(super) async fn rotate(&self, token: &RegisteredClaims) -> Result<SessionTokens, Error> {
+        let (user, id) = (&token.user_id, token.session_id);
         // What this node knows to be ended stays ended, even if a failover made the store forget it.
         if self.verification().ends.is_ended(id) {
             return Err(self.used_after_end(token));

@@ -26,6 +26,7 @@ pub struct VerifierBuilder<C> {
     issuer: Option<String>,
     audience: Option<String>,
     cookies: CookieConfig,
+    accepts_bearer: bool,
     max_access_lifetime: Duration,
     clock: Arc<dyn Clock>,
     renderer: Renderer,
@@ -68,6 +69,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
             issuer: None,
             audience: None,
             cookies: CookieConfig::new(),
+            accepts_bearer: false,
             max_access_lifetime: Lifetimes::default().max_access,
             clock: Arc::new(SystemClock),
             renderer: Renderer::default(),
@@ -119,6 +121,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         self
     }
 
+    /// Accepts access tokens in an `Authorization: Bearer` header too, as
+    /// [`SessionManagerBuilder::accept_bearer_tokens`](crate::SessionManagerBuilder::accept_bearer_tokens) does. Default:
+    /// the header is ignored.
+    pub fn accept_bearer_tokens(mut self) -> Self {
+        self.accepts_bearer = true;
+        self
+    }
+
     /// The longest lifetime of an access token that the other service issues; one that lives longer is refused.
     /// Default: one hour.
     pub fn max_access_lifetime(mut self, lifetime: Duration) -> Self {
@@ -158,6 +168,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
             access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience),
             refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer),
             cookies: self.cookies.plan()?,
+            accepts_bearer: self.accepts_bearer,
             ends: Arc::default(),
             feed: None,
             source: None,

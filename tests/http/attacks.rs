@@ -15,8 +15,9 @@ use tower::ServiceExt as _;
 use tower_jwt_sessions::{
     ConfigError, CookieConfig, KeyRing, SessionEventKind as Event, SessionManager, SigningKey, UserId, VerificationKey,
 };
+use tracing::level_filters::LevelFilter;
 
-use crate::{secrecy::Log, support::*};
+use crate::{log::Log, support::*};
 
 on_every_store!(
     a_public_key_is_no_secret,
@@ -297,7 +298,7 @@ const FORGED: &str =
 
 /// What an attacker names is left out, or escaped.
 async fn text_that_forges_lines_of_the_log(backend: Backend) {
-    Log::listen();
+    Log::listen(LevelFilter::TRACE);
     let world = World::new(backend).await;
     let (mut browser, user) = (world.browser(), UserId::new(FORGED).expect("a user id"));
     let cookies = world.sessions.login(&user).user_agent(FORGED).await.expect("a session");

@@ -1,6 +1,8 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
 mod attacks;
+mod bearer;
+mod clear_site_data;
 mod cookie_configs;
 mod cookie_header;
 mod cross_site;
@@ -10,7 +12,11 @@ mod forgery;
 mod layer;
 mod life;
 mod limit;
+#[path = "../support/log.rs"]
+mod log;
+mod native;
 mod nodes;
+mod origin;
 mod outage;
 mod problems;
 mod promises;

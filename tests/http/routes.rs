@@ -45,6 +45,10 @@ async fn only_their_own_methods(backend: Backend) {
             }
         }
     }
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
+        let answer = browser.send(&format!("{method} /auth/jwks.json"), &[]).await;
+        assert_eq!(answer.is(405).header("allow"), "GET,HEAD", "{method}");
+    }
     assert_eq!(world.events(), [Event::Created], "none of it did anything");
     browser.get("/me").await.is(200);
 }

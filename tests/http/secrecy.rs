@@ -1,6 +1,6 @@
 //! Nothing that opens a session is ever printed.
 
-use std::{cell::RefCell, fmt::Debug, io, sync::Once};
+use std::fmt::Debug;
 
 use axum::Router;
 use http::{HeaderMap, header::COOKIE};
@@ -10,61 +10,26 @@ use tower_jwt_sessions::{
     VerificationKey, store::SessionStore as _,
 };
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::support::*;
+use crate::{log::Log, support::*};
 
-/// What this thread logs while somebody listens.
-pub(crate) struct Log;
-
-thread_local! {
-    static HEARD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
-
-impl Log {
-    /// One subscriber for all threads: whether anybody listens to an event is remembered for the whole process, and one
-    /// that another thread met first, without a subscriber, could be lost.
-    pub(crate) fn listen() {
-        static LISTENING: Once = Once::new();
-        LISTENING.call_once(|| {
-            let subscriber = tracing_subscriber::fmt()
-                .with_max_level(LevelFilter::TRACE)
-                .with_ansi(false)
-                .with_span_events(FmtSpan::FULL)
-                .with_writer(|| Self);
-            tracing::subscriber::set_global_default(subscriber.finish()).expect("no other subscriber");
-            tracing::callsite::rebuild_interest_cache();
-        });
-        HEARD.set(Some(Vec::new()));
-    }
-
-    pub(crate) fn heard() -> String {
-        String::from_utf8(HEARD.take().unwrap_or_default()).expect("a log of text")
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        HEARD.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.extend_from_slice(bytes)));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What must not be seen: every cookie that a browser ever got, and what is in it.
+/// What must not be seen: every token that a client ever got, and what is in it.
 #[derive(Default)]
 struct Secrets(Vec<String>);
 
 impl Secrets {
     fn of(&mut self, browser: &Browser) {
-        for token in [browser.cookie(ACCESS), browser.cookie(REFRESH)].into_iter().flatten() {
-            self.0.push(claims_of(&token)["sid"].as_str().expect("an id").to_owned());
-            // Signatures and payloads are secrets of their own: headers are the same for every token.
-            self.0.extend(token.split('.').skip(1).map(|part| part[..20].to_owned()));
-        }
+        [browser.cookie(ACCESS), browser.cookie(REFRESH)].iter().flatten().for_each(|token| self.token(token));
+    }
+
+    fn token(&mut self, token: &str) {
+        self.0.push(claims_of(token)["sid"].as_str().expect("an id").to_owned());
+        // Signatures and payloads are secrets of their own: headers are the same for every token.
+        self.0.extend(token.split('.').skip(1).map(|part| part[..20].to_owned()));
+    }
+
+    fn of_native(&mut self, native: &Native) {
+        [&native.access, &native.refresh].into_iter().for_each(|token| self.token(token));
     }
 
     #[track_caller]
@@ -87,7 +52,7 @@ async fn the_log_of_a_whole_life_on_redis() {
 
 async fn the_log_of_a_whole_life(backend: Backend) {
     const USER: &str = "private@name.example";
-    Log::listen();
+    Log::listen(LevelFilter::TRACE);
     let world = World::new(backend).await;
     let (mut browser, mut secrets) = (world.browser(), Secrets::default());
     let agent = [("user-agent", "Browser/1\x1b[31m"), ("x-client", "192.0.2.77")];
@@ -164,6 +129,74 @@ async fn the_log_of_a_whole_life(backend: Backend) {
         claims_of(&old.access())["sid"].as_str().expect("an id").parse().expect("an id");
     let digest = id.log_digest().to_string();
     assert!(ours.iter().filter(|line| line.contains(&digest)).count() > 4, "{ours:#?}");
+}
+
+#[tokio::test]
+async fn the_log_of_a_life_without_cookies_on_memory() {
+    the_log_of_a_life_without_cookies(Backend::Memory).await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_life_without_cookies_on_redis() {
+    the_log_of_a_life_without_cookies(Backend::Redis).await;
+}
+
+async fn the_log_of_a_life_without_cookies(backend: Backend) {
+    Log::listen(LevelFilter::TRACE);
+    let world = World::for_natives(backend).await;
+    let mut secrets = Secrets::default();
+    let mut native = world.native("private@name.example").await;
+    secrets.of_native(&native);
+    native.send("GET /live").await.is(200);
+    let old = native.clone();
+    native.refresh().await;
+    secrets.of_native(&native);
+    native.refresh().await;
+    secrets.of_native(&native);
+    let good = native.bearer();
+    for (what, status) in [("GET /greet", 400), ("POST /auth/logout", 400)] {
+        let with_cookie = [("authorization", good.clone()), ("cookie", format!("{ACCESS}={}", old.access))];
+        let twice = [("authorization", good.clone()), ("authorization", old.bearer())];
+        for headers in [with_cookie, twice] {
+            send(&world.app, what, &headers).await.is(status);
+        }
+        send(&world.app, what, &[("authorization", format!("{good} {}", old.access))]).await.is(status);
+    }
+    for line in [format!("{good}x"), format!("Bearer {}", native.refresh)] {
+        send(&world.app, "GET /greet", &[("authorization", line)]).await.is(401);
+    }
+    for token in [format!("{}x", native.refresh), native.access.clone()] {
+        let form = format!("grant_type=refresh_token&refresh_token={token}");
+        send_form(&world.app, "POST /oauth/token", &form).await.is(400);
+        send_form(&world.app, "POST /oauth/token", &format!("{form}&{form}")).await.is(400);
+    }
+    world.store.set_down(true);
+    native.ask().await.is(503);
+    native.revoke("x").await.is(200);
+    world.store.set_down(false);
+    world.clock.advance(seconds(60));
+    old.ask().await.is(400);
+    let native = world.native("private@name.example").await;
+    secrets.of_native(&native);
+    native.revoke(&native.access).await.is(200);
+    native.send("GET /me").await.is(401);
+    // What an application might print.
+    let tokens = world.sessions.login("alice").tokens().await.expect("tokens");
+    secrets.token(tokens.access_token());
+    secrets.token(tokens.refresh_token().expect("both"));
+    let printed = format!("{tokens:?} {tokens:#?}");
+    tracing::warn!(?tokens, "tokens");
+    assert!(printed.contains("[redacted]") && printed.contains("3600s"), "{printed}");
+
+    let text = Log::heard() + &printed;
+    secrets.are_not_in(&text);
+    assert!(!text.contains("eyJ"), "not even a part of a token");
+    assert!(!text.contains("private@name.example"));
+    for told in
+        ["a Bearer token and a session cookie", "no single Bearer token", "refused a token", "authn_token_reuse"]
+    {
+        assert!(text.contains(told), "{told} is not in {text}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! What the types of keys are not.
+//! What the types of keys and tokens are not.
 
 use std::fmt::Display;
 
 use serde::Serialize;
-use tower_jwt_sessions::{KeyRing, SigningKey, VerificationKey, VerificationKeys};
+use tower_jwt_sessions::{KeyRing, SessionTokens, SigningKey, VerificationKey, VerificationKeys};
 
 use crate::support::{ED25519_D, eddsa, hs256};
 
@@ -31,6 +31,9 @@ has_not!(VerificationKeys, Display);
 has_not!(VerificationKeys, Serialize);
 has_not!(KeyRing, Display);
 has_not!(KeyRing, Serialize);
+// Tokens leave by their accessors, or as a response that says that it must not be stored.
+has_not!(SessionTokens, Display);
+has_not!(SessionTokens, Serialize);
 // No key becomes another by its type: there is no way from a public key to the bytes of a secret.
 has_not!(VerificationKey, AsRef<[u8]>);
 has_not!(SigningKey, AsRef<[u8]>);

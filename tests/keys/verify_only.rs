@@ -7,7 +7,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
@@ -69,6 +69,29 @@ async fn ask(app: &Router, path: &str, headers: &HeaderMap) -> (StatusCode, Stri
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn bearer_tokens_where_they_are_switched_on() {
+    let (node, clock) = issuing();
+    let tokens = node.login("alice").tokens().await.unwrap();
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {}", tokens.access_token()).parse().unwrap())]);
+    let without = app(reading(&node, &clock).build().unwrap());
+    assert_eq!(ask(&without, "/told", &headers).await.1, "NoCredentials");
+    let with = app(reading(&node, &clock).accept_bearer_tokens().build().unwrap());
+    for path in ["/me", "/maybe", "/told"] {
+        assert_eq!(ask(&with, path, &headers).await, (StatusCode::OK, "alice".into()), "{path}");
+    }
+    assert_eq!(ask(&with, "/presented", &headers).await.1, "true false");
+    clock.advance(minutes(60));
+    for path in ["/me", "/maybe"] {
+        assert_eq!(ask(&with, path, &headers).await.0, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    let cookie = browser(node.login("bob").await.unwrap(), None);
+    let both = headers.into_iter().chain(cookie).filter_map(|(name, value)| Some((name?, value))).collect();
+    for path in ["/me", "/maybe"] {
+        assert_eq!(ask(&with, path, &both).await.0, StatusCode::BAD_REQUEST, "{path}");
+    }
 }
 
 #[tokio::test]

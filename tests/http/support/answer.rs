@@ -25,6 +25,11 @@ pub(crate) async fn send<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&
 }
 
 pub(crate) async fn send_unchecked<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> Answer {
+    send_body(app, what, headers, "").await
+}
+
+/// Sends a request with a body, whose answer may have tokens in its body.
+pub(crate) async fn send_body<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)], body: &str) -> Answer {
     let (method, path) = what.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -33,7 +38,7 @@ pub(crate) async fn send_unchecked<V: AsRef<[u8]>>(app: &Router, what: &str, hea
     for (name, value) in headers {
         request = request.header(*name, value.as_ref());
     }
-    let response = app.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
+    let response = app.clone().oneshot(request.body(Body::from(body.to_owned())).expect("a request")).await;
     let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
     let body = body.collect().await.expect("the whole body").to_bytes();
     Answer {
@@ -103,6 +108,7 @@ impl Answer {
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.header("cache-control"), "no-store");
         let challenge = match (status, code) {
+            (400, _) => r#"Bearer realm="session", error="invalid_request""#,
             (401, "missing_credentials") => r#"Bearer realm="session""#,
             (401, _) => r#"Bearer realm="session", error="invalid_token""#,
             _ => "",

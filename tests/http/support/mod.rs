@@ -4,6 +4,7 @@ mod answer;
 mod browser;
 #[path = "../../support/cookie_jar.rs"]
 pub(crate) mod cookie_jar;
+mod native;
 #[path = "../../it/support/redis_server.rs"]
 #[expect(dead_code, reason = "the tests of the store need more of it")]
 pub(crate) mod redis_server;
@@ -12,8 +13,9 @@ mod token;
 mod world;
 
 pub(crate) use self::{
-    answer::{Answer, send},
+    answer::{Answer, send, send_body},
     browser::Browser,
+    native::{Native, native_routes, send_form, tokens},
     store::{Backend, TestStore},
     token::{Forgery, claims_of, respelled},
     world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},

@@ -1,0 +1,67 @@
+//! Sessions of clients that keep no cookies: the same steps, with tokens that the application hands over by itself.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Login, SessionManager};
+use crate::{
+    error::{Error, ErrorKind},
+    event::EndReason,
+    store::WhichSessions,
+    tokens::SessionTokens,
+};
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'_, C> {
+    /// Logs in, and gives the tokens as a value in place of cookies: for native clients and tools, never for pages.
+    ///
+    /// ```
+    /// # use tower_jwt_sessions::{Error, SessionManager, SessionTokens};
+    /// /// For `POST /token`, say: the answer is the JSON that OAuth clients know.
+    /// async fn login(sessions: &SessionManager<()>) -> Result<SessionTokens, Error> {
+    ///     // … after the password was found to be right:
+    ///     sessions.login(42).user_agent("cli/1").tokens().await
+    /// }
+    /// # let _ = login;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As the login itself.
+    pub async fn tokens(self) -> Result<SessionTokens, Error> {
+        self.run().await
+    }
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// Exchanges a refresh token that a client without cookies sent in the body of its request.
+    ///
+    /// It behaves as [`refresh`](Self::refresh) does: safe to repeat when an answer was lost, and a superseded token
+    /// that comes back later ends the session. [`token_router`](Self::token_router) is a route on it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRefreshToken`] means that the user has to log in; [`ErrorKind::ClaimsSource`] and
+    /// [`ErrorKind::Store`] that nothing is known, and to try again with the same token.
+    pub async fn refresh_with_token(&self, refresh_token: &str) -> Result<SessionTokens, Error> {
+        match self.verification().open_refresh(refresh_token.as_bytes(), self.now()) {
+            Some(token) => self.rotate(&token).await,
+            None => Err(self.error(ErrorKind::InvalidRefreshToken)),
+        }
+    }
+
+    /// Ends the session of a refresh or access token that a client without cookies sent in the body of its request
+    /// (RFC 7009). Any token that we signed is enough, also one that has expired or was superseded. Says whether there
+    /// was a session to end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] when the store failed: this node refuses the session from now on, but it may live, so keep
+    /// the token and try again.
+    pub async fn end_with_token(&self, token: &str) -> Result<bool, Error> {
+        let Some((user, id)) = self.verification().session_of(token.as_bytes(), self.now()) else {
+            return Ok(false);
+        };
+        self.revoke_here(id);
+        let ended = self.end_in_store(&user, WhichSessions::Proven(id), EndReason::LoggedOut).await?;
+        Ok(!ended.is_empty())
+    }
+}

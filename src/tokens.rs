@@ -1,0 +1,77 @@
+//! The tokens of a session as a value, for clients that keep no cookies.
+
+use std::{fmt, time::Duration};
+
+/// The tokens of a session in plain text, for a client that keeps no cookies: from
+/// [`Login::tokens`](crate::Login::tokens) or
+/// [`SessionManager::refresh_with_token`](crate::SessionManager::refresh_with_token).
+///
+/// Whoever has them has the session. They are for native clients and tools, which keep them in the storage for secrets
+/// of their system. Never give them to a page in a browser, where every script can read them: that is what the cookies
+/// are for.
+///
+/// It is a response, the JSON of RFC 6749, section 5.1, with `Cache-Control: no-store`:
+///
+/// ```json
+/// {"access_token":"…","token_type":"Bearer","expires_in":3600,"refresh_token":"…"}
+/// ```
+///
+/// `refresh_token` is missing where the client keeps the one that it has: see
+/// [`refresh_token`](Self::refresh_token). There is no other way to print or to serialise the tokens by accident.
+#[must_use = "the client has to get these tokens"]
+#[derive(Clone)]
+pub struct SessionTokens {
+    access: IssuedToken,
+    refresh: Option<IssuedToken>,
+}
+
+/// A token and how long it is good for, in whole seconds.
+#[derive(Clone)]
+pub(crate) struct IssuedToken {
+    pub(crate) token: String,
+    pub(crate) lives: Duration,
+}
+
+impl SessionTokens {
+    pub(crate) const fn new(access: IssuedToken, refresh: Option<IssuedToken>) -> Self {
+        Self { access, refresh }
+    }
+
+    pub(crate) fn into_parts(self) -> (IssuedToken, Option<IssuedToken>) {
+        (self.access, self.refresh)
+    }
+
+    /// The access token, for `Authorization: Bearer`.
+    pub fn access_token(&self) -> &str {
+        &self.access.token
+    }
+
+    /// How long the access token is good for. A duration, not a time: the clock of the client may be wrong.
+    pub const fn expires_in(&self) -> Duration {
+        self.access.lives
+    }
+
+    /// The new refresh token, which takes the place of the one before. `None` where the presented one remains the
+    /// newest: then another refresh was answered a moment ago, and the client goes on with the token that it has.
+    ///
+    /// A login always gives one.
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.refresh.as_ref().map(|refresh| &*refresh.token)
+    }
+
+    /// How long the new refresh token is good for.
+    pub fn refresh_expires_in(&self) -> Option<Duration> {
+        self.refresh.as_ref().map(|refresh| refresh.lives)
+    }
+}
+
+impl fmt::Debug for SessionTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionTokens")
+            .field("access_token", &"[redacted]")
+            .field("expires_in", &self.expires_in())
+            .field("refresh_token", &self.refresh.as_ref().map(|_| "[redacted]"))
+            .field("refresh_expires_in", &self.refresh_expires_in())
+            .finish()
+    }
+}

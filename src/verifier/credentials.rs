@@ -1,0 +1,50 @@
+//! Where the tokens of a request stand: in our cookies or, where that was switched on, in an `Authorization` header.
+
+use http::HeaderMap;
+
+use super::{Unauthenticated, VerifierInner};
+use crate::{
+    bearer::Bearer,
+    cookie::{Presence, RawCookies, TokenCookie, each_cookie},
+    event::LOG_TARGET,
+};
+
+impl<C> VerifierInner<C> {
+    /// The tokens that stand in the headers. A Bearer token stands in the place of the access cookie.
+    ///
+    /// Beside either of our cookies it is refused, also beside the refresh cookie alone: that one comes from a browser
+    /// whose access cookie has just expired, and would have been refused a minute ago.
+    pub(super) fn credentials<'h>(&self, headers: &'h HeaderMap) -> Result<RawCookies<'h>, Unauthenticated> {
+        let cookies = RawCookies::read(headers, &self.cookies);
+        match self.bearer(headers) {
+            Bearer::Absent => Ok(cookies),
+            Bearer::One(token) if cookies.access.is_absent() && cookies.refresh.is_absent() => {
+                Ok(RawCookies { access: Presence::One(token), refresh: Presence::Absent })
+            }
+            Bearer::One(_) => Err(refused("a Bearer token and a session cookie")),
+            Bearer::Malformed => Err(refused("no single Bearer token")),
+        }
+    }
+
+    /// Every token that could be one of ours, however many there are.
+    pub(super) fn each_token<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
+        let bearer = match self.bearer(headers) {
+            Bearer::One(token) => Some((TokenCookie::Access, token)),
+            Bearer::Absent | Bearer::Malformed => None,
+        };
+        each_cookie(headers, &self.cookies).chain(bearer)
+    }
+
+    pub(super) fn bearer<'h>(&self, headers: &'h HeaderMap) -> Bearer<'h> {
+        match self.accepts_bearer {
+            true => Bearer::read(headers),
+            // An application may use the header for something of its own.
+            false => Bearer::Absent,
+        }
+    }
+}
+
+fn refused(reason: &'static str) -> Unauthenticated {
+    tracing::debug!(target: LOG_TARGET, reason, "refused the credentials");
+    Unauthenticated::InvalidRequest
+}

@@ -1,0 +1,114 @@
+//! `Clear-Site-Data`: with a logout, where the application asked for it, and with nothing else.
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use tower_jwt_sessions::{CookieConfig, Error, Presented, SessionManager, SiteData};
+
+use crate::support::*;
+
+on_every_store!(
+    nothing_by_default,
+    the_bytes_of_the_header,
+    only_with_a_logout,
+    not_over_plain_http,
+    never_with_a_new_session,
+);
+
+const BOTH: &[SiteData] = &[SiteData::Cache, SiteData::Storage];
+
+async fn world(backend: Backend, cookies: CookieConfig) -> World {
+    World::with(backend, |builder| builder.cookies(cookies)).await
+}
+
+/// What the answers to both kinds of logout have in the header.
+async fn at_logout(world: &World) -> Vec<String> {
+    let mut seen = Vec::new();
+    for path in ["/auth/logout", "/auth/logout-all"] {
+        let mut browser = world.browser();
+        browser.login("alice").await;
+        let answer = browser.post(path).await;
+        let lines = answer.is(200).headers.get_all("clear-site-data").iter();
+        seen.extend(lines.map(|line| line.to_str().expect("text").to_owned()));
+        assert_eq!(browser.cookies(), "", "the cookies are removed by themselves");
+    }
+    seen
+}
+
+async fn nothing_by_default(backend: Backend) {
+    assert_eq!(at_logout(&World::new(backend).await).await, [""; 0]);
+    assert_eq!(at_logout(&world(backend, CookieConfig::new().clear_at_logout(&[])).await).await, [""; 0]);
+}
+
+async fn the_bytes_of_the_header(backend: Backend) {
+    for (data, expected) in [
+        (BOTH, r#""cache", "storage""#),
+        (&[SiteData::Storage, SiteData::Cache, SiteData::Storage], r#""cache", "storage""#),
+        (&[SiteData::Cache], r#""cache""#),
+        (&[SiteData::Storage], r#""storage""#),
+    ] {
+        let world = world(backend, CookieConfig::new().clear_at_logout(data)).await;
+        assert_eq!(at_logout(&world).await, [expected; 2]);
+    }
+}
+
+async fn only_with_a_logout(backend: Backend) {
+    let world = world(backend, CookieConfig::new().clear_at_logout(BOTH)).await;
+    let mut browser = world.browser();
+    let mut answers = vec![browser.login("alice").await, browser.refresh().await, browser.get("/me").await];
+    answers.push(browser.get("/auth/sessions").await);
+    // What is refused or fails ends nothing, so nothing is forgotten.
+    answers.push(browser.send("POST /auth/logout", &[("sec-fetch-site", "cross-site")]).await);
+    world.store.set_down(true);
+    answers.push(browser.post("/auth/logout").await);
+    world.store.set_down(false);
+    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 200, 200, 403, 503]);
+    assert!(answers.iter().all(|answer| answer.header("clear-site-data").is_empty()));
+    assert_eq!(browser.post("/auth/logout").await.is(200).header("clear-site-data"), r#""cache", "storage""#);
+}
+
+async fn not_over_plain_http(backend: Backend) {
+    let cookies = CookieConfig::new().clear_at_logout(BOTH).insecure_http_for_development();
+    assert_eq!(at_logout(&world(backend, cookies).await).await, [""; 0]);
+}
+
+/// Browsers clear after they have set cookies.
+async fn never_with_a_new_session(backend: Backend) {
+    type Answered = Result<Response, Error>;
+    type Sessions = State<SessionManager<Claims>>;
+    async fn switch(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+        Ok((sessions.logout(&presented).await?, sessions.login("bob").await?, "hello, bob").into_response())
+    }
+    async fn bye(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+        Ok((sessions.login("bob").await?, sessions.logout(&presented).await?, "bye").into_response())
+    }
+    async fn own(State(sessions): Sessions) -> Answered {
+        Ok(([("clear-site-data", r#""cache""#)], sessions.login("bob").await?, "hello").into_response())
+    }
+    async fn undone(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+        Ok((sessions.logout(&presented).await?, [("clear-site-data", "")], "bye").into_response())
+    }
+    let world = world(backend, CookieConfig::new().clear_at_logout(BOTH)).await;
+    let app = Router::new()
+        .route("/switch", post(switch))
+        .route("/bye", post(bye))
+        .route("/own", post(own))
+        .route("/undone", post(undone))
+        .layer(world.sessions.layer())
+        .with_state(world.sessions.clone());
+    for (path, expected) in [
+        ("/switch", ""),
+        ("/bye", r#""cache", "storage""#),
+        // The application may know better.
+        ("/own", r#""cache""#),
+        ("/undone", r#""cache", "storage""#),
+    ] {
+        let mut browser = world.browser();
+        browser.login("alice").await;
+        let answer = send(&app, &format!("POST {path}"), &[("cookie", browser.cookies())]).await;
+        assert_eq!(answer.is(200).header("clear-site-data"), expected, "{path}");
+    }
+}

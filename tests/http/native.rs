@@ -1,0 +1,381 @@
+//! Tokens in the body of an answer, for clients that keep no cookies: given and refreshed only where the application
+//! says so, with the rotation that browsers have.
+
+use axum::{
+    Router,
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use tower_jwt_sessions::{EndReason, Error, ErrorKind, ReplayWindow, SessionEventKind as Event, store::Rotation};
+
+use crate::support::*;
+
+on_every_store!(
+    a_login_gives_both,
+    one_session_whatever_carries_it,
+    a_refresh_rotates,
+    a_lost_answer_is_given_again,
+    the_newest_token_stays,
+    a_superseded_token_ends_the_session,
+    an_answer_lost_for_long,
+    an_outage_changes_nothing,
+    claims_are_loaded_again,
+    bad_refresh_tokens,
+    forms_that_are_not_understood,
+    only_the_form_is_read,
+    pages_gain_nothing,
+    a_token_is_revoked,
+    only_their_own_methods,
+    not_on_the_companion_router,
+    nothing_stores_the_tokens,
+);
+
+fn generation(token: &str) -> u64 {
+    claims_of(token)["gen"].as_u64().expect("a number")
+}
+
+async fn a_login_gives_both(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let tokens = world.sessions.login("alice").user_agent("cli/1").tokens().await.expect("tokens");
+    assert_eq!(tokens.expires_in(), hours(1));
+    assert_eq!(tokens.refresh_expires_in(), Some(hours(7 * 24)));
+    let refresh = tokens.refresh_token().expect("a login gives one");
+    let (access, refresh) = (claims_of(tokens.access_token()), claims_of(refresh));
+    assert_eq!((&access["sid"], &access["sub"], &access["role"]), (&refresh["sid"], &"alice".into(), &"member".into()));
+    assert_eq!(world.sessions.list("alice").await.expect("a list")[0].user_agent.as_deref(), Some("cli/1"));
+    assert_eq!(world.events(), [Event::Created]);
+
+    let answer = send_body::<&str>(&world.app, "POST /native/alice", &[], "").await;
+    let json = crate::support::tokens(&answer);
+    assert_eq!(json["expires_in"], 3600);
+    assert!(json["refresh_token"].is_string());
+    world.users.delete("bob");
+    let answer = send_body::<&str>(&world.app, "POST /native/bob", &[], "").await;
+    answer.is_problem(403, "user_not_found");
+}
+
+/// What carries the tokens is no property of the session.
+async fn one_session_whatever_carries_it(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let native = world.native("alice").await;
+    let mut browser = world.browser();
+    browser.plant(ACCESS, &native.access);
+    browser.plant(REFRESH, &native.refresh);
+    browser.get("/me").await.is(200);
+    browser.refresh().await.is(200);
+    assert_eq!(generation(&browser.refresh_token()), 2);
+    // The native client asks a moment later, with the token before: it gets the same one.
+    let mut late = native.clone();
+    assert!(late.refresh().await);
+    assert_eq!(late.refresh, browser.refresh_token());
+}
+
+async fn a_refresh_rotates(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let mut native = world.native("alice").await;
+    world.events();
+    for generation_before in 1..4 {
+        world.clock.advance(seconds(60));
+        let before = native.clone();
+        assert!(native.refresh().await, "a new refresh token each time");
+        assert_eq!(generation(&native.refresh), generation_before + 1);
+        assert_ne!(native.access, before.access);
+        native.send("GET /me").await.is(200);
+    }
+    assert_eq!(world.events(), [Event::Refreshed(Rotation::Rotated); 3]);
+    // Until the session's absolute end, and not after it.
+    for _ in 0..4 {
+        world.clock.advance(hours(6 * 24));
+        native.refresh().await;
+    }
+    world.clock.advance(hours(6 * 24));
+    native.ask().await.is_oauth_error("invalid_grant");
+}
+
+async fn a_lost_answer_is_given_again(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let native = world.native("alice").await;
+    world.events();
+    let lost = tokens(&native.ask().await);
+    for _ in 0..3 {
+        world.clock.advance(seconds(3));
+        let again = tokens(&native.ask().await);
+        assert_eq!(again["refresh_token"], lost["refresh_token"], "byte for byte");
+    }
+    let repeated = Event::Refreshed(Rotation::Repeated);
+    assert_eq!(world.events(), [Event::Refreshed(Rotation::Rotated), repeated, repeated, repeated]);
+}
+
+/// The answer then has no refresh token: the client keeps the one that it has.
+async fn the_newest_token_stays(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let mut native = world.native("alice").await;
+    assert!(native.refresh().await);
+    let newest = native.refresh.clone();
+    world.clock.advance(seconds(3));
+    let answer = native.ask().await;
+    assert!(tokens(&answer).get("refresh_token").is_none(), "and not null: {}", answer.body);
+    assert!(!native.refresh().await);
+    assert_eq!((generation(&native.access), &native.refresh), (2, &newest));
+    native.send("GET /me").await.is(200);
+    let direct = world.sessions.refresh_with_token(&newest).await.expect("tokens");
+    assert_eq!((direct.refresh_token(), direct.refresh_expires_in()), (None, None));
+    // It is as good as before.
+    world.clock.advance(seconds(60));
+    assert!(native.refresh().await);
+    assert_eq!(generation(&native.refresh), 3);
+}
+
+async fn a_superseded_token_ends_the_session(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let mut victim = world.native("alice").await;
+    let thief = victim.clone();
+    victim.refresh().await;
+    world.clock.advance(seconds(30));
+    world.events();
+    thief.ask().await.is_oauth_error("invalid_grant");
+    assert_eq!(world.events(), [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
+    victim.ask().await.is_oauth_error("invalid_grant");
+    victim.send("GET /me").await.is_problem(401, "invalid_token");
+    assert_eq!(world.count("alice").await, 0);
+}
+
+/// A token whose successor nobody has used stays good, as for browsers.
+async fn an_answer_lost_for_long(backend: Backend) {
+    let until_confirmed = ReplayWindow::UntilConfirmed(seconds(10));
+    let world = World::for_natives_with(backend, |builder| builder.replay_window(until_confirmed)).await;
+    let mut native = world.native("alice").await;
+    native.ask().await.is(200);
+    world.clock.advance(hours(24));
+    assert!(native.refresh().await);
+    native.send("GET /me").await.is(200);
+}
+
+async fn an_outage_changes_nothing(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let mut native = world.native("alice").await;
+    world.events();
+    world.store.set_down(true);
+    for _ in 0..2 {
+        native.ask().await.is_problem(503, "store_unavailable");
+        native.revoke("x").await.is(200);
+    }
+    send_body::<&str>(&world.app, "POST /native/alice", &[], "").await.is_problem(503, "store_unavailable");
+    native.send("GET /me").await.is(200);
+    world.store.set_down(false);
+    world.users.set_down(true);
+    native.ask().await.is_problem(503, "claims_unavailable");
+    world.users.set_down(false);
+    assert_eq!(world.events(), []);
+    world.clock.advance(hours(3));
+    assert!(native.refresh().await, "the same token is still good");
+    assert_eq!(generation(&native.refresh), 2);
+    // A revocation that the store did not hear of holds here, and can be tried again.
+    world.store.set_down(true);
+    native.revoke(&native.refresh).await.is_problem(503, "store_unavailable");
+    native.send("GET /me").await.is_problem(401, "invalid_token");
+    world.store.set_down(false);
+    assert_eq!(world.count("alice").await, 1);
+    native.revoke(&native.refresh).await.is(200);
+    assert_eq!(world.count("alice").await, 0);
+}
+
+async fn claims_are_loaded_again(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let mut native = world.native("alice").await;
+    world.users.set_role("alice", "admin");
+    world.sessions.expire_access("alice").await.expect("access expires");
+    native.send("GET /me").await.is_problem(401, "invalid_token");
+    native.refresh().await;
+    assert_eq!(native.send("GET /me").await.is(200).json()["claims"]["role"], "admin");
+    world.users.delete("alice");
+    native.ask().await.is_oauth_error("invalid_grant");
+    assert_eq!(world.count("alice").await, 0);
+}
+
+async fn bad_refresh_tokens(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let (native, ended) = (world.native("alice").await, world.native("alice").await);
+    ended.send("POST /auth/logout").await.is(200);
+    world.events();
+    let forge = || Forgery::of(&native.refresh, REFRESH_SECRET);
+    let claimed = forge().claim("\"sub\":\"alice\"", "\"sub\":\"root\"");
+    let never = forge().claim("\"sub\":\"alice\"", "\"sub\":\"carol\"").signed();
+    for token in [
+        "x".to_owned(),
+        "%00%ff%0d%0a".to_owned(),
+        "A".repeat(20_000),
+        native.access.clone(),
+        ended.refresh.clone(),
+        claimed.unsigned(),
+        Forgery::of(&native.refresh, ACCESS_SECRET).signed(),
+        format!("{}=", native.refresh),
+        format!("{}+", native.refresh),
+        never,
+    ] {
+        let form = format!("grant_type=refresh_token&refresh_token={token}");
+        send_form(&world.app, "POST /oauth/token", &form).await.is_oauth_error("invalid_grant");
+        let error = world.sessions.refresh_with_token(&token).await.expect_err("it is bad");
+        assert_eq!(error.kind(), ErrorKind::InvalidRefreshToken);
+    }
+    assert_eq!(world.sessions.refresh_with_token("").await.expect_err("none").kind(), ErrorKind::InvalidRefreshToken);
+    assert!(world.events().iter().all(|event| *event == Event::UsedAfterEnd));
+    native.ask().await.is(200);
+}
+
+async fn forms_that_are_not_understood(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let native = world.native("alice").await;
+    world.events();
+    let good = format!("grant_type=refresh_token&refresh_token={}", native.refresh);
+    let long = format!("{good}&x={}", "x".repeat(64 * 1024));
+    for form in [
+        "",
+        "grant_type=refresh_token",
+        "grant_type=refresh_token&refresh_token=",
+        &format!("refresh_token={}", native.refresh),
+        &format!("grant_type=&refresh_token={}", native.refresh),
+        &format!("{good}&refresh_token={}", native.refresh),
+        &format!("{good}&grant_type=refresh_token"),
+        &format!("Grant_Type=refresh_token&refresh_token={}", native.refresh),
+        &long,
+    ] {
+        send_form(&world.app, "POST /oauth/token", form).await.is_oauth_error("invalid_request");
+    }
+    for grant in ["password", "authorization_code", "client_credentials", "REFRESH_TOKEN", "refresh_token "] {
+        let form = format!("grant_type={grant}&refresh_token={}", native.refresh);
+        send_form(&world.app, "POST /oauth/token", &form).await.is_oauth_error("unsupported_grant_type");
+    }
+    for form in ["", "token=", "token_type_hint=refresh_token", "token=x&token=x"] {
+        send_form(&world.app, "POST /oauth/revoke", form).await.is_oauth_error("invalid_request");
+    }
+    let json = format!(r#"{{"grant_type":"refresh_token","refresh_token":"{}"}}"#, native.refresh);
+    for (media_type, body) in [("application/json", &json), ("text/plain", &good), ("", &good)] {
+        let answer = send_body(&world.app, "POST /oauth/token", &[("content-type", media_type)], body).await;
+        answer.is_oauth_error("invalid_request");
+    }
+    assert_eq!(world.events(), []);
+    // What is not known is ignored (RFC 6749, section 3.2), and a letter may be written as any form may write it.
+    let odd = format!("scope=admin&client_id=app&{}&x", good.replace('_', "%5F").replace('.', "%2e"));
+    let media_type = [("content-type", "Application/X-WWW-Form-urlencoded; charset=UTF-8")];
+    let json = tokens(&send_body(&world.app, "POST /oauth/token", &media_type, &odd).await);
+    assert_eq!(claims_of(json["access_token"].as_str().expect("a token"))["role"], "member");
+}
+
+async fn only_the_form_is_read(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let (native, mut browser) = (world.native("alice").await, world.browser());
+    browser.login("bob").await;
+    world.events();
+    let form = format!("grant_type=refresh_token&refresh_token={}", native.refresh);
+    let media_type = ("content-type", "application/x-www-form-urlencoded".to_owned());
+    for (headers, body) in [
+        (vec![media_type.clone(), ("cookie", browser.cookies())], "grant_type=refresh_token"),
+        (vec![media_type.clone(), ("authorization", format!("Bearer {}", native.refresh))], "grant_type=refresh_token"),
+        (vec![media_type.clone()], ""),
+    ] {
+        let what = format!("POST /oauth/token?{form}");
+        send_body(&world.app, &what, &headers, body).await.is_oauth_error("invalid_request");
+    }
+    assert_eq!(world.events(), []);
+    // Somebody else's cookies are no second credential here, and stay as they are.
+    let headers = [media_type, ("cookie", browser.cookies()), ("authorization", "Basic Y2xpZW50Og==".to_owned())];
+    let json = tokens(&send_body(&world.app, "POST /oauth/token", &headers, &form).await);
+    assert_eq!(claims_of(json["access_token"].as_str().expect("a token"))["sub"], "alice");
+    browser.get("/me").await.is(200);
+}
+
+/// A page of any origin may send the form, but has nothing to put into it.
+async fn pages_gain_nothing(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let (native, mut browser) = (world.native("alice").await, world.browser());
+    browser.login("bob").await;
+    world.events();
+    let mut headers = vec![
+        ("content-type", "application/x-www-form-urlencoded".to_owned()),
+        ("sec-fetch-site", "cross-site".to_owned()),
+        ("origin", "https://evil.test".to_owned()),
+        ("cookie", browser.cookies()),
+    ];
+    let form = "grant_type=refresh_token&refresh_token=guess";
+    send_body(&world.app, "POST /oauth/token", &headers, form).await.is_oauth_error("invalid_grant");
+    send_body(&world.app, "POST /oauth/revoke", &headers, "token=guess").await.is(200);
+    assert_eq!(world.events(), []);
+    // An app in a web view has an origin of its own, and a token.
+    headers[2].1 = "capacitor://localhost".to_owned();
+    let form = format!("grant_type=refresh_token&refresh_token={}", native.refresh);
+    tokens(&send_body(&world.app, "POST /oauth/token", &headers, &form).await);
+}
+
+async fn a_token_is_revoked(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let ends = Event::Ended(EndReason::LoggedOut);
+    for which in ["refresh", "superseded", "access", "expired"] {
+        let mut native = world.native("alice").await;
+        let first = native.clone();
+        if which == "superseded" {
+            native.refresh().await;
+            world.clock.advance(seconds(60));
+        }
+        if which == "expired" {
+            world.clock.advance(hours(2));
+        }
+        world.events();
+        let token = if which == "refresh" || which == "superseded" { &first.refresh } else { &first.access };
+        for _ in 0..2 {
+            assert_eq!(native.revoke(token).await.is(200).body, "", "{which}");
+        }
+        assert_eq!(world.events(), [ends], "{which}");
+        native.ask().await.is_oauth_error("invalid_grant");
+        native.send("GET /me").await.is_problem(401, "invalid_token");
+    }
+    let native = world.native("alice").await;
+    assert!(world.sessions.end_with_token(&native.refresh).await.expect("it ends"));
+    assert!(!world.sessions.end_with_token(&native.refresh).await.expect("it has ended"));
+    assert!(!world.sessions.end_with_token("x").await.expect("nothing to end"));
+}
+
+async fn only_their_own_methods(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let native = world.native("alice").await;
+    let query = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
+    for path in ["/oauth/token", "/oauth/revoke"] {
+        for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
+            let answer = send(&world.app, &format!("{method} {path}?{query}"), &[("accept", "*/*")]).await;
+            answer.is(405);
+            assert_eq!((answer.header("allow"), answer.header("cache-control")), ("POST", "no-store"));
+        }
+    }
+    native.ask().await.is(200);
+}
+
+/// Neither by default nor because Bearer tokens are accepted.
+async fn not_on_the_companion_router(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let native = world.native("alice").await;
+    let form = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
+    for path in ["/auth/token", "/auth/revoke", "/token"] {
+        send_form(&world.app, &format!("POST {path}"), &form).await.is(404);
+    }
+    // With cookies the tokens stay in the cookies.
+    let mut browser = world.browser();
+    browser.plant(REFRESH, &native.refresh);
+    browser.refresh().await.is(200);
+    // Without Bearer tokens the routes can serve another service, which accepts them.
+    let plain = World::new(backend).await;
+    let app = plain.app.clone().merge(native_routes(&plain.sessions));
+    let mut native = Native::login(&app, "alice").await;
+    assert!(native.refresh().await);
+    native.send("GET /me").await.is_problem(401, "missing_credentials");
+}
+
+async fn nothing_stores_the_tokens(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let sessions = world.sessions.clone();
+    let login = async move || -> Result<Response, Error> {
+        let tokens = sessions.login("alice").tokens().await?;
+        Ok(([("cache-control", "public, max-age=3600")], tokens).into_response())
+    };
+    let app = Router::new().route("/login", post(login)).layer(world.sessions.layer());
+    tokens(&send_body::<&str>(&app, "POST /login", &[], "").await);
+}
