@@ -5,9 +5,12 @@ mod cross_site;
 mod data;
 mod fixation;
 mod forgery;
+mod late_redis;
 mod layer;
 mod life;
 mod limit;
+#[path = "../support/log.rs"]
+mod log;
 mod nodes;
 mod outage;
 mod problems;

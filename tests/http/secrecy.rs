@@ -1,6 +1,6 @@
 //! Nothing that opens a session is ever printed.
 
-use std::{cell::RefCell, fmt::Debug, io, sync::Once};
+use std::fmt::Debug;
 
 use axum::Router;
 use http::{HeaderMap, header::COOKIE};
@@ -10,49 +10,8 @@ use tower_jwt_sessions::{
     VerificationKey, store::SessionStore as _,
 };
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::support::*;
-
-/// What this thread logs while somebody listens.
-struct Log;
-
-thread_local! {
-    static HEARD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
-
-impl Log {
-    /// One subscriber for all threads: whether anybody listens to an event is remembered for the whole process, and one
-    /// that another thread met first, without a subscriber, could be lost.
-    fn listen() {
-        static LISTENING: Once = Once::new();
-        LISTENING.call_once(|| {
-            let subscriber = tracing_subscriber::fmt()
-                .with_max_level(LevelFilter::TRACE)
-                .with_ansi(false)
-                .with_span_events(FmtSpan::FULL)
-                .with_writer(|| Self);
-            tracing::subscriber::set_global_default(subscriber.finish()).expect("no other subscriber");
-            tracing::callsite::rebuild_interest_cache();
-        });
-        HEARD.set(Some(Vec::new()));
-    }
-
-    fn heard() -> String {
-        String::from_utf8(HEARD.take().unwrap_or_default()).expect("a log of text")
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        HEARD.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.extend_from_slice(bytes)));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::{log::Log, support::*};
 
 /// What must not be seen: every cookie that a browser ever got, and what is in it.
 #[derive(Default)]
@@ -87,7 +46,7 @@ async fn the_log_of_a_whole_life_on_redis() {
 
 async fn the_log_of_a_whole_life(backend: Backend) {
     const USER: &str = "private@name.example";
-    Log::listen();
+    Log::listen(LevelFilter::TRACE);
     let world = World::new(backend).await;
     let (mut browser, mut secrets) = (world.browser(), Secrets::default());
     let agent = [("user-agent", "Browser/1\x1b[31m"), ("x-client", "192.0.2.77")];

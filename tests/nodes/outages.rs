@@ -16,21 +16,32 @@ use crate::{
     },
 };
 
-async fn admin(url: &str) -> Client {
+pub(crate) async fn admin(url: &str) -> Client {
     let client = Client::new(Config::from_url(url).unwrap(), None, None, None);
     client.init().await.unwrap();
     client
 }
 
-async fn command(client: &Client, name: &'static str, args: &[&str]) -> Value {
+pub(crate) async fn command(client: &Client, name: &'static str, args: &[&str]) -> Value {
     let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
     client.custom(command, args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>()).await.unwrap()
 }
 
-async fn node_on(server: &RedisServer) -> SessionManager {
+pub(crate) async fn node_on(server: &RedisServer) -> SessionManager {
     let node = node(redis_store(&server.url(), "").await).build().unwrap();
     node.feed().caught_up().await;
     node
+}
+
+/// Closes the connections that wait for the log, and says how many those were.
+pub(crate) async fn kill_feeds(killer: &Client) -> usize {
+    let clients = command(killer, "CLIENT", &["LIST"]).await.into_string().unwrap();
+    let feeds: Vec<&str> = clients.lines().filter(|line| line.contains("cmd=xread")).collect();
+    for line in &feeds {
+        let id = line.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+        command(killer, "CLIENT", &["KILL", "ID", id]).await;
+    }
+    feeds.len()
 }
 
 #[tokio::test]
@@ -45,12 +56,7 @@ async fn no_revocation_is_lost_when_the_connection_of_the_feed_is_killed() {
         for user in 0..REVOCATIONS / KILLS {
             browsers.push(browser(here.login(format!("{batch}-{user}")).await.unwrap()));
         }
-        // Those that wait for the log: the feeds of both nodes.
-        let clients = command(&killer, "CLIENT", &["LIST"]).await.into_string().unwrap();
-        for line in clients.lines().filter(|line| line.contains("cmd=xread")) {
-            let id = line.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
-            command(&killer, "CLIENT", &["KILL", "ID", id]).await;
-        }
+        kill_feeds(&killer).await;
         for user in 0..REVOCATIONS / KILLS {
             assert_eq!(here.end_all(format!("{batch}-{user}")).await.unwrap(), 1);
         }

@@ -12,6 +12,7 @@ mod world;
 pub(crate) use self::{
     answer::{Answer, send},
     browser::Browser,
+    redis_server::RedisServer,
     store::{Backend, TestStore},
     token::{Forgery, claims_of, respelled},
     world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},
