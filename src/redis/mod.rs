@@ -25,6 +25,13 @@
 //! Where Redis may be away already when a node starts: [`RedisStore::connect_in_background`]. A *failover to a replica* may lose the last writes; see
 //! [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to refreshes.
 //!
+//! # When Redis comes back as it was before
+//!
+//! A node that knows of an end goes on refusing that session and its refreshes after a restore from a back-up, for as
+//! long as access tokens live. Redis itself does not know, and a node that starts afterwards cannot: there the session
+//! lives again, its refresh token too. So after a restore end the sessions of every user whose sessions may have ended
+//! since the back-up, or keep none of them: `FLUSHDB` is a logout for everybody and no more.
+//!
 //! # What cannot be read
 //!
 //! A value that is no session record of a known version is an error for every step that meets it, and never removed

@@ -1,10 +1,18 @@
 //! Everything that ends a session here ends it there.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use tower_jwt_sessions::{MemoryStore, SessionId, SessionLimit, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{ErrorKind, MemoryStore, SessionId, SessionLimit, SessionManager, UserId, testing::TestClock};
 
 use crate::{
+    outages::{admin, command, node_on},
     redis_server,
     support::{PATIENCE, accepts, browser, node, redis_node, redis_store, refuses_soon},
 };
@@ -130,6 +138,34 @@ async fn nobody_ends_the_session_of_another_user() {
     here.end_all("attacker").await.unwrap();
     refuses_soon(&there, &marker).await;
     assert!(accepts(&here, &victim) && accepts(&there, &victim));
+}
+
+/// The store can end what it has; the one that is known by its token it may have lost.
+#[tokio::test]
+async fn the_session_of_a_user_who_is_gone_ends_elsewhere_even_if_the_store_has_lost_it() {
+    let server = redis_server::RedisServer::start();
+    let is_gone = Arc::<AtomicBool>::default();
+    let source = {
+        let is_gone = Arc::clone(&is_gone);
+        move |_: UserId| {
+            let claims = (!is_gone.load(Relaxed)).then_some(());
+            async move { Ok::<_, Infallible>(claims) }
+        }
+    };
+    let here = node(redis_store(&server.url(), "").await).claims_source(source).build().unwrap();
+    let there = node_on(&server).await;
+    let [lost, kept] = [here.login("alice").await, here.login("bob").await].map(|cookies| browser(cookies.unwrap()));
+    command(&admin(&server.url()).await, "FLUSHALL", &[]).await;
+    let again = browser(here.login("bob").await.unwrap());
+    assert!([&lost, &kept, &again].iter().all(|headers| accepts(&there, headers)));
+
+    is_gone.store(true, Relaxed);
+    for headers in [&lost, &kept] {
+        let refused = here.refresh(&here.verifier().present(headers)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRefreshToken);
+        refuses_soon(&there, headers).await;
+    }
+    refuses_soon(&there, &again).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tower_jwt_sessions::{ErrorKind, SessionManager, Unauthenticated};
 use crate::{
     outages::{admin, command, node_on},
     redis_server::RedisServer,
-    support::{accepts, becomes, browser, is_live, is_stale, refuses_soon, soon_works},
+    support::{accepts, becomes, browser, is_live, refuses_soon, soon_works},
 };
 
 /// A server that keeps its data in a folder, from which older data can be put back.
@@ -67,9 +67,8 @@ async fn what_nodes_know_to_have_ended_stays_ended() {
 
     redis.restore();
     for node in [&here, &there] {
-        becomes(node, is_stale).await;
-        becomes(node, is_live).await;
         soon_works(async || node.list("alice").await.is_ok()).await;
+        becomes(node, is_live).await;
         assert_eq!(node.list("alice").await.unwrap().len(), 2, "the store has them again");
         for ended in [&phone, &laptop, &before] {
             assert_eq!(node.verifier().verify(ended).unwrap_err(), Unauthenticated::Revoked);
