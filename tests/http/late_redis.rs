@@ -6,8 +6,9 @@ use std::{
 };
 
 use tower_jwt_sessions::{FeedStatus, SessionManagerBuilder, redis::RedisStore};
+use tracing::level_filters::LevelFilter;
 
-use crate::support::*;
+use crate::{log::Log, support::*};
 
 /// Far more than it takes, even on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,6 +51,7 @@ async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
     early.login("alice").await;
 
     let mut server = down();
+    Log::listen(LevelFilter::TRACE);
     let begun = Instant::now();
     let sessions = over(&world, in_background(&server, &world)).build().expect("a configuration that works");
     assert!(begun.elapsed() < seconds(1), "it took {:?}", begun.elapsed());
@@ -57,6 +59,10 @@ async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
     let mut browser = Browser::new(&node, &world.clock);
     for name in [ACCESS, REFRESH] {
         browser.plant(name, &early.cookie(name).expect("a cookie"));
+    }
+    while !Log::so_far().contains("still no connection to Redis") {
+        assert!(begun.elapsed() < PATIENCE, "it does not try again");
+        tokio::time::sleep(millis(5)).await;
     }
     for _ in 0..3 {
         assert_eq!(sessions.feed().status(), FeedStatus::CatchingUp);

@@ -1,13 +1,13 @@
 //! The log goes away and comes back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
-use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated, testing::TestClock};
+use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated, store::Revocation, testing::TestClock};
 
 use crate::{
     redis_server::{self, RedisServer},
@@ -89,6 +89,27 @@ async fn an_empty_log_takes_nothing_back() {
     };
     here.end_all("carol").await.unwrap();
     refuses_soon(&there, &fresh).await;
+}
+
+/// A log of another history, as after a failover that no connection noticed: its entries stand before those that were
+/// read last, so nothing wakes the feed.
+#[tokio::test]
+async fn a_log_that_went_backwards_is_read_again() {
+    let server = RedisServer::start();
+    let there = node_on(&server).await;
+    let [known, unknown] =
+        [there.login("alice").await, there.login("bob").await].map(|cookies| browser(cookies.unwrap()));
+    let id = there.verifier().verify(&unknown).unwrap().id();
+    there.end_all("alice").await.unwrap();
+    let redis = admin(&server.url()).await;
+    command(&redis, "DEL", &["sessions:log"]).await;
+    let a_minute_ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - Duration::from_secs(60);
+    let entry = [id.as_bytes().as_slice(), &Revocation::ENDED.to_be_bytes()].concat();
+    let args = ["sessions:log".into(), format!("{}-0", a_minute_ago.as_millis()).into(), "r".into(), entry[..].into()];
+    let add = CustomCommand::new_static("XADD", ClusterHash::FirstKey, false);
+    let _position: Value = redis.custom(add, Vec::<Value>::from(args)).await.unwrap();
+    refuses_soon(&there, &unknown).await;
+    assert!(!accepts(&there, &known), "what was known before stays known");
 }
 
 #[tokio::test]
