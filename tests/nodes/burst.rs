@@ -1,11 +1,13 @@
 //! A hundred thousand sessions end at once.
 
+#![allow(clippy::print_stdout, reason = "what it measures belongs to its output")]
+
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -16,7 +18,7 @@ use fred::{
 };
 use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
-use tower_jwt_sessions::{MemoryStore, SessionId, SessionManager, Timestamp, store::SessionRecord};
+use tower_jwt_sessions::{Clock as _, MemoryStore, SessionId, SessionManager, SystemClock, store::SessionRecord};
 
 use crate::{
     outages::{admin, command, node_on},
@@ -64,7 +66,7 @@ impl Visitor {
 /// Puts sessions into the store that other managers began: faster than a hundred thousand logins.
 async fn put(redis: &Client, user: &str, sessions: &[SessionId]) {
     let hour = Duration::from_secs(3600);
-    let record = SessionRecord::begin(Timestamp::from(SystemTime::now()), hour, hour).to_bytes();
+    let record = SessionRecord::begin(SystemClock.now(), hour, hour).to_bytes();
     let key = format!("sessions:{{{}}}", URL_SAFE_NO_PAD.encode(user));
     let fields = sessions.iter().flat_map(|id| [Value::from(&id.as_bytes()[..]), Value::from(&record[..])]);
     let args: Vec<Value> = [Value::from(key)].into_iter().chain(fields).collect();

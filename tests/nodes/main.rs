@@ -8,6 +8,8 @@ mod disagreement;
 mod end_elsewhere;
 #[path = "../support/log.rs"]
 mod log;
+#[cfg(feature = "metrics")]
+mod meter;
 mod outages;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]

@@ -1,13 +1,15 @@
 //! The log goes away and comes back.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
-use tower_jwt_sessions::{SessionManager, StalePolicy, Unauthenticated, store::Revocation, testing::TestClock};
+use tower_jwt_sessions::{
+    Clock as _, SessionManager, StalePolicy, SystemClock, Unauthenticated, store::Revocation, testing::TestClock,
+};
 
 use crate::{
     redis_server::{self, RedisServer},
@@ -103,7 +105,7 @@ async fn a_log_that_went_backwards_is_read_again() {
     there.end_all("alice").await.unwrap();
     let redis = admin(&server.url()).await;
     command(&redis, "DEL", &["sessions:log"]).await;
-    let a_minute_ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - Duration::from_secs(60);
+    let a_minute_ago = SystemClock.now().saturating_sub(Duration::from_secs(60));
     let entry = [id.as_bytes().as_slice(), &Revocation::ENDED.to_be_bytes()].concat();
     let args = ["sessions:log".into(), format!("{}-0", a_minute_ago.as_millis()).into(), "r".into(), entry[..].into()];
     let add = CustomCommand::new_static("XADD", ClusterHash::FirstKey, false);
