@@ -211,8 +211,8 @@ impl fmt::Display for ConfigError {
                  characters",
             ),
             Self::NoRuntime => f.write_str(
-                "there is no tokio runtime to work on in the background: build stores and managers within one, for \
-                 example under #[tokio::main]",
+                "there is no tokio runtime for what works in the background: connect the store and call build() within one, \
+                 for example under #[tokio::main]",
             ),
             Self::InvalidOrigin { origin } => write!(
                 f,
