@@ -91,5 +91,5 @@ async fn main() {
     print("from the call of logout until the other node refuses", from_call);
     print("from the answer of logout until the other node refuses", from_answer);
     print("logout itself", ends);
-    print("for comparison, two commands in turn (XINFO, XREAD)", reads);
+    print("for comparison, a read of the log (XINFO and XREAD together)", reads);
 }

@@ -74,7 +74,7 @@ pub enum ConfigError {
     },
     /// A key prefix for Redis with braces (which choose the cluster slot) or control characters.
     InvalidKeyPrefix,
-    /// `build` was called outside of a tokio runtime.
+    /// `build`, or a constructor that leaves work to the background, was called outside of a tokio runtime.
     NoRuntime,
     /// An origin that no browser would send.
     InvalidOrigin {
@@ -211,8 +211,8 @@ impl fmt::Display for ConfigError {
                  characters",
             ),
             Self::NoRuntime => f.write_str(
-                "there is no tokio runtime to follow the revocation log on: call build() within one, for example under \
-                 #[tokio::main]",
+                "there is no tokio runtime for what works in the background: connect the store and call build() within one, \
+                 for example under #[tokio::main]",
             ),
             Self::InvalidOrigin { origin } => write!(
                 f,

@@ -7,6 +7,7 @@ use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
+    id::{SessionId, UserId},
     session::{Presented, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
@@ -111,13 +112,20 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of a user whom the claims source no longer knows.
     async fn user_gone(&self, token: &RegisteredClaims) -> Error {
-        // Not refused here before the store knows: the next attempt would be stopped by that, and not complete this one.
-        match self.end_in_store(&token.user_id, WhichSessions::All, EndReason::UserGone).await {
-            Ok(_) => {
-                self.revoke_here(token.session_id);
-                self.error(ErrorKind::InvalidRefreshToken)
-            }
+        match self.end_all_and(&token.user_id, token.session_id).await {
+            Ok(()) => self.error(ErrorKind::InvalidRefreshToken),
             Err(failure) => failure,
         }
+    }
+
+    async fn end_all_and(&self, user: &UserId, session: SessionId) -> Result<(), Error> {
+        // Not refused here before the store knows: the next attempt would be stopped by that, and not complete this one.
+        let ended = self.end_in_store(user, WhichSessions::All, EndReason::UserGone).await?;
+        if !ended.contains(&session) {
+            // By its name: the store may have lost it, and other nodes must hear of it all the same.
+            self.end_in_store(user, WhichSessions::Proven(session), EndReason::UserGone).await?;
+            self.revoke_here(session);
+        }
+        Ok(())
     }
 }

@@ -11,9 +11,9 @@ use fred::{
     interfaces::ClientLike,
     types::{ConnectHandle, Value, scripts::Script},
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
-use super::{scripts, settings};
+use super::{reasons, scripts, settings};
 use crate::{clock::Timestamp, error::ConfigError};
 
 /// A client that was never answered for this long is given up. fred finds silence by itself only where commands are
@@ -36,9 +36,20 @@ impl Connection {
     pub(super) async fn open(url: &str) -> Result<Self, ConfigError> {
         let client = settings::client(url)?;
         match client.init().await {
-            Ok(router) => Ok(Self::of(client, Some(router))),
+            Ok(router) => {
+                reasons::log(&client);
+                Ok(Self::of(client, Some(router)))
+            }
             Err(error) => Err(settings::unreachable(error, &client)),
         }
+    }
+
+    /// Does not wait for the server. Until it is there every step fails at once.
+    pub(super) fn open_in_background(url: &str) -> Result<Self, ConfigError> {
+        // fred would panic without one.
+        Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let (client, router) = connecting(&settings::client(url)?);
+        Ok(Self::of(client, Some(router)))
     }
 
     pub(super) fn of_application(client: Client) -> Result<Self, ConfigError> {
@@ -123,8 +134,8 @@ impl Current {
     fn replace(&mut self) {
         if self.router.is_some() {
             self.close();
-            self.client = settings::again(&self.client);
-            self.router = Some(self.client.connect());
+            let (client, router) = connecting(&self.client);
+            (self.client, self.router) = (client, Some(router));
         }
     }
 
@@ -134,6 +145,14 @@ impl Current {
             router.abort();
         }
     }
+}
+
+/// Another client like this one, which connects in the background, for as long as it takes.
+fn connecting(like: &Client) -> (Client, ConnectHandle) {
+    let client = settings::again(like);
+    reasons::log(&client);
+    let router = client.connect();
+    (client, router)
 }
 
 impl Drop for Current {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
+    future::{Future as _, poll_fn},
+    pin::pin,
     sync::{Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use fred::{
     },
 };
 
-use super::reply::Unreadable;
+use super::{reply::Unreadable, scripts};
 use crate::{
     clock::whole_millis,
     error::BoxError,
@@ -75,7 +78,8 @@ impl Tail {
         wait: Duration,
     ) -> Result<LogPage, BoxError> {
         if wait.is_zero() {
-            return read(shared, key, after, None).await;
+            scripts::require_connection(shared)?;
+            return Ok(read(shared, key, after, None).await?.0);
         }
         // A second reader at the same time gets a connection of its own.
         let idle = self.slot().take();
@@ -83,8 +87,10 @@ impl Tail {
             Some(connection) => connection,
             None => TailConnection::open(shared).await?,
         };
-        let page = read(&connection.client, key, after, Some(wait)).await?;
-        *self.slot() = Some(connection);
+        let (page, is_free) = read(&connection.client, key, after, Some(wait)).await?;
+        if is_free {
+            *self.slot() = Some(connection);
+        }
         Ok(page)
     }
 
@@ -93,29 +99,59 @@ impl Tail {
     }
 }
 
-async fn read(client: &Client, key: &str, after: LogPosition, wait: Option<Duration>) -> Result<LogPage, BoxError> {
+/// What is there after a position, and whether the connection is free again. With nothing there, and nothing lost, it
+/// waits.
+///
+/// Where the log stands and what follows are asked for together, so that a read costs one way there and back, and no
+/// entry waits for the answer to the other question. The server answers in order: before it begins to wait, where the
+/// log stands.
+async fn read(
+    client: &Client,
+    key: &str,
+    after: LogPosition,
+    wait: Option<Duration>,
+) -> Result<(LogPage, bool), BoxError> {
     let timeout = client.perf_config().default_command_timeout;
-    let newest = newest(&with_timeout(client, timeout), key).await?;
-    let (block, timeout) = match wait {
-        // Nothing is there yet.
-        Some(wait) if newest == after => {
-            let wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-            (Some(whole_millis(wait)), timeout.saturating_add(wait))
+    let wait = wait.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
+    let mut newest = pin!(newest(with_timeout(client, timeout), key));
+    let mut entries =
+        pin!(entries(with_timeout(client, timeout.saturating_add(wait.unwrap_or_default())), key, after, wait));
+    let mut early = None;
+    let newest = poll_fn(|cx| {
+        let newest = newest.as_mut().poll(cx);
+        if early.is_none()
+            && let Poll::Ready(entries) = entries.as_mut().poll(cx)
+        {
+            early = Some(entries);
         }
-        // Nothing will come at these positions, for the log was lost: the caller must hear of it.
-        _ if newest <= after => return Ok(LogPage { entries: Vec::new(), newest }),
-        _ => (None, timeout),
-    };
+        newest
+    })
+    .await?;
+    if newest < after {
+        // Nothing will come at these positions, for the log was lost: the caller must hear of it. The server waits.
+        return Ok((LogPage { entries: Vec::new(), newest }, false));
+    }
+    let entries = match early {
+        Some(entries) => entries,
+        None => entries.await,
+    }?;
+    let last = entries.last().map_or(newest, |entry| entry.position);
+    Ok((LogPage { entries, newest: newest.max(last) }, true))
+}
+
+async fn entries(
+    client: WithOptions<Client>,
+    key: &str,
+    after: LogPosition,
+    wait: Option<Duration>,
+) -> Result<Vec<LogEntry>, BoxError> {
     let position = format!("{}-{}", after.at().as_millis(), after.sequence());
-    let read: Value = with_timeout(client, timeout).xread(Some(PAGE), block, key, position).await?;
+    let read: Value = client.xread(Some(PAGE), wait.map(whole_millis), key, position).await?;
     let streams: XReadResponse<String, String, String, Value> = match read {
         Value::Null => HashMap::new(),
         read => read.into_xread_response()?,
     };
-    let entries =
-        streams.into_values().flatten().map(|(id, fields)| entry(&id, fields)).collect::<Result<Vec<_>, _>>()?;
-    let last = entries.last().map_or(newest, |entry| entry.position);
-    Ok(LogPage { entries, newest: newest.max(last) })
+    streams.into_values().flatten().map(|(id, fields)| entry(&id, fields)).collect()
 }
 
 fn with_timeout(client: &Client, timeout: Duration) -> WithOptions<Client> {
@@ -124,7 +160,7 @@ fn with_timeout(client: &Client, timeout: Duration) -> WithOptions<Client> {
 }
 
 /// The position of the newest entry, even if it was trimmed since.
-async fn newest(client: &WithOptions<Client>, key: &str) -> Result<LogPosition, BoxError> {
+async fn newest(client: WithOptions<Client>, key: &str) -> Result<LogPosition, BoxError> {
     let info: HashMap<String, Value> = match client.xinfo_stream(key, false, None).await {
         Ok(info) => info,
         Err(error) if error.details().contains("no such key") => return Ok(LogPosition::START),

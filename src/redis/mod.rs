@@ -21,8 +21,16 @@
 //! # When Redis is away
 //!
 //! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
-//! The connection is made again in the background. A *failover to a replica* may lose the last writes; see
+//! The connection is made again in the background, and the log says why there is none, once for each kind of reason.
+//! Where Redis may be away already when a node starts: [`RedisStore::connect_in_background`]. A *failover to a replica* may lose the last writes; see
 //! [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to refreshes.
+//!
+//! # When Redis comes back as it was before
+//!
+//! A node that knows of an end goes on refusing that session and its refreshes after a restore from a back-up, for as
+//! long as access tokens live. Redis itself does not know, and a node that starts afterwards cannot: there the session
+//! lives again, its refresh token too. So after a restore end the sessions of every user whose sessions may have ended
+//! since the back-up, or keep none of them: `FLUSHDB` is a logout for everybody and no more.
 //!
 //! # What cannot be read
 //!
@@ -32,6 +40,7 @@
 
 mod connection;
 mod log;
+mod reasons;
 mod reply;
 mod scripts;
 mod settings;
@@ -105,6 +114,27 @@ impl RedisStore {
     /// not let us in. None of them repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
         Connection::open(url).await.map(Self::over)
+    }
+
+    /// As [`connect`](Self::connect), but returns at once: the connection is made in the background, and attempts go on
+    /// for ever, at most two seconds apart.
+    ///
+    /// For services that must come up in any order, such as a node and its Redis after a power cut. Until Redis is there
+    /// every step fails at once and is answered with `503`, so are requests with a session (`revocations_unknown`, see
+    /// [`serve_before_catch_up`](crate::SessionManagerBuilder::serve_before_catch_up)), and
+    /// [`SessionManager::feed`](crate::SessionManager::feed) says
+    /// [`CatchingUp`](crate::FeedStatus::CatchingUp): let the readiness of the node depend on that, and do not wait for
+    /// [`caught_up`](crate::Feed::caught_up) before it listens. Then everything works by itself.
+    ///
+    /// Prefer `connect` where whatever starts the program also starts it again, or where a person watches it: a wrong
+    /// address or password is an error at start there, and here only a line in the log, once for each kind of failure.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnsupportedRedisUrl`] and [`ConfigError::InvalidRedisUrl`] as with `connect`, and
+    /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
+    pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
+        Connection::open_in_background(url).map(Self::over)
     }
 
     /// Uses a client of the application, already connected: for TLS with certificates of your own, for sentinels, or

@@ -41,10 +41,7 @@ pub(super) async fn run(
     args: Vec<Value>,
     timeout: Duration,
 ) -> Result<Value, FredError> {
-    // fred queues what comes while it reconnects.
-    if client.state() != ClientState::Connected {
-        return Err(FredError::new(ErrorKind::IO, "not connected to Redis"));
-    }
+    require_connection(client)?;
     let deadline = Instant::now() + timeout;
     let first = send(client, "EVALSHA", script.sha1().clone().into(), args.clone(), timeout).await;
     match (first, script.lua()) {
@@ -54,6 +51,14 @@ pub(super) async fn run(
             send(client, "EVAL", lua.clone().into(), args, left).await
         }
         (outcome, _) => outcome,
+    }
+}
+
+/// Fails at once where there is no connection: fred queues what comes while it connects.
+pub(super) fn require_connection(client: &Client) -> Result<(), FredError> {
+    match client.state() {
+        ClientState::Connected => Ok(()),
+        _ => Err(FredError::new(ErrorKind::IO, "not connected to Redis")),
     }
 }
 

@@ -134,16 +134,19 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
 /// Why the server could not be reached. Redis repeats the arguments of a command that it does not know or allow, and
 /// those of `AUTH` are the credentials.
 pub(super) fn unreachable(error: FredError, client: &Client) -> ConfigError {
-    let config = client.client_config();
+    ConfigError::StoreUnreachable { source: without_credentials(error, &client.client_config()).into() }
+}
+
+/// The error, unless its message repeats user name or password.
+pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
     let shown =
         |secret: &Option<String>| secret.as_ref().is_some_and(|secret| error.details().contains(secret.as_str()));
-    let source = if shown(&config.password) || shown(&config.username) {
+    if shown(&config.password) || shown(&config.username) {
         let kind = error.kind().clone();
         FredError::new(kind, "the message is withheld, for it repeats the credentials")
     } else {
         error
-    };
-    ConfigError::StoreUnreachable { source: source.into() }
+    }
 }
 
 fn invalid(problem: &str) -> ConfigError {

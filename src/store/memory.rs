@@ -288,7 +288,10 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let state = &mut *self.state();
         state.sweep(now);
-        state.expired_at.insert(user.clone(), now);
+        // Later than the last time, also within one millisecond: a login that has heard of that one must hear of this one
+        // too.
+        let latest = state.expired_at.entry(user.clone()).or_default();
+        *latest = now.max(latest.saturating_add(Duration::from_millis(1)));
         let raised: Vec<(SessionId, u32)> = state
             .users
             .get_mut(user)

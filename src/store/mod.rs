@@ -75,7 +75,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that
     /// the access tokens issued until now are refused and the next refresh loads new claims. Returns the identifiers
-    /// with their new epochs. Remembers the time of it for [`create`](Self::create), also when there is no session.
+    /// with their new epochs. Remembers the time of it for [`create`](Self::create), also when there is no session; a
+    /// second call within the millisecond counts as one later, or a login could take it for the first.
     fn expire_access(
         &self,
         user: &UserId,

@@ -1,12 +1,20 @@
 //! Everything that ends a session here ends it there.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use tower_jwt_sessions::{MemoryStore, SessionId, SessionLimit, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{ErrorKind, MemoryStore, SessionId, SessionLimit, SessionManager, UserId, testing::TestClock};
 
 use crate::{
+    outages::{admin, command, node_on},
     redis_server,
-    support::{PATIENCE, accepts, browser, node, redis_node, redis_store, refuses_soon, soon},
+    support::{PATIENCE, accepts, browser, node, redis_node, redis_store, refuses_soon},
 };
 
 async fn two_nodes() -> (SessionManager, SessionManager) {
@@ -132,26 +140,32 @@ async fn nobody_ends_the_session_of_another_user() {
     assert!(accepts(&here, &victim) && accepts(&there, &victim));
 }
 
+/// The store can end what it has; the one that is known by its token it may have lost.
 #[tokio::test]
-async fn a_burst_of_revocations_arrives_completely() {
-    const USERS: usize = 200;
-    const SESSIONS: usize = 50;
-    let (_, prefix) = redis_server::shared();
-    let here = redis_node(&prefix).await;
-    let mut browsers = Vec::new();
-    for user in 0..USERS {
-        let logins = (0..SESSIONS).map(|_| here.login(user).into_future());
-        for login in futures_util::future::join_all(logins).await {
-            browsers.push(browser(login.unwrap()));
+async fn the_session_of_a_user_who_is_gone_ends_elsewhere_even_if_the_store_has_lost_it() {
+    let server = redis_server::RedisServer::start();
+    let is_gone = Arc::<AtomicBool>::default();
+    let source = {
+        let is_gone = Arc::clone(&is_gone);
+        move |_: UserId| {
+            let claims = (!is_gone.load(Relaxed)).then_some(());
+            async move { Ok::<_, Infallible>(claims) }
         }
+    };
+    let here = node(redis_store(&server.url(), "").await).claims_source(source).build().unwrap();
+    let there = node_on(&server).await;
+    let [lost, kept] = [here.login("alice").await, here.login("bob").await].map(|cookies| browser(cookies.unwrap()));
+    command(&admin(&server.url()).await, "FLUSHALL", &[]).await;
+    let again = browser(here.login("bob").await.unwrap());
+    assert!([&lost, &kept, &again].iter().all(|headers| accepts(&there, headers)));
+
+    is_gone.store(true, Relaxed);
+    for headers in [&lost, &kept] {
+        let refused = here.refresh(&here.verifier().present(headers)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRefreshToken);
+        refuses_soon(&there, headers).await;
     }
-    let there = redis_node(&prefix).await;
-    assert!(browsers.iter().all(|headers| accepts(&there, headers)));
-    let ends = (0..USERS).map(|user| here.end_all(user));
-    for ended in futures_util::future::join_all(ends).await {
-        assert_eq!(ended.unwrap(), SESSIONS);
-    }
-    soon("every revocation arrives", || browsers.iter().all(|headers| !accepts(&there, headers))).await;
+    refuses_soon(&there, &again).await;
 }
 
 #[tokio::test]

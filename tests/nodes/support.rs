@@ -52,6 +52,15 @@ pub(crate) async fn soon(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
+/// Tries until it works.
+pub(crate) async fn soon_works(mut attempt: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !attempt().await {
+        assert!(Instant::now() < deadline, "this never works");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 pub(crate) async fn becomes(node: &SessionManager, expected: fn(FeedStatus) -> bool) {
     soon("the feed changes its state", || expected(node.feed().status())).await;
 }

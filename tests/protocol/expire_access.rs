@@ -150,6 +150,26 @@ async fn a_login_that_crosses_it() {
     assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
 }
 
+/// As two administrators may do it, or a script.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_crosses_two_of_one_millisecond() {
+    let (_, users, nodes) = scene();
+    nodes[1].expire_access("alice").await.unwrap();
+    let node = nodes[0].clone();
+    let (has_read, go) = users.slow();
+    let login = tokio::spawn(async move { node.login("alice").await });
+    has_read.await.unwrap();
+    // The step will tell the login of the first one, and it loads again.
+    let (has_read, go_on) = users.slow();
+    go.send(()).unwrap();
+    has_read.await.unwrap();
+    users.rank.store(1, SeqCst);
+    nodes[1].expire_access("alice").await.unwrap();
+    go_on.send(()).unwrap();
+    let jar = Jar::of(login.await.unwrap().unwrap());
+    assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn claims_are_loaded_twice_only_where_they_may_be_old() {
     let (clock, users, nodes) = scene();

@@ -206,6 +206,23 @@ pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: Te
     assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
 }
 
+/// One that comes within the same millisecond is news to a login that has heard of the one before.
+pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
+    let user = user("user");
+    let mut new = new_session(&user, id(1));
+    let mut known = None;
+    for time in 0..3 {
+        must(store.expire_access(&user, RETENTION).await);
+        new.claims = Some(ClaimsAge { age: HOUR, newer_than: known });
+        match must(store.create(&new).await) {
+            CreateOutcome::ClaimsOutdated(expiry) => known = Some(expiry),
+            other => panic!("claims from before expiry {time} were taken: {other:?}"),
+        }
+    }
+    new.claims = Some(ClaimsAge { age: HOUR, newer_than: known });
+    assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
+}
+
 /// Epochs count up, and the records say otherwise what they said before.
 pub async fn expires_access_again_and_again<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;

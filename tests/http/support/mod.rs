@@ -16,6 +16,7 @@ pub(crate) use self::{
     answer::{Answer, send, send_body},
     browser::Browser,
     native::{Native, native_routes, send_form, tokens},
+    redis_server::RedisServer,
     store::{Backend, TestStore},
     token::{Forgery, claims_of, respelled},
     world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},

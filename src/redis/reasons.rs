@@ -1,0 +1,64 @@
+//! Why there is no connection: what those who get an error at once are not told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fred::{
+    clients::Client,
+    error::{Error as FredError, ErrorKind},
+    interfaces::{ClientLike, EventInterface},
+    types::config::Config,
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::settings;
+use crate::event::LOG_TARGET;
+
+/// Logs why the connection of this client breaks or cannot be made, each kind of reason once until it is there again:
+/// a server that was down refuses first, one that is up again may still not like the password. Ends with the client.
+pub(super) fn log(client: &Client) {
+    // The client itself would live for as long as they do.
+    let reasons = Arc::new(Reasons { config: client.client_config(), told: Mutex::default() });
+    let (errors, connects) = (client.error_rx(), client.reconnect_rx());
+    tokio::spawn(each(errors, {
+        let reasons = Arc::clone(&reasons);
+        move |(error, _)| reasons.failed(error)
+    }));
+    tokio::spawn(each(connects, move |_| reasons.connected()));
+}
+
+async fn each<T: Clone>(mut events: Receiver<T>, mut told: impl FnMut(T)) {
+    loop {
+        match events.recv().await {
+            Ok(event) => told(event),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+struct Reasons {
+    config: Config,
+    /// Never more than there are kinds.
+    told: Mutex<Vec<ErrorKind>>,
+}
+
+impl Reasons {
+    fn failed(&self, error: FredError) {
+        let error = settings::without_credentials(error, &self.config);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.contains(error.kind()) {
+            tracing::debug!(target: LOG_TARGET, %error, "still no connection to Redis");
+        } else {
+            tracing::warn!(target: LOG_TARGET, %error, "no connection to Redis; trying again until there is one");
+            told.push(error.kind().clone());
+        }
+    }
+
+    fn connected(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.is_empty() {
+            tracing::info!(target: LOG_TARGET, "connected to Redis");
+            told.clear();
+        }
+    }
+}

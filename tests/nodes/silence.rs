@@ -1,0 +1,154 @@
+//! What is logged of outages: why, and once.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tower_jwt_sessions::{
+    ConfigError, FeedStatus, UserId,
+    redis::RedisStore,
+    store::{EndSessions, SessionStore as _, WhichSessions},
+};
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    log::Log,
+    outages::{admin, command, kill_feeds, node_on},
+    redis_server::RedisServer,
+    support::{PATIENCE, browser, node, redis_store, refuses_soon, soon, soon_works},
+};
+
+/// How many lines of what was heard say this.
+fn count(heard: &str, what: &str) -> usize {
+    heard.lines().filter(|line| line.contains(what)).count()
+}
+
+/// Listens to this thread, which runs the nodes too.
+fn listen() {
+    Log::listen(LevelFilter::DEBUG);
+}
+
+async fn is_heard(what: &str) {
+    soon(what, || Log::so_far().contains(what)).await;
+}
+
+/// What a node logs that starts with this address and never gets anywhere, however often it tries.
+async fn heard_of(url: &str) -> String {
+    listen();
+    let node = node(RedisStore::connect_in_background(url).unwrap()).build().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while ["still no connection", "the revocation log still", "the session store still"]
+        .iter()
+        .any(|again| count(&Log::so_far(), again) < 3)
+    {
+        assert!(Instant::now() < deadline, "it does not try again: {}", Log::heard());
+        assert!(node.login("alice").await.is_err());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(node.feed().status(), FeedStatus::CatchingUp);
+    Log::heard()
+}
+
+/// Why there is no connection, that the store fails, that the log cannot be read: one line for each.
+#[track_caller]
+fn tells_once(heard: &str, why: &str) {
+    let lines: Vec<&str> = heard.lines().filter(|line| !line.contains("DEBUG")).collect();
+    assert!(lines.iter().any(|line| line.contains("no connection to Redis") && line.contains(why)), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("the session store fails")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("the revocation log cannot be read")), "{lines:#?}");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_once() {
+    let server = RedisServer::start_with(&["--requirepass", "hunter2"]);
+    let heard = heard_of(&server.url().replace("://", "://:wrong-secret@")).await;
+    tells_once(&heard, "WRONGPASS");
+    assert!(!heard.contains("wrong-secret"), "{heard}");
+    tells_once(&heard_of(&server.url()).await, "NOAUTH");
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_password_is_not_quoted() {
+    let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
+    let heard = heard_of(&server.url().replace("://", "://:hunter2@")).await;
+    tells_once(&heard, "withheld");
+    assert!(!heard.contains("hunter2"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_redis_is_told_once() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 64]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        }
+    });
+    tells_once(&heard_of(&url).await, "rotocol");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
+    let mut server = RedisServer::start();
+    server.kill();
+    tells_once(&heard_of(&server.url()).await, "refused");
+
+    listen();
+    let node = node(RedisStore::connect_in_background(&server.url()).unwrap()).build().unwrap();
+    is_heard("no connection to Redis").await;
+    server.restart();
+    tokio::time::timeout(PATIENCE, node.feed().caught_up()).await.expect("it is found");
+    // It says so when it has waited for the log, with nothing or with news.
+    soon_works(async || node.login("alice").await.is_ok()).await;
+    node.end_all("alice").await.unwrap();
+    is_heard("the revocation log can be followed again").await;
+    let heard = Log::heard();
+    assert_eq!(count(&heard, "tower_jwt_sessions: connected to Redis"), 1, "{heard}");
+}
+
+#[test]
+fn addresses_that_cannot_be_read_are_refused_at_once() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refused = |url| runtime.block_on(async { RedisStore::connect_in_background(url).unwrap_err() });
+    assert!(matches!(refused("localhost"), ConfigError::InvalidRedisUrl { .. }));
+    assert!(matches!(refused("mysql://localhost"), ConfigError::UnsupportedRedisUrl { .. }));
+    let outside = RedisStore::connect_in_background("redis://localhost").unwrap_err();
+    assert!(matches!(outside, ConfigError::NoRuntime));
+}
+
+/// The feed alone is hit: reads that do not wait share a connection that is there already.
+#[tokio::test]
+async fn a_server_that_refuses_the_connection_of_the_feed_is_told_once() {
+    let server = RedisServer::start();
+    // It has no feed of its own.
+    let elsewhere = redis_store(&server.url(), "").await;
+    let there = node_on(&server).await;
+    let killer = admin(&server.url()).await;
+    let headers = browser(there.login("alice").await.unwrap());
+    command(&killer, "CONFIG", &["SET", "maxclients", "1"]).await;
+    listen();
+    soon_works(async || kill_feeds(&killer).await > 0).await;
+    // Between two attempts to wait for the log it is read to its end over the other connection.
+    let mut status = there.feed().watch();
+    for _ in 0..6 {
+        tokio::time::timeout(PATIENCE, status.changed()).await.expect("it goes up and down").unwrap();
+    }
+    let user = UserId::new("alice").unwrap();
+    elsewhere.end(&EndSessions::new(user, WhichSessions::All, Duration::from_secs(3600))).await.unwrap();
+    refuses_soon(&there, &headers).await;
+    is_heard("the revocation log still cannot be read").await;
+    let heard = Log::so_far();
+    assert_eq!(count(&heard, "the revocation log cannot be read"), 1, "{heard}");
+    assert_eq!(count(&heard, "the revocation log can be followed again"), 0, "{heard}");
+
+    command(&killer, "CONFIG", &["SET", "maxclients", "100"]).await;
+    is_heard("the revocation log can be followed again").await;
+    let heard = Log::heard();
+    let lines: Vec<&str> = heard.lines().filter(|line| !line.contains("DEBUG")).collect();
+    assert_eq!(lines.len(), 2, "one at the beginning, one at the end: {lines:#?}");
+}
