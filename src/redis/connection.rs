@@ -22,6 +22,15 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection(Mutex<Current>);
 
+/// A script and what it is given.
+pub(super) struct Call<'a> {
+    pub(super) script: &'a Script,
+    pub(super) keys: &'a [String],
+    /// Replaces the server's time.
+    pub(super) clock: Option<Timestamp>,
+    pub(super) args: &'a [Value],
+}
+
 struct Current {
     client: Client,
     /// Of a client that we made. One of the application is for the application to close and to repair.
@@ -33,17 +42,21 @@ struct Current {
 }
 
 impl Connection {
-    pub(super) async fn open(url: &str) -> Result<Self, ConfigError> {
-        let client = settings::client(url)?;
+    pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
         match client.init().await {
             Ok(router) => Ok(Self::of(client, Some(router))),
             Err(error) => Err(settings::unreachable(error, &client)),
         }
     }
 
-    pub(super) fn of_application(client: Client) -> Result<Self, ConfigError> {
-        settings::check(&client)?;
-        Ok(Self::of(client, None))
+    pub(super) fn of_application(client: Client) -> Self {
+        Self::of(client, None)
+    }
+
+    /// Connects in the background, for as long as it takes.
+    pub(super) fn connecting(client: Client) -> Self {
+        let router = client.connect();
+        Self::of(client, Some(router))
     }
 
     fn of(client: Client, router: Option<ConnectHandle>) -> Self {
@@ -54,33 +67,32 @@ impl Connection {
         self.current().client.clone()
     }
 
-    /// Runs a script by the server's clock, or by this one.
+    /// How long a step may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.client().perf_config().default_command_timeout
+    }
+
+    /// Runs a script by the server's clock, or by that of the call.
     ///
     /// What was reported as a failure must not happen later, when a server that stood still goes on: so the script is
     /// told when nobody waits any more, by what the server's clock will show then.
-    pub(super) async fn run(
-        &self,
-        script: &Script,
-        keys: [String; 3],
-        clock: Option<Timestamp>,
-        args: Vec<Value>,
-    ) -> Result<Value, FredError> {
+    pub(super) async fn run(&self, call: &Call<'_>, timeout: Duration, asking: bool) -> Result<Value, FredError> {
         let begun = Instant::now();
-        let timeout = self.client().perf_config().default_command_timeout;
         for _ in 0..2 {
             // Zero would mean no timeout.
             let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-            let time = match clock {
+            let time = match call.clock {
                 Some(now) => format!("c{}", now.as_millis()),
                 None => self.current().deadline(left),
             };
-            let keys = keys.iter().map(|key| Value::from(key.as_str()));
-            let all = [Value::from("3")].into_iter().chain(keys).chain([time.into()]).chain(args.iter().cloned());
-            let outcome = scripts::run(&self.client(), script, all.collect(), left).await;
+            let keys = call.keys.iter().map(|key| Value::from(key.as_str()));
+            let count = Value::from(call.keys.len().to_string());
+            let all = [count].into_iter().chain(keys).chain([time.into()]).chain(call.args.iter().cloned());
+            let outcome = scripts::run(&self.client(), call.script, all.collect(), left, asking).await;
             let mut current = self.current();
             current.note(matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout));
             let reply = outcome?;
-            if clock.is_some() || !current.is_late(&reply) {
+            if call.clock.is_some() || !current.is_late(&reply) {
                 return Ok(reply);
             }
             // And yet somebody waits: the server's clock was set. Now it is known.

@@ -30,6 +30,7 @@
 //! or taken for "no session". One step repairs it: ending *all* sessions of the user removes it, and publishes its
 //! session as ended.
 
+mod cluster;
 mod connection;
 mod log;
 mod reply;
@@ -41,17 +42,14 @@ mod tls;
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use fred::{
-    clients::Client,
-    interfaces::ClientLike,
-    types::{Value, scripts::Script},
-};
+use fred::{clients::Client, interfaces::ClientLike, types::Value};
 
 use self::{
-    connection::Connection,
+    cluster::{Cluster, Keys},
+    connection::{Call, Connection},
     log::Tail,
     reply::{Reply, Unreadable},
-    scripts::{bytes, duration, duration_rounded_up, integer, optional, time},
+    scripts::{Step, bytes, duration, duration_rounded_up, integer, optional, time},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -84,11 +82,16 @@ const MAX_TOMBSTONES_OF_A_USER: u64 = 100;
 /// have lost it; a tombstone keeps repeats from publishing again.
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: Arc<Connection>,
+    servers: Arc<Servers>,
     tail: Arc<Tail>,
     prefix: Arc<str>,
     /// Replaces the server's time.
     clock: Option<Arc<dyn Clock>>,
+}
+
+enum Servers {
+    One(Connection),
+    Cluster(Cluster),
 }
 
 impl RedisStore {
@@ -104,7 +107,11 @@ impl RedisStore {
     /// cannot be read, and [`ConfigError::StoreUnreachable`] when the server does not answer within seconds or does
     /// not let us in. None of them repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
-        Connection::open(url).await.map(Self::over)
+        let client = settings::client(url)?;
+        Ok(Self::over(match client.is_clustered() {
+            true => Servers::Cluster(Cluster::open(client).await?),
+            false => Servers::One(Connection::open(client).await?),
+        }))
     }
 
     /// Uses a client of the application, already connected: for TLS with certificates of your own, for sentinels, or
@@ -115,11 +122,15 @@ impl RedisStore {
     /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice, never reconnects or is
     /// connected to a cluster. fred's defaults do the first three.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
-        Connection::of_application(client).map(Self::over)
+        settings::check(&client)?;
+        Ok(Self::over(match client.is_clustered() {
+            true => Servers::Cluster(Cluster::of_application(client)),
+            false => Servers::One(Connection::of_application(client)),
+        }))
     }
 
-    fn over(connection: Connection) -> Self {
-        Self { connection: Arc::new(connection), tail: Arc::default(), prefix: "".into(), clock: None }
+    fn over(servers: Servers) -> Self {
+        Self { servers: Arc::new(servers), tail: Arc::default(), prefix: "".into(), clock: None }
     }
 
     /// Puts this in front of every key, for applications that share a database. Empty by default.
@@ -146,21 +157,39 @@ impl RedisStore {
         format!("{}sessions:log", self.prefix)
     }
 
-    /// Runs a script over the keys of a user.
+    /// Takes a step over the keys of a user.
     async fn run(
         &self,
-        script: &Script,
+        step: &'static Step,
         user: &UserId,
         args: impl IntoIterator<Item = Value>,
     ) -> Result<Reply, BoxError> {
+        Ok(self.take(step, user, args).await?.0)
+    }
+
+    /// Takes a step, and tells which sessions an earlier one ended that could not finish.
+    async fn take(
+        &self,
+        step: &'static Step,
+        user: &UserId,
+        args: impl IntoIterator<Item = Value>,
+    ) -> Result<(Reply, Vec<SessionId>), BoxError> {
         let user = URL_SAFE_NO_PAD.encode(user.as_str());
-        let keys = [
-            format!("{}sessions:{{{user}}}", self.prefix),
-            format!("{}session-data:{{{user}}}", self.prefix),
-            self.log_key(),
-        ];
+        let sessions = format!("{}sessions:{{{user}}}", self.prefix);
+        let data = format!("{}session-data:{{{user}}}", self.prefix);
+        let log = self.log_key();
         let clock = self.clock.as_ref().map(|clock| clock.now());
-        Ok(Reply::new(self.connection.run(script, keys, clock, args.into_iter().collect()).await?))
+        let args: Vec<Value> = args.into_iter().collect();
+        match &*self.servers {
+            Servers::One(connection) => {
+                let call = Call { script: &step.whole, keys: &[sessions, data, log], clock, args: &args };
+                Ok((Reply::new(connection.run(&call, connection.timeout(), false).await?), Vec::new()))
+            }
+            Servers::Cluster(cluster) => {
+                let taken = cluster.take(step, Keys { user: [sessions, data], log }, clock, args).await?;
+                Ok((Reply::new(taken.reply), Reply::new(Value::Array(vec![Value::Array(taken.met)])).session_ids()?))
+            }
+        }
     }
 
     /// Reads a live session and its data.
@@ -172,12 +201,21 @@ impl RedisStore {
     }
 }
 
+impl Servers {
+    fn are_connected(&self) -> bool {
+        match self {
+            Self::One(connection) => connection.client().is_connected(),
+            Self::Cluster(cluster) => cluster.is_connected(),
+        }
+    }
+}
+
 impl fmt::Debug for RedisStore {
     /// Neither address nor credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("prefix", &self.prefix)
-            .field("connected", &self.connection.client().is_connected())
+            .field("connected", &self.servers.are_connected())
             .finish_non_exhaustive()
     }
 }
@@ -292,9 +330,12 @@ impl SessionStore for RedisStore {
                 WhichSessions::All => ("all", bytes(b"")),
             };
             let args = [which.into(), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
-            let mut reply = self.run(&scripts::END, &end.user_id, args).await?;
+            let (mut reply, unfinished) = self.take(&scripts::END, &end.user_id, args).await?;
             reply.time()?;
-            reply.session_ids()
+            let mut ended = reply.session_ids()?;
+            // The attempt before this one reported a failure.
+            ended.extend(unfinished.into_iter().filter(|id| end.which.includes(*id)));
+            Ok(ended)
         };
         step.await.map_err(failed("ending sessions"))
     }
@@ -344,7 +385,11 @@ impl SessionStore for RedisStore {
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
-        let page = self.tail.read(&self.connection.client(), &self.log_key(), after, wait).await;
+        let key = self.log_key();
+        let page = match &*self.servers {
+            Servers::One(connection) => self.tail.read(&connection.client(), &key, after, wait).await,
+            Servers::Cluster(cluster) => cluster.read_log(&self.tail, &key, after, wait).await,
+        };
         page.map_err(failed("reading the revocation log"))
     }
 
