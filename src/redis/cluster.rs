@@ -71,7 +71,10 @@ impl Cluster {
     pub(super) async fn open(template: Client) -> Result<Self, ConfigError> {
         let nodes = Nodes::new(template);
         nodes.refresh().await.map_err(|error| settings::unreachable(error, nodes.template()))?;
-        nodes.connected(Instant::now() + CONNECT_WITHIN).await;
+        if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
+            let unreachable = "no server answers at the addresses that the cluster tells: see cluster-announce-ip";
+            return Err(ConfigError::StoreUnreachable { source: unreachable.into() });
+        }
         Ok(Self(Arc::new(nodes)))
     }
 

@@ -1,15 +1,14 @@
 //! Sessions in Redis or Valkey, shared by every node.
 //!
-//! Needs Redis 6.2 or later, or Valkey: one server, or one with replicas behind one address. Every step is one Lua
-//! script, so it happens entirely or not at all, and its time is the server's. Not for Redis Cluster: a script cannot
-//! change the sessions of a user and the revocation log there in one step.
+//! Needs Redis 6.2 or later, or Valkey: one server, one with replicas behind one address, or a cluster. Every step is
+//! one Lua script, so it happens entirely or not at all, and its time is the server's.
 //!
 //! # What is stored
 //!
 //! | key | type | holds |
 //! |---|---|---|
 //! | `{prefix}sessions:{user}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
-//! | `{prefix}session-data:{user}` | hash | user agent, address and the application's data; when access was expired last |
+//! | `{prefix}session-data:{user}` | hash | user agent, address and the application's data; when access was expired last; in a cluster also what is still to be published |
 //! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live |
 //!
 //! `user` is the base64url form of the user id, in braces. No value is a token or a key, so a copy of the database
@@ -23,6 +22,19 @@
 //! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
 //! The connection is made again in the background. A *failover to a replica* may lose the last writes; see
 //! [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to refreshes.
+//!
+//! # In a cluster
+//!
+//! The two keys of a user are on one server, the log on another, and no script can change both. A step that ends
+//! sessions removes them and keeps with the user what is to be published, appends that to the log, and then forgets
+//! it: three scripts instead of one. All other steps are one script as elsewhere. Where it stops in between, the
+//! operation reports a failure, the sessions are over, and their access tokens are refused everywhere as soon as a
+//! retry, or a later request of that user, has published it.
+//!
+//! A server that is away takes along only the users whose keys it has; with the log's server away, nothing can be ended
+//! and verified requests are served on. That needs `cluster-require-full-coverage no`: by default Redis itself refuses
+//! everything then. Slots may be moved while serving; for as long as the keys of one are under way, its users may be told
+//! to try again. With TLS, the certificates must name the servers as `CLUSTER SLOTS` does.
 //!
 //! # What cannot be read
 //!
@@ -98,6 +110,9 @@ impl RedisStore {
     /// Connects to `redis://[user:password@]host[:port][/database]`, or with the feature `redis-rustls` to
     /// `rediss://…`, which trusts the certificates that the system trusts.
     ///
+    /// A cluster is `redis-cluster://[user:password@]host[:port][?node=host:port&node=…]` or `rediss-cluster://…`, with
+    /// some of its servers: one that answers is enough, and tells which others there are.
+    ///
     /// Reserved characters in user name and password are percent-encoded. The connection is made again whenever it
     /// breaks; only this first attempt is not repeated, so that a wrong address is noticed.
     ///
@@ -117,10 +132,13 @@ impl RedisStore {
     /// Uses a client of the application, already connected: for TLS with certificates of your own, for sentinels, or
     /// to share one connection. The revocation log is awaited on a connection with the same settings.
     ///
+    /// Of a client for a cluster only the settings are used, for connections to each of its servers: fred's own serve
+    /// nothing while one of the servers is away.
+    ///
     /// # Errors
     ///
-    /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice, never reconnects or is
-    /// connected to a cluster. fred's defaults do the first three.
+    /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice or never reconnects, as
+    /// with fred's defaults.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
         settings::check(&client)?;
         Ok(Self::over(match client.is_clustered() {

@@ -48,6 +48,13 @@ impl<'a> Scene<'a> {
         Self { servers, store, clock, prefix, user }
     }
 
+    /// Another one in the shared cluster, on the same connections.
+    pub(crate) async fn beside(&self) -> Self {
+        let (_, prefix) = servers::shared().await;
+        let store = self.store.clone().key_prefix(&*prefix).expect("a plain prefix");
+        Self { servers: self.servers, store, clock: self.clock.clone(), user: user_apart(&prefix), prefix }
+    }
+
     pub(crate) fn log_key(&self) -> String {
         log_key(&self.prefix)
     }

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     ops::RangeInclusive,
     path::PathBuf,
-    process,
+    process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -24,8 +24,38 @@ const RANGES: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10922, 10923..=16383]
 
 /// Three servers, none with a replica. Each goes on when another is away.
 pub(crate) struct Servers {
+    // Before the folder, in which they write to the end.
     pub(crate) nodes: Vec<RedisServer>,
-    folder: PathBuf,
+    _folder: Folder,
+}
+
+/// Where servers of a cluster keep what they know of each other. It goes when this does or the test process ends: nobody
+/// drops statics.
+pub(crate) struct Folder {
+    path: PathBuf,
+    guardian: Child,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("tower-jwt-sessions-{}-{number}", process::id()));
+        let mut guardian = Command::new("sh");
+        guardian.args(["-c", r#"cat >/dev/null; rm -rf "$1""#, "sh"]).arg(&path).stdin(Stdio::piped());
+        Self { path, guardian: guardian.spawn().expect("sh runs") }
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(self.guardian.stdin.take());
+        let _ = self.guardian.wait();
+    }
 }
 
 impl Servers {
@@ -35,11 +65,9 @@ impl Servers {
 
     /// With more than three servers: the others own nothing.
     pub(crate) async fn start_with(count: usize, options: &[&str]) -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = env::temp_dir().join(format!("tower-jwt-sessions-{}-{number}", process::id()));
-        let nodes: Vec<_> = (0..count).map(|node| launch(folder.join(node.to_string()), options)).collect();
-        let servers = Self { nodes, folder };
+        let folder = Folder::new();
+        let nodes: Vec<_> = (0..count).map(|node| launch(folder.join(&node.to_string()), options)).collect();
+        let servers = Self { nodes, _folder: folder };
         for (node, range) in RANGES.into_iter().enumerate() {
             let slots: Vec<String> = range.map(|slot| slot.to_string()).collect();
             let slots: Vec<&str> = ["ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
@@ -91,11 +119,7 @@ impl Servers {
         command: &'static str,
         args: Vec<Value>,
     ) -> Result<Value, fred::error::Error> {
-        let client = Client::new(Config::from_url(&self.nodes[node].url())?, None, None, None);
-        let router = client.init().await?;
-        let answer = client.custom(CustomCommand::new_static(command, ClusterHash::FirstKey, false), args).await;
-        router.abort();
-        answer
+        ask(&self.nodes[node], command, args).await
     }
 
     pub(crate) async fn id(&self, node: usize) -> String {
@@ -126,11 +150,28 @@ impl Servers {
     }
 }
 
-impl Drop for Servers {
-    fn drop(&mut self) {
-        self.nodes.clear();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+/// One command to a server.
+pub(crate) async fn ask(
+    server: &RedisServer,
+    command: &'static str,
+    args: Vec<Value>,
+) -> Result<Value, fred::error::Error> {
+    let client = Client::new(Config::from_url(&server.url())?, None, None, None);
+    let router = client.init().await?;
+    let answer = client.custom(CustomCommand::new_static(command, ClusterHash::FirstKey, false), args).await;
+    router.abort();
+    answer
+}
+
+/// How many scripts a server ran.
+pub(crate) async fn scripts(server: &RedisServer) -> u64 {
+    let info = ask(server, "INFO", vec!["commandstats".into()]).await.expect("the command works");
+    let info = info.into_string().expect("a text");
+    let calls = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.and_then(|line| line.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    calls("evalsha") + calls("eval")
 }
 
 /// The server that owns the slot of a key at the start.
@@ -147,7 +188,8 @@ pub(crate) async fn shared() -> (&'static Servers, String) {
     (SERVERS.get_or_init(Servers::start).await, prefix)
 }
 
-fn launch(folder: PathBuf, options: &[&str]) -> RedisServer {
+/// A server that can be of a cluster.
+pub(crate) fn launch(folder: PathBuf, options: &[&str]) -> RedisServer {
     fs::create_dir_all(&folder).expect("a folder");
     let folder = folder.to_str().expect("a plain name");
     let all = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--dir", folder];

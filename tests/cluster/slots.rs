@@ -6,7 +6,7 @@ use fred::types::Value;
 use tower_jwt_sessions::{
     ConfigError,
     redis::RedisStore,
-    store::{SessionStore as _, WhichSessions},
+    store::{EndSessions, SessionStore as _, WhichSessions},
 };
 
 use crate::{
@@ -15,20 +15,6 @@ use crate::{
     servers::{self, Servers},
     support::{accepts, browser, node, redis_store, refuses_soon},
 };
-
-/// How many scripts each server ran.
-async fn scripts(servers: &Servers) -> Vec<u64> {
-    let mut counts = Vec::new();
-    for node in 0..servers.nodes.len() {
-        let info = servers.command(node, "INFO", &["commandstats"]).await.into_string().expect("a text");
-        let calls = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
-            line.and_then(|line| line.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
-        };
-        counts.push(calls("evalsha") + calls("eval"));
-    }
-    counts
-}
 
 #[tokio::test]
 async fn a_step_is_one_script_and_one_that_ends_is_three() {
@@ -44,17 +30,29 @@ async fn a_step_is_one_script_and_one_that_ends_is_three() {
     }
     scene.end(WhichSessions::One(id(1))).await.unwrap();
 
-    let before = scripts(&servers).await;
+    let counts = async || [servers::scripts(&servers.nodes[user]).await, servers::scripts(&servers.nodes[log]).await];
+    let before = counts().await;
     scene.login(4).await;
     scene.live().await;
     scene.store.rotate(&scene.rotation(4, 1)).await.unwrap();
     scene.store.find(&scene.user, id(4)).await.unwrap();
-    let after = scripts(&servers).await;
-    assert_eq!((after[user] - before[user], after[log] - before[log]), (4, 0));
-
+    let after = counts().await;
+    assert_eq!(after, [before[0] + 4, before[1]]);
     scene.end(WhichSessions::One(id(2))).await.unwrap();
-    let ended = scripts(&servers).await;
-    assert_eq!((ended[user] - after[user], ended[log] - after[log]), (2, 1));
+    assert_eq!(counts().await, [after[0] + 2, after[1] + 1]);
+}
+
+#[tokio::test]
+async fn on_one_server_every_step_is_one_script() {
+    let server = RedisServer::start();
+    let store = redis_store(&server.url(), "").await;
+    let user = user_apart("");
+    let end = EndSessions::new(user.clone(), WhichSessions::All, Duration::from_secs(60));
+    // Knows the script from here on.
+    store.end(&end).await.unwrap();
+    let before = servers::scripts(&server).await;
+    store.end(&end).await.unwrap();
+    assert_eq!(servers::scripts(&server).await, before + 1);
 }
 
 #[tokio::test]
@@ -150,7 +148,12 @@ async fn other_addresses_are_refused() {
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
     let server = RedisServer::start();
+    // It tells an address where nobody answers.
+    let folder = servers::Folder::new();
+    let lost = servers::launch(folder.join("lost"), &["--cluster-announce-port", "1"]);
+    servers::ask(&lost, "CLUSTER", vec!["ADDSLOTS".into(), "0".into()]).await.unwrap();
     for url in [
+        format!("redis-cluster://127.0.0.1:{}", lost.port()),
         format!("redis-cluster://127.0.0.1:{}", server.port()),
         "redis-cluster://127.0.0.1:1?node=127.0.0.1:2".to_owned(),
     ] {

@@ -41,6 +41,8 @@ pub(super) struct Nodes {
     /// Has the settings, and the addresses to begin with. Never connected by us.
     template: Client,
     known: Mutex<Known>,
+    /// Held by whoever asks for the first time.
+    first: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -70,7 +72,7 @@ impl Node {
 
 impl Nodes {
     pub(super) fn new(template: Client) -> Self {
-        Self { template, known: Mutex::default() }
+        Self { template, known: Mutex::default(), first: tokio::sync::Mutex::default() }
     }
 
     /// How long a step may take.
@@ -136,14 +138,17 @@ impl Nodes {
     }
 
     pub(super) async fn owner(self: &Arc<Self>, slot: u16, deadline: Instant) -> Result<Server, FredError> {
-        let known = |nodes: &Self| nodes.known().slots.owner(slot).cloned();
+        let known = move |nodes: &Self| nodes.known().slots.owner(slot).cloned();
         if let Some(owner) = known(self) {
             return Ok(owner);
         }
         let timed_out = || FredError::new(ErrorKind::Timeout, "no server of the cluster told who has which keys");
         // Not given up in the middle, or fred would keep a connection that nobody ends.
         let nodes = Arc::clone(self);
-        let refreshed = tokio::spawn(async move { nodes.refresh().await });
+        let refreshed = tokio::spawn(async move {
+            let _first = nodes.first.lock().await;
+            if known(&nodes).is_some() { Ok(()) } else { nodes.refresh().await }
+        });
         timeout_at(deadline, refreshed).await.map_err(|_| timed_out())?.map_err(|_| timed_out())??;
         known(self).ok_or_else(|| FredError::new(ErrorKind::Cluster, "no server of the cluster has these keys"))
     }
@@ -155,12 +160,13 @@ impl Nodes {
         node.connection
     }
 
-    /// Waits until every known server is connected.
-    pub(super) async fn connected(&self, deadline: Instant) {
+    /// Waits until every known server is connected. Says whether any is.
+    pub(super) async fn connected(&self, deadline: Instant) -> bool {
         let nodes: Vec<_> = self.known().connections.values().cloned().collect();
-        for node in nodes {
+        for node in &nodes {
             node.wait_until(deadline).await;
         }
+        nodes.iter().any(|node| node.client().state() == ClientState::Connected)
     }
 
     fn connect(&self, known: &mut Known, server: &Server) -> Node {
