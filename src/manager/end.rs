@@ -96,9 +96,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         }
         alive.iter().for_each(|(_, id)| self.revoke_here(*id));
         for (user, id) in alive {
-            // By its name as well: the store may have lost it, and other nodes must hear of it all the same.
-            self.end_in_store(user, WhichSessions::Proven(id), EndReason::LoggedOut).await?;
-            self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
+            // All in one step: once this one is over, a retry would not count as logged in.
+            let ended = self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
+            if !ended.contains(&id) {
+                // By its name as well: the store may have lost it, and other nodes must hear of it all the same.
+                self.end_in_store(user, WhichSessions::Proven(id), EndReason::LoggedOut).await?;
+            }
         }
         self.removal()
     }

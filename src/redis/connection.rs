@@ -11,7 +11,7 @@ use fred::{
     interfaces::ClientLike,
     types::{ConnectHandle, Value, scripts::Script},
 };
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
 use super::{reasons, scripts, settings};
 use crate::{clock::Timestamp, error::ConfigError};
@@ -21,6 +21,15 @@ use crate::{clock::Timestamp, error::ConfigError};
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection(Mutex<Current>);
+
+/// A script and what it is given.
+pub(super) struct Call<'a> {
+    pub(super) script: &'a Script,
+    pub(super) keys: &'a [String],
+    /// Replaces the server's time.
+    pub(super) clock: Option<Timestamp>,
+    pub(super) args: &'a [Value],
+}
 
 struct Current {
     client: Client,
@@ -33,8 +42,7 @@ struct Current {
 }
 
 impl Connection {
-    pub(super) async fn open(url: &str) -> Result<Self, ConfigError> {
-        let client = settings::client(url)?;
+    pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
         match client.init().await {
             Ok(router) => {
                 reasons::log(&client);
@@ -44,17 +52,14 @@ impl Connection {
         }
     }
 
-    /// Does not wait for the server. Until it is there every step fails at once.
-    pub(super) fn open_in_background(url: &str) -> Result<Self, ConfigError> {
-        // fred would panic without one.
-        Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
-        let (client, router) = connecting(&settings::client(url)?);
-        Ok(Self::of(client, Some(router)))
+    pub(super) fn of_application(client: Client) -> Self {
+        Self::of(client, None)
     }
 
-    pub(super) fn of_application(client: Client) -> Result<Self, ConfigError> {
-        settings::check(&client)?;
-        Ok(Self::of(client, None))
+    /// Connects in the background, for as long as it takes. Until then every step fails at once.
+    pub(super) fn connecting(client: Client) -> Self {
+        let router = connect(&client);
+        Self::of(client, Some(router))
     }
 
     fn of(client: Client, router: Option<ConnectHandle>) -> Self {
@@ -65,33 +70,32 @@ impl Connection {
         self.current().client.clone()
     }
 
-    /// Runs a script by the server's clock, or by this one.
+    /// How long a step may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.client().perf_config().default_command_timeout
+    }
+
+    /// Runs a script by the server's clock, or by that of the call.
     ///
     /// What was reported as a failure must not happen later, when a server that stood still goes on: so the script is
     /// told when nobody waits any more, by what the server's clock will show then.
-    pub(super) async fn run(
-        &self,
-        script: &Script,
-        keys: [String; 3],
-        clock: Option<Timestamp>,
-        args: Vec<Value>,
-    ) -> Result<Value, FredError> {
+    pub(super) async fn run(&self, call: &Call<'_>, timeout: Duration, asking: bool) -> Result<Value, FredError> {
         let begun = Instant::now();
-        let timeout = self.client().perf_config().default_command_timeout;
         for _ in 0..2 {
             // Zero would mean no timeout.
             let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
-            let time = match clock {
+            let time = match call.clock {
                 Some(now) => format!("c{}", now.as_millis()),
                 None => self.current().deadline(left),
             };
-            let keys = keys.iter().map(|key| Value::from(key.as_str()));
-            let all = [Value::from("3")].into_iter().chain(keys).chain([time.into()]).chain(args.iter().cloned());
-            let outcome = scripts::run(&self.client(), script, all.collect(), left).await;
+            let keys = call.keys.iter().map(|key| Value::from(key.as_str()));
+            let count = Value::from(call.keys.len().to_string());
+            let all = [count].into_iter().chain(keys).chain([time.into()]).chain(call.args.iter().cloned());
+            let outcome = scripts::run(&self.client(), call.script, all.collect(), left, asking).await;
             let mut current = self.current();
             current.note(matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout));
             let reply = outcome?;
-            if clock.is_some() || !current.is_late(&reply) {
+            if call.clock.is_some() || !current.is_late(&reply) {
                 return Ok(reply);
             }
             // And yet somebody waits: the server's clock was set. Now it is known.
@@ -134,8 +138,8 @@ impl Current {
     fn replace(&mut self) {
         if self.router.is_some() {
             self.close();
-            let (client, router) = connecting(&self.client);
-            (self.client, self.router) = (client, Some(router));
+            self.client = settings::again(&self.client);
+            self.router = Some(connect(&self.client));
         }
     }
 
@@ -147,12 +151,9 @@ impl Current {
     }
 }
 
-/// Another client like this one, which connects in the background, for as long as it takes.
-fn connecting(like: &Client) -> (Client, ConnectHandle) {
-    let client = settings::again(like);
-    reasons::log(&client);
-    let router = client.connect();
-    (client, router)
+fn connect(client: &Client) -> ConnectHandle {
+    reasons::log(client);
+    client.connect()
 }
 
 impl Drop for Current {

@@ -1,4 +1,4 @@
-//! The Lua scripts, one for each step, and how they are run.
+//! The Lua scripts, one or two for each step, and how they are run.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -12,24 +12,54 @@ use tokio::time::Instant;
 
 use crate::clock::{Timestamp, whole_millis};
 
-macro_rules! scripts {
-    ($($name:ident = $file:literal;)*) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::from_lua(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file))))
-        });)*
+/// A step of the store.
+pub(super) struct Step {
+    /// Publishes in the same step: the log is the last of its keys.
+    pub(super) whole: LazyLock<Script>,
+    /// Keeps with the user what is to be published: the log is on another server.
+    pub(super) split: LazyLock<Script>,
+}
+
+macro_rules! lua {
+    ($($part:expr),*) => {
+        LazyLock::new(|| Script::from_lua(concat!($($part),*)))
     };
 }
 
-scripts! {
-    CONFIRM = "confirm.lua";
-    CREATE = "create.lua";
-    END = "end.lua";
-    EXPIRE_ACCESS = "expire_access.lua";
-    LIST = "list.lua";
-    PUT_DATA = "put_data.lua";
-    READ = "read.lua";
-    ROTATE = "rotate.lua";
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!("lua/", $name))
+    };
 }
+
+macro_rules! steps {
+    ($($name:ident = $file:literal, completes: $completes:literal;)*) => {
+        $(pub(super) static $name: Step = Step {
+            whole: lua!(file!("prelude.lua"), file!("log.lua"), file!("publish.lua"), file!($file)),
+            split: lua!(
+                file!("prelude.lua"), file!("pending.lua"), "local completes = ", $completes, "\nlocal function step()\n",
+                file!($file), "\nend\n", file!("publish_after.lua")
+            ),
+        };)*
+    };
+}
+
+// Where the log is on another server, those that complete publish all that is pending.
+steps! {
+    CONFIRM = "confirm.lua", completes: false;
+    CREATE = "create.lua", completes: false;
+    END = "end.lua", completes: true;
+    EXPIRE_ACCESS = "expire_access.lua", completes: true;
+    LIST = "list.lua", completes: false;
+    PUT_DATA = "put_data.lua", completes: false;
+    READ = "read.lua", completes: false;
+    ROTATE = "rotate.lua", completes: false;
+}
+
+/// Appends to the log what a split step left to publish.
+pub(super) static APPEND: LazyLock<Script> = lua!(file!("prelude.lua"), file!("log.lua"), file!("append.lua"));
+/// Forgets what was published.
+pub(super) static SETTLE: LazyLock<Script> = lua!(file!("prelude.lua"), file!("pending.lua"), file!("settle.lua"));
 
 /// Runs a script in one command, or in two when the server does not know it yet, within the client's command timeout.
 ///
@@ -40,15 +70,16 @@ pub(super) async fn run(
     script: &Script,
     args: Vec<Value>,
     timeout: Duration,
+    asking: bool,
 ) -> Result<Value, FredError> {
     require_connection(client)?;
     let deadline = Instant::now() + timeout;
-    let first = send(client, "EVALSHA", script.sha1().clone().into(), args.clone(), timeout).await;
+    let first = send(client, "EVALSHA", script.sha1().clone().into(), args.clone(), timeout, asking).await;
     match (first, script.lua()) {
         (Err(error), Some(lua)) if error.details().starts_with("NOSCRIPT") => {
             // Zero would mean no timeout.
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            send(client, "EVAL", lua.clone().into(), args, left).await
+            send(client, "EVAL", lua.clone().into(), args, left, asking).await
         }
         (outcome, _) => outcome,
     }
@@ -62,16 +93,26 @@ pub(super) fn require_connection(client: &Client) -> Result<(), FredError> {
     }
 }
 
+/// Sends a script. `asking` the server for a slot that is just being moved to it, which holds for one command.
 async fn send(
     client: &Client,
     command: &'static str,
     script: Value,
     args: Vec<Value>,
     timeout: Duration,
+    asking: bool,
 ) -> Result<Value, FredError> {
     let options = Options { timeout: Some(timeout), max_attempts: Some(1), fail_fast: true, ..Options::default() };
-    let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
-    client.with_options(&options).custom(command, [vec![script], args].concat()).await
+    let custom = |name| CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+    let args = [vec![script], args].concat();
+    if !asking {
+        return client.with_options(&options).custom(custom(command), args).await;
+    }
+    let pipeline = client.pipeline().with_options(&options);
+    let () = pipeline.custom(custom("ASKING"), Vec::<Value>::new()).await?;
+    let () = pipeline.custom(custom(command), args).await?;
+    let lost = || Err(FredError::new(ErrorKind::Protocol, "no answer to a script"));
+    pipeline.try_all().await.pop().unwrap_or_else(lost)
 }
 
 /// Lua's numbers are doubles: what is larger than they hold exactly, some 285 000 years, is cut down to that.

@@ -28,13 +28,25 @@ const RECONNECT_JITTER: u32 = 50;
 
 /// A client for this URL, not connected yet.
 pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
-    let (tls, address) = split_scheme(url)?;
+    let Scheme { tls, cluster, address } = split_scheme(url)?;
+    let (server, query) = address.split_once('?').map_or((address, None), |(server, query)| (server, Some(query)));
     // Would be ignored, and somebody relies on what it says.
-    if url.contains(['?', '#']) {
-        return Err(invalid("it has a query or a fragment; write ? and # in a password as %3F and %23"));
+    if url.contains('#') || query.is_some_and(|query| !cluster || !query.split('&').all(names_node)) {
+        return Err(invalid(if cluster {
+            "it has a fragment, or more in its query than node=host:port; write ? and # in a password as %3F and %23"
+        } else {
+            "it has a query or a fragment; write ? and # in a password as %3F and %23"
+        }));
     }
     // Without TLS: fred would set it up in its own way, which panics when rustls was compiled with two providers.
-    let plain = Config::from_url_centralized(&format!("redis://{address}"));
+    let plain = if cluster {
+        if server.split_once('/').is_some_and(|(_, database)| !matches!(database, "" | "0")) {
+            return Err(invalid("it names a database, and a cluster has only one"));
+        }
+        Config::from_url_clustered(&format!("redis-cluster://{address}"))
+    } else {
+        Config::from_url_centralized(&format!("redis://{address}"))
+    };
     // These messages are fixed texts: they do not repeat the URL.
     let config = plain.map_err(|error| invalid(error.details()))?;
     #[cfg(feature = "redis-rustls")]
@@ -45,10 +57,21 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     Ok(Client::new(config, Some(performance()), Some(connection()), Some(policy())))
 }
 
+/// Whether a part of the query names another server of the cluster: `node=host:port`.
+fn names_node(part: &str) -> bool {
+    let address = part.strip_prefix("node=").and_then(|node| node.split_once(':'));
+    address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 /// Another client like this one, which goes on trying if it cannot connect at first.
 pub(super) fn again(client: &Client) -> Client {
-    let config = Config { fail_fast: false, ..client.client_config() };
-    Client::new(config, Some(performance()), Some(connection()), Some(policy()))
+    like(client, Config { fail_fast: false, ..client.client_config() })
+}
+
+/// A client of another server with the settings of this one.
+pub(super) fn like(client: &Client, config: Config) -> Client {
+    let policy = client.client_reconnect_policy().unwrap_or_else(policy);
+    Client::new(config, Some(client.perf_config()), Some(client.connection_config().clone()), Some(policy))
 }
 
 fn policy() -> ReconnectPolicy {
@@ -75,23 +98,30 @@ fn connection() -> ConnectionConfig {
     }
 }
 
-/// Whether the URL asks for TLS, and what follows the scheme. Refuses all schemes but `redis` and `rediss`.
-fn split_scheme(url: &str) -> Result<(bool, &str), ConfigError> {
+struct Scheme<'a> {
+    tls: bool,
+    cluster: bool,
+    /// What follows.
+    address: &'a str,
+}
+
+/// Refuses all schemes but `redis`, `rediss` and those of clusters.
+fn split_scheme(url: &str) -> Result<Scheme<'_>, ConfigError> {
     let Some((scheme, address)) = url.split_once("://") else { return Err(invalid("it has no scheme")) };
     let scheme = scheme.to_ascii_lowercase();
     if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
         // Not shown: whatever stands there may be a password.
         return Err(invalid("it does not begin with a scheme"));
     }
-    let cure = match scheme.as_str() {
-        "redis" => return Ok((false, address)),
-        "rediss" if cfg!(feature = "redis-rustls") => return Ok((true, address)),
+    let (kind, cluster) = scheme.strip_suffix("-cluster").map_or((&*scheme, false), |kind| (kind, true));
+    let cure = match kind {
+        "redis" => return Ok(Scheme { tls: false, cluster, address }),
+        "rediss" if cfg!(feature = "redis-rustls") => return Ok(Scheme { tls: true, cluster, address }),
         "rediss" => "enable the feature redis-rustls",
+        "valkey" if cluster => "write redis-cluster://",
+        "valkeys" if cluster => "write rediss-cluster://",
         "valkey" => "write redis://",
         "valkeys" => "write rediss://",
-        _ if scheme.ends_with("-cluster") => {
-            "use one server, or one with replicas: the sessions of a user and the revocation log must be on the same one"
-        }
         _ if scheme.ends_with("-sentinel") => {
             "connect a fred client to the sentinels yourself and give it to RedisStore::new"
         }
@@ -104,12 +134,6 @@ fn split_scheme(url: &str) -> Result<(bool, &str), ConfigError> {
 /// Refuses a client whose settings can hang a request or run a command twice.
 pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
     let refuse = |problem, cure| Err(ConfigError::UnsafeRedisClient { problem, cure });
-    if client.is_clustered() {
-        return refuse(
-            "is connected to a cluster, where the sessions and the revocation log cannot be changed in one step",
-            "connect it to one server, or to one with replicas",
-        );
-    }
     if client.perf_config().default_command_timeout.is_zero() {
         return refuse(
             "waits for ever when the server stops answering",

@@ -54,7 +54,7 @@ if limit > 0 and #others > limit - 1 then
     ended[#ended + 1] = others[i][1]
   end
 end
-publish_ended(ended, retention)
+local is_published = publish_ended(ended, retention)
 remove(ended)
 
 local absolute_end = now + absolute
@@ -74,4 +74,7 @@ if ARGV[11] ~= '' then
   redis.call('HSET', DATA, 'd' .. sid, struct.pack('>I8', 1) .. string.sub(ARGV[11], 2))
 end
 keep_user(r)
+if not is_published then
+  await_publication(sid)
+end
 return { now, 'created', packed, ended }

@@ -63,11 +63,15 @@ end
 publish_ended(ended, retention)
 remove(gone)
 if which == 'all' then
-  local expired_at = redis.call('HGET', DATA, EXPIRED_AT)
+  local kept = redis.call('HMGET', DATA, EXPIRED_AT, PENDING)
   redis.call('DEL', DATA)
-  if expired_at then
-    redis.call('HSET', DATA, EXPIRED_AT, expired_at)
+  if kept[1] then
+    redis.call('HSET', DATA, EXPIRED_AT, kept[1])
     keep(DATA, EXPIRY_REMEMBERED)
+  end
+  if kept[2] then
+    redis.call('HSET', DATA, PENDING, kept[2])
+    keep(DATA, math.max(retention, (struct.unpack('>I8', kept[2]))))
   end
 end
 return { now, ended }

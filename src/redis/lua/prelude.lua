@@ -1,11 +1,11 @@
 -- What every script shares; it is put in front of each of them. Runs on Redis 6.2 and later, and on Valkey.
 --
--- KEYS: the user's sessions, what belongs to them, the revocation log.
+-- KEYS: the user's sessions, what belongs to them and, where one server has it all, the revocation log.
 -- ARGV[1]: 'c' and the time in milliseconds, from a test clock; or 'd' and the time of the server after which nobody
 -- waits for the answer any more; or nothing.
 --
 -- Lua's numbers are doubles: whole numbers are exact below 2^53, and nothing here may reach that.
-local SESSIONS, DATA, LOG = KEYS[1], KEYS[2], KEYS[3]
+local SESSIONS, DATA = KEYS[1], KEYS[2]
 local FORMAT, PACKED_LEN, VERSION = '>BBI4I4I4I8I8I8I8I8I8', 62, 1
 local EXACT = 9007199254740992
 local MAX_U32 = 4294967295
@@ -13,6 +13,8 @@ local MAX_U32 = 4294967295
 local ENDED = MAX_U32
 -- The field with the time of the last expire_access, and how long it counts, in milliseconds.
 local EXPIRED_AT, EXPIRY_REMEMBERED = 'x', 120000
+-- The field with what is to be published; only in a cluster.
+local PENDING = 'p'
 
 local now
 local by_test_clock = string.sub(ARGV[1], 1, 1) == 'c'
@@ -123,48 +125,28 @@ local function walk()
   return live
 end
 
--- The next position by the test clock, as '*' would choose it by the server's.
-local function log_id()
-  if not by_test_clock then
-    return '*'
-  end
-  if redis.call('EXISTS', LOG) == 1 then
-    local info = redis.call('XINFO', 'STREAM', LOG)
-    for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' then
-        local millis, sequence = string.match(info[i + 1], '^(%d+)-(%d+)$')
-        if tonumber(millis) >= now then
-          return millis .. '-' .. text(tonumber(sequence) + 1)
-        end
-      end
-    end
-  end
-  return text(now) .. '-0'
-end
-
--- Appends one entry to the log; `revoked` is a list of { sid, smallest valid epoch }. Comes before any other write of
--- a script: scripts are not rolled back, and this one is the most likely to be refused.
-local function publish(revoked, retention)
-  if #revoked == 0 then
-    return
-  end
+-- As in the log: for each { sid, smallest valid epoch } 20 bytes.
+local function pack_revocations(revoked)
   local parts = {}
   for i, pair in ipairs(revoked) do
     parts[i] = pair[1] .. struct.pack('>I4', pair[2])
   end
-  -- Trimmed by a command of its own: when memory is full, Redis refuses what needs more of it in a script that has not
-  -- written yet, and sessions must end even then.
-  redis.call('XTRIM', LOG, 'MINID', '~', text(math.max(now - retention, 0)))
-  redis.call('XADD', LOG, log_id(), 'r', table.concat(parts))
-  keep(LOG, retention)
+  return table.concat(parts)
 end
+
+-- publish.lua or pending.lua gives these their meaning.
+--
+-- publish(revoked, retention), with a list of { sid, smallest valid epoch }, says whether it is done. It comes before any
+-- other write of a script: scripts are not rolled back, and this one is the most likely to be refused.
+-- await_publication(sid): until then the new session is one on probation. Only where it is not done.
+local publish, await_publication
 
 local function publish_ended(sids, retention)
   local revoked = {}
   for i, sid in ipairs(sids) do
     revoked[i] = { sid, ENDED }
   end
-  publish(revoked, retention)
+  return publish(revoked, retention)
 end
 
 -- ClaimsAge::is_outdated_by: `age` and what the claims are newer than, the time and epoch of an expiry, each '' or a

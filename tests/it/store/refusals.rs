@@ -27,14 +27,14 @@ async fn refused(url: &str) -> ConfigError {
 #[tokio::test]
 async fn other_deployments_are_refused_with_a_cure() {
     let cases = [
-        ("redis-cluster://localhost", "same one"),
-        ("rediss-cluster://localhost", "same one"),
         ("redis-sentinel://localhost?sentinelServiceName=x", "RedisStore::new"),
         ("redis+unix:///run/redis.sock", "TCP"),
         ("unix:///run/redis.sock", "TCP"),
         ("valkey://localhost", "redis://"),
+        ("valkey-cluster://localhost", "redis-cluster://"),
+        ("valkeys-cluster://localhost", "rediss-cluster://"),
+        ("http-cluster://localhost", "redis://"),
         ("http://localhost", "redis://"),
-        ("REDIS-CLUSTER://localhost", "same one"),
     ];
     for (url, expected) in cases {
         match refused(url).await {
@@ -166,7 +166,7 @@ fn policy() -> Option<ReconnectPolicy> {
 
 #[tokio::test]
 async fn clients_that_hang_or_repeat_are_refused() {
-    let clustered = Config {
+    let clustered = || Config {
         server: ServerConfig::new_clustered(vec![("localhost", 6379)]),
         password: Some(SECRET.to_owned()),
         ..Config::default()
@@ -177,7 +177,8 @@ async fn clients_that_hang_or_repeat_are_refused() {
         (Client::new(plain(), None, Some(connection()), policy()), "default_command_timeout"),
         (Client::new(plain(), Some(performance()), None, policy()), "max_command_attempts"),
         (Client::new(plain(), Some(performance()), Some(connection()), None), "ReconnectPolicy"),
-        (Client::new(clustered, Some(performance()), Some(connection()), policy()), "one server"),
+        (Client::new(clustered(), None, Some(connection()), policy()), "default_command_timeout"),
+        (Client::new(clustered(), Some(performance()), Some(connection()), None), "ReconnectPolicy"),
     ];
     for (client, expected) in cases {
         match RedisStore::new(client) {

@@ -127,7 +127,8 @@ fn launch(port: u16, options: &[String]) -> Option<(Child, u32)> {
                 let _ = ready.send(pid);
             }
             // The guardian itself would go on waiting for us.
-            if line.contains("Failed listening on port") || line.contains("Address already in use") {
+            let refusals = ["Failed listening on port", "Address already in use", "port number too high"];
+            if refusals.iter().any(|refusal| line.contains(refusal)) {
                 let _ = ready.send(None);
             }
         }

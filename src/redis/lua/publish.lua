@@ -1,0 +1,9 @@
+
+-- Where one server has it all: in the same step.
+publish = function(revoked, retention)
+  if #revoked > 0 then
+    append(pack_revocations(revoked), retention)
+  end
+  return true
+end
+

@@ -1,0 +1,218 @@
+//! Each verb of the store: what its script is given, and what it answers.
+
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::{
+    RedisStore, Servers,
+    reply::{Reply, Unreadable},
+    scripts::{self, bytes, duration, duration_rounded_up, integer, optional, time},
+};
+use crate::{
+    clock::Timestamp,
+    error::BoxError,
+    id::{SessionId, UserId},
+    policy::{ReplayWindow, WhenFull},
+    store::{
+        AccessExpiry, ClaimsAge, CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData,
+        PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord, SessionStore,
+        StoreError, WhichSessions,
+    },
+};
+
+/// The oldest gives way to one more.
+const MAX_TOMBSTONES_OF_A_USER: u64 = 100;
+
+fn sid(id: SessionId) -> Value {
+    bytes(id.as_bytes())
+}
+
+/// The arguments of `are_claims_outdated`.
+fn claims(claims: Option<ClaimsAge>) -> [Value; 3] {
+    let nothing = || bytes(b"");
+    let known = claims.and_then(|claims| claims.newer_than);
+    [
+        claims.map_or_else(nothing, |claims| duration(claims.age)),
+        known.map_or_else(nothing, |known| time(known.at)),
+        known.map_or_else(nothing, |known| integer(known.epoch)),
+    ]
+}
+
+fn expiry(reply: &mut Reply) -> Result<AccessExpiry, BoxError> {
+    Ok(AccessExpiry { at: reply.time()?, epoch: reply.integer()? })
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(BoxError) -> StoreError {
+    move |source| StoreError::new(doing, source)
+}
+
+impl RedisStore {
+    /// Reads a live session and its data.
+    async fn read(&self, user: &UserId, id: SessionId) -> Result<Option<(FoundSession, Reply)>, BoxError> {
+        let mut reply = self.run(&scripts::READ, user, [sid(id)]).await?;
+        let now = reply.time()?;
+        let record = reply.optional_record()?.filter(|record: &SessionRecord| record.is_live(now));
+        Ok(record.map(|record| (FoundSession { record, now }, reply)))
+    }
+}
+
+impl SessionStore for RedisStore {
+    async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
+        let step = async {
+            let ip = new.device.ip.map(|ip| ip.to_string());
+            let args = [
+                sid(new.id),
+                duration(new.refresh_lifetime),
+                duration(new.absolute_lifetime),
+                duration(new.log_retention),
+                integer(new.limit.map_or(0, |limit| limit.max())),
+                match new.limit.map(|limit| limit.when_full()) {
+                    Some(WhenFull::Refuse) => bytes(b"refuse"),
+                    Some(WhenFull::EndLeastRecentlyRefreshed) | None => bytes(b"evict"),
+                },
+                new.replaces.map_or_else(|| bytes(b""), sid),
+                optional(new.device.user_agent.as_deref().map(str::as_bytes)),
+                optional(ip.as_deref().map(str::as_bytes)),
+                optional(new.data.as_deref()),
+            ];
+            let args = args.into_iter().chain(claims(new.claims));
+            let mut reply = self.run(&scripts::CREATE, &new.user_id, args).await?;
+            let now = reply.time()?;
+            match reply.word()?.as_str() {
+                "limit" => Ok(CreateOutcome::LimitReached),
+                "outdated" => Ok(CreateOutcome::ClaimsOutdated(expiry(&mut reply)?)),
+                "created" => Ok(CreateOutcome::Created { record: reply.record()?, now, ended: reply.session_ids()? }),
+                _ => Err(unknown_outcome()),
+            }
+        };
+        step.await.map_err(failed("creating a session"))
+    }
+
+    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        let read = self.read(user, id).await.map_err(failed("reading a session"))?;
+        Ok(read.map(|(found, _)| found))
+    }
+
+    async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
+        let step = async {
+            let presentation = &rotation.presentation;
+            let length = presentation.window.length();
+            let args = [
+                sid(rotation.id),
+                integer(presentation.generation),
+                time(presentation.token_expires_at),
+                match presentation.window {
+                    ReplayWindow::Fixed(_) => bytes(b"fixed"),
+                    ReplayWindow::UntilConfirmed(_) => bytes(b"confirmed"),
+                },
+                duration_rounded_up(length),
+                duration_rounded_up(length.saturating_mul(2)),
+                duration(presentation.refresh_lifetime),
+                duration(rotation.log_retention),
+            ];
+            let args = args.into_iter().chain(claims(rotation.claims));
+            let mut reply = self.run(&scripts::ROTATE, &rotation.user_id, args).await?;
+            let now = reply.time()?;
+            let rotation = match reply.word()?.as_str() {
+                "ended" => return Ok(RotateOutcome::Ended),
+                "reused" => return Ok(RotateOutcome::Reused),
+                "outdated" => return Ok(RotateOutcome::ClaimsOutdated(expiry(&mut reply)?)),
+                "current" => Rotation::Current,
+                "rotated" => Rotation::Rotated,
+                "repeated" => Rotation::Repeated,
+                _ => return Err(unknown_outcome()),
+            };
+            let record = reply.record()?;
+            Ok(RotateOutcome::Live { rotation, record, now, rolled_back: reply.integer::<u64>()? == 1 })
+        };
+        step.await.map_err(failed("rotating a session"))
+    }
+
+    async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
+        let args = [sid(id), integer(generation)];
+        self.run(&scripts::CONFIRM, user, args).await.map_err(failed("confirming a session"))?;
+        Ok(())
+    }
+
+    async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
+        let step = async {
+            let (which, id) = match end.which {
+                WhichSessions::One(id) => ("one", sid(id)),
+                WhichSessions::Proven(id) => ("proven", sid(id)),
+                WhichSessions::Others(id) => ("others", sid(id)),
+                WhichSessions::All => ("all", bytes(b"")),
+            };
+            let args = [which.into(), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
+            let (mut reply, unfinished) = self.take(&scripts::END, &end.user_id, args).await?;
+            reply.time()?;
+            let mut ended = reply.session_ids()?;
+            // The attempt before this one reported a failure.
+            ended.extend(unfinished.into_iter().filter(|id| end.which.includes(*id)));
+            Ok(ended)
+        };
+        step.await.map_err(failed("ending sessions"))
+    }
+
+    async fn list(&self, user: &UserId) -> Result<SessionList, StoreError> {
+        let step = async {
+            let mut reply = self.run(&scripts::LIST, user, []).await?;
+            Ok(SessionList { now: reply.time()?, sessions: reply.rows(Reply::listed)? })
+        };
+        step.await.map_err(failed("listing sessions"))
+    }
+
+    async fn expire_access(&self, user: &UserId, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+        let step = async {
+            let mut reply = self.run(&scripts::EXPIRE_ACCESS, user, [duration(log_retention)]).await?;
+            reply.time()?;
+            reply.rows(|mut row| Ok((row.session_id()?, row.integer()?)))
+        };
+        step.await.map_err(failed("expiring access tokens"))
+    }
+
+    async fn get_data(&self, user: &UserId, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+        let read = async { self.read(user, id).await?.map(|(_, mut reply)| reply.data()).transpose() };
+        read.await.map_err(failed("reading session data"))
+    }
+
+    async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
+        let step = async {
+            // Never stored: no version is greater than the last.
+            let Some(version) = put.expected_version.checked_add(1) else { return Ok(PutOutcome::Conflict) };
+            let args = [
+                sid(put.id),
+                bytes(&put.expected_version.to_be_bytes()),
+                bytes(&version.to_be_bytes()),
+                bytes(&put.bytes),
+            ];
+            let mut reply = self.run(&scripts::PUT_DATA, &put.user_id, args).await?;
+            reply.time()?;
+            match reply.word()?.as_str() {
+                "stored" => Ok(PutOutcome::Stored { version }),
+                "conflict" => Ok(PutOutcome::Conflict),
+                "ended" => Ok(PutOutcome::Ended),
+                _ => Err(unknown_outcome()),
+            }
+        };
+        step.await.map_err(failed("writing session data"))
+    }
+
+    async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
+        let key = self.log_key();
+        let page = match &*self.servers {
+            Servers::One(connection) => self.tail.read(&connection.client(), &key, after, wait).await,
+            Servers::Cluster(cluster) => cluster.read_log(&self.tail, &key, after, wait).await,
+        };
+        page.map_err(failed("reading the revocation log"))
+    }
+
+    /// Redis outlives the process, so there is no such time.
+    fn started_at(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+fn unknown_outcome() -> BoxError {
+    Unreadable("an outcome of another release").into()
+}

@@ -1,0 +1,184 @@
+//! A user in one server, the log in another, and ways to come between them.
+
+use std::time::Duration;
+
+use fred::{types::Value, util::redis_keyslot};
+use tower_jwt_sessions::{
+    ReplayWindow, SessionId, SessionLimit, Timestamp, UserId,
+    redis::RedisStore,
+    store::{
+        CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, PutData, Revocation, RotateSession,
+        SessionStore as _, StoreError, WhichSessions,
+    },
+    testing::TestClock,
+};
+
+use crate::{
+    servers::{self, Servers},
+    support::redis_store,
+};
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+/// Longer than it takes for something to count as left behind.
+pub(crate) const A_WHILE: Duration = Duration::from_secs(2);
+
+pub(crate) struct Scene<'a> {
+    pub(crate) servers: &'a Servers,
+    pub(crate) store: RedisStore,
+    pub(crate) clock: TestClock,
+    pub(crate) prefix: String,
+    pub(crate) user: UserId,
+}
+
+impl Scene<'static> {
+    /// In the shared cluster.
+    pub(crate) async fn new() -> Self {
+        let (servers, prefix) = servers::shared().await;
+        Self::on(servers, prefix).await
+    }
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) async fn on(servers: &'a Servers, prefix: String) -> Self {
+        let clock = TestClock::new();
+        let store = redis_store(&servers.url(), &prefix).await.with_clock(clock.clone());
+        let user = user_apart(&prefix);
+        Self { servers, store, clock, prefix, user }
+    }
+
+    /// Another one in the shared cluster, on the same connections.
+    pub(crate) async fn beside(&self) -> Self {
+        let (_, prefix) = servers::shared().await;
+        let store = self.store.clone().key_prefix(&*prefix).expect("a plain prefix");
+        Self { servers: self.servers, store, clock: self.clock.clone(), user: user_apart(&prefix), prefix }
+    }
+
+    pub(crate) fn log_key(&self) -> String {
+        log_key(&self.prefix)
+    }
+
+    pub(crate) fn sessions_key(&self) -> String {
+        sessions_key(&self.prefix, &self.user)
+    }
+
+    pub(crate) fn data_key(&self) -> String {
+        self.sessions_key().replace("sessions:", "session-data:")
+    }
+
+    async fn at(&self, key: &str, command: &'static str, args: Vec<Value>) -> Value {
+        let args = [vec![Value::from(key)], args].concat();
+        self.servers.try_command(servers::owner(key), command, args).await.expect("the command works")
+    }
+
+    /// Nothing can be published: every server works, but something else is where the log should be. Only while nothing
+    /// was published yet.
+    pub(crate) async fn refuse_log(&self) {
+        self.at(&self.log_key(), "SET", vec!["text".into()]).await;
+    }
+
+    pub(crate) async fn allow_log(&self) {
+        self.at(&self.log_key(), "DEL", Vec::new()).await;
+    }
+
+    /// What is kept to be published.
+    pub(crate) async fn pending(&self) -> Option<Vec<u8>> {
+        self.at(&self.data_key(), "HGET", vec!["p".into()]).await.into_owned_bytes()
+    }
+
+    pub(crate) async fn set_pending(&self, packed: &[u8]) {
+        self.at(&self.data_key(), "HSET", vec!["p".into(), packed.into()]).await;
+    }
+
+    pub(crate) async fn pending_ttl(&self) -> Duration {
+        Duration::from_millis(self.at(&self.data_key(), "PTTL", Vec::new()).await.as_u64().expect("a time to live"))
+    }
+
+    /// Whether the server has a record of the session, whatever the store says.
+    pub(crate) async fn is_stored(&self, session: SessionId) -> bool {
+        self.at(&self.sessions_key(), "HEXISTS", vec![session.as_bytes().as_slice().into()]).await.as_bool()
+            == Some(true)
+    }
+
+    pub(crate) fn new_session(&self, n: u8) -> NewSession {
+        NewSession::new(self.user.clone(), id(n), DAY, 30 * DAY, HOUR)
+    }
+
+    pub(crate) async fn login(&self, n: u8) {
+        let created = self.store.create(&self.new_session(n)).await.expect("the store works");
+        assert!(matches!(created, CreateOutcome::Created { .. }), "{created:?}");
+    }
+
+    pub(crate) fn rotation(&self, n: u8, generation: u32) -> RotateSession {
+        let presentation = Presentation {
+            generation,
+            token_expires_at: Timestamp::from_secs(1 << 33),
+            window: ReplayWindow::Fixed(Duration::from_secs(10)),
+            refresh_lifetime: DAY,
+        };
+        RotateSession::new(self.user.clone(), id(n), presentation, HOUR)
+    }
+
+    pub(crate) async fn end(&self, which: WhichSessions) -> Result<Vec<SessionId>, StoreError> {
+        self.store.end(&EndSessions::new(self.user.clone(), which, HOUR)).await
+    }
+
+    pub(crate) fn put(&self, n: u8) -> PutData {
+        PutData::new(self.user.clone(), id(n), 0, b"data".to_vec())
+    }
+
+    /// A login that may have two sessions besides.
+    pub(crate) fn third_login(&self, n: u8) -> NewSession {
+        let mut new = self.new_session(n);
+        new.limit = Some(SessionLimit::evict(2.try_into().expect("not zero")));
+        new
+    }
+
+    pub(crate) async fn live(&self) -> Vec<SessionId> {
+        let mut live: Vec<_> = self
+            .store
+            .list(&self.user)
+            .await
+            .expect("the store works")
+            .sessions
+            .iter()
+            .map(|listed| listed.id)
+            .collect();
+        live.sort_unstable();
+        live
+    }
+
+    pub(crate) async fn published(&self) -> Vec<Revocation> {
+        let page = self.store.read_log(LogPosition::START, Duration::ZERO).await.expect("the log can be read");
+        page.entries.into_iter().flat_map(|entry| entry.revocations).collect()
+    }
+}
+
+pub(crate) fn id(n: u8) -> SessionId {
+    SessionId::from_bytes([n; SessionId::LEN])
+}
+
+pub(crate) fn ended(n: u8) -> Revocation {
+    Revocation::ended(id(n))
+}
+
+pub(crate) fn log_key(prefix: &str) -> String {
+    format!("{prefix}sessions:log")
+}
+
+pub(crate) fn sessions_key(prefix: &str, user: &UserId) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    format!("{prefix}sessions:{{{}}}", URL_SAFE_NO_PAD.encode(user.as_str()))
+}
+
+pub(crate) fn slot(key: &str) -> u16 {
+    redis_keyslot(key.as_bytes())
+}
+
+/// A user whose sessions are not where the log is.
+pub(crate) fn user_apart(prefix: &str) -> UserId {
+    let log = servers::owner(&log_key(prefix));
+    let mut users = (0..).map(|n| UserId::new(format!("user{n}")).expect("a short name"));
+    users.find(|user| servers::owner(&sessions_key(prefix, user)) != log).expect("there are many")
+}
