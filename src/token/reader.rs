@@ -10,6 +10,9 @@ pub(super) struct Reader<'p> {
     at: usize,
 }
 
+/// So many fit into 64 bits, whichever they are. Times in seconds need half of it.
+const MAX_DIGITS: usize = 19;
+
 impl<'p> Reader<'p> {
     pub(super) const fn new(payload: &'p [u8]) -> Self {
         Self { payload, at: 0 }
@@ -47,16 +50,16 @@ impl<'p> Reader<'p> {
         Some(Cow::Owned(text))
     }
 
-    /// A non-negative integer as JSON writes it: digits without a leading zero.
+    /// A non-negative integer as JSON writes it: up to 19 digits without a leading zero.
     pub(super) fn number(&mut self) -> Option<u64> {
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let text = self.bytes(digits)?;
-        match text {
-            [] | [b'0', _, ..] => None,
-            _ => text
-                .iter()
-                .try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))),
+        let (mut number, mut len) = (0_u64, 0);
+        for digit in self.rest().iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            len += 1;
         }
+        let has_leading_zero = len > 1 && self.rest().first() == Some(&b'0');
+        self.at += len;
+        (1..=MAX_DIGITS).contains(&len).then_some(number).filter(|_| !has_leading_zero)
     }
 
     /// Where the next unread byte stands.
