@@ -87,7 +87,7 @@ fn main() {
     let subject = |revoked, padding| runtime.block_on(Subject::new(revoked, padding));
     const SOME: usize = 100_000;
 
-    let usual = subject(SOME, 12);
+    let usual = subject(SOME, 0);
     let (good, me) = (usual.good(0), ("/bare", "/me"));
     println!("a session, {SOME} revocations");
     print("layer and Session", &rounds(&usual, me, &good, 200));
@@ -105,11 +105,11 @@ fn main() {
     }
     println!("\nthe list of revocations");
     for revoked in [0, 10_000, 1_000_000] {
-        let subject = subject(revoked, 12);
+        let subject = subject(revoked, 0);
         print(&format!("{revoked}"), &rounds(&subject, me, &subject.good(0), 200));
     }
     println!("\nthe token");
-    for padding in [0, 460, 1_980] {
+    for padding in [440, 1_960] {
         let subject = subject(SOME, padding);
         print(&format!("{} bytes", subject.access.len()), &rounds(&subject, me, &subject.good(0), 200));
     }

@@ -27,7 +27,7 @@ fn allocations(mut work: impl FnMut()) -> usize {
 
 #[tokio::test]
 async fn a_request_keeps_to_its_budget() {
-    let subject = Subject::new(1_000, 12).await;
+    let subject = Subject::new(1_000, 0).await;
     let (mut plain, mut ours) = (passing_through(), with_sessions(&subject.sessions));
     let mut over = |path, pass, headers: &http::HeaderMap| {
         let without = allocations(|| assert_eq!(call(&mut plain, "/bare", headers), 200));

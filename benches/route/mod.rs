@@ -18,14 +18,24 @@ use tower_jwt_sessions::{KeyRing, MemoryStore, Session, SessionManager, UserId};
 
 const SECRET: [u8; 32] = [1; 32];
 
-/// Five claims, two of which are strings: the type itself needs two allocations.
+/// Five claims, one of which is a string: the type itself needs an allocation.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Claims {
     pub name: String,
     pub role: Role,
     pub tenant: u32,
     pub verified: bool,
+    pub plan: Plan,
+    /// To make longer tokens of; not there otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plan {
+    Free,
+    Pro,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -53,6 +63,7 @@ impl Subject {
                 role: Role::Member,
                 tenant: 4_711,
                 verified: true,
+                plan: Plan::Pro,
                 text: "x".repeat(padding),
             }))
         };

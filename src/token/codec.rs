@@ -185,7 +185,7 @@ impl Codec {
     /// Reads the registered claims and where they end.
     fn read_registered(&self, payload: &[u8]) -> Option<(RegisteredClaims, usize)> {
         let mut reader = Reader::new(payload);
-        reader.literal(self.payload_head.as_bytes())?;
+        reader.text(self.payload_head.as_bytes())?;
         let user_id = UserId::from_text(&reader.string()?).ok()?;
         reader.literal(br#","sid":""#)?;
         let session_id = SessionId::from_text(reader.bytes(SessionId::TEXT_LEN)?)?;

@@ -23,8 +23,13 @@ impl<'p> Reader<'p> {
     }
 
     /// Exactly these bytes.
-    pub(super) fn literal(&mut self, expected: &[u8]) -> Option<()> {
+    pub(super) fn text(&mut self, expected: &[u8]) -> Option<()> {
         self.rest().starts_with(expected).then(|| self.at += expected.len())
+    }
+
+    /// Exactly these bytes, so few that they are compared in place.
+    pub(super) fn literal<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        (self.rest().first_chunk() == Some(expected)).then(|| self.at += N)
     }
 
     /// Exactly `len` bytes.
@@ -52,14 +57,19 @@ impl<'p> Reader<'p> {
 
     /// A non-negative integer as JSON writes it: up to 19 digits without a leading zero.
     pub(super) fn number(&mut self) -> Option<u64> {
+        let rest = self.rest();
         let (mut number, mut len) = (0_u64, 0);
-        for digit in self.rest().iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
             number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
             len += 1;
         }
-        let has_leading_zero = len > 1 && self.rest().first() == Some(&b'0');
         self.at += len;
-        (1..=MAX_DIGITS).contains(&len).then_some(number).filter(|_| !has_leading_zero)
+        let has_leading_zero = len > 1 && rest.first() == Some(&b'0');
+        ((1..=MAX_DIGITS).contains(&len) && !has_leading_zero).then_some(number)
     }
 
     /// Where the next unread byte stands.
