@@ -64,8 +64,7 @@ pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterat
         let pair = trim_start(pair);
         let value = |name: &str| trim_start(pair.strip_prefix(name.as_bytes())?).strip_prefix(b"=");
         let access = value(&plan.access_name).map(|value| (TokenCookie::Access, value));
-        let (which, value) =
-            access.or_else(|| value(&plan.refresh_name).map(|value| (TokenCookie::Refresh, value)))?;
+        let (which, value) = access.or_else(|| value(&plan.refresh_name).map(|value| (TokenCookie::Refresh, value)))?;
         Some((which, trim(value)))
     })
 }

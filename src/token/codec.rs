@@ -113,7 +113,7 @@ impl Codec {
         Ok(token)
     }
 
-    fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {
+    pub(super) fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {
         let epoch = match self.kind {
             TokenKind::Access => format!(r#","epoch":{}"#, claims.epoch),
             TokenKind::Refresh => String::new(),
@@ -159,7 +159,12 @@ impl Codec {
     }
 
     /// Checks header and signature and decodes the payload into the buffer.
-    fn verify<'b>(&self, token: &[u8], now: Timestamp, buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b mut [u8], TokenError> {
+    fn verify<'b>(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+        buffer: &'b mut [MaybeUninit<u8>],
+    ) -> Result<&'b mut [u8], TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::Malformed);
         }
@@ -223,7 +228,7 @@ fn header(kind: TokenKind, key: &VerificationKey) -> String {
 }
 
 /// Decodes canonical base64url without padding; every other spelling is refused, so that a token has only one.
-fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b mut [u8], TokenError> {
+pub(super) fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b mut [u8], TokenError> {
     // The decoder would panic.
     if decoded_len(encoded.len()) > buffer.len() {
         return Err(TokenError::Malformed);

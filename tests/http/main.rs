@@ -10,6 +10,7 @@ mod life;
 mod limit;
 mod nodes;
 mod outage;
+mod passed;
 mod problems;
 mod rotation;
 mod routes;
