@@ -441,8 +441,8 @@ proptest! {
         }
     }
 
-    /// Where the plain reading of a payload, written again, is that very payload, both readers must say the same; and
-    /// what is no such payload must be refused.
+    /// What the reader accepts, a plain one reads alike. What a plain one reads and, written again, is that very payload,
+    /// the reader accepts.
     #[test]
     fn reads_exactly_what_a_plain_reader_finds_to_be_ours(
         user in "[a-c\\\\\"é\u{1}]{1,3}",
@@ -464,11 +464,17 @@ proptest! {
         }
         let header = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{}"}}"#, kid(SECRET));
         let read = open::<Value>(&codec, &forge(&header, &payload)).ok();
-        // Duplicates of ours would not survive being written again, and what the application may not write is refused.
-        let plain = plain(&payload).filter(|(claims, app)| {
+        let plain = plain(&payload);
+        if read.is_some() {
+            prop_assert_eq!(&read, &plain, "{}", payload);
+        }
+        // Duplicates and spaces would not survive being written again, and nor would what the application may not write.
+        let ours = plain.filter(|(claims, app)| {
             AppClaims::new(app).is_ok_and(|app| codec.payload(claims, &app) == payload)
         });
-        prop_assert_eq!(read, plain, "{}", payload);
+        if ours.is_some() {
+            prop_assert_eq!(&read, &ours, "{}", payload);
+        }
     }
 
     #[test]
