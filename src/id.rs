@@ -282,7 +282,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn short_and_long_user_ids_are_their_text(a in ".{0,300}", b in ".{0,3}") {
-            let ids = [&a, &b].map(|text| UserId::new(text));
+            let ids = [&a, &b].map(UserId::new);
             for (text, id) in [&a, &b].into_iter().zip(&ids) {
                 match id {
                     Ok(id) => proptest::prop_assert_eq!(id.as_str(), text),
