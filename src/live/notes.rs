@@ -248,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_only_read() {
+        let seen = Arc::new(Seen::default());
+        assert!(seen.is_first(&token(1, 2), NOW));
+        let reader = seen.place(token(1, 2).session_id).unwrap().1.read().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let other = Arc::clone(&seen);
+        std::thread::spawn(move || sender.send(other.is_first(&token(1, 2), NOW)));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(false), "it waits for another reader");
+        drop(reader);
+    }
+
+    #[test]
     fn is_bounded_and_forgets_what_expired() {
         let seen = Seen::default();
         let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW)).count();
