@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     event::LOG_TARGET,
     live::Standing,
-    middleware::SessionContext,
+    middleware::{self, Passed},
     problem::{Problem, Renderer},
     session::{Presented, Session},
     verifier::Unauthenticated,
@@ -47,14 +47,9 @@ pub enum SessionRejectionKind {
 
 impl SessionRejection {
     fn layer_missing<C>(parts: &Parts) -> Self {
-        let present = parts.extensions.get::<SessionContext>().map(SessionContext::any_verifier);
-        Self {
-            kind: SessionRejectionKind::LayerMissing {
-                asked: std::any::type_name::<C>(),
-                found: present.map(|verifier| verifier.claims_name()),
-            },
-            renderer: present.map(|verifier| verifier.renderer().clone()).unwrap_or_default(),
-        }
+        let (found, renderer) = middleware::any(&parts.extensions).unzip();
+        let asked = std::any::type_name::<C>();
+        Self { kind: SessionRejectionKind::LayerMissing { asked, found }, renderer: renderer.unwrap_or_default() }
     }
 
     /// Why.
@@ -118,16 +113,14 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        if let Some(session) = parts.extensions.get::<Self>() {
-            return Ok(session.clone());
+        match Passed::of(&parts.extensions) {
+            Some(Passed::Session(session)) => Ok(session.clone()),
+            Some(passed) => Err(SessionRejection {
+                kind: SessionRejectionKind::Unauthenticated(passed.reason()),
+                renderer: passed.renderer(),
+            }),
+            None => Err(SessionRejection::layer_missing::<C>(parts)),
         }
-        let Some(context) = SessionContext::of::<C>(&parts.extensions) else {
-            return Err(SessionRejection::layer_missing::<C>(parts));
-        };
-        Err(SessionRejection {
-            kind: SessionRejectionKind::Unauthenticated(context.reason.unwrap_or(Unauthenticated::NoCredentials)),
-            renderer: context.any_verifier().renderer().clone(),
-        })
     }
 }
 
@@ -221,8 +214,7 @@ where
                 Err(_) => SessionRejectionKind::StoreUnavailable,
             },
         };
-        let context = SessionContext::of::<C>(&parts.extensions);
-        let renderer = context.map(|context| context.any_verifier().renderer().clone()).unwrap_or_default();
+        let renderer = Passed::Session(&session).renderer();
         Err(SessionRejection { kind, renderer })
     }
 }
@@ -243,14 +235,11 @@ where
 }
 
 /// Turns a request that certainly has no session, and did not claim to have one, into `None`.
-fn absent_or_refused<C: 'static, T>(
+fn absent_or_refused<C: Send + Sync + 'static, T>(
     extracted: Result<T, SessionRejection>,
     parts: &Parts,
 ) -> Result<Option<T>, SessionRejection> {
-    let is_meant = || {
-        let context = SessionContext::of::<C>(&parts.extensions);
-        context.is_some_and(|context| context.any_verifier().is_meant(&parts.headers))
-    };
+    let is_meant = || Passed::<C>::of(&parts.extensions).is_some_and(|passed| passed.is_meant(&parts.headers));
     match extracted {
         Ok(session) => Ok(Some(session)),
         Err(SessionRejection { kind: SessionRejectionKind::Unauthenticated(reason), .. })
@@ -271,8 +260,8 @@ where
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let context = SessionContext::of::<C>(&parts.extensions);
-        Ok(context.and_then(|context| context.present(&parts.headers)).unwrap_or_else(|| {
+        let passed = Passed::of(&parts.extensions);
+        Ok(passed.and_then(|passed| passed.present(&parts.headers)).unwrap_or_else(|| {
             tracing::error!(target: LOG_TARGET, "{}", SessionRejection::layer_missing::<C>(parts));
             Self::default()
         }))

@@ -4,7 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
@@ -27,6 +30,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Feed {
     status: watch::Receiver<FeedStatus>,
+    /// The same for requests, which look at it without a lock.
+    glance: Arc<Glance>,
 }
 
 /// The state of a [`Feed`].
@@ -78,10 +83,10 @@ impl Feed {
 
     /// Whether a session may be served under this policy.
     pub(crate) fn permits(&self, policy: StalePolicy, serve_before_catch_up: bool, now: Timestamp) -> bool {
-        match (*self.status.borrow(), policy) {
-            (FeedStatus::CatchingUp, _) => serve_before_catch_up,
-            (FeedStatus::Stale { since }, StalePolicy::FailClosedAfter(limit)) => now.since(since.into()) < limit,
-            (FeedStatus::Live | FeedStatus::Stale { .. }, _) => true,
+        match (self.glance.read(), policy) {
+            (Glance::CATCHING_UP, _) => serve_before_catch_up,
+            (Glance::LIVE, _) | (_, StalePolicy::KeepServing) => true,
+            (since, StalePolicy::FailClosedAfter(limit)) => now.since(Timestamp::from_millis(since)) < limit,
         }
     }
 }
@@ -120,15 +125,16 @@ impl Follower {
                 .is_some_and(|page| self.take(&page, &mut position));
         let status = if caught_up { FeedStatus::Live } else { FeedStatus::CatchingUp };
         let (sender, receiver) = watch::channel(status);
-        let task = runtime.spawn(self.follow(Status(sender), position));
-        Ok((Feed { status: receiver }, AbortOnDrop(task.abort_handle())))
+        let glance = Arc::new(Glance::at(status));
+        let task = runtime.spawn(self.follow(Status { sender, glance: Arc::clone(&glance) }, position));
+        Ok((Feed { status: receiver, glance }, AbortOnDrop(task.abort_handle())))
     }
 
     async fn follow(self, status: Status, mut position: LogPosition) {
         let mut backoff = BACKOFF.0;
         let mut has_failed = false;
         loop {
-            let is_live = *status.0.borrow() == FeedStatus::Live;
+            let is_live = *status.sender.borrow() == FeedStatus::Live;
             let wait = if is_live { WAIT } else { Duration::ZERO };
             let asked_at = Instant::now();
             match self.store.read_log(position, wait).await {
@@ -193,16 +199,10 @@ impl Follower {
 
     /// Changes the status. The first failure of an outage is logged as an error, the others are not.
     fn note(&self, status: &Status, new: FeedStatus, failure: Option<(&StoreError, bool)>) {
-        let changed = status.0.send_if_modified(|current| {
-            let changed = match (*current, new) {
-                // The first attempts of a node that never caught up, and later ones of an outage, change nothing.
-                (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
-                (old, new) => old != new,
-            };
-            if changed {
-                *current = new;
-            }
-            changed
+        let changed = status.change(new, |old| match (old, new) {
+            // The first attempts of a node that never caught up, and later ones of an outage, change nothing.
+            (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
+            (old, new) => old != new,
         });
         if changed && new == FeedStatus::Live {
             // What was published meanwhile is read; what was trimmed meanwhile is not.
@@ -231,17 +231,59 @@ impl Follower {
 }
 
 /// The status of a follower. When that is gone, through a panic or with its runtime, nobody reads the log any more.
-struct Status(watch::Sender<FeedStatus>);
+struct Status {
+    sender: watch::Sender<FeedStatus>,
+    glance: Arc<Glance>,
+}
+
+impl Status {
+    /// Changes the status if the one before calls for it. Says whether it did.
+    fn change(&self, new: FeedStatus, when: impl FnOnce(FeedStatus) -> bool) -> bool {
+        self.sender.send_if_modified(|status| {
+            let changes = when(*status);
+            if changes {
+                *status = new;
+                // Before anybody is told, so that no request sees less than a watcher.
+                self.glance.write(new);
+            }
+            changes
+        })
+    }
+}
+
+/// A status in one word: a receiver reads under a lock, whose line all threads write to.
+#[derive(Debug)]
+struct Glance(AtomicU64);
+
+impl Glance {
+    const CATCHING_UP: u64 = 0;
+    const LIVE: u64 = u64::MAX;
+
+    fn at(status: FeedStatus) -> Self {
+        let glance = Self(AtomicU64::new(0));
+        glance.write(status);
+        glance
+    }
+
+    /// [`Self::CATCHING_UP`], [`Self::LIVE`], or since when the log cannot be read, in milliseconds since the epoch.
+    fn read(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn write(&self, status: FeedStatus) {
+        let word = match status {
+            FeedStatus::CatchingUp => Self::CATCHING_UP,
+            FeedStatus::Live => Self::LIVE,
+            FeedStatus::Stale { since } => Timestamp::from(since).as_millis().clamp(1, Self::LIVE - 1),
+        };
+        self.0.store(word, Ordering::Release);
+    }
+}
 
 impl Drop for Status {
     fn drop(&mut self) {
-        self.0.send_if_modified(|status| {
-            let was_live = *status == FeedStatus::Live;
-            if was_live {
-                *status = FeedStatus::Stale { since: SystemClock.now().into() };
-            }
-            was_live
-        });
+        let stale = FeedStatus::Stale { since: SystemClock.now().into() };
+        self.change(stale, |status| status == FeedStatus::Live);
         if std::thread::panicking() {
             tracing::error!(target: LOG_TARGET, "the follower of the revocation log has panicked and is gone");
         }

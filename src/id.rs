@@ -1,9 +1,16 @@
 //! Identifiers: which session, and whose.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::AsOut as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The identifier of one session: 128 random bits from the operating system, written as 22 characters of base64url.
@@ -51,12 +58,12 @@ impl SessionId {
 
     /// Reads the canonical text form from raw bytes.
     pub(crate) fn from_text(text: &[u8]) -> Option<Self> {
-        let mut bytes = [0; Self::LEN + 2];
         if text.len() != Self::TEXT_LEN {
             return None;
         }
-        let written = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        <[u8; Self::LEN]>::try_from(bytes.get(..written)?).ok().map(Self)
+        let mut bytes = [0; Self::LEN];
+        base64_simd::URL_SAFE_NO_PAD.decode(text, bytes.as_mut_slice().as_out()).ok()?;
+        Some(Self(bytes))
     }
 
     /// What stands for this session in logs: stable, the same on every node, and of no use as an identifier.
@@ -136,8 +143,22 @@ impl std::error::Error for InvalidSessionId {}
 /// assert!(UserId::new("").is_err());
 /// # Ok::<(), tower_jwt_sessions::InvalidUserId>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(Arc<str>);
+#[derive(Clone)]
+pub struct UserId(Text);
+
+/// Most names are short, and each request reads one.
+#[derive(Clone)]
+enum Text {
+    /// Always UTF-8.
+    Short {
+        len: u8,
+        bytes: [u8; SHORT],
+    },
+    Long(Arc<str>),
+}
+
+/// Room for a UUID with its hyphens. With it a user id has 40 bytes.
+const SHORT: usize = 38;
 
 impl UserId {
     /// The greatest length in bytes.
@@ -149,22 +170,63 @@ impl UserId {
     ///
     /// [`InvalidUserId`] when the text is empty or longer than [`UserId::MAX_LEN`] bytes.
     pub fn new(user: impl ToString) -> Result<Self, InvalidUserId> {
-        let text = user.to_string();
-        match text.len() {
-            1..=Self::MAX_LEN => Ok(Self(text.into())),
-            len => Err(InvalidUserId { len }),
+        Self::from_text(&user.to_string())
+    }
+
+    /// The same without a copy that is thrown away.
+    pub(crate) fn from_text(text: &str) -> Result<Self, InvalidUserId> {
+        let mut bytes = [0; SHORT];
+        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
+            (Err(_) | Ok(0), _) => Err(InvalidUserId { len: text.len() }),
+            (Ok(len), Some(room)) => {
+                room.copy_from_slice(text.as_bytes());
+                Ok(Self(Text::Short { len, bytes }))
+            }
+            (Ok(_), None) => Ok(Self(Text::Long(text.into()))),
         }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            // Made from text, so it is text. To look again takes a few nanoseconds, less than an allocation would.
+            Text::Short { len, bytes } => {
+                bytes.get(..usize::from(*len)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+            }
+            Text::Long(text) => text,
+        }
+    }
+}
+
+impl PartialEq for UserId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for UserId {}
+
+impl Hash for UserId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for UserId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UserId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -177,7 +239,7 @@ impl fmt::Debug for UserId {
 
 impl AsRef<str> for UserId {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
@@ -212,3 +274,36 @@ impl fmt::Display for InvalidUserId {
 }
 
 impl std::error::Error for InvalidUserId {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn short_and_long_user_ids_are_their_text(a in ".{0,300}", b in ".{0,3}") {
+            let ids = [&a, &b].map(UserId::new);
+            for (text, id) in [&a, &b].into_iter().zip(&ids) {
+                match id {
+                    Ok(id) => proptest::prop_assert_eq!(id.as_str(), text),
+                    Err(_) => proptest::prop_assert!(text.is_empty() || text.len() > UserId::MAX_LEN),
+                }
+            }
+            if let [Ok(one), Ok(other)] = ids {
+                proptest::prop_assert_eq!(one.cmp(&other), a.cmp(&b));
+                proptest::prop_assert_eq!(one == other, a == b);
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_on_both_sides_of_each_limit() {
+        for len in [1, SHORT - 1, SHORT, SHORT + 1, UserId::MAX_LEN] {
+            let text = "x".repeat(len);
+            assert_eq!(UserId::new(&text).unwrap().as_str(), text);
+        }
+        assert!(UserId::new("x".repeat(UserId::MAX_LEN + 1)).is_err());
+        assert!(UserId::new("").is_err());
+        assert_eq!(size_of::<UserId>(), 40);
+    }
+}

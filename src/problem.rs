@@ -162,6 +162,11 @@ impl Renderer {
         Self(Some(Arc::new(render)))
     }
 
+    /// Whether problems are rendered as problem documents.
+    pub(crate) const fn is_default(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The response to a problem. Whatever renders it, the status and the problem's headers are right.
     pub(crate) fn render(&self, problem: &Problem) -> Response {
         let mut response = match &self.0 {

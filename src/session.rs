@@ -1,15 +1,20 @@
 //! A verified session, and what a request proves.
 
 use std::{
+    any::Any,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use http::HeaderMap;
+
 use crate::{
     clock::Timestamp,
+    feed::StalePolicy,
     id::{SessionId, UserId},
     live::{Ended, Source},
+    problem::Renderer,
     token::RegisteredClaims,
 };
 
@@ -35,8 +40,22 @@ struct Verified<C> {
     registered: RegisteredClaims,
     verified_at: Timestamp,
     claims: C,
-    /// `None` where there is no store to ask.
-    source: Option<Arc<Source>>,
+    /// `None` in tests of handlers.
+    origin: Option<Arc<dyn Origin>>,
+    stale_policy: StalePolicy,
+}
+
+/// The verifier that a session comes from. The session does not know it by its type.
+pub(crate) trait Origin: Any + Send + Sync {
+    /// The way back to the store; `None` where there is none to ask.
+    fn source(&self) -> Option<&Arc<Source>>;
+
+    /// How errors are rendered.
+    fn renderer(&self) -> &Renderer;
+
+    /// Whether a request with these headers means to authenticate: a browser sends its cookies everywhere, a client
+    /// chooses where to send a Bearer token.
+    fn is_meant(&self, headers: &HeaderMap) -> bool;
 }
 
 impl<C> Session<C> {
@@ -44,14 +63,25 @@ impl<C> Session<C> {
         registered: RegisteredClaims,
         verified_at: Timestamp,
         claims: C,
-        source: Option<Arc<Source>>,
+        origin: Option<Arc<dyn Origin>>,
+        stale_policy: StalePolicy,
     ) -> Self {
-        Self { verified: Arc::new(Verified { registered, verified_at, claims, source }) }
+        Self { verified: Arc::new(Verified { registered, verified_at, claims, origin, stale_policy }) }
     }
 
     /// What the verifier read, and where to ask for more.
     pub(crate) fn proof(&self) -> (&RegisteredClaims, Option<&Arc<Source>>) {
-        (&self.verified.registered, self.verified.source.as_ref())
+        (&self.verified.registered, self.origin().and_then(|origin| origin.source()))
+    }
+
+    /// Who verified it.
+    pub(crate) fn origin(&self) -> Option<&Arc<dyn Origin>> {
+        self.verified.origin.as_ref()
+    }
+
+    /// Under which policy it was verified.
+    pub(crate) fn stale_policy(&self) -> StalePolicy {
+        self.verified.stale_policy
     }
 
     /// Whose session it is: the `sub` claim.
@@ -117,7 +147,7 @@ impl<C> Session<C> {
     /// # let _ = work;
     /// ```
     pub fn ended(&self) -> Ended {
-        match &self.verified.source {
+        match self.proof().1 {
             Some(source) => source.ended(self.user_id(), self.id(), self.verified.registered.expires_at),
             None => Ended::new(tokio::time::sleep(self.expires_in())),
         }
@@ -173,7 +203,7 @@ impl<C> Session<C> {
             issued_at: now,
             expires_at: now.saturating_add(Duration::from_secs(3600)),
         };
-        Ok(Self::new(registered, now, claims, None))
+        Ok(Self::new(registered, now, claims, None, StalePolicy::default()))
     }
 }
 

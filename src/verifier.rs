@@ -17,7 +17,7 @@ use crate::{
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
-    session::{Presented, Session},
+    session::{Origin, Presented, Session},
     token::{ClaimsShape, LiveCodec, RegisteredClaims, TokenError},
 };
 
@@ -123,29 +123,36 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     pub fn present(&self, headers: &HeaderMap) -> Presented<C> {
         self.inner.present(headers, self.stale_policy)
     }
+
+    /// The verifier that a session comes from.
+    pub(crate) fn of(session: &Session<C>) -> Option<Self> {
+        let origin: Arc<dyn Any + Send + Sync> = Arc::clone(session.origin()?) as _;
+        Some(Self { inner: origin.downcast().ok()?, stale_policy: session.stale_policy() })
+    }
 }
 
 impl<C> Verifier<C> {
     pub(crate) fn inner(&self) -> &Arc<VerifierInner<C>> {
         &self.inner
     }
-
-    pub(crate) const fn stale_policy(&self) -> StalePolicy {
-        self.stale_policy
-    }
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
-    pub(crate) fn verify(&self, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
+    fn verify(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
+        let found = self.credentials(headers)?;
+        if found.access.is_absent() && found.refresh.is_absent() {
+            // Not even the time matters to a stranger.
+            return Err(Unauthenticated::NoCredentials);
+        }
         let now = self.clock.now();
-        let verified = self.credentials(headers).and_then(|found| self.judge(&found, policy, now));
+        let verified = self.judge(&found, policy, now);
         if let (Ok(session), Some(source)) = (&verified, &self.source) {
             source.note_use(session.proof().0, now);
         }
         verified
     }
 
-    pub(crate) fn present(&self, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
+    fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
         let now = self.clock.now();
         let named = self.named(headers, now);
         let Ok(found) = self.credentials(headers) else {
@@ -192,12 +199,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
 
     /// Verifies the access cookie, and whether enough is known of revocations to trust it.
     fn judge(
-        &self,
+        self: &Arc<Self>,
         cookies: &RawCookies<'_>,
         policy: StalePolicy,
         now: Timestamp,
     ) -> Result<Session<C>, Unauthenticated> {
-        let session = self.verify_access(cookies, now)?;
+        let session = self.verify_access(cookies, policy, now)?;
         let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, now);
         match self.feed.as_ref().is_none_or(permits) {
             true => Ok(session),
@@ -205,7 +212,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         }
     }
 
-    fn verify_access(&self, cookies: &RawCookies<'_>, now: Timestamp) -> Result<Session<C>, Unauthenticated> {
+    fn verify_access(
+        self: &Arc<Self>,
+        cookies: &RawCookies<'_>,
+        policy: StalePolicy,
+        now: Timestamp,
+    ) -> Result<Session<C>, Unauthenticated> {
         let token = match cookies.access {
             Presence::One(token) => token,
             Presence::Twice => {
@@ -231,7 +243,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         {
             return Err(Unauthenticated::Revoked);
         }
-        Ok(Session::new(registered, now, claims, self.source.clone()))
+        Ok(Session::new(registered, now, claims, Some(Arc::clone(self) as _), policy))
     }
 
     fn open_access(&self, token: &[u8], now: Timestamp) -> Result<(RegisteredClaims, C), Unauthenticated> {
@@ -250,18 +262,9 @@ fn refused(kind: &'static str, error: TokenError) -> Unauthenticated {
     Unauthenticated::InvalidToken
 }
 
-/// A verifier whose claims are not known by type. The layer leaves it in the request for the extractors.
-pub(crate) trait AnyVerifier: Any + Send + Sync {
-    fn claims_name(&self) -> &'static str;
-    fn renderer(&self) -> &Renderer;
-    /// Whether the request means to authenticate: a browser sends its cookies everywhere, a client chooses where to send
-    /// a Bearer token.
-    fn is_meant(&self, headers: &HeaderMap) -> bool;
-}
-
-impl<C: 'static> AnyVerifier for VerifierInner<C> {
-    fn claims_name(&self) -> &'static str {
-        std::any::type_name::<C>()
+impl<C: 'static> Origin for VerifierInner<C> {
+    fn source(&self) -> Option<&Arc<Source>> {
+        self.source.as_ref()
     }
 
     fn renderer(&self) -> &Renderer {

@@ -60,25 +60,39 @@ pub(crate) enum TokenCookie {
 /// Every value under one of our names. All `Cookie` lines are read as if they were one (RFC 6265bis, section 4.2.1).
 pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
     let lines = headers.get_all(header::COOKIE).into_iter();
-    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = pair.split_at(equals);
-        let name = trim(name);
-        let which = if name == plan.access_name.as_bytes() {
-            TokenCookie::Access
-        } else if name == plan.refresh_name.as_bytes() {
-            TokenCookie::Refresh
-        } else {
-            return None;
-        };
-        Some((which, trim(value.get(1..).unwrap_or_default())))
+    lines.flat_map(|line| pairs(line.as_bytes())).filter_map(|pair| {
+        let pair = trim_start(pair);
+        let value = |name: &str| trim_start(pair.strip_prefix(name.as_bytes())?).strip_prefix(b"=");
+        let access = value(&plan.access_name).map(|value| (TokenCookie::Access, value));
+        let (which, value) = access.or_else(|| value(&plan.refresh_name).map(|value| (TokenCookie::Refresh, value)))?;
+        Some((which, trim(value)))
+    })
+}
+
+/// What semicolons divide.
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        // Most of a line is tokens: the instructions of the processor for that find their ends.
+        let end = memchr::memchr(b';', line);
+        rest = end.and_then(|end| line.get(end + 1..));
+        Some(end.and_then(|end| line.get(..end)).unwrap_or(line))
     })
 }
 
 /// Takes off spaces and tabs only; there are more kinds of white space, and servers that trim those read a cookie
 /// under a name that the browser did not check.
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+fn trim(bytes: &[u8]) -> &[u8] {
+    let mut bytes = trim_start(bytes);
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
     bytes

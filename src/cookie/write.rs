@@ -201,8 +201,14 @@ fn sets(line: &HeaderValue, name: &str) -> bool {
 }
 
 /// Writes the cookies that [`SessionCookies::write_to`] left in the extensions over whatever was written since.
-pub(crate) fn assert_cookies(headers: &mut HeaderMap, extensions: &Extensions) {
-    if let Some(asserted) = extensions.get::<AssertedCookies>() {
-        asserted.write(headers);
+pub(crate) fn assert_cookies<Body>(response: &mut Response<Body>) {
+    if response.extensions().get::<AssertedCookies>().is_none() {
+        return;
     }
+    // The response lends its parts one at a time.
+    let extensions = std::mem::take(response.extensions_mut());
+    if let Some(asserted) = extensions.get::<AssertedCookies>() {
+        asserted.write(response.headers_mut());
+    }
+    *response.extensions_mut() = extensions;
 }

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -93,7 +93,8 @@ async fn write(store: Arc<dyn DynStore>, health: Arc<Health>, seen: Arc<Seen>, m
 /// and used within the access lifetime. Full tables take no more; their sessions' windows stay open longer.
 #[derive(Debug)]
 struct Seen {
-    shards: Box<[Mutex<Shard>]>,
+    /// Written to at the first use of a generation, only read at all others.
+    shards: Box<[RwLock<Shard>]>,
 }
 
 /// By the first half of the session identifier: random bits, of which any eight bytes are unique enough.
@@ -137,14 +138,19 @@ const MAX_IN_SHARD: usize = 7 << 11;
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
     }
 }
 
 impl Seen {
     /// Whether this is the first time that this generation is seen.
     fn is_first(&self, token: &RegisteredClaims, now: Timestamp) -> bool {
-        let Some((key, mut shard)) = self.shard(token.session_id) else { return false };
+        let Some((key, shard)) = self.place(token.session_id) else { return false };
+        let is_known = |shard: &Shard| shard.table.get(&key).is_some_and(|known| known.generation >= token.generation);
+        if is_known(&shard.read().unwrap_or_else(PoisonError::into_inner)) {
+            return false;
+        }
+        let mut shard = write_to(shard);
         let sighting = Sighting { generation: token.generation, until: seconds(token.expires_at).saturating_add(1) };
         if let Some(known) = shard.table.get_mut(&key) {
             let is_newer = known.generation < token.generation;
@@ -162,19 +168,23 @@ impl Seen {
 
     /// Takes a sighting back, unless there was a newer one.
     fn forget(&self, session: SessionId, generation: u32) {
-        if let Some((key, mut shard)) = self.shard(session)
-            && shard.table.get(&key).is_some_and(|sighting| sighting.generation == generation)
-        {
+        let Some((key, shard)) = self.place(session) else { return };
+        let mut shard = write_to(shard);
+        if shard.table.get(&key).is_some_and(|sighting| sighting.generation == generation) {
             shard.table.remove(&key);
         }
     }
 
-    fn shard(&self, session: SessionId) -> Option<(u64, MutexGuard<'_, Shard>)> {
+    fn place(&self, session: SessionId) -> Option<(u64, &RwLock<Shard>)> {
         let (key, rest) = session.as_bytes().split_first_chunk()?;
         let shard = self.shards.get(usize::from(*rest.first()?) % SHARDS)?;
-        // Nothing panics while it is held.
-        Some((u64::from_be_bytes(*key), shard.lock().unwrap_or_else(PoisonError::into_inner)))
+        Some((u64::from_be_bytes(*key), shard))
     }
+}
+
+fn write_to(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    // Nothing panics while it is held.
+    shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
@@ -238,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_only_read() {
+        let seen = Arc::new(Seen::default());
+        assert!(seen.is_first(&token(1, 2), NOW));
+        let reader = seen.place(token(1, 2).session_id).unwrap().1.read().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let other = Arc::clone(&seen);
+        std::thread::spawn(move || sender.send(other.is_first(&token(1, 2), NOW)));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(false), "it waits for another reader");
+        drop(reader);
+    }
+
+    #[test]
     fn is_bounded_and_forgets_what_expired() {
         let seen = Seen::default();
         let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW)).count();
@@ -245,7 +267,7 @@ mod tests {
         let later = NOW.saturating_add(Duration::from_secs(3601));
         assert!(!seen.is_first(&token(200_000, 2), later.saturating_sub(Duration::from_secs(1))));
         assert!(seen.is_first(&token(200_000, 2), later));
-        assert_eq!(seen.shard(token(1, 2).session_id).unwrap().1.table.len(), 1);
+        assert_eq!(seen.place(token(1, 2).session_id).unwrap().1.read().unwrap().table.len(), 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use crate::{
-    KeyRing, MemoryStore, Session, SessionManager,
+    KeyRing, MemoryStore, Session, SessionManager, StalePolicy,
     clock::{Clock as _, SystemClock},
     id::{SessionId, UserId},
 };
@@ -25,7 +27,7 @@ fn session(manager: &SessionManager, id: u8) -> Session {
         issued_at: now,
         expires_at: now.saturating_add(std::time::Duration::from_secs(3600)),
     };
-    Session::new(registered, now, (), manager.verifier().inner().source.clone())
+    Session::new(registered, now, (), Some(Arc::clone(manager.verifier().inner()) as _), StalePolicy::default())
 }
 
 #[tokio::test]

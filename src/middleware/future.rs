@@ -35,9 +35,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut answer = ready!(self.project().inner.poll(cx));
         if let Ok(response) = &mut answer {
-            let extensions = std::mem::take(response.extensions_mut());
-            assert_cookies(response.headers_mut(), &extensions);
-            *response.extensions_mut() = extensions;
+            assert_cookies(response);
         }
         Poll::Ready(answer)
     }

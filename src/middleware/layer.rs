@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 use tower_layer::Layer;
 
-use super::SessionService;
+use super::{SessionService, context};
 use crate::{feed::StalePolicy, manager::SessionManager, verifier::Verifier};
 
 /// Verifies the access token of every request: [`SessionManager::layer`].
@@ -57,10 +57,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 }
 
-impl<S, C> Layer<S> for SessionLayer<C> {
+impl<S, C: Send + Sync + 'static> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        context::announce::<C>();
         SessionService::new(inner, self.verifier.clone())
     }
 }

@@ -5,5 +5,5 @@ mod future;
 mod layer;
 mod service;
 
-pub(crate) use self::context::SessionContext;
+pub(crate) use self::context::{Passed, any};
 pub use self::{future::ResponseFuture, layer::SessionLayer, service::SessionService};

@@ -9,8 +9,8 @@ use http::{Request, Response};
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
-use super::{ResponseFuture, SessionContext};
-use crate::{session::Session, verifier::Verifier};
+use super::{ResponseFuture, context};
+use crate::verifier::Verifier;
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes.
 pub struct SessionService<S, C> {
@@ -39,19 +39,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let verified = self.verifier.verify(request.headers());
-        let extensions = request.extensions_mut();
-        let reason = match verified {
-            Ok(session) => {
-                extensions.insert(session);
-                None
-            }
-            Err(reason) => {
-                // Nothing that was put there before may pass for verified.
-                extensions.remove::<Session<C>>();
-                Some(reason)
-            }
-        };
-        SessionContext::insert(extensions, &self.verifier, reason);
+        context::leave(request.extensions_mut(), &self.verifier, verified);
         ResponseFuture::new(self.inner.call(request))
     }
 }

@@ -116,21 +116,21 @@ fn member_names(json: &str) -> Result<Vec<String>, InvalidClaims> {
 /// How a type of claims is read from a token without any: `()` is written as `null`, everything else as `{}`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClaimsShape {
-    empty: &'static [u8],
+    empty: &'static str,
 }
 
 impl ClaimsShape {
     pub(crate) fn of<C: DeserializeOwned>() -> Self {
         let reads = |json: &str| serde_json::from_str::<C>(json).is_ok();
-        Self { empty: if reads("null") && !reads("{}") { b"null" } else { b"{}" } }
+        Self { empty: if reads("null") && !reads("{}") { "null" } else { "{}" } }
     }
 
     /// Reads claims from a JSON object, or the claims of a token that has none. Names that [`AppClaims::new`] would
     /// have refused are refused.
-    pub(crate) fn read<C: DeserializeOwned>(self, object: Option<&[u8]>) -> Result<C, serde_json::Error> {
+    pub(crate) fn read<C: DeserializeOwned>(self, object: Option<&str>) -> Result<C, serde_json::Error> {
         match object {
             Some(object) => read_object(object),
-            None => serde_json::from_slice(self.empty),
+            None => serde_json::from_str(self.empty),
         }
     }
 }

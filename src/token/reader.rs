@@ -10,6 +10,9 @@ pub(super) struct Reader<'p> {
     at: usize,
 }
 
+/// So many fit into 64 bits, whichever they are. Times in seconds need half of it.
+const MAX_DIGITS: usize = 19;
+
 impl<'p> Reader<'p> {
     pub(super) const fn new(payload: &'p [u8]) -> Self {
         Self { payload, at: 0 }
@@ -20,8 +23,13 @@ impl<'p> Reader<'p> {
     }
 
     /// Exactly these bytes.
-    pub(super) fn literal(&mut self, expected: &[u8]) -> Option<()> {
+    pub(super) fn text(&mut self, expected: &[u8]) -> Option<()> {
         self.rest().starts_with(expected).then(|| self.at += expected.len())
+    }
+
+    /// Exactly these bytes, so few that they are compared in place.
+    pub(super) fn literal<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        (self.rest().first_chunk() == Some(expected)).then(|| self.at += N)
     }
 
     /// Exactly `len` bytes.
@@ -47,16 +55,21 @@ impl<'p> Reader<'p> {
         Some(Cow::Owned(text))
     }
 
-    /// A non-negative integer as JSON writes it: digits without a leading zero.
+    /// A non-negative integer as JSON writes it: up to 19 digits without a leading zero.
     pub(super) fn number(&mut self) -> Option<u64> {
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let text = self.bytes(digits)?;
-        match text {
-            [] | [b'0', _, ..] => None,
-            _ => text
-                .iter()
-                .try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))),
+        let rest = self.rest();
+        let (mut number, mut len) = (0_u64, 0);
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            len += 1;
         }
+        self.at += len;
+        let has_leading_zero = len > 1 && rest.first() == Some(&b'0');
+        ((1..=MAX_DIGITS).contains(&len) && !has_leading_zero).then_some(number)
     }
 
     /// Where the next unread byte stands.

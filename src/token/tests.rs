@@ -329,6 +329,26 @@ fn oracle(token: &str) -> Option<Value> {
     jsonwebtoken::decode::<Value>(token, &key, &validation).ok().map(|token| token.claims)
 }
 
+/// The claims of a payload in any order and spelling, as serde alone reads them.
+fn plain(payload: &str) -> Option<(RegisteredClaims, Value)> {
+    let Ok(Value::Object(mut members)) = serde_json::from_str(payload) else { return None };
+    let mut take = |name: &str| members.remove(name);
+    let text = |value: Option<Value>| value?.as_str().map(str::to_owned);
+    let number = |value: Option<Value>| value?.as_u64();
+    let time = |value: Option<Value>| number(value).map(Timestamp::from_secs);
+    (text(take("iss"))? == ISSUER && text(take("aud"))? == "https://api.test").then_some(())?;
+    let claims = RegisteredClaims {
+        user_id: UserId::new(text(take("sub"))?).ok()?,
+        session_id: text(take("sid"))?.parse().ok()?,
+        generation: number(take("gen"))?.try_into().ok().filter(|generation| *generation > 0)?,
+        epoch: number(take("epoch"))?.try_into().ok()?,
+        auth_time: time(take("auth_time"))?,
+        issued_at: time(take("iat"))?,
+        expires_at: time(take("exp"))?,
+    };
+    Some((claims, Value::Object(members)))
+}
+
 fn any_claims() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(Value::from),
@@ -419,6 +439,58 @@ proptest! {
             plain.as_object_mut().unwrap().retain(|name, _| app.get(name).is_some());
             prop_assert_eq!(plain, app);
         }
+    }
+
+    /// What the reader accepts, a plain one reads alike. What a plain one reads and, written again, is that very payload,
+    /// the reader accepts.
+    #[test]
+    fn reads_exactly_what_a_plain_reader_finds_to_be_ours(
+        user in "[a-c\\\\\"é\u{1}]{1,3}",
+        (generation, epoch) in (prop_oneof![0..3_u64, Just(4_294_967_295), Just(4_294_967_296)], 0..3_u64),
+        times in any::<[u32; 3]>(),
+        app in prop_oneof![Just(String::new()), Just(r#","a":1"#.to_owned()), Just(r#","a":"x","b":[{"exp":1}]"#.to_owned()), Just(r#","exp":1"#.to_owned())],
+        (at, cut) in (any::<prop::sample::Index>(), 0_usize..3),
+        insert in prop_oneof![Just(String::new()), "[0-9]{0,2}", "[a-z]", "[ ,:\"{}\\[\\].eE+-]"],
+    ) {
+        let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
+        let [auth_time, iat, exp] = times;
+        let mut payload = format!(
+            r#"{{"iss":"{ISSUER}","aud":"https://api.test","sub":{},"sid":"ABEiM0RVZneImaq7zN3u_w","gen":{generation},"epoch":{epoch},"auth_time":{auth_time},"iat":{iat},"exp":{exp}{app}}}"#,
+            json!(user),
+        );
+        let at = at.index(payload.len());
+        if payload.is_char_boundary(at) && payload.is_char_boundary((at + cut).min(payload.len())) {
+            payload.replace_range(at..(at + cut).min(payload.len()), &insert);
+        }
+        let header = format!(r#"{{"typ":"at+jwt","alg":"HS256","kid":"{}"}}"#, kid(SECRET));
+        let read = open::<Value>(&codec, &forge(&header, &payload)).ok();
+        let plain = plain(&payload);
+        if read.is_some() {
+            prop_assert_eq!(&read, &plain, "{}", payload);
+        }
+        // Duplicates and spaces would not survive being written again, and nor would what the application may not write.
+        let ours = plain.filter(|(claims, app)| {
+            AppClaims::new(app).is_ok_and(|app| codec.payload(claims, &app) == payload)
+        });
+        if ours.is_some() {
+            prop_assert_eq!(&read, &ours, "{}", payload);
+        }
+    }
+
+    #[test]
+    fn decodes_what_the_plain_decoder_does(
+        encoded in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..100),
+            "[A-Za-z0-9_-]{0,200}".prop_map(String::into_bytes),
+            "[A-Za-z0-9_-]{0,100}[=+/.]?[AQgw]{0,2}".prop_map(String::into_bytes),
+        ],
+    ) {
+        let plain = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&encoded).ok();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 150];
+        prop_assert_eq!(codec::decode(&encoded, &mut buffer).ok().map(|bytes| &*bytes), plain.as_deref());
+        let id = plain.filter(|_| encoded.len() == SessionId::TEXT_LEN);
+        let id = id.and_then(|bytes| bytes.try_into().ok()).map(SessionId::from_bytes);
+        prop_assert_eq!(SessionId::from_text(&encoded), id);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod native;
 mod nodes;
 mod origin;
 mod outage;
+mod passed;
 mod problems;
 mod promises;
 mod rotation;

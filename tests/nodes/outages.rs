@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use axum_core::extract::FromRequestParts as _;
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
+use http::Request;
 use tower_jwt_sessions::{
-    Clock as _, SessionManager, StalePolicy, SystemClock, Unauthenticated, store::Revocation, testing::TestClock,
+    Clock as _, Presented, SessionManager, StalePolicy, SystemClock, Unauthenticated, store::Revocation,
+    testing::TestClock,
 };
 
 use crate::{
@@ -145,12 +148,16 @@ async fn a_layer_may_fail_closed() {
     let headers = browser(there.login("alice").await.unwrap());
     let strict = there.verifier().clone().when_stale(StalePolicy::FailClosedAfter(Duration::ZERO));
     let patient = there.verifier().clone().when_stale(StalePolicy::FailClosedAfter(Duration::from_secs(3600)));
-    assert!(strict.verify(&headers).is_ok());
+    // Somebody between that layer and an extractor takes so long that the server is gone meanwhile.
+    let mut late = Request::builder().extension(strict.verify(&headers).unwrap()).body(()).unwrap().into_parts().0;
+    late.headers = headers.clone();
 
     server.kill();
     becomes(&there, is_stale).await;
     assert_eq!(strict.verify(&headers).unwrap_err(), Unauthenticated::RevocationsUnknown);
     assert!(patient.verify(&headers).is_ok());
+    let Ok(presented) = Presented::<()>::from_request_parts(&mut late, &()).await;
+    assert!(presented.session().is_none() && presented.has_refresh_token());
     assert!(accepts(&there, &headers), "the default keeps serving");
     // Those who have no session are told what they always are.
     assert_eq!(strict.verify(&http::HeaderMap::new()).unwrap_err(), Unauthenticated::NoCredentials);

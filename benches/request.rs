@@ -1,0 +1,116 @@
+//! A whole request in this process: what the layer and the extractor add to a route, in units of the HMAC of the same
+//! bytes.
+
+#![allow(clippy::print_stdout, reason = "to print is what it is for")]
+
+use std::{hint::black_box, time::Instant};
+
+use axum::Router;
+use http::HeaderMap;
+
+use self::route::{Subject, call, headers, passing_through, stranger, with_sessions, without_layer};
+
+#[allow(unreachable_pub, dead_code, missing_docs, reason = "shared with tests")]
+mod route;
+
+const ROUNDS: usize = 200;
+const REPEAT: usize = 200;
+
+/// Nanoseconds for each call.
+fn timed(mut call: impl FnMut() -> bool) -> f64 {
+    let began = Instant::now();
+    for _ in 0..REPEAT {
+        assert!(black_box(call()));
+    }
+    began.elapsed().as_nanos() as f64 / REPEAT as f64
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What is timed in turn, so that whatever else the machine does happens to all.
+struct Round<'s> {
+    hmac: f64,
+    bare: f64,
+    passing: f64,
+    ours: f64,
+    verify: f64,
+    subject: &'s Subject,
+}
+
+fn rounds<'s>(
+    subject: &'s Subject,
+    (plain_path, path): (&'static str, &'static str),
+    headers: &HeaderMap,
+    status: u16,
+) -> Vec<Round<'s>> {
+    let (mut without, mut passing) = (without_layer(), passing_through());
+    let mut ours = with_sessions(&subject.sessions);
+    let answers = |router: &mut Router, path, status: u16| call(router, path, headers) == status;
+    let verifier = subject.sessions.verifier();
+    (0..ROUNDS)
+        .map(|_| Round {
+            hmac: timed(|| subject.hmac()),
+            bare: timed(|| answers(&mut without, plain_path, 200)),
+            passing: timed(|| answers(&mut passing, plain_path, 200)),
+            ours: timed(|| answers(&mut ours, path, status)),
+            verify: timed(|| {
+                black_box(verifier.verify(black_box(headers)).is_ok());
+                true
+            }),
+            subject,
+        })
+        .collect()
+}
+
+/// One line: the median of the ratios, and of the nanoseconds.
+fn print(name: &str, rounds: &[Round<'_>]) {
+    let of = |value: &dyn Fn(&Round<'_>) -> f64| median(&mut rounds.iter().map(value).collect::<Vec<_>>());
+    println!(
+        "{name:<44} adds {:>5.2} HMAC ({:>5.0} ns), verify {:>5.2} HMAC ({:>5.0} ns); HMAC {:>4.0} ns of {} bytes, \
+         layer of axum {:>4.0} ns, route {:>4.0} ns",
+        of(&|round| (round.ours - round.passing) / round.hmac),
+        of(&|round| round.ours - round.passing),
+        of(&|round| round.verify / round.hmac),
+        of(&|round| round.verify),
+        of(&|round| round.hmac),
+        rounds.first().map_or(0, |round| round.subject.access.len()),
+        of(&|round| round.passing - round.bare),
+        of(&|round| round.bare),
+    );
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let subject = |revoked, padding| runtime.block_on(Subject::new(revoked, padding));
+    const SOME: usize = 100_000;
+
+    let usual = subject(SOME, 0);
+    let (good, me) = (usual.good(0), ("/bare", "/me"));
+    println!("a session, {SOME} revocations");
+    print("layer and Session", &rounds(&usual, me, &good, 200));
+    print("layer alone", &rounds(&usual, ("/bare", "/bare"), &good, 200));
+    println!("\nno session");
+    print("no cookie", &rounds(&usual, ("/bare", "/bare"), &stranger(), 200));
+    print("no cookie, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &stranger(), 200));
+    print("a cookie of others, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &headers("theme=dark"), 200));
+    print("garbage, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.garbage(), 200));
+    print("forged, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.forged(), 200));
+    print("garbage, Session: the answer 401", &rounds(&usual, me, &usual.garbage(), 401));
+    println!("\nother cookies");
+    for others in [1, 20] {
+        print(&format!("{others}"), &rounds(&usual, me, &usual.good(others), 200));
+    }
+    println!("\nthe list of revocations");
+    for revoked in [0, 10_000, 1_000_000] {
+        let subject = subject(revoked, 0);
+        print(&format!("{revoked}"), &rounds(&subject, me, &subject.good(0), 200));
+    }
+    println!("\nthe token");
+    for padding in [440, 1_960] {
+        let subject = subject(SOME, padding);
+        print(&format!("{} bytes", subject.access.len()), &rounds(&subject, me, &subject.good(0), 200));
+    }
+}

@@ -1,0 +1,60 @@
+//! What a request allocates over the same route under a layer that does nothing. More than the budget is a failure.
+
+use std::alloc::System;
+
+use axum::{Extension, Router};
+use http::HeaderMap;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+use self::route::{Subject, call, headers, passing_through, stranger, with_sessions};
+
+#[path = "../benches/route/mod.rs"]
+#[allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub, reason = "shared with benchmarks")]
+mod route;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Calls of the allocator. The threads of the test harness may disturb one attempt, though never to make it less.
+fn allocations(router: &mut Router, path: &'static str, headers: &HeaderMap, status: u16) -> usize {
+    let attempt = |_| {
+        let region = Region::new(ALLOCATOR);
+        assert_eq!(call(router, path, headers), status);
+        let change = region.change();
+        change.allocations + change.reallocations
+    };
+    (0..20).map(attempt).min().unwrap_or_default()
+}
+
+/// A single test, since all threads of a process share the allocator.
+#[tokio::test]
+async fn a_request_keeps_to_its_budget() {
+    let subject = Subject::new(1_000, 0).await;
+    let nobody = stranger();
+    let over = |plain: &mut Router, ours: &mut Router, path, status, headers: &HeaderMap| {
+        let without = allocations(plain, "/bare", headers, 200);
+        allocations(ours, path, headers, status) - without
+    };
+
+    // The table of extensions has room for three before it grows, and axum puts three into it.
+    let (mut plain, mut ours) = (passing_through(), with_sessions(&subject.sessions));
+    let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
+    // The growth, the extension, the session itself, and one string among its claims.
+    assert_eq!(added("/me", &subject.good(0)), 4);
+    assert_eq!(added("/me", &subject.good(20)), 4);
+    assert_eq!(added("/greet", &subject.good(0)), 4);
+    // The growth, and what tells the reason.
+    assert_eq!(added("/greet", &subject.forged()), 2);
+    assert_eq!(added("/greet", &subject.garbage()), 2);
+    // The growth alone.
+    assert_eq!(added("/greet", &nobody), 1);
+
+    // With a fourth one it has grown before.
+    let grown = |router: Router| router.layer(Extension("anything"));
+    let (mut plain, mut ours) = (grown(passing_through()), grown(with_sessions(&subject.sessions)));
+    let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
+    assert_eq!(added("/me", &subject.good(0)), 3);
+    assert_eq!(added("/bare", &nobody), 0);
+    assert_eq!(added("/greet", &nobody), 0);
+    assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 0);
+}

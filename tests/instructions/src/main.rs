@@ -1,0 +1,37 @@
+//! One kind of work, so many times, for callgrind: `scripts/instructions` runs it and asserts a budget.
+
+use self::route::{Subject, call, passing_through, stranger, with_sessions};
+
+#[path = "../../../benches/route/mod.rs"]
+#[allow(dead_code, reason = "shared with benchmarks")]
+mod route;
+
+/// What callgrind counts, and nothing else.
+#[inline(never)]
+fn counted(work: &mut dyn FnMut() -> bool) {
+    assert!(work());
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let (Some(work), Some(times)) = (args.next(), args.next().and_then(|times| times.parse::<u32>().ok())) else {
+        panic!("usage: instructions WORK TIMES");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let subject = runtime.block_on(Subject::new(1_000, 0));
+    let (mut plain, mut ours) = (passing_through(), with_sessions(&subject.sessions));
+    let (good, forged, garbage, stranger) = (subject.good(0), subject.forged(), subject.garbage(), stranger());
+    for _ in 0..times {
+        counted(&mut || match work.as_str() {
+            "hmac" => subject.hmac(),
+            "verify" => subject.sessions.verifier().verify(&good).is_ok(),
+            "plain" => call(&mut plain, "/bare", &good) == 200,
+            "session" => call(&mut ours, "/me", &good) == 200,
+            "forged" => call(&mut ours, "/greet", &forged) == 200,
+            "garbage" => call(&mut ours, "/greet", &garbage) == 200,
+            "plain-stranger" => call(&mut plain, "/bare", &stranger) == 200,
+            "stranger" => call(&mut ours, "/bare", &stranger) == 200,
+            _ => false,
+        });
+    }
+}
