@@ -353,7 +353,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         #[cfg(feature = "router")]
         let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
 
-        // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
+        // For this issuer alone. Should somebody call an audience of access tokens that, keys and `typ` still differ.
         let refresh_audience = format!("{issuer}#refresh");
         let ends = Arc::new(Ends::default());
         let follower = Follower {
