@@ -30,7 +30,7 @@ use crate::{
 /// [`own_origin`](crate::SessionManagerBuilder::own_origin) or, without one, names the `Host` of the request. Requests
 /// with neither header come from no browser and pass too, unless
 /// [`refuse_without_origin`](crate::SessionManagerBuilder::refuse_without_origin) says otherwise. A trusted origin
-/// always passes; a request that has either header twice never does.
+/// always passes; a request that has one of the three headers twice never does.
 ///
 /// Answers that depend on the two headers say so in `Vary`. No `X-Forwarded-…` header is ever looked at.
 #[derive(Clone, Debug)]
@@ -97,8 +97,10 @@ impl Rules {
     /// Why a request that changes something, or opens a WebSocket, is refused.
     fn refuses(&self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
         // A header that stands there twice says nothing: which one counts is for an attacker to choose.
-        let (Ok(site), Ok(origin)) = (one(headers, "sec-fetch-site"), one(headers, "origin")) else {
-            return Some("Sec-Fetch-Site or Origin stands there twice");
+        let (Ok(site), Ok(origin), Ok(_)) =
+            (one(headers, "sec-fetch-site"), one(headers, "origin"), one(headers, "host"))
+        else {
+            return Some("Sec-Fetch-Site, Origin or Host stands there twice");
         };
         if let Some(reason) = self.asked.refuses(uri, headers) {
             return Some(reason);

@@ -87,7 +87,7 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     let presented = sessions.verifier().present(&headers);
-    if presented.named.is_empty() && !presented.is_invalid {
+    if presented.named.is_empty() {
         // Whose sessions? Saying "done" would claim an end of sessions that nobody named.
         if let Err(response) = authenticate(&sessions, &headers) {
             return Ok(*response);

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     clock::{Clock, Timestamp},
-    cookie::{CookiePlan, Presence, RawCookies, TokenCookie},
+    cookie::{CookiePlan, Presence, RawTokens, TokenCookie},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
     id::{SessionId, UserId},
@@ -197,14 +197,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         opened.ok().map(|(claims, IgnoredAny)| (claims.user_id, claims.session_id))
     }
 
-    /// Verifies the access cookie, and whether enough is known of revocations to trust it.
+    /// Verifies the access token, and whether enough is known of revocations to trust it.
     fn judge(
         self: &Arc<Self>,
-        cookies: &RawCookies<'_>,
+        found: &RawTokens<'_>,
         policy: StalePolicy,
         now: Timestamp,
     ) -> Result<Session<C>, Unauthenticated> {
-        let session = self.verify_access(cookies, policy, now)?;
+        let session = self.verify_access(found, policy, now)?;
         let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, now);
         match self.feed.as_ref().is_none_or(permits) {
             true => Ok(session),
@@ -214,18 +214,18 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
 
     fn verify_access(
         self: &Arc<Self>,
-        cookies: &RawCookies<'_>,
+        found: &RawTokens<'_>,
         policy: StalePolicy,
         now: Timestamp,
     ) -> Result<Session<C>, Unauthenticated> {
-        let token = match cookies.access {
+        let token = match found.access {
             Presence::One(token) => token,
             Presence::Twice => {
                 let reason = Unauthenticated::AmbiguousCookie;
                 tracing::debug!(target: LOG_TARGET, ?reason, "refused the access cookies");
                 return Err(reason);
             }
-            Presence::Absent if cookies.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
+            Presence::Absent if found.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };
         let (registered, claims) = self.open_access(token, now)?;

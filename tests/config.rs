@@ -246,6 +246,10 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
         (cookies().domain(""), "registrable domain"),
         (cookies().domain("localhost"), "registrable domain"),
         (cookies().domain("192.168.0.1"), "registrable domain"),
+        // What browsers take for an address too.
+        (cookies().domain("127.1"), "registrable domain"),
+        (cookies().domain("999.999.999.999"), "registrable domain"),
+        (cookies().domain("127.0.0.0x1"), "registrable domain"),
         (cookies().domain("exa mple.com"), "registrable domain"),
         (cookies().domain("example.com; Path=/"), "registrable domain"),
         (cookies().domain("example..com"), "registrable domain"),
@@ -300,6 +304,23 @@ async fn origins_are_written_as_browsers_send_them() {
         "https://example.com:port",
         "https://exämple.com",
         "https://example.com, https://example.net",
+        "https://*.example.com",
+        "https://example..com",
+        "https://.",
+        "https://a,b",
+        // Other spellings of addresses: browsers send 127.0.0.1 and [::1].
+        "http://127.1",
+        "http://2130706433",
+        "http://0x7f.0.0.1",
+        "http://127.0.0.0x1",
+        "http://192.168.000.001",
+        "http://1.2.3.256",
+        "http://127.0.0.1.",
+        "http://[0:0:0:0:0:0:0:1]",
+        "http://[2001:DB8::7]",
+        "http://[::ffff:192.0.2.1]",
+        "http://[fe80::1%25eth0]",
+        "http://[v1.x]",
     ] {
         for builder in [builder().trusted_origin(wrong), builder().own_origin(wrong)] {
             let error = refusal(builder, "without a path");
@@ -316,6 +337,11 @@ async fn origins_are_written_as_browsers_send_them() {
         "http://[2001:db8::7]",
         "http://[2001:db8::]:8080",
         "https://[2001:db8::]",
+        "http://[::1]",
+        "http://[::ffff:c000:201]",
+        "https://my_app.example.com",
+        "https://example.com.",
+        "https://0x7f.example",
         "https://xn--exmple-cua.com",
     ] {
         builder().trusted_origin(fine).build().unwrap();

@@ -38,10 +38,14 @@ fn every_direct_dependency_has_a_reason() {
 #[test]
 fn the_list_of_what_must_not_be_in_the_tree_is_not_lost() {
     let (deny, script) = (read("deny.toml"), read("scripts/test"));
-    for rule in ["{ crate = \"rsa\" }", "unknown-registry = \"deny\"", "unknown-git = \"deny\"", "[advisories]"] {
+    let banned = ["rsa", "openssl-sys", "ring"];
+    for krate in banned {
+        assert!(deny.contains(&format!("\n    {{ crate = \"{krate}\" }},\n")), "{krate}");
+    }
+    for rule in ["unknown-registry = \"deny\"", "unknown-git = \"deny\"", "[advisories]"] {
         assert!(deny.contains(rule), "{rule}");
     }
-    assert!(script.contains("step no_rsa"));
+    assert!(script.contains("\nstep no_banned_crates\n") && script.contains(&format!("'^({}) '", banned.join("|"))));
 }
 
 /// The rows of the requirements: number, what is asked for, and where it is tested.
@@ -61,13 +65,38 @@ fn requirements() -> Vec<(usize, String, Vec<String>)> {
 fn is_test(source: &str, name: &str) -> bool {
     let Some(at) = source.find(&format!("fn {name}(")) else { return false };
     let before = source[..at].rsplit_once('\n').map_or("", |(before, _)| before);
-    let mut attributes = before.lines().rev().map(str::trim).take_while(|line| line.starts_with(['#', '/']));
-    let marked = attributes.any(|line| line == "#[test]" || line.starts_with("#[tokio::test"));
+    let attributes = || before.lines().rev().map(str::trim).take_while(|line| line.starts_with(['#', '/']));
+    let marked = attributes().any(|line| line == "#[test]" || line.starts_with("#[tokio::test"));
+    if attributes().any(|line| line.starts_with("#[ignore")) {
+        return false;
+    }
     let listed = source
         .split_once("on_every_store!(")
         .and_then(|(_, rest)| rest.split_once(");"))
         .is_some_and(|(cases, _)| cases.split(',').any(|case| case.trim() == name));
     marked || listed
+}
+
+/// Whether somebody says `mod` to this file, up to the root of a crate; if not, the compiler never sees it.
+fn is_compiled(file: &Path) -> bool {
+    let (Some(folder), Some(stem)) = (file.parent(), file.file_stem().and_then(|stem| stem.to_str())) else {
+        return false;
+    };
+    if stem == "main" || file == Path::new("src/lib.rs") || folder == Path::new("tests") {
+        return true;
+    }
+    let (module, home) = match (stem, folder.file_name().and_then(|name| name.to_str())) {
+        ("mod", Some(name)) => (name, folder.parent().unwrap_or(folder)),
+        _ => (stem, folder),
+    };
+    let parents = [home.join("main.rs"), home.join("mod.rs"), home.join("lib.rs"), home.with_extension("rs")];
+    let declaration = format!("mod {module};");
+    parents.iter().filter(|parent| *parent != file).any(|parent| {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(parent)).unwrap_or_default();
+        let is_declaration =
+            |line: &str| line == declaration || line.starts_with("pub") && line.ends_with(&declaration);
+        text.lines().any(is_declaration) && is_compiled(parent)
+    })
 }
 
 #[test]
@@ -79,6 +108,7 @@ fn every_requirement_has_its_tests() {
         for test in tests {
             let (file, name) = test.split_once("::").expect("a file and a name");
             assert!(is_test(&read(file), name), "R{number}: {test} is no test");
+            assert!(is_compiled(Path::new(file)), "R{number}: no module has {file}");
         }
     }
 }

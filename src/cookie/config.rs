@@ -297,7 +297,8 @@ fn checked_domain(domain: &str) -> Result<String, ConfigError> {
     let label_fits = |label: &str| {
         matches!(label.len(), 1..=63) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let is_address = domain.parse::<std::net::IpAddr>().is_ok();
+    // In every spelling: 127.1, too. No name at the top begins with a digit.
+    let is_address = domain.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_digit()));
     // As long as names in the DNS can be, and so short enough for an attribute.
     if domain.len() <= 253 && !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
         return Ok(domain.to_ascii_lowercase());

@@ -30,15 +30,15 @@ impl<'h> Presence<'h> {
     }
 }
 
-/// The values of our cookies, as they stand in the headers of a request.
+/// The values of our tokens, as they stand in the headers of a request.
 #[derive(Clone, Copy)]
-pub(crate) struct RawCookies<'h> {
+pub(crate) struct RawTokens<'h> {
     pub(crate) access: Presence<'h>,
     pub(crate) refresh: Presence<'h>,
 }
 
-impl<'h> RawCookies<'h> {
-    pub(crate) fn read(headers: &'h HeaderMap, plan: &CookiePlan) -> Self {
+impl<'h> RawTokens<'h> {
+    pub(crate) fn from_cookies(headers: &'h HeaderMap, plan: &CookiePlan) -> Self {
         let mut found = Self { access: Presence::Absent, refresh: Presence::Absent };
         for (which, value) in each(headers, plan) {
             match which {
@@ -119,7 +119,7 @@ mod tests {
 
     fn access(lines: &[&[u8]]) -> Option<Vec<u8>> {
         let headers = headers(lines);
-        match RawCookies::read(&headers, &CookieConfig::new().plan().unwrap()).access {
+        match RawTokens::from_cookies(&headers, &CookieConfig::new().plan().unwrap()).access {
             Presence::One(value) => Some(value.to_vec()),
             Presence::Absent => None,
             Presence::Twice => Some(b"(twice)".to_vec()),
@@ -204,7 +204,7 @@ mod tests {
         ) {
             let line: Vec<u8> = parts.concat().into_iter().filter(|byte| *byte != 0x7f).collect();
             let headers = headers(&[&line]);
-            let found = RawCookies::read(&headers, &CookieConfig::new().plan().unwrap());
+            let found = RawTokens::from_cookies(&headers, &CookieConfig::new().plan().unwrap());
             for (presence, name) in [(found.access, ACCESS), (found.refresh, REFRESH)] {
                 let expected = match model(&line, name).as_slice() {
                     [] => "absent".to_owned(),

@@ -179,7 +179,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// [`SessionManager::refresh_with_token`]; for browsers nothing changes. What is sent is meant: a Bearer token that
     /// cannot be used is answered with `401` also where a handler asks for `Option<Session<C>>`. Credentials in two
     /// places, a Bearer token beside one of our cookies for example, are answered with `400` on every route that asks,
-    /// and do nothing. Other schemes, such as `Basic`, remain the application's.
+    /// and do nothing, except that a login which [replaces](crate::Login::replacing) what was presented goes on and ends
+    /// the sessions of all of them. Other schemes, such as `Basic`, remain the application's. Under the layers of several
+    /// managers that accept them, each takes the header for its own: ask there for `Result<Session<C>, SessionRejection>`.
     ///
     /// A Bearer token is never sent by a browser on its own, so it needs no protection against requests from other
     /// sites. The [`cross_site_guard`](SessionManager::cross_site_guard) looks at such requests all the same: pages of
@@ -351,7 +353,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         #[cfg(feature = "router")]
         let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
 
-        // The audience of refresh tokens is this issuer alone, and differs from every audience of access tokens.
+        // For this issuer alone. Should somebody call an audience of access tokens that, keys and `typ` still differ.
         let refresh_audience = format!("{issuer}#refresh");
         let ends = Arc::new(Ends::default());
         let follower = Follower {

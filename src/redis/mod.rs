@@ -25,6 +25,17 @@
 //! may lose the last writes; see [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to
 //! refreshes.
 //!
+//! Of a client that the store makes itself (those of an application have their own settings, see [`RedisStore::new`]):
+//!
+//! | what | limit |
+//! |---|---|
+//! | a step | 500 ms; never sent twice |
+//! | to connect, TLS included | 2 s |
+//! | `AUTH` and `SELECT` | 1 s |
+//! | a connection that answers nothing while a step waits | given up after 2 s |
+//! | to connect again | after 50 ms, doubling up to 1 s, for ever |
+//! | steps that wait for the connection | 16384; more are refused at once |
+//!
 //! # When Redis comes back as it was before
 //!
 //! A node that knows of an end goes on refusing that session and its refreshes after a restore from a back-up, for as

@@ -176,3 +176,25 @@ pub(super) fn without_credentials(error: FredError, config: &Config) -> FredErro
 fn invalid(problem: &str) -> ConfigError {
     ConfigError::InvalidRedisUrl { problem: problem.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The security page sends its readers there (OWASP ASVS 5.0, 13.1.3).
+    #[test]
+    fn limits_are_documented() {
+        let page = include_str!("mod.rs");
+        let (first, last) = RECONNECT_AFTER;
+        for row in [
+            format!("| a step | {} ms;", COMMAND_TIMEOUT.as_millis()),
+            format!("| to connect, TLS included | {} s |", CONNECTION_TIMEOUT.as_secs()),
+            format!("| `AUTH` and `SELECT` | {} s |", HANDSHAKE_TIMEOUT.as_secs()),
+            format!("while a step waits | given up after {} s |", UNRESPONSIVE_AFTER.as_secs()),
+            format!("| to connect again | after {first} ms, doubling up to {} s, for ever |", last / 1000),
+            format!("| steps that wait for the connection | {MAX_QUEUED};"),
+        ] {
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+}

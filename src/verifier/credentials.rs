@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::{Unauthenticated, VerifierInner};
 use crate::{
     bearer::Bearer,
-    cookie::{Presence, RawCookies, TokenCookie, each_cookie},
+    cookie::{Presence, RawTokens, TokenCookie, each_cookie},
     event::LOG_TARGET,
 };
 
@@ -14,12 +14,12 @@ impl<C> VerifierInner<C> {
     ///
     /// Beside either of our cookies it is refused, also beside the refresh cookie alone: that one comes from a browser
     /// whose access cookie has just expired, and would have been refused a minute ago.
-    pub(super) fn credentials<'h>(&self, headers: &'h HeaderMap) -> Result<RawCookies<'h>, Unauthenticated> {
-        let cookies = RawCookies::read(headers, &self.cookies);
+    pub(super) fn credentials<'h>(&self, headers: &'h HeaderMap) -> Result<RawTokens<'h>, Unauthenticated> {
+        let cookies = RawTokens::from_cookies(headers, &self.cookies);
         match self.bearer(headers) {
             Bearer::Absent => Ok(cookies),
             Bearer::One(token) if cookies.access.is_absent() && cookies.refresh.is_absent() => {
-                Ok(RawCookies { access: Presence::One(token), refresh: Presence::Absent })
+                Ok(RawTokens { access: Presence::One(token), refresh: Presence::Absent })
             }
             Bearer::One(_) => Err(refused("a Bearer token and a session cookie")),
             Bearer::Malformed => Err(refused("no single Bearer token")),

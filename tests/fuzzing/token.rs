@@ -293,6 +293,7 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds.extend(
         [
             format!("{header}.{payload}."),
+            format!("{header}.{payload}.{}", "A".repeat(43)),
             format!("{header}..{signature}"),
             format!(".{payload}.{signature}"),
             format!("{at}="),
@@ -347,6 +348,8 @@ fn seeds() -> Vec<Vec<u8>> {
         (r#""gen":3"#, r#""gen":03"#),
         (r#""gen":3"#, r#""gen":4294967296"#),
         (r#""epoch":2,"#, ""),
+        (r#","role":"member""#, ","),
+        (r#","role""#, r#", "role""#),
         (r#""role""#, r#""role":"admin","role""#),
         (r#""role""#, r#""exp":9999999999,"role""#),
         (r#""role""#, r#""\u0065xp":9999999999,"role""#),
@@ -373,6 +376,12 @@ fn seeds() -> Vec<Vec<u8>> {
     }
     for at in [NOW - 1, NOW + 60, NOW + 61] {
         seeds.push(format!("A{}", access.replace(&format!(r#""iat":{NOW}"#), &format!(r#""iat":{at}"#))));
+    }
+    // Of every length around the longest that is read.
+    let rest = |token: &str| (4096 - token.len()) / 4 * 3;
+    for more in 0..12 {
+        let padded = format!("member{}", "x".repeat(rest(&at) + more - 6));
+        seeds.push(format!("A{}", access.replace("member", &padded)));
     }
     let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
     seeds.push(format!("A{}", access.replace(r#""member""#, &nested)));

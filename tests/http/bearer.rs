@@ -1,7 +1,8 @@
 //! Access tokens in an `Authorization: Bearer` header (RFC 6750): off by default, and no other way in.
 
+use axum::{Router, routing::get};
 use serde_json::json;
-use tower_jwt_sessions::{EndReason, SessionEventKind as Event};
+use tower_jwt_sessions::{CookieConfig, EndReason, Session, SessionEventKind as Event, SessionRejection};
 
 use crate::support::*;
 
@@ -19,6 +20,8 @@ on_every_store!(
     logout_with_an_expired_token,
     the_other_routes,
     a_login_replaces_the_session_of_the_token,
+    a_login_ends_whatever_was_presented,
+    each_of_two_managers_takes_the_header_for_its_own,
     revocations_that_are_unknown,
     not_without_the_layer,
 );
@@ -294,6 +297,53 @@ async fn a_login_replaces_the_session_of_the_token(backend: Backend) {
     );
     assert_eq!(world.count("alice").await, 1);
     native.send("GET /me").await.is_problem(401, "invalid_token");
+}
+
+/// Credentials in two places prove nothing, but no login is refused for them, and none of their sessions goes on.
+async fn a_login_ends_whatever_was_presented(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let (native, mut browser) = (world.native("alice").await, world.browser());
+    browser.login("bob").await;
+    let headers = [("authorization", native.bearer()), ("cookie", browser.cookies())];
+    tokens(&send_body(&world.app, "POST /native/carol", &headers, "").await);
+    assert_eq!((world.count("alice").await, world.count("bob").await, world.count("carol").await), (0, 0, 1));
+    native.send("GET /me").await.is_problem(401, "invalid_token");
+    browser.get("/me").await.is_problem(401, "invalid_token");
+    let mut browser = world.browser();
+    browser.login("bob").await;
+    let twice = format!("{}, x", native.bearer());
+    browser.send("POST /login/bob", &[("authorization", &*twice)]).await.is(200);
+    assert_eq!(world.count("bob").await, 1);
+}
+
+async fn each_of_two_managers_takes_the_header_for_its_own(backend: Backend) {
+    let (members, guests) = (World::for_natives(backend).await, World::for_natives(backend).await);
+    let of_guests = builder::<()>(&guests.store, &guests.clock)
+        .issuer("https://guests.test")
+        .cookies(CookieConfig::new().names("guest", "guest-refresh"))
+        .accept_bearer_tokens();
+    let of_guests = build(of_guests).await;
+    let app = Router::new()
+        .route("/member", get(async |session: Option<Session<Claims>>| session.is_some().to_string()))
+        .route("/guest", get(async |session: Option<Session>| session.is_some().to_string()))
+        .route(
+            "/both",
+            get(async |member: Result<Session<Claims>, SessionRejection>, guest: Result<Session, SessionRejection>| {
+                format!("{} {}", member.is_ok(), guest.is_ok())
+            }),
+        )
+        .layer(of_guests.layer())
+        .layer(members.sessions.layer());
+    let guest = of_guests.login("alice").tokens().await.expect("tokens");
+    let member = members.sessions.login("alice").tokens().await.expect("tokens");
+    for (tokens, own, other, both) in
+        [(member, "GET /member", "GET /guest", "true false"), (guest, "GET /guest", "GET /member", "false true")]
+    {
+        let headers = [("authorization", format!("Bearer {}", tokens.access_token()))];
+        assert_eq!(send(&app, own, &headers).await.is(200).body, "true");
+        send(&app, other, &headers).await.is_problem(401, "invalid_token");
+        assert_eq!(send(&app, "GET /both", &headers).await.is(200).body, both);
+    }
 }
 
 async fn revocations_that_are_unknown(backend: Backend) {

@@ -91,11 +91,16 @@ async fn never_with_a_new_session(backend: Backend) {
     async fn undone(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
         Ok((sessions.logout(&presented).await?, [("clear-site-data", "")], "bye").into_response())
     }
+    async fn own_at_switch(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+        let (gone, new) = (sessions.logout(&presented).await?, sessions.login("bob").await?);
+        Ok((gone, [("clear-site-data", r#""cache""#)], new, "hello, bob").into_response())
+    }
     let world = world(backend, CookieConfig::new().clear_at_logout(BOTH)).await;
     let app = Router::new()
         .route("/switch", post(switch))
         .route("/bye", post(bye))
         .route("/own", post(own))
+        .route("/own-at-switch", post(own_at_switch))
         .route("/undone", post(undone))
         .layer(world.sessions.layer())
         .with_state(world.sessions.clone());
@@ -104,6 +109,7 @@ async fn never_with_a_new_session(backend: Backend) {
         ("/bye", r#""cache", "storage""#),
         // The application may know better.
         ("/own", r#""cache""#),
+        ("/own-at-switch", r#""cache""#),
         ("/undone", r#""cache", "storage""#),
     ] {
         let mut browser = world.browser();

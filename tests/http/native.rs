@@ -257,7 +257,7 @@ async fn forms_that_are_not_understood(backend: Backend) {
     assert_eq!(world.events(), []);
     // What is not known is ignored (RFC 6749, section 3.2), and a letter may be written as any form may write it.
     let odd = format!("scope=admin&client_id=app&{}&x", good.replace('_', "%5F").replace('.', "%2e"));
-    let media_type = [("content-type", "Application/X-WWW-Form-urlencoded; charset=UTF-8")];
+    let media_type = [("content-type", "Application/X-WWW-Form-urlencoded ; charset=UTF-8")];
     let json = tokens(&send_body(&world.app, "POST /oauth/token", &media_type, &odd).await);
     assert_eq!(claims_of(json["access_token"].as_str().expect("a token"))["role"], "member");
 }

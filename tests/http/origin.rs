@@ -237,6 +237,9 @@ async fn headers_that_stand_there_twice() {
         (("origin", "https://trusted.example"), ("origin", "https://trusted.example")),
         (("origin", "https://example.com"), ("origin", "https://evil.test")),
         (("origin", ""), ("origin", "")),
+        // Which one a proxy looked at is not known here.
+        (("host", "example.com"), ("host", "example.com")),
+        (("host", "evil.test"), ("host", "example.com")),
     ] {
         for what in ["POST /", "TRACE /", "GET /ws"] {
             assert_eq!(status(&app, what, &[one, other]).await, 403, "{what} {one:?} {other:?}");
