@@ -61,6 +61,15 @@ publish = function(revoked, retention)
   return #revoked == 0
 end
 
+is_pending = function(sid)
+  for _, entry in ipairs(pending) do
+    if entry[1] == sid then
+      return entry[2] == ENDED
+    end
+  end
+  return false
+end
+
 await_publication = function(sid)
   add_pending(sid, 0)
   write_pending()

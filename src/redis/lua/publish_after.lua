@@ -2,12 +2,7 @@
 -- What is to be published before the answer, if that depends on it, and otherwise along with it: what this step revoked
 -- and what others have left behind; and everything where a retry may be at work, which is known by its session.
 local reply = step()
-local is_retry = completes
-for _, entry in ipairs(pending) do
-  if entry[1] == ARGV[2] and entry[2] == ENDED then
-    is_retry = true
-  end
-end
+local is_retry = completes or is_pending(ARGV[2])
 local due, must, awaits, met = {}, is_retry, '', {}
 for _, entry in ipairs(pending) do
   local sid, epoch = entry[1], entry[2]
