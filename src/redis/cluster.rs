@@ -38,6 +38,7 @@ use tokio::time::Instant;
 use self::{nodes::Nodes, slots::slot};
 use super::{
     connection::Call,
+    link::shutting_down,
     log::Tail,
     scripts::{self, Step},
     settings,
@@ -70,7 +71,7 @@ impl Cluster {
     /// Connects to the servers of the cluster that this client is configured for.
     pub(super) async fn open(template: Client) -> Result<Self, ConfigError> {
         let nodes = Nodes::new(template);
-        nodes.refresh().await.map_err(|error| settings::unreachable(error, nodes.template()))?;
+        nodes.refresh().await.map_err(settings::unreachable)?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
             let unreachable = "no server answers at the addresses that the cluster tells: see cluster-announce-ip";
             return Err(ConfigError::StoreUnreachable { source: unreachable.into() });
@@ -97,7 +98,7 @@ impl Cluster {
         let deadline = Instant::now() + self.0.timeout();
         let run = Run { nodes: Arc::clone(&self.0), keys, clock, deadline };
         let task = tokio::spawn(async move { run.take(step, args).await });
-        task.await.unwrap_or_else(|_| Err(FredError::new(ErrorKind::Canceled, "the runtime is shutting down")))
+        task.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
     pub(super) async fn read_log(

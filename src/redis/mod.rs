@@ -53,6 +53,7 @@
 
 mod cluster;
 mod connection;
+mod link;
 mod log;
 mod reasons;
 mod reply;

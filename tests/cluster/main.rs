@@ -6,6 +6,7 @@
 mod browser;
 mod conformance;
 mod crashes;
+mod late;
 mod nodes;
 mod outages;
 #[path = "../it/support/redis_server.rs"]

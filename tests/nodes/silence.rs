@@ -31,6 +31,11 @@ fn listen() {
     Log::listen(LevelFilter::DEBUG);
 }
 
+/// The server, and the server as one of a cluster.
+fn alone_and_in_a_cluster(server: &RedisServer) -> [String; 2] {
+    [server.url(), server.url().replace("redis://", "redis-cluster://")]
+}
+
 async fn is_heard(what: &str) {
     soon(what, || Log::so_far().contains(what)).await;
 }
@@ -65,18 +70,22 @@ fn tells_once(heard: &str, why: &str) {
 #[tokio::test]
 async fn a_wrong_password_is_told_once() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2"]);
-    let heard = heard_of(&server.url().replace("://", "://:wrong-secret@")).await;
-    tells_once(&heard, "WRONGPASS");
-    assert!(!heard.contains("wrong-secret"), "{heard}");
-    tells_once(&heard_of(&server.url()).await, "NOAUTH");
+    for url in alone_and_in_a_cluster(&server) {
+        let heard = heard_of(&url.replace("://", "://:wrong-secret@")).await;
+        tells_once(&heard, "WRONGPASS");
+        assert!(!heard.contains("wrong-secret"), "{heard}");
+        tells_once(&heard_of(&url).await, "NOAUTH");
+    }
 }
 
 #[tokio::test]
 async fn a_server_that_repeats_the_password_is_not_quoted() {
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
-    let heard = heard_of(&server.url().replace("://", "://:hunter2@")).await;
-    tells_once(&heard, "withheld");
-    assert!(!heard.contains("hunter2"), "{heard}");
+    for url in alone_and_in_a_cluster(&server) {
+        let heard = heard_of(&url.replace("://", "://:hunter2@")).await;
+        tells_once(&heard, "withheld");
+        assert!(!heard.contains("hunter2"), "{heard}");
+    }
 }
 
 #[tokio::test]
@@ -90,13 +99,16 @@ async fn a_server_that_is_no_redis_is_told_once() {
         }
     });
     tells_once(&heard_of(&url).await, "rotocol");
+    tells_once(&heard_of(&url.replace("redis://", "redis-cluster://")).await, "rotocol");
 }
 
 #[tokio::test]
 async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
     let mut server = RedisServer::start();
     server.kill();
-    tells_once(&heard_of(&server.url()).await, "refused");
+    for url in alone_and_in_a_cluster(&server) {
+        tells_once(&heard_of(&url).await, "refused");
+    }
 
     listen();
     let node = node(RedisStore::connect_in_background(&server.url()).unwrap()).build().unwrap();
@@ -109,6 +121,13 @@ async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
     is_heard("the revocation log can be followed again").await;
     let heard = Log::heard();
     assert_eq!(count(&heard, "tower_jwt_sessions: connected to Redis"), 1, "{heard}");
+}
+
+#[tokio::test]
+async fn a_server_of_no_cluster_is_told_once() {
+    let server = RedisServer::start();
+    let url = server.url().replace("redis://", "redis-cluster://");
+    tells_once(&heard_of(&url).await, "cluster support disabled");
 }
 
 #[test]
