@@ -12,10 +12,12 @@
 //! leaves something pending. It lasts as long as the tokens that it revokes, and later steps of that user meet it:
 //!
 //! - A step on a session that was ended publishes that, and all else, before it answers that the session is over.
+//! - A login that replaces a session which an earlier one ended publishes that.
 //! - `end` and `expire_access`, and so their retries, publish all of it too, and `end` names what an earlier one ended.
 //! - Any other publishes along with its answer what was left behind for a second. It does not fail if that fails.
 //! - A login that ends others creates its session on probation: step 3 of the same login makes it one for good. If that
-//!   does not come within a second, the session is removed, for nobody has the tokens of it.
+//!   does not come within a second, the session is removed, for nobody has the tokens of it. Nobody else can do that for
+//!   the login, whatever they publish.
 //!
 //! So a session is never served again, and nothing that was revoked is forgotten. Two who meet the same at the same time
 //! both publish it, each once, which is harmless: the log is a set.
@@ -71,7 +73,7 @@ impl Cluster {
     /// Connects to the servers of the cluster that this client is configured for.
     pub(super) async fn open(template: Client) -> Result<Self, ConfigError> {
         let nodes = Nodes::new(template);
-        nodes.refresh().await.map_err(settings::unreachable)?;
+        nodes.refresh(None).await.map_err(settings::unreachable)?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
             let unreachable = "no server answers at the addresses that the cluster tells: see cluster-announce-ip";
             return Err(ConfigError::StoreUnreachable { source: unreachable.into() });

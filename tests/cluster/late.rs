@@ -106,7 +106,7 @@ async fn connections_end_with_the_store() {
     soon("every task ends with the store", || tasks() == 0).await;
 }
 
-/// What was heard of late: a server that goes on as if it still had the log.
+/// Not at a server that goes on as if it still had it; and it has no connections any more.
 #[tokio::test]
 async fn the_log_is_awaited_where_it_is_now() {
     let folder = Folder::new();
@@ -137,4 +137,10 @@ async fn the_log_is_awaited_where_it_is_now() {
     let log = servers::ask(&new, "EXISTS", vec![log_key("").into()]).await.unwrap();
     assert_eq!(log.as_u64(), Some(1));
     refuses_soon(&here, &headers).await;
+    soon_works(async || {
+        let clients = servers::ask(&old, "CLIENT", vec!["LIST".into()]).await.unwrap().into_string().unwrap();
+        // The one that asks.
+        clients.lines().count() == 1
+    })
+    .await;
 }

@@ -3,6 +3,10 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -100,6 +104,41 @@ async fn a_server_that_is_no_redis_is_told_once() {
     });
     tells_once(&heard_of(&url).await, "rotocol");
     tells_once(&heard_of(&url.replace("redis://", "redis-cluster://")).await, "rotocol");
+}
+
+#[tokio::test]
+async fn what_is_not_tried_again_is_an_error_and_no_line_in_the_log() {
+    let mut server = RedisServer::start();
+    server.kill();
+    for url in alone_and_in_a_cluster(&server) {
+        listen();
+        assert!(RedisStore::connect(&url).await.is_err());
+        tokio::task::yield_now().await;
+        let heard = Log::heard();
+        assert_eq!(count(&heard, "tower_jwt_sessions"), 0, "{heard}");
+    }
+}
+
+/// As a proxy with nothing behind it.
+#[tokio::test]
+async fn connections_that_are_closed_at_once_are_told_once_and_not_made_without_end() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicU32::new(0));
+    thread::spawn({
+        let accepted = Arc::clone(&accepted);
+        move || {
+            for _closed in listener.incoming() {
+                accepted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let begun = Instant::now();
+    let heard = heard_of(&url).await;
+    let (accepted, took) = (accepted.load(Ordering::Relaxed), begun.elapsed());
+    assert!(f64::from(accepted) < 20.0 * (took.as_secs_f64() + 1.0), "{accepted} connections in {took:?}");
+    let lines = heard.lines().filter(|line| !line.contains("DEBUG")).count();
+    assert_eq!(lines, 3, "{heard}");
 }
 
 #[tokio::test]

@@ -205,15 +205,17 @@ impl Nodes {
         let nodes = Arc::clone(self);
         tokio::spawn(async move {
             let _asking = asking;
-            nodes.refresh().await
+            nodes.refresh(Some(&nodes.reasons)).await
         });
     }
 
     /// Asks who has which slots: a server that is connected, or one of those that we began with.
-    pub(super) async fn refresh(&self) -> Result<(), FredError> {
+    /// Tells why nobody could be asked, if that will be tried again.
+    pub(super) async fn refresh(&self, reasons: Option<&Reasons>) -> Result<(), FredError> {
         let connected: Vec<_> =
             self.known().connections.iter().map(|(server, node)| (server.clone(), node.client())).collect();
-        let is_first = connected.is_empty();
+        // Connections that there are tell it themselves.
+        let reasons = reasons.filter(|_| connected.is_empty());
         for (server, client) in connected {
             if client.state() == ClientState::Connected
                 && let Ok(slots) = self.ask(&client, &server).await
@@ -230,15 +232,16 @@ impl Nodes {
             };
             match asked {
                 Ok(slots) => {
-                    self.reasons.connected();
+                    if let Some(reasons) = reasons {
+                        reasons.connected();
+                    }
                     self.accept(slots);
                     return Ok(());
                 }
                 Err(error) => failure = error,
             }
-            // Connections that there are tell it themselves.
-            if is_first {
-                self.reasons.failed(failure.clone(), &server);
+            if let Some(reasons) = reasons {
+                reasons.failed(failure.clone(), &server);
             }
         }
         self.known().failure = Some(failure.clone());
