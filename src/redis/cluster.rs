@@ -12,10 +12,12 @@
 //! leaves something pending. It lasts as long as the tokens that it revokes, and later steps of that user meet it:
 //!
 //! - A step on a session that was ended publishes that, and all else, before it answers that the session is over.
+//! - A login that replaces a session which an earlier one ended publishes that.
 //! - `end` and `expire_access`, and so their retries, publish all of it too, and `end` names what an earlier one ended.
 //! - Any other publishes along with its answer what was left behind for a second. It does not fail if that fails.
 //! - A login that ends others creates its session on probation: step 3 of the same login makes it one for good. If that
-//!   does not come within a second, the session is removed, for nobody has the tokens of it.
+//!   does not come within a second, the session is removed, for nobody has the tokens of it. Nobody else can do that for
+//!   the login, whatever they publish.
 //!
 //! So a session is never served again, and nothing that was revoked is forgotten. Two who meet the same at the same time
 //! both publish it, each once, which is harmless: the log is a set.
@@ -38,6 +40,7 @@ use tokio::time::Instant;
 use self::{nodes::Nodes, slots::slot};
 use super::{
     connection::Call,
+    link::shutting_down,
     log::Tail,
     scripts::{self, Step},
     settings,
@@ -70,7 +73,7 @@ impl Cluster {
     /// Connects to the servers of the cluster that this client is configured for.
     pub(super) async fn open(template: Client) -> Result<Self, ConfigError> {
         let nodes = Nodes::new(template);
-        nodes.refresh().await.map_err(|error| settings::unreachable(error, nodes.template()))?;
+        nodes.refresh(None).await.map_err(settings::unreachable)?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
             let unreachable = "no server answers at the addresses that the cluster tells: see cluster-announce-ip";
             return Err(ConfigError::StoreUnreachable { source: unreachable.into() });
@@ -97,7 +100,7 @@ impl Cluster {
         let deadline = Instant::now() + self.0.timeout();
         let run = Run { nodes: Arc::clone(&self.0), keys, clock, deadline };
         let task = tokio::spawn(async move { run.take(step, args).await });
-        task.await.unwrap_or_else(|_| Err(FredError::new(ErrorKind::Canceled, "the runtime is shutting down")))
+        task.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
     pub(super) async fn read_log(

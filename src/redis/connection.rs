@@ -9,11 +9,11 @@ use fred::{
     clients::Client,
     error::{Error as FredError, ErrorKind},
     interfaces::ClientLike,
-    types::{ConnectHandle, Value, scripts::Script},
+    types::{Value, scripts::Script},
 };
 use tokio::time::Instant;
 
-use super::{reasons, scripts, settings};
+use super::{link::Link, reasons, scripts, settings};
 use crate::{clock::Timestamp, error::ConfigError};
 
 /// A client that was never answered for this long is given up. fred finds silence by itself only where commands are
@@ -32,42 +32,36 @@ pub(super) struct Call<'a> {
 }
 
 struct Current {
-    client: Client,
-    /// Of a client that we made. One of the application is for the application to close and to repair.
-    router: Option<ConnectHandle>,
+    link: Link,
     /// The first of the timeouts since the server answered last.
     silent_since: Option<Instant>,
+    replaced_at: Option<Instant>,
     /// What the server's clock showed in an answer, and when that came.
     server_time: Option<(Timestamp, Instant)>,
 }
 
 impl Connection {
     pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
-        match client.init().await {
-            Ok(router) => {
-                reasons::log(&client);
-                Ok(Self::of(client, Some(router)))
-            }
-            Err(error) => Err(settings::unreachable(error, &client)),
-        }
+        let link = Link::open(client).await.map_err(settings::unreachable)?;
+        reasons::log(link.client());
+        Ok(Self::of(link))
     }
 
     pub(super) fn of_application(client: Client) -> Self {
-        Self::of(client, None)
+        Self::of(Link::of_application(client))
     }
 
     /// Connects in the background, for as long as it takes. Until then every step fails at once.
     pub(super) fn connecting(client: Client) -> Self {
-        let router = connect(&client);
-        Self::of(client, Some(router))
+        Self::of(Link::connecting(client))
     }
 
-    fn of(client: Client, router: Option<ConnectHandle>) -> Self {
-        Self(Mutex::new(Current { client, router, silent_since: None, server_time: None }))
+    fn of(link: Link) -> Self {
+        Self(Mutex::new(Current { link, silent_since: None, replaced_at: None, server_time: None }))
     }
 
     pub(super) fn client(&self) -> Client {
-        self.current().client.clone()
+        self.current().link.client().clone()
     }
 
     /// How long a step may take.
@@ -93,7 +87,7 @@ impl Connection {
             let all = [count].into_iter().chain(keys).chain([time.into()]).chain(call.args.iter().cloned());
             let outcome = scripts::run(&self.client(), call.script, all.collect(), left, asking).await;
             let mut current = self.current();
-            current.note(matches!(&outcome, Err(error) if *error.kind() == ErrorKind::Timeout));
+            current.note(&outcome);
             let reply = outcome?;
             if call.clock.is_some() || !current.is_late(&reply) {
                 return Ok(reply);
@@ -124,11 +118,18 @@ impl Current {
         items.get(1).and_then(Value::as_bytes) == Some(b"late")
     }
 
-    fn note(&mut self, timed_out: bool) {
-        if !timed_out {
-            self.silent_since = None;
-        } else if self.silent_since.get_or_insert_with(Instant::now).elapsed() >= GIVE_UP_AFTER {
-            self.silent_since = None;
+    fn note(&mut self, outcome: &Result<Value, FredError>) {
+        let error = outcome.as_ref().err();
+        if error.is_some_and(|error| *error.kind() == ErrorKind::Timeout) {
+            if self.silent_since.get_or_insert_with(Instant::now).elapsed() >= GIVE_UP_AFTER {
+                self.replace();
+            }
+            return;
+        }
+        self.silent_since = None;
+        // Another server may answer at this address by now, and this connection would never tell.
+        let is_recent = self.replaced_at.is_some_and(|at| at.elapsed() < GIVE_UP_AFTER);
+        if !is_recent && error.is_some_and(came_from_replica) {
             self.replace();
         }
     }
@@ -136,28 +137,15 @@ impl Current {
     /// A new client in place of one of ours, connecting in the background. To ask the old one to reconnect is not
     /// enough: while it waits to write it hears nothing.
     fn replace(&mut self) {
-        if self.router.is_some() {
-            self.close();
-            self.client = settings::again(&self.client);
-            self.router = Some(connect(&self.client));
-        }
-    }
-
-    fn close(&self) {
-        // fred's task keeps its own client, and with it the connection, for ever.
-        if let Some(router) = &self.router {
-            router.abort();
+        self.silent_since = None;
+        self.replaced_at = Some(Instant::now());
+        if self.link.is_ours() {
+            self.link = Link::connecting(settings::again(self.link.client()));
         }
     }
 }
 
-fn connect(client: &Client) -> ConnectHandle {
-    reasons::log(client);
-    client.connect()
-}
-
-impl Drop for Current {
-    fn drop(&mut self) {
-        self.close();
-    }
+/// Redis 6 puts the error of a command inside a script behind other words.
+fn came_from_replica(error: &FredError) -> bool {
+    ["READONLY ", "MASTERDOWN "].iter().any(|kind| error.details().contains(kind))
 }

@@ -11,16 +11,16 @@ use std::{
 
 use fred::{
     clients::{Client, WithOptions},
-    error::Error as FredError,
+    error::{Error as FredError, ErrorKind},
     interfaces::{ClientLike, StreamsInterface},
     types::{
-        ConnectHandle, Value,
+        Value,
         config::{Config, Options},
         streams::XReadResponse,
     },
 };
 
-use super::{reply::Unreadable, scripts};
+use super::{link::Link, reply::Unreadable, scripts};
 use crate::{
     clock::whole_millis,
     error::BoxError,
@@ -44,30 +44,7 @@ const REVOCATION_LEN: usize = SessionId::LEN + 4;
 /// fails or the reader goes away, so it needs neither a reconnect policy nor detection of unresponsive servers, which
 /// fred could not tell from the silence of a blocking read.
 #[derive(Default)]
-pub(super) struct Tail(Mutex<Option<TailConnection>>);
-
-struct TailConnection {
-    client: Client,
-    router: ConnectHandle,
-}
-
-impl Drop for TailConnection {
-    fn drop(&mut self) {
-        // As with the connection for steps.
-        self.router.abort();
-    }
-}
-
-impl TailConnection {
-    async fn open(shared: &Client) -> Result<Self, FredError> {
-        let mut connection = shared.connection_config().clone();
-        connection.unresponsive.max_timeout = None;
-        let config = Config { fail_fast: true, ..shared.client_config() };
-        let client = Client::new(config, Some(shared.perf_config()), Some(connection), None);
-        let router = client.init().await?;
-        Ok(Self { client, router })
-    }
-}
+pub(super) struct Tail(Mutex<Option<Link>>);
 
 impl Tail {
     pub(super) async fn read(
@@ -85,18 +62,31 @@ impl Tail {
         let idle = self.slot().take();
         let connection = match idle {
             Some(connection) => connection,
-            None => TailConnection::open(shared).await?,
+            None => open(shared).await?,
         };
-        let (page, is_free) = read(&connection.client, key, after, Some(wait)).await?;
+        // One that lost the log need not say so. An error, after which the reader looks back: the entries of the new
+        // one can stand before those that were read last.
+        if connection.client().client_config().server != shared.client_config().server {
+            return Err(FredError::new(ErrorKind::Cluster, "the revocation log has another server now").into());
+        }
+        let (page, is_free) = read(connection.client(), key, after, Some(wait)).await?;
         if is_free {
             *self.slot() = Some(connection);
         }
         Ok(page)
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<TailConnection>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Link>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection for the tail, to the server of the shared one.
+async fn open(shared: &Client) -> Result<Link, FredError> {
+    let mut connection = shared.connection_config().clone();
+    connection.unresponsive.max_timeout = None;
+    let config = Config { fail_fast: true, ..shared.client_config() };
+    Link::open(Client::new(config, Some(shared.perf_config()), Some(connection), None)).await
 }
 
 /// What is there after a position, and whether the connection is free again. With nothing there, and nothing lost, it

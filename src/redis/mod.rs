@@ -20,7 +20,8 @@
 //! # When Redis is away
 //!
 //! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
-//! The connection is made again in the background, and the log says why there is none, once for each kind of reason.
+//! The connection is made again in the background, and the log says why there is none, once for each kind of reason. So
+//! is one to a server that has become a replica: another may answer at its address.
 //! Where Redis may be away already when a node starts: [`RedisStore::connect_in_background`]. A *failover to a replica*
 //! may lose the last writes; see [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to
 //! refreshes.
@@ -64,6 +65,7 @@
 
 mod cluster;
 mod connection;
+mod link;
 mod log;
 mod reasons;
 mod reply;
@@ -146,7 +148,8 @@ impl RedisStore {
     }
 
     /// As [`connect`](Self::connect), but returns at once: the connection is made in the background, and attempts go on
-    /// for ever, at most two seconds apart.
+    /// for ever, at most two seconds apart. With a cluster it is each step that fails, and the feed of a manager, that
+    /// begins the next.
     ///
     /// For services that must come up in any order, such as a node and its Redis after a power cut. Until Redis is there
     /// every step fails at once and is answered with `503`, so are requests with a session (`revocations_unknown`, see

@@ -6,7 +6,7 @@ use fred::{
     clients::Client,
     error::{Error as FredError, ErrorKind},
     interfaces::{ClientLike, EventInterface},
-    types::config::Config,
+    types::config::{Config, Server},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -17,11 +17,13 @@ use crate::event::LOG_TARGET;
 /// a server that was down refuses first, one that is up again may still not like the password. Ends with the client.
 pub(super) fn log(client: &Client) {
     // The client itself would live for as long as they do.
-    let reasons = Arc::new(Reasons { config: client.client_config(), told: Mutex::default() });
+    let config = client.client_config();
+    let Some(server) = config.server.hosts().into_iter().next() else { return };
+    let reasons = Arc::new(Reasons::new(config));
     let (errors, connects) = (client.error_rx(), client.reconnect_rx());
     tokio::spawn(each(errors, {
         let reasons = Arc::clone(&reasons);
-        move |(error, _)| reasons.failed(error)
+        move |(error, _)| reasons.failed(error, &server)
     }));
     tokio::spawn(each(connects, move |_| reasons.connected()));
 }
@@ -36,25 +38,29 @@ async fn each<T: Clone>(mut events: Receiver<T>, mut told: impl FnMut(T)) {
     }
 }
 
-struct Reasons {
+pub(super) struct Reasons {
     config: Config,
     /// Never more than there are kinds.
     told: Mutex<Vec<ErrorKind>>,
 }
 
 impl Reasons {
-    fn failed(&self, error: FredError) {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, told: Mutex::default() }
+    }
+
+    pub(super) fn failed(&self, error: FredError, server: &Server) {
         let error = settings::without_credentials(error, &self.config);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.contains(error.kind()) {
-            tracing::debug!(target: LOG_TARGET, %error, "still no connection to Redis");
+            tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");
         } else {
-            tracing::warn!(target: LOG_TARGET, %error, "no connection to Redis; trying again until there is one");
+            tracing::warn!(target: LOG_TARGET, %server, %error, "no connection to Redis; trying again until there is one");
             told.push(error.kind().clone());
         }
     }
 
-    fn connected(&self) {
+    pub(super) fn connected(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !told.is_empty() {
             tracing::info!(target: LOG_TARGET, "connected to Redis");

@@ -155,13 +155,13 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Why the server could not be reached. Redis repeats the arguments of a command that it does not know or allow, and
-/// those of `AUTH` are the credentials.
-pub(super) fn unreachable(error: FredError, client: &Client) -> ConfigError {
-    ConfigError::StoreUnreachable { source: without_credentials(error, &client.client_config()).into() }
+/// Why the server could not be reached.
+pub(super) fn unreachable(error: FredError) -> ConfigError {
+    ConfigError::StoreUnreachable { source: error.into() }
 }
 
-/// The error, unless its message repeats user name or password.
+/// The error, unless its message repeats user name or password: Redis repeats the arguments of a command that it does
+/// not know or allow, and those of `AUTH` are the credentials.
 pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
     let shown =
         |secret: &Option<String>| secret.as_ref().is_some_and(|secret| error.details().contains(secret.as_str()));

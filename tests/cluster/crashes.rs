@@ -285,6 +285,49 @@ async fn a_login_that_failed_leaves_no_session() {
     }
 }
 
+/// Whoever expires access, or publishes what is pending, does not know whether the login came to its end.
+#[tokio::test]
+async fn a_login_that_failed_leaves_no_session_when_others_publish_what_it_ended() {
+    for refuses in [true, false] {
+        let scene = two_sessions().await;
+        scene.refuse_log().await;
+        assert!(!take_ending(&scene, "replacement").await);
+        if !refuses {
+            scene.allow_log().await;
+        }
+        assert_eq!(scene.store.expire_access(&scene.user, HOUR).await.is_err(), refuses);
+        scene.allow_log().await;
+        scene.clock.advance(A_WHILE);
+        assert_eq!(scene.live().await, [id(2)]);
+        assert_eq!(scene.pending().await, None);
+    }
+}
+
+/// A login that replaces a session is reported as done when that is over everywhere, whoever ended it.
+#[tokio::test]
+async fn a_login_that_is_tried_again_publishes_the_end_of_what_it_replaces() {
+    let scene = two_sessions().await;
+    let login = async |n| {
+        let mut new = scene.new_session(n);
+        new.replaces = Some(id(1));
+        scene.store.create(&new).await
+    };
+    scene.refuse_log().await;
+    login(3).await.unwrap_err();
+    login(4).await.unwrap_err();
+    scene.clock.advance(A_WHILE);
+    login(5).await.unwrap_err();
+    scene.allow_log().await;
+    let outcome = login(6).await.unwrap();
+    assert!(matches!(&outcome, CreateOutcome::Created { ended, .. } if ended[..] == [id(1)]), "{outcome:?}");
+    assert_eq!(scene.published().await, [ended(1)]);
+    let outcome = login(7).await.unwrap();
+    assert!(matches!(&outcome, CreateOutcome::Created { ended, .. } if ended.is_empty()), "{outcome:?}");
+    scene.clock.advance(A_WHILE);
+    assert_eq!(scene.live().await, [id(2), id(6), id(7)]);
+    assert_eq!((scene.published().await, scene.pending().await), (vec![ended(1)], None));
+}
+
 #[tokio::test]
 async fn a_login_that_ended_others_stays() {
     for how in ["eviction", "replacement"] {

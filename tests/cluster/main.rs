@@ -6,8 +6,12 @@
 mod browser;
 mod conformance;
 mod crashes;
+#[path = "../it/support/folder.rs"]
+mod folder;
+mod late;
 mod nodes;
 mod outages;
+mod random;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 mod redis_server;

@@ -72,14 +72,26 @@ impl<'a> Scene<'a> {
         self.servers.try_command(servers::owner(key), command, args).await.expect("the command works")
     }
 
-    /// Nothing can be published: every server works, but something else is where the log should be. Only while nothing
-    /// was published yet.
+    /// Nothing can be published: every server works, but something else is where the log should be.
     pub(crate) async fn refuse_log(&self) {
+        self.rename(&self.log_key(), &self.kept_log()).await;
         self.at(&self.log_key(), "SET", vec!["text".into()]).await;
     }
 
     pub(crate) async fn allow_log(&self) {
         self.at(&self.log_key(), "DEL", Vec::new()).await;
+        self.rename(&self.kept_log(), &self.log_key()).await;
+    }
+
+    /// A key in the slot of the log.
+    fn kept_log(&self) -> String {
+        format!("{{{}}}:kept", self.log_key())
+    }
+
+    /// Unless there is no such key.
+    async fn rename(&self, from: &str, to: &str) {
+        let owner = servers::owner(&self.log_key());
+        let _renamed = self.servers.try_command(owner, "RENAME", vec![from.into(), to.into()]).await;
     }
 
     /// What is kept to be published.

@@ -1,10 +1,9 @@
 //! Real clusters for tests: a redis-server for each third of the slots.
 
 use std::{
-    env, fs,
+    fs,
     ops::RangeInclusive,
     path::PathBuf,
-    process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -17,6 +16,7 @@ use fred::{
 };
 use tokio::sync::OnceCell;
 
+pub(crate) use crate::folder::Folder;
 use crate::redis_server::RedisServer;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -27,35 +27,6 @@ pub(crate) struct Servers {
     // Before the folder, in which they write to the end.
     pub(crate) nodes: Vec<RedisServer>,
     _folder: Folder,
-}
-
-/// Where servers of a cluster keep what they know of each other. It goes when this does or the test process ends: nobody
-/// drops statics.
-pub(crate) struct Folder {
-    path: PathBuf,
-    guardian: Child,
-}
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("tower-jwt-sessions-{}-{number}", process::id()));
-        let mut guardian = Command::new("sh");
-        guardian.args(["-c", r#"cat >/dev/null; rm -rf "$1""#, "sh"]).arg(&path).stdin(Stdio::piped());
-        Self { path, guardian: guardian.spawn().expect("sh runs") }
-    }
-
-    pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(self.guardian.stdin.take());
-        let _ = self.guardian.wait();
-    }
 }
 
 impl Servers {

@@ -1,6 +1,6 @@
 //! Slots that change hands, servers that are asked for them, and addresses.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::types::Value;
 use tower_jwt_sessions::{
@@ -11,9 +11,9 @@ use tower_jwt_sessions::{
 
 use crate::{
     redis_server::RedisServer,
-    scene::{Scene, ended, id, sessions_key, slot, user_apart},
+    scene::{Scene, ended, id, log_key, sessions_key, slot, user_apart},
     servers::{self, Servers},
-    support::{accepts, browser, node, redis_store, refuses_soon},
+    support::{PATIENCE, accepts, browser, node, redis_store, refuses_soon, soon_works},
 };
 
 #[tokio::test]
@@ -75,6 +75,72 @@ async fn slots_that_moved_are_followed() {
     refuses_soon(&there, &headers).await;
     let key = Value::from(log.as_str());
     assert_eq!(servers.try_command(target, "XLEN", vec![key]).await.unwrap().as_u64(), Some(1));
+}
+
+/// With its entries, as an operator moves it.
+#[tokio::test]
+async fn a_log_that_is_moved_while_nodes_wait_for_it_loses_nothing() {
+    let servers = Servers::start().await;
+    let (here, there) = (redis_store(&servers.url(), "").await, redis_store(&servers.url(), "").await);
+    let (here, there) = (node(here).build().unwrap(), node(there).build().unwrap());
+    there.feed().caught_up().await;
+    let user = user_apart("");
+    let key = log_key("");
+    let (from, number) = (servers::owner(&key), slot(&key).to_string());
+    let to = 3 - from - servers::owner(&sessions_key("", &user));
+    let login = async || browser(here.login(&user).await.unwrap());
+    let (first, second, third, last) = (login().await, login().await, login().await, login().await);
+    let end = async |headers| drop(here.logout(&here.verifier().present(headers)).await.unwrap());
+    end(&first).await;
+    refuses_soon(&there, &first).await;
+
+    let ids = (servers.id(from).await, servers.id(to).await);
+    servers.command(to, "CLUSTER", &["SETSLOT", &number, "IMPORTING", &ids.0]).await;
+    servers.command(from, "CLUSTER", &["SETSLOT", &number, "MIGRATING", &ids.1]).await;
+    end(&second).await;
+    refuses_soon(&there, &second).await;
+    let port = servers.nodes[to].port().to_string();
+    servers.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
+    end(&third).await;
+    servers.give(slot(&key), to).await;
+    refuses_soon(&there, &third).await;
+    end(&last).await;
+    refuses_soon(&there, &last).await;
+    let length = servers.try_command(to, "XLEN", vec![key.into()]).await.unwrap();
+    assert_eq!(length.as_u64(), Some(4));
+}
+
+/// As by default when a server is away: then Redis refuses everything.
+#[tokio::test]
+async fn a_cluster_that_is_down_is_an_error_soon() {
+    let servers = Servers::start().await;
+    let scene = Scene::on(&servers, String::new()).await;
+    scene.login(1).await;
+    for node in 0..3 {
+        servers.command(node, "CONFIG", &["SET", "cluster-require-full-coverage", "yes"]).await;
+    }
+    let slot = (slot(&scene.sessions_key()) + 1).to_string();
+    for node in 0..3 {
+        servers.command(node, "CLUSTER", &["DELSLOTS", &slot]).await;
+    }
+    let begun = Instant::now();
+    let failure = loop {
+        match scene.store.find(&scene.user, id(1)).await {
+            Ok(_) => assert!(begun.elapsed() < PATIENCE, "it is not down"),
+            Err(error) => break error,
+        }
+    };
+    assert!(std::error::Error::source(&failure).unwrap().to_string().contains("CLUSTERDOWN"), "{failure:?}");
+    for _ in 0..10 {
+        let begun = Instant::now();
+        scene.store.find(&scene.user, id(1)).await.unwrap_err();
+        scene.end(WhichSessions::All).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+    for node in 0..3 {
+        servers.command(node, "CONFIG", &["SET", "cluster-require-full-coverage", "no"]).await;
+    }
+    soon_works(async || scene.store.find(&scene.user, id(1)).await.is_ok_and(|found| found.is_some())).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,10 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +33,11 @@ fn count(heard: &str, what: &str) -> usize {
 /// Listens to this thread, which runs the nodes too.
 fn listen() {
     Log::listen(LevelFilter::DEBUG);
+}
+
+/// The server, and the server as one of a cluster.
+fn alone_and_in_a_cluster(server: &RedisServer) -> [String; 2] {
+    [server.url(), server.url().replace("redis://", "redis-cluster://")]
 }
 
 async fn is_heard(what: &str) {
@@ -65,18 +74,22 @@ fn tells_once(heard: &str, why: &str) {
 #[tokio::test]
 async fn a_wrong_password_is_told_once() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2"]);
-    let heard = heard_of(&server.url().replace("://", "://:wrong-secret@")).await;
-    tells_once(&heard, "WRONGPASS");
-    assert!(!heard.contains("wrong-secret"), "{heard}");
-    tells_once(&heard_of(&server.url()).await, "NOAUTH");
+    for url in alone_and_in_a_cluster(&server) {
+        let heard = heard_of(&url.replace("://", "://:wrong-secret@")).await;
+        tells_once(&heard, "WRONGPASS");
+        assert!(!heard.contains("wrong-secret"), "{heard}");
+        tells_once(&heard_of(&url).await, "NOAUTH");
+    }
 }
 
 #[tokio::test]
 async fn a_server_that_repeats_the_password_is_not_quoted() {
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
-    let heard = heard_of(&server.url().replace("://", "://:hunter2@")).await;
-    tells_once(&heard, "withheld");
-    assert!(!heard.contains("hunter2"), "{heard}");
+    for url in alone_and_in_a_cluster(&server) {
+        let heard = heard_of(&url.replace("://", "://:hunter2@")).await;
+        tells_once(&heard, "withheld");
+        assert!(!heard.contains("hunter2"), "{heard}");
+    }
 }
 
 #[tokio::test]
@@ -90,13 +103,51 @@ async fn a_server_that_is_no_redis_is_told_once() {
         }
     });
     tells_once(&heard_of(&url).await, "rotocol");
+    tells_once(&heard_of(&url.replace("redis://", "redis-cluster://")).await, "rotocol");
+}
+
+#[tokio::test]
+async fn what_is_not_tried_again_is_an_error_and_no_line_in_the_log() {
+    let mut server = RedisServer::start();
+    server.kill();
+    for url in alone_and_in_a_cluster(&server) {
+        listen();
+        assert!(RedisStore::connect(&url).await.is_err());
+        tokio::task::yield_now().await;
+        let heard = Log::heard();
+        assert_eq!(count(&heard, "tower_jwt_sessions"), 0, "{heard}");
+    }
+}
+
+/// As a proxy with nothing behind it.
+#[tokio::test]
+async fn connections_that_are_closed_at_once_are_told_once_and_not_made_without_end() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicU32::new(0));
+    thread::spawn({
+        let accepted = Arc::clone(&accepted);
+        move || {
+            for _closed in listener.incoming() {
+                accepted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let begun = Instant::now();
+    let heard = heard_of(&url).await;
+    let (accepted, took) = (accepted.load(Ordering::Relaxed), begun.elapsed());
+    assert!(f64::from(accepted) < 20.0 * (took.as_secs_f64() + 1.0), "{accepted} connections in {took:?}");
+    let lines = heard.lines().filter(|line| !line.contains("DEBUG")).count();
+    assert_eq!(lines, 3, "{heard}");
 }
 
 #[tokio::test]
 async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
     let mut server = RedisServer::start();
     server.kill();
-    tells_once(&heard_of(&server.url()).await, "refused");
+    for url in alone_and_in_a_cluster(&server) {
+        tells_once(&heard_of(&url).await, "refused");
+    }
 
     listen();
     let node = node(RedisStore::connect_in_background(&server.url()).unwrap()).build().unwrap();
@@ -109,6 +160,13 @@ async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
     is_heard("the revocation log can be followed again").await;
     let heard = Log::heard();
     assert_eq!(count(&heard, "tower_jwt_sessions: connected to Redis"), 1, "{heard}");
+}
+
+#[tokio::test]
+async fn a_server_of_no_cluster_is_told_once() {
+    let server = RedisServer::start();
+    let url = server.url().replace("redis://", "redis-cluster://");
+    tells_once(&heard_of(&url).await, "cluster support disabled");
 }
 
 #[test]

@@ -22,6 +22,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     super::{
         connection::{Call, Connection},
+        link::Link,
+        reasons::Reasons,
         settings,
     },
     slots::{Redirection, Slots},
@@ -41,15 +43,19 @@ pub(super) struct Nodes {
     /// Has the settings, and the addresses to begin with. Never connected by us.
     template: Client,
     known: Mutex<Known>,
-    /// Held by whoever asks for the first time.
-    first: tokio::sync::Mutex<()>,
+    /// Held by the one who asks who has which slots.
+    asking: Arc<tokio::sync::Mutex<()>>,
+    /// Why nobody could be asked.
+    reasons: Reasons,
 }
 
 #[derive(Default)]
 struct Known {
     slots: Slots,
     connections: HashMap<Server, Node>,
-    refreshed_at: Option<Instant>,
+    asked_at: Option<Instant>,
+    /// Why that is not known yet.
+    failure: Option<FredError>,
 }
 
 #[derive(Clone)]
@@ -72,16 +78,13 @@ impl Node {
 
 impl Nodes {
     pub(super) fn new(template: Client) -> Self {
-        Self { template, known: Mutex::default(), first: tokio::sync::Mutex::default() }
+        let reasons = Reasons::new(template.client_config());
+        Self { template, known: Mutex::default(), asking: Arc::default(), reasons }
     }
 
     /// How long a step may take.
     pub(super) fn timeout(&self) -> Duration {
         self.template.perf_config().default_command_timeout
-    }
-
-    pub(super) fn template(&self) -> &Client {
-        &self.template
     }
 
     /// Whether a server is known, and all that are known are connected.
@@ -138,19 +141,27 @@ impl Nodes {
     }
 
     pub(super) async fn owner(self: &Arc<Self>, slot: u16, deadline: Instant) -> Result<Server, FredError> {
-        let known = move |nodes: &Self| nodes.known().slots.owner(slot).cloned();
-        if let Some(owner) = known(self) {
-            return Ok(owner);
+        let known = || {
+            let known = self.known();
+            (known.slots.owner(slot).cloned(), known.failure.clone())
+        };
+        let failure = match known() {
+            (Some(owner), _) => return Ok(owner),
+            (None, failure) => failure,
+        };
+        self.refresh_soon();
+        // Only the first attempt is worth waiting for.
+        if let Some(failure) = failure {
+            return Err(failure);
         }
-        let timed_out = || FredError::new(ErrorKind::Timeout, "no server of the cluster told who has which keys");
-        // Not given up in the middle, or fred would keep a connection that nobody ends.
-        let nodes = Arc::clone(self);
-        let refreshed = tokio::spawn(async move {
-            let _first = nodes.first.lock().await;
-            if known(&nodes).is_some() { Ok(()) } else { nodes.refresh().await }
-        });
-        timeout_at(deadline, refreshed).await.map_err(|_| timed_out())?.map_err(|_| timed_out())??;
-        known(self).ok_or_else(|| FredError::new(ErrorKind::Cluster, "no server of the cluster has these keys"))
+        let asked = timeout_at(deadline, self.asking.lock()).await;
+        let _asked = asked
+            .map_err(|_| FredError::new(ErrorKind::Timeout, "no server of the cluster told who has which keys"))?;
+        let nobody = || FredError::new(ErrorKind::Cluster, "no server of the cluster has these keys");
+        match known() {
+            (Some(owner), _) => Ok(owner),
+            (None, failure) => Err(failure.unwrap_or_else(nobody)),
+        }
     }
 
     /// The connection to a server. One that is new is given time to connect.
@@ -183,21 +194,28 @@ impl Nodes {
         settings::like(&self.template, Config { server, fail_fast, ..self.template.client_config() })
     }
 
-    /// Asks in the background who has which slots, unless it was asked just now.
+    /// Asks in the background who has which slots, unless somebody does or just did.
     fn refresh_soon(self: &Arc<Self>) {
         let mut known = self.known();
-        if known.refreshed_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
+        if known.asked_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
             return;
         }
-        known.refreshed_at = Some(Instant::now());
+        let Ok(asking) = Arc::clone(&self.asking).try_lock_owned() else { return };
+        known.asked_at = Some(Instant::now());
         let nodes = Arc::clone(self);
-        tokio::spawn(async move { nodes.refresh().await });
+        tokio::spawn(async move {
+            let _asking = asking;
+            nodes.refresh(Some(&nodes.reasons)).await
+        });
     }
 
     /// Asks who has which slots: a server that is connected, or one of those that we began with.
-    pub(super) async fn refresh(&self) -> Result<(), FredError> {
+    /// Tells why nobody could be asked, if that will be tried again.
+    pub(super) async fn refresh(&self, reasons: Option<&Reasons>) -> Result<(), FredError> {
         let connected: Vec<_> =
             self.known().connections.iter().map(|(server, node)| (server.clone(), node.client())).collect();
+        // Connections that there are tell it themselves.
+        let reasons = reasons.filter(|_| connected.is_empty());
         for (server, client) in connected {
             if client.state() == ClientState::Connected
                 && let Ok(slots) = self.ask(&client, &server).await
@@ -208,23 +226,25 @@ impl Nodes {
         }
         let mut failure = FredError::new(ErrorKind::Config, "no server of the cluster is known");
         for server in self.template.client_config().server.hosts() {
-            let client = self.client(&server, true);
-            let asked = match client.init().await {
-                Ok(router) => {
-                    let asked = self.ask(&client, &server).await;
-                    router.abort();
-                    asked
-                }
+            let asked = match Link::open(self.client(&server, true)).await {
+                Ok(link) => self.ask(link.client(), &server).await,
                 Err(error) => Err(error),
             };
             match asked {
                 Ok(slots) => {
+                    if let Some(reasons) = reasons {
+                        reasons.connected();
+                    }
                     self.accept(slots);
                     return Ok(());
                 }
                 Err(error) => failure = error,
             }
+            if let Some(reasons) = reasons {
+                reasons.failed(failure.clone(), &server);
+            }
         }
+        self.known().failure = Some(failure.clone());
         Err(failure)
     }
 
@@ -249,6 +269,7 @@ impl Nodes {
         }
         known.connections.retain(|server, _| slots.owners().contains(server));
         known.slots = slots;
+        known.failure = None;
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

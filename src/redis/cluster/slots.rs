@@ -39,8 +39,7 @@ impl Slots {
             let host = match host.as_string() {
                 // The server does not know by which name it is called.
                 None => from.host.to_string(),
-                Some(host) if host.is_empty() || host == "?" => from.host.to_string(),
-                Some(host) => host,
+                Some(host) => named(&host, from),
             };
             let owner = Server::new(host, port);
             for slot in first..=last {
@@ -75,6 +74,11 @@ impl Slots {
     }
 }
 
+/// A host by the name that `from` told, which says "here" in two ways.
+fn named(host: &str, from: &Server) -> String {
+    if matches!(host, "" | "?") { from.host.to_string() } else { host.to_owned() }
+}
+
 /// What a server answers that is not, or not any more, the right one.
 #[derive(Debug, PartialEq)]
 pub(super) enum Redirection {
@@ -96,8 +100,7 @@ impl Redirection {
         }
         let slot = words.next()?.parse().ok()?;
         let (host, port) = words.next()?.rsplit_once(':')?;
-        let host = if host.is_empty() { from.host.to_string() } else { host.to_owned() };
-        let server = Server::new(host, port.parse().ok()?);
+        let server = Server::new(named(host, from), port.parse().ok()?);
         match kind {
             "MOVED" => Some(Self::Moved(slot, server)),
             "ASK" => Some(Self::Ask(server)),
@@ -136,6 +139,8 @@ mod tests {
         );
         assert_eq!(redirection("MOVED 1 ::1:6381"), Some(Redirection::Moved(1, Server::new("::1", 6381))));
         assert_eq!(redirection("MOVED 1 :6381"), Some(Redirection::Moved(1, Server::new("10.0.0.1", 6381))));
+        // "Unknown", where the server prefers names and has none: as CLUSTER SLOTS says it.
+        assert_eq!(redirection("MOVED 1 ?:6381"), Some(Redirection::Moved(1, Server::new("10.0.0.1", 6381))));
         assert_eq!(redirection("TRYAGAIN Multiple keys request during rehashing of slot"), Some(Redirection::TryAgain));
         for other in ["", "ERR unknown", "MOVED", "MOVED 1", "MOVED x y:1", "MOVED 1 y", "MOVED 1 y:x", "ASK 99999 y:1"]
         {

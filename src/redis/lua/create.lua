@@ -54,6 +54,10 @@ if limit > 0 and #others > limit - 1 then
     ended[#ended + 1] = others[i][1]
   end
 end
+-- By an earlier login, which has reported a failure: this one reports that it is over.
+if is_pending(replaces) then
+  ended[#ended + 1] = replaces
+end
 local is_published = publish_ended(ended, retention)
 remove(ended)
 

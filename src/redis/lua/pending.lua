@@ -1,11 +1,11 @@
 -- Where the log is on another server: what a step revokes is kept with the user until it is published. cluster.rs has
 -- the protocol.
 --
--- For each { sid, smallest valid epoch, when it was revoked }; epoch 0 is a session whose login ends others, until
--- those are published.
+-- For each { sid, smallest valid epoch, when it was revoked }. Epoch 0 is a session whose login ends others, until those
+-- are published: an entry of its own beside what is revoked of that session meanwhile.
 local pending, pending_retention = {}, 0
--- What this step revoked.
-local own = {}
+-- What this step revoked, and the session that it created on probation.
+local own, created = {}, ''
 -- Whoever has not finished after this long has failed or died. In milliseconds.
 local LEFT_BEHIND = 1000
 
@@ -41,7 +41,7 @@ end
 
 local function add_pending(sid, epoch)
   for _, entry in ipairs(pending) do
-    if entry[1] == sid then
+    if entry[1] == sid and entry[2] > 0 then
       entry[2], entry[3] = math.max(entry[2], epoch), now
       return
     end
@@ -61,8 +61,18 @@ publish = function(revoked, retention)
   return #revoked == 0
 end
 
+is_pending = function(sid)
+  for _, entry in ipairs(pending) do
+    if entry[1] == sid and entry[2] == ENDED then
+      return true
+    end
+  end
+  return false
+end
+
 await_publication = function(sid)
-  add_pending(sid, 0)
+  created = sid
+  pending[#pending + 1] = { sid, 0, now }
   write_pending()
 end
 

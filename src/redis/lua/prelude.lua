@@ -138,8 +138,9 @@ end
 --
 -- publish(revoked, retention), with a list of { sid, smallest valid epoch }, says whether it is done. It comes before any
 -- other write of a script: scripts are not rolled back, and this one is the most likely to be refused.
+-- is_pending(sid): whether an earlier step ended the session and could not publish that.
 -- await_publication(sid): until then the new session is one on probation. Only where it is not done.
-local publish, await_publication
+local publish, is_pending, await_publication
 
 local function publish_ended(sids, retention)
   local revoked = {}

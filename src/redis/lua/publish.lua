@@ -7,3 +7,7 @@ publish = function(revoked, retention)
   return true
 end
 
+is_pending = function()
+  return false
+end
+

@@ -2,20 +2,11 @@
 -- What is to be published before the answer, if that depends on it, and otherwise along with it: what this step revoked
 -- and what others have left behind; and everything where a retry may be at work, which is known by its session.
 local reply = step()
-local is_retry = completes
-for _, entry in ipairs(pending) do
-  if entry[1] == ARGV[2] and entry[2] == ENDED then
-    is_retry = true
-  end
-end
-local due, must, awaits, met = {}, is_retry, '', {}
+local is_retry = completes or is_pending(ARGV[2])
+local due, must, met = {}, is_retry, {}
 for _, entry in ipairs(pending) do
   local sid, epoch = entry[1], entry[2]
-  if epoch == 0 then
-    if sid == ARGV[2] then
-      awaits = sid
-    end
-  elseif is_retry or own[sid] or sid == ARGV[2] or elapsed(entry[3]) >= LEFT_BEHIND then
+  if epoch > 0 and (is_retry or own[sid] or sid == ARGV[2] or elapsed(entry[3]) >= LEFT_BEHIND) then
     due[#due + 1] = entry
     must = must or own[sid]
     if epoch == ENDED and not own[sid] then
@@ -26,4 +17,4 @@ end
 if #due == 0 then
   return reply
 end
-return { now, 'pending', reply, must and 1 or 0, text(pending_retention), pack_revocations(due), awaits, met }
+return { now, 'pending', reply, must and 1 or 0, text(pending_retention), pack_revocations(due), created, met }

@@ -1,24 +1,28 @@
-
 -- ARGV: now, what was published, as in the log, and when the step was. Somebody may have revoked more since; that stays.
-local published, settled, left = {}, {}, {}
+-- A session with epoch 0 is the one that the step created. Only that login makes it one for good.
+local published, settled, left = {}, false, {}
 for at = 1, #ARGV[2], 20 do
-  published[string.sub(ARGV[2], at, at + 15)] = (struct.unpack('>I4', ARGV[2], at + 16))
+  local sid, epoch = string.sub(ARGV[2], at, at + 15), (struct.unpack('>I4', ARGV[2], at + 16))
+  if epoch == 0 then
+    created = sid
+  else
+    published[sid] = epoch
+  end
 end
 for _, entry in ipairs(pending) do
-  if (published[entry[1]] or -1) < entry[2] then
+  local sid, epoch = entry[1], entry[2]
+  if epoch == 0 and sid == created then
+    settled = true
+  elseif (published[sid] or -1) < (epoch == 0 and ENDED or epoch) then
     left[#left + 1] = entry
-  else
-    settled[entry[1]] = true
   end
 end
 if #left < #pending then
   pending = left
   write_pending()
 end
-for sid, epoch in pairs(published) do
-  -- A session that is not on probation any more was ended by somebody, or the login took too long.
-  if epoch == 0 and not settled[sid] and elapsed(tonumber(ARGV[3])) >= LEFT_BEHIND then
-    return { now, 'lost' }
-  end
+-- A session that is not on probation any more was ended by somebody, or the login took too long.
+if created ~= '' and not settled and elapsed(tonumber(ARGV[3])) >= LEFT_BEHIND then
+  return { now, 'lost' }
 end
 return { now, 'settled' }

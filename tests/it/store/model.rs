@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*};
+use tokio::runtime::Runtime;
 use tower_jwt_sessions::{
     Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit, UserId,
     redis::RedisStore,
@@ -13,8 +14,11 @@ use tower_jwt_sessions::{
     testing::TestClock,
 };
 
-use super::redis::Raw;
-use crate::support::redis_server;
+use super::redis::{Raw, cluster_of_one};
+use crate::support::{
+    folder::Folder,
+    redis_server::{self, RedisServer},
+};
 
 const RETENTION: Duration = Duration::from_secs(3600);
 
@@ -221,13 +225,27 @@ async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Re
     Ok(())
 }
 
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
 #[test]
 fn memory_and_redis_answer_alike() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (server, prefix) = redis_server::shared();
-    let (store, raw) = runtime.block_on(async {
-        (RedisStore::connect(&server.url()).await.expect("the server runs"), Raw::connect(server).await)
-    });
+    answer_alike(&runtime(), server, &server.url(), &prefix);
+}
+
+/// Where a step that ends sessions is three scripts.
+#[test]
+fn memory_and_a_cluster_answer_alike() {
+    let (runtime, folder) = (runtime(), Folder::new());
+    let server = runtime.block_on(cluster_of_one(&folder, &[]));
+    answer_alike(&runtime, &server, &server.url().replace("redis://", "redis-cluster://"), "");
+}
+
+fn answer_alike(runtime: &Runtime, server: &RedisServer, url: &str, prefix: &str) {
+    let (store, raw) = runtime
+        .block_on(async { (RedisStore::connect(url).await.expect("the server runs"), Raw::connect(server).await) });
     let cases = std::cell::Cell::new(0);
     let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);

@@ -2,7 +2,18 @@
 
 use std::{
     future::Future,
+    net::Ipv4Addr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
+};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
 };
 
 use tower_jwt_sessions::{
@@ -13,7 +24,7 @@ use tower_jwt_sessions::{
     },
 };
 
-use super::redis::{Raw, id, new_session, user};
+use super::redis::{Raw, chain, id, new_session, user};
 use crate::support::redis_server::RedisServer;
 
 const SOON: Duration = Duration::from_secs(1);
@@ -180,6 +191,70 @@ async fn connections_end_with_the_store() {
         assert!(Instant::now() < deadline, "connections are left");
         tokio::task::yield_now().await;
     }
+}
+
+/// A number that the server counts.
+async fn counter(raw: &Raw, name: &str) -> u32 {
+    let info = raw.command("INFO", &[]).await.as_string().expect("a text");
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("it counts that");
+    line.parse().expect("a number")
+}
+
+/// As when a manager goes, or an application gives up reading: fred itself would go on connecting, for ever.
+#[tokio::test]
+async fn what_is_given_up_while_connecting_leaves_no_connection() {
+    let server = RedisServer::start();
+    let raw = Raw::connect(&server).await;
+    let (url, before) = (server.url(), counter(&raw, "total_connections_received").await);
+    let store = RedisStore::connect(&url).await.unwrap();
+    assert!(futures_util::poll!(pin!(store.read_log(LogPosition::START, SOON))).is_pending());
+    assert!(futures_util::poll!(pin!(RedisStore::connect(&url))).is_pending());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while counter(&raw, "total_connections_received").await < before + 3 {
+        assert!(Instant::now() < deadline, "nothing connects");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(store);
+    while counter(&raw, "connected_clients").await > 1 {
+        assert!(Instant::now() < deadline, "connections are left");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The one address of a server and its replica, as after a failover that closed no connection.
+#[tokio::test]
+async fn a_server_that_takes_no_writes_any_more_is_connected_to_anew() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let behind = Arc::new(AtomicU16::new(old.port()));
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", address.local_addr().unwrap());
+    let relay = tokio::spawn({
+        let behind = Arc::clone(&behind);
+        async move {
+            while let Ok((mut here, _)) = address.accept().await {
+                let mut there =
+                    TcpStream::connect((Ipv4Addr::LOCALHOST, behind.load(Ordering::Relaxed))).await.unwrap();
+                tokio::spawn(async move { copy_bidirectional(&mut here, &mut there).await });
+            }
+        }
+    });
+    let store = RedisStore::connect(&url).await.unwrap();
+    store.create(&new_session(1)).await.unwrap();
+    let port = new.port().to_string();
+    let raw = Raw::connect(&old).await;
+    raw.command("REPLICAOF", &["127.0.0.1", &port]).await;
+    let before = counter(&raw, "total_connections_received").await;
+    let mut refused = 0;
+    while refused < 20 {
+        let error = fails_soon(store.create(&new_session(2))).await;
+        refused += u32::from(chain(&error).contains("READONLY"));
+        tokio::task::yield_now().await;
+    }
+    let made = counter(&raw, "total_connections_received").await - before;
+    assert!(made < 5, "{made} connections for {refused} refusals");
+    behind.store(new.port(), Ordering::Relaxed);
+    works_again(&store).await;
+    relay.abort();
 }
 
 /// What is told to end must end, and theft must be acted on, also when the server takes nothing more.

@@ -18,7 +18,10 @@ use tower_jwt_sessions::{
 };
 
 use super::redis_store;
-use crate::support::redis_server::{self, RedisServer};
+use crate::support::{
+    folder::Folder,
+    redis_server::{self, RedisServer},
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -75,6 +78,20 @@ impl Raw {
         let value: Value = self.0.hget(key, field).await.expect("HGET");
         value.into_owned_bytes()
     }
+}
+
+/// A server that has every slot of its cluster.
+pub(super) async fn cluster_of_one(folder: &Folder, options: &[&str]) -> RedisServer {
+    let path = folder.join("").to_str().expect("a plain name").to_owned();
+    let server = RedisServer::start_with(&[&["--cluster-enabled", "yes", "--dir", &path], options].concat());
+    let slots: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
+    let args: Vec<&str> = ["ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str)).collect();
+    let raw = Raw::connect(&server).await;
+    raw.command("CLUSTER", &args).await;
+    while !raw.command("CLUSTER", &["INFO"]).await.as_string().expect("a text").contains("cluster_state:ok") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server
 }
 
 async fn store_and_raw() -> (RedisStore, Raw, String) {

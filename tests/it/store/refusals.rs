@@ -13,7 +13,12 @@ use fred::{
         config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig},
     },
 };
-use tower_jwt_sessions::{ConfigError, redis::RedisStore, store::SessionStore as _, testing::conformance};
+use tower_jwt_sessions::{
+    ConfigError,
+    redis::RedisStore,
+    store::{LogPosition, SessionStore as _},
+    testing::conformance,
+};
 
 use super::redis::{chain, id, new_session, user};
 use crate::support::redis_server::{self, RedisServer};
@@ -134,9 +139,17 @@ async fn a_server_that_repeats_the_password_is_not_quoted() {
     // It then says: unknown command 'AUTH', with args beginning with: 'hunter2'.
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
     for credentials in [":hunter2@", "hunter2:hunter2@"] {
-        let error = refused(&server.url().replace("://", &format!("://{credentials}"))).await;
-        assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{error:?}");
-        assert!(!chain(&error).contains(SECRET), "{error}");
+        let url = server.url().replace("://", &format!("://{credentials}"));
+        for url in [url.clone(), url.replace("redis://", "redis-cluster://")] {
+            let error = refused(&url).await;
+            assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{error:?}");
+            assert!(!chain(&error).contains(SECRET), "{error}");
+            let store = RedisStore::connect_in_background(&url).unwrap();
+            let error = store.find(&user(), id(1)).await.unwrap_err();
+            assert!(!chain(&error).contains(SECRET), "{}", chain(&error));
+            let error = store.read_log(LogPosition::START, Duration::from_secs(1)).await.unwrap_err();
+            assert!(!chain(&error).contains(SECRET), "{}", chain(&error));
+        }
     }
 }
 
