@@ -56,7 +56,9 @@ impl Timestamp {
 impl From<SystemTime> for Timestamp {
     /// Times before the Unix epoch become the epoch.
     fn from(time: SystemTime) -> Self {
-        Self(time.duration_since(UNIX_EPOCH).map(whole_millis).unwrap_or_default())
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Not `as_millis`, which reckons with 128 bits: each request asks for the time.
+        Self(since.as_secs().saturating_mul(1_000).saturating_add(since.subsec_millis().into()))
     }
 }
 

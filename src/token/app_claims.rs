@@ -10,6 +10,7 @@ use serde::{
 use super::names::read_object;
 
 /// The name as an application cannot use it: one of RFC 7519, section 4.1, or one that the crate writes.
+#[inline]
 pub(super) fn reserved(name: &str) -> Option<&'static str> {
     // Not a list: a match compares lengths first.
     Some(match name {

@@ -33,22 +33,33 @@ struct Names<'de> {
 const FEW: usize = 8;
 
 impl<'de> Names<'de> {
-    fn admit<E: Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
+    /// A name that stands in the input as it is, as nearly all do.
+    fn admit<E: Error>(&mut self, name: &'de str) -> Result<(), E> {
         let first = self.first.get(..self.count).unwrap_or_default();
-        if reserved(&name).is_some() || first.contains(&&*name) || self.more.contains(&name) {
-            return Err(E::custom("a name that is reserved or there twice"));
+        if reserved(name).is_some() || first.contains(&name) {
+            return Err(refusal());
         }
-        match (name, self.first.get_mut(self.count)) {
-            (Cow::Borrowed(name), Some(place)) => {
+        match self.first.get_mut(self.count) {
+            Some(place) if self.more.is_empty() => {
                 *place = name;
                 self.count += 1;
+                Ok(())
             }
-            (name, _) => {
-                self.more.insert(name);
-            }
+            _ => self.admit_more(Cow::Borrowed(name)),
         }
-        Ok(())
     }
+
+    #[cold]
+    fn admit_more<E: Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
+        let first = self.first.get(..self.count).unwrap_or_default();
+        let is_new = reserved(&name).is_none() && !first.contains(&&*name) && self.more.insert(name);
+        is_new.then_some(()).ok_or_else(refusal)
+    }
+}
+
+#[cold]
+fn refusal<E: Error>() -> E {
+    E::custom("a name that is reserved or there twice")
 }
 
 /// Stands between a type and the deserializer of the outermost object or one of its names, in every role that the two
@@ -122,7 +133,7 @@ macro_rules! visit {
 macro_rules! visit_name {
     ($($method:ident($value:ident: $type:ty) = $name:expr;)*) => {$(
         fn $method<E: Error>(self, $value: $type) -> Result<Self::Value, E> {
-            self.names.admit($name)?;
+            self.names.admit_more($name)?;
             self.inner.$method($value)
         }
     )*};
@@ -135,8 +146,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, 'de, V> {
         self.inner.expecting(f)
     }
 
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        self.names.admit(text)?;
+        self.inner.visit_borrowed_str(text)
+    }
+
     visit_name! {
-        visit_borrowed_str(text: &'de str) = Cow::Borrowed(text);
         visit_str(text: &str) = Cow::Owned(text.to_owned());
         visit_string(text: String) = Cow::Owned(text.clone());
         visit_borrowed_bytes(bytes: &'de [u8]) = String::from_utf8_lossy(bytes);
