@@ -154,29 +154,41 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
 
     fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
         let now = self.clock.now();
-        let named = self.named(headers, now);
         let Ok(found) = self.credentials(headers) else {
+            let named = self.named(headers, now, |_, _| None);
             return Presented { is_invalid: true, named, ..Presented::default() };
         };
         let refresh = match found.refresh {
             Presence::One(token) => self.open_refresh(token, now),
             Presence::Absent | Presence::Twice => None,
         };
-        Presented {
-            session: self.judge(&found, policy, now).ok(),
-            refresh,
-            refresh_attempted: !found.refresh.is_absent(),
-            is_invalid: false,
-            named,
-        }
+        let session = self.judge(&found, policy, now).ok();
+        // What was verified a moment ago needs no second look.
+        let named = self.named(headers, now, |which, token| match which {
+            TokenCookie::Access if found.access == Presence::One(token) => {
+                session.as_ref().map(|session| session.proof().0)
+            }
+            TokenCookie::Refresh if found.refresh == Presence::One(token) => refresh.as_ref(),
+            TokenCookie::Access | TokenCookie::Refresh => None,
+        });
+        Presented { refresh_attempted: !found.refresh.is_absent(), is_invalid: false, named, session, refresh }
     }
 
     /// The sessions that the request names in tokens of ours, however old they are and however often a cookie came:
-    /// enough to end them.
-    fn named(&self, headers: &HeaderMap, now: Timestamp) -> Vec<(UserId, SessionId)> {
+    /// enough to end them. `verified` knows some of the tokens.
+    fn named<'c>(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+        verified: impl Fn(TokenCookie, &[u8]) -> Option<&'c RegisteredClaims>,
+    ) -> Vec<(UserId, SessionId)> {
         let mut named = Vec::new();
         for (which, token) in self.each_token(headers) {
-            if let Some(session) = self.named_by(which, token, now).filter(|session| !named.contains(session)) {
+            let session = match verified(which, token) {
+                Some(claims) => Some((claims.user_id.clone(), claims.session_id)),
+                None => self.named_by(which, token, now),
+            };
+            if let Some(session) = session.filter(|session| !named.contains(session)) {
                 named.push(session);
             }
         }
