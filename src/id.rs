@@ -56,6 +56,11 @@ impl SessionId {
         &self.0
     }
 
+    /// Appends the text form.
+    pub(crate) fn write_text(self, text: &mut String) {
+        URL_SAFE_NO_PAD.encode_string(self.0, text);
+    }
+
     /// Reads the canonical text form from raw bytes.
     pub(crate) fn from_text(text: &[u8]) -> Option<Self> {
         if text.len() != Self::TEXT_LEN {

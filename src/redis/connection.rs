@@ -82,10 +82,15 @@ impl Connection {
                 Some(now) => format!("c{}", now.as_millis()),
                 None => self.current().deadline(left),
             };
-            let keys = call.keys.iter().map(|key| Value::from(key.as_str()));
-            let count = Value::from(call.keys.len().to_string());
-            let all = [count].into_iter().chain(keys).chain([time.into()]).chain(call.args.iter().cloned());
-            let outcome = scripts::run(&self.client(), call.script, all.collect(), left, asking).await;
+            let args = |script: Value| {
+                let mut args = Vec::with_capacity(3 + call.keys.len() + call.args.len());
+                args.extend([script, call.keys.len().to_string().into()]);
+                args.extend(call.keys.iter().map(|key| Value::from(key.as_str())));
+                args.push(time.as_str().into());
+                args.extend_from_slice(call.args);
+                args
+            };
+            let outcome = scripts::run(&self.client(), call.script, args, left, asking).await;
             let mut current = self.current();
             current.note(&outcome);
             let reply = outcome?;

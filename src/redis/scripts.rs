@@ -64,22 +64,23 @@ pub(super) static SETTLE: LazyLock<Script> = lua!(file!("prelude.lua"), file!("p
 /// Runs a script in one command, or in two when the server does not know it yet, within the client's command timeout.
 ///
 /// Not through fred's own `evalsha`, which ignores per-command options: a command must fail at once while the
-/// connection is down, must never be sent twice, and both commands together must not take longer than one.
+/// connection is down, must never be sent twice, and both commands together must not take longer than one. `args` puts
+/// the arguments behind what names the script.
 pub(super) async fn run(
     client: &Client,
     script: &Script,
-    args: Vec<Value>,
+    args: impl Fn(Value) -> Vec<Value>,
     timeout: Duration,
     asking: bool,
 ) -> Result<Value, FredError> {
     require_connection(client)?;
     let deadline = Instant::now() + timeout;
-    let first = send(client, "EVALSHA", script.sha1().clone().into(), args.clone(), timeout, asking).await;
+    let first = send(client, "EVALSHA", args(script.sha1().clone().into()), timeout, asking).await;
     match (first, script.lua()) {
         (Err(error), Some(lua)) if error.details().starts_with("NOSCRIPT") => {
             // Zero would mean no timeout.
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            send(client, "EVAL", lua.clone().into(), args, left, asking).await
+            send(client, "EVAL", args(lua.clone().into()), left, asking).await
         }
         (outcome, _) => outcome,
     }
@@ -97,14 +98,12 @@ pub(super) fn require_connection(client: &Client) -> Result<(), FredError> {
 async fn send(
     client: &Client,
     command: &'static str,
-    script: Value,
     args: Vec<Value>,
     timeout: Duration,
     asking: bool,
 ) -> Result<Value, FredError> {
     let options = Options { timeout: Some(timeout), max_attempts: Some(1), fail_fast: true, ..Options::default() };
     let custom = |name| CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-    let args = [vec![script], args].concat();
     if !asking {
         return client.with_options(&options).custom(custom(command), args).await;
     }

@@ -1,6 +1,9 @@
 //! Writing and reading the tokens of one kind.
 
-use std::{fmt, mem::MaybeUninit};
+use std::{
+    fmt::{self, Write as _},
+    mem::MaybeUninit,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use base64_simd::AsOut as _;
@@ -102,8 +105,12 @@ impl Codec {
     /// Signs a token.
     pub(crate) fn seal(&self, claims: &RegisteredClaims, app: &AppClaims) -> Result<String, IssueError> {
         let signing = self.signing.as_ref().ok_or(IssueError::Signing)?;
-        let mut token = signing.header.clone();
-        URL_SAFE_NO_PAD.encode_string(self.payload(claims, app), &mut token);
+        let payload = self.payload(claims, app);
+        let signature_len = signing.key.verification_key().algorithm().signature_len();
+        let token_len = signing.header.len() + base64_len(payload.len()) + 1 + base64_len(signature_len);
+        let mut token = String::with_capacity(token_len);
+        token.push_str(&signing.header);
+        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         let signature = signing.key.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut token);
@@ -114,22 +121,23 @@ impl Codec {
     }
 
     pub(super) fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {
-        let epoch = match self.kind {
-            TokenKind::Access => format!(r#","epoch":{}"#, claims.epoch),
-            TokenKind::Refresh => String::new(),
-        };
-        format!(
-            r#"{}{},"sid":"{}","gen":{}{},"auth_time":{},"iat":{},"exp":{}{}}}"#,
-            self.payload_head,
-            json_string(claims.user_id.as_str()),
-            claims.session_id,
-            claims.generation,
-            epoch,
-            claims.auth_time.as_secs(),
-            claims.issued_at.as_secs(),
-            claims.expires_at.as_secs(),
-            app.members(),
-        )
+        let user = json_string(claims.user_id.as_str());
+        let mut payload =
+            String::with_capacity(self.payload_head.len() + user.len() + LONGEST_REST + app.members().len());
+        payload.push_str(&self.payload_head);
+        payload.push_str(&user);
+        payload.push_str(r#","sid":""#);
+        claims.session_id.write_text(&mut payload);
+        write_number(&mut payload, r#"","gen":"#, claims.generation.into());
+        if self.kind == TokenKind::Access {
+            write_number(&mut payload, r#","epoch":"#, claims.epoch.into());
+        }
+        write_number(&mut payload, r#","auth_time":"#, claims.auth_time.as_secs());
+        write_number(&mut payload, r#","iat":"#, claims.issued_at.as_secs());
+        write_number(&mut payload, r#","exp":"#, claims.expires_at.as_secs());
+        payload.push_str(app.members());
+        payload.push('}');
+        payload
     }
 
     /// Verifies a token with the keys that are accepted `now`, and reads its claims. Expiry and revocation are for the
@@ -248,4 +256,14 @@ const fn decoded_len(len: usize) -> usize {
 
 fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// What of a payload is neither constant, nor the user or the application's: the names of claims, a session identifier
+/// and five numbers.
+const LONGEST_REST: usize = 160;
+
+fn write_number(text: &mut String, name: &str, number: u64) {
+    text.push_str(name);
+    // Into memory, where nothing fails.
+    let _ = write!(text, "{number}");
 }
