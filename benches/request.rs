@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 
-use std::{hint::black_box, time::Instant};
+use std::{hint::black_box, num::NonZero, sync::Barrier, thread, time::Instant};
 
 use axum::Router;
 use http::HeaderMap;
@@ -82,6 +82,28 @@ fn print(name: &str, rounds: &[Round<'_>]) {
     );
 }
 
+/// Requests a second of so many threads, each with a router of its own over the same manager.
+fn throughput(subject: &Subject, headers: &HeaderMap, threads: usize) -> f64 {
+    const EACH: usize = 300_000;
+    let ready = Barrier::new(threads + 1);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut router = with_sessions(&subject.sessions);
+                ready.wait();
+                for _ in 0..EACH {
+                    assert_eq!(call(&mut router, "/me", headers), 200);
+                }
+                ready.wait();
+            });
+        }
+        ready.wait();
+        let began = Instant::now();
+        ready.wait();
+        (EACH * threads) as f64 / began.elapsed().as_secs_f64()
+    })
+}
+
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let subject = |revoked, padding| runtime.block_on(Subject::new(revoked, padding));
@@ -112,5 +134,11 @@ fn main() {
     for padding in [440, 1_960] {
         let subject = subject(SOME, padding);
         print(&format!("{} bytes", subject.access.len()), &rounds(&subject, me, &subject.good(0), 200));
+    }
+    println!("\nthreads, requests a second of all");
+    let one = throughput(&usual, &good, 1);
+    for threads in 1..=thread::available_parallelism().map_or(1, NonZero::get) {
+        let all = throughput(&usual, &good, threads);
+        println!("{threads:<44} {:>7.0}, {:.2} times that of one", all, all / one);
     }
 }
