@@ -84,7 +84,7 @@ impl Connection {
             };
             let args = |script: Value| {
                 let mut args = Vec::with_capacity(3 + call.keys.len() + call.args.len());
-                args.extend([script, call.keys.len().to_string().into()]);
+                args.extend([script, scripts::integer(u64::try_from(call.keys.len()).unwrap_or_default())]);
                 args.extend(call.keys.iter().map(|key| Value::from(key.as_str())));
                 args.push(time.as_str().into());
                 args.extend_from_slice(call.args);

@@ -129,8 +129,15 @@ pub(super) fn duration_rounded_up(time: Duration) -> Value {
     duration(time.saturating_add(Duration::from_nanos(999_999)))
 }
 
+/// fred writes integers as the texts that commands take.
 pub(super) fn integer(number: impl Into<u64>) -> Value {
-    number.into().to_string().into()
+    let number = number.into();
+    i64::try_from(number).map_or_else(|_| number.to_string().into(), Value::Integer)
+}
+
+/// One of the words that scripts know.
+pub(super) fn word(word: &'static str) -> Value {
+    Value::from_static_str(word)
 }
 
 pub(super) fn bytes(bytes: &[u8]) -> Value {
@@ -139,5 +146,5 @@ pub(super) fn bytes(bytes: &[u8]) -> Value {
 
 /// Nothing, or a plus sign and the bytes: tells an absent value from an empty one.
 pub(super) fn optional(value: Option<&[u8]>) -> Value {
-    value.map_or_else(|| bytes(b""), |value| bytes(&[b"+", value].concat()))
+    value.map_or_else(|| word(""), |value| bytes(&[b"+", value].concat()))
 }

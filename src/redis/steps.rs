@@ -7,7 +7,7 @@ use fred::types::Value;
 use super::{
     RedisStore, Servers,
     reply::{Reply, Unreadable},
-    scripts::{self, bytes, duration, duration_rounded_up, integer, optional, time},
+    scripts::{self, bytes, duration, duration_rounded_up, integer, optional, time, word},
 };
 use crate::{
     clock::Timestamp,
@@ -30,7 +30,7 @@ fn sid(id: SessionId) -> Value {
 
 /// The arguments of `are_claims_outdated`.
 fn claims(claims: Option<ClaimsAge>) -> [Value; 3] {
-    let nothing = || bytes(b"");
+    let nothing = || word("");
     let known = claims.and_then(|claims| claims.newer_than);
     [
         claims.map_or_else(nothing, |claims| duration(claims.age)),
@@ -68,10 +68,10 @@ impl SessionStore for RedisStore {
                 duration(new.log_retention),
                 integer(new.limit.map_or(0, |limit| limit.max())),
                 match new.limit.map(|limit| limit.when_full()) {
-                    Some(WhenFull::Refuse) => bytes(b"refuse"),
-                    Some(WhenFull::EndLeastRecentlyRefreshed) | None => bytes(b"evict"),
+                    Some(WhenFull::Refuse) => word("refuse"),
+                    Some(WhenFull::EndLeastRecentlyRefreshed) | None => word("evict"),
                 },
-                new.replaces.map_or_else(|| bytes(b""), sid),
+                new.replaces.map_or_else(|| word(""), sid),
                 optional(new.device.user_agent.as_deref().map(str::as_bytes)),
                 optional(ip.as_deref().map(str::as_bytes)),
                 optional(new.data.as_deref()),
@@ -103,8 +103,8 @@ impl SessionStore for RedisStore {
                 integer(presentation.generation),
                 time(presentation.token_expires_at),
                 match presentation.window {
-                    ReplayWindow::Fixed(_) => bytes(b"fixed"),
-                    ReplayWindow::UntilConfirmed(_) => bytes(b"confirmed"),
+                    ReplayWindow::Fixed(_) => word("fixed"),
+                    ReplayWindow::UntilConfirmed(_) => word("confirmed"),
                 },
                 duration_rounded_up(length),
                 duration_rounded_up(length.saturating_mul(2)),
@@ -141,9 +141,9 @@ impl SessionStore for RedisStore {
                 WhichSessions::One(id) => ("one", sid(id)),
                 WhichSessions::Proven(id) => ("proven", sid(id)),
                 WhichSessions::Others(id) => ("others", sid(id)),
-                WhichSessions::All => ("all", bytes(b"")),
+                WhichSessions::All => ("all", word("")),
             };
-            let args = [which.into(), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
+            let args = [word(which), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
             let (mut reply, unfinished) = self.take(&scripts::END, &end.user_id, args).await?;
             reply.time()?;
             let mut ended = reply.session_ids()?;

@@ -86,20 +86,14 @@ impl Codec {
     /// The length of a token for this user with these claims whose numbers have as many digits as they will ever have,
     /// so that a token that fits once fits always.
     pub(crate) fn longest(&self, user: &UserId, app: &AppClaims) -> usize {
-        let claims = RegisteredClaims {
-            user_id: user.clone(),
-            session_id: SessionId::from_bytes([0; SessionId::LEN]),
-            generation: u32::MAX,
-            epoch: u32::MAX,
-            // Ten digits last until the year 2286.
-            auth_time: Timestamp::from_secs(9_999_999_999),
-            issued_at: Timestamp::from_secs(9_999_999_999),
-            expires_at: Timestamp::from_secs(9_999_999_999),
-        };
         let (header_len, signature_len) = self.signing.as_ref().map_or((0, 0), |signing| {
             (signing.header.len(), signing.key.verification_key().algorithm().signature_len())
         });
-        header_len + base64_len(self.payload(&claims, app).len()) + 1 + base64_len(signature_len)
+        header_len + base64_len(self.longest_payload(&json_string(user.as_str()), app)) + 1 + base64_len(signature_len)
+    }
+
+    fn longest_payload(&self, user: &str, app: &AppClaims) -> usize {
+        self.payload_head.len() + user.len() + LONGEST_REST + app.members().len()
     }
 
     /// Signs a token.
@@ -122,8 +116,7 @@ impl Codec {
 
     pub(super) fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {
         let user = json_string(claims.user_id.as_str());
-        let mut payload =
-            String::with_capacity(self.payload_head.len() + user.len() + LONGEST_REST + app.members().len());
+        let mut payload = String::with_capacity(self.longest_payload(&user, app));
         payload.push_str(&self.payload_head);
         payload.push_str(&user);
         payload.push_str(r#","sid":""#);
@@ -258,9 +251,13 @@ fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What of a payload is neither constant, nor the user or the application's: the names of claims, a session identifier
-/// and five numbers.
-const LONGEST_REST: usize = 160;
+/// What of a payload is neither its head, nor the user or the application's: with numbers that have as many digits as
+/// they will ever have, which is ten for times until the year 2286.
+const LONGEST_REST: usize = concat!(
+    r#","sid":"0123456789012345678901","gen":4294967295,"epoch":4294967295"#,
+    r#","auth_time":9999999999,"iat":9999999999,"exp":9999999999}"#
+)
+.len();
 
 fn write_number(text: &mut String, name: &str, number: u64) {
     text.push_str(name);
