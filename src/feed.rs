@@ -285,6 +285,8 @@ impl Drop for Status {
         let stale = FeedStatus::Stale { since: SystemClock.now().into() };
         self.change(stale, |status| status == FeedStatus::Live);
         if std::thread::panicking() {
+            #[cfg(feature = "metrics")]
+            metrics::gauge!("tower_jwt_sessions_feed_live").set(0.0);
             tracing::error!(target: LOG_TARGET, "the follower of the revocation log has panicked and is gone");
         }
     }

@@ -1,5 +1,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![doc = include_str!("../README.md")]
+// Its programs need the router.
+#![cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../README.md"))]
 // Nothing that a request contains may end the process. Tests, examples and the suite for stores may.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -15,6 +16,9 @@ mod keys;
 mod live;
 mod manager;
 mod middleware;
+/// For whoever is on call: what is logged and counted, what to do about it, and what to do when Redis is away.
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
 #[cfg(feature = "router")]
 mod origin;
 mod policy;

@@ -124,7 +124,7 @@ impl<C> Session<C> {
     ///
     /// While the store is away nothing is known, and an outage is never taken for an end: the store is asked when it
     /// is back. Only the absolute limit is certain without it, once the store has told it. A session of
-    /// [`Session::for_test`], or from a verifier without a store, is over when its access token expires.
+    /// `Session::for_test`, or from a verifier without a store, is over when its access token expires.
     ///
     /// Costs nothing when it is not called. Each call holds some hundred bytes until it is dropped, and reads the
     /// store when the access token expires, when the end that the store gave has come, and after an outage of the

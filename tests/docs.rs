@@ -186,3 +186,63 @@ async fn defaults_are_as_documented() {
     assert_eq!(said("sessions of one user"), SessionLimit::default().max().to_string());
     assert_eq!(said("clocks may disagree by"), format!("{} seconds", MAX_CLOCK_SKEW.as_secs()));
 }
+
+/// The source files of the crate, without their comments and unit tests.
+fn sources(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let code = |text: String| {
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    };
+    entries
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => vec![code(fs::read_to_string(&path).expect("a file of text"))],
+            _ => vec![],
+        })
+        .collect()
+}
+
+/// The literals of a piece of code.
+fn literals(code: &str) -> Vec<&str> {
+    code.split('"').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn whoever_is_on_call_finds_what_is_counted_and_logged() {
+    let page = read("docs/operations.md");
+    let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let row = |name: &str| page.lines().any(|line| line.starts_with(&format!("| `{name}` |")));
+    let mut counted = BTreeSet::new();
+    let mut logged = 0;
+    for file in &code {
+        counted.extend(literals(file).into_iter().filter(|literal| literal.starts_with("tower_jwt_sessions_")));
+        for level in ["ERROR", "WARN"] {
+            for call in file.split(&format!("tracing::{}!(", level.to_lowercase())).skip(1) {
+                let call = call.split(");").next().unwrap_or_default();
+                let Some(text) = literals(call).pop().filter(|text| *text != "{}" && *text != "{self}") else {
+                    continue;
+                };
+                // What is filled in stands there as well.
+                let pieces: Vec<&str> = text.split(['{', '}']).step_by(2).collect();
+                let told = |line: &str| {
+                    line.starts_with(&format!("| {level} |")) && pieces.iter().all(|piece| line.contains(piece))
+                };
+                assert!(page.lines().any(told), "{level} {text:?} stands in no row");
+                logged += 1;
+            }
+        }
+    }
+    assert!(counted.len() >= 3 && logged >= 10, "{counted:?}, {logged} texts: does this still read the code?");
+    for name in counted {
+        assert!(row(name), "{name} stands in no row");
+    }
+
+    let events = read("src/event.rs");
+    let names = events.split("const fn name(").nth(1).expect("the names of the events");
+    let names: BTreeSet<&str> = literals(names).into_iter().collect();
+    assert!(names.iter().all(|name| row(name)), "{names:?}");
+    let chapter = page.split("\n## Events\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a chapter");
+    let told = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(told.collect::<BTreeSet<_>>(), names, "events that are not there");
+}

@@ -184,9 +184,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// managers that accept them, each takes the header for its own: ask there for `Result<Session<C>, SessionRejection>`.
     ///
     /// A Bearer token is never sent by a browser on its own, so it needs no protection against requests from other
-    /// sites. The [`cross_site_guard`](SessionManager::cross_site_guard) looks at such requests all the same: pages of
-    /// another origin that call guarded routes need a [`trusted_origin`](Self::trusted_origin), and CORS headers, which
-    /// are the application's, for the header to be sent at all.
+    /// sites. The `cross_site_guard` looks at such requests all the same: pages of another origin that call guarded
+    /// routes need a `trusted_origin`, and CORS headers, which are the application's, for the header to be sent at all.
     pub fn accept_bearer_tokens(mut self) -> Self {
         self.accepts_bearer = true;
         self

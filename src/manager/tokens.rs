@@ -35,7 +35,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Exchanges a refresh token that a client without cookies sent in the body of its request.
     ///
     /// It behaves as [`refresh`](Self::refresh) does: safe to repeat when an answer was lost, and a superseded token
-    /// that comes back later ends the session. [`token_router`](Self::token_router) is a route on it.
+    /// that comes back later ends the session. `token_router` is a route on it.
     ///
     /// # Errors
     ///

@@ -42,7 +42,8 @@
 //! A node that knows of an end goes on refusing that session and its refreshes after a restore from a back-up, for as
 //! long as access tokens live. Redis itself does not know, and a node that starts afterwards cannot: there the session
 //! lives again, its refresh token too. So after a restore end the sessions of every user whose sessions may have ended
-//! since the back-up, or keep none of them: `FLUSHDB` is a logout for everybody and no more.
+//! since the back-up, or keep none of them: after a `FLUSHDB` nobody can refresh, and everybody is out when the access
+//! token expires.
 //!
 //! # In a cluster
 //!

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use tower_jwt_sessions::{Clock as _, MemoryStore, SessionManager, Timestamp, testing::TestClock};
+use tracing::level_filters::LevelFilter;
 
-use crate::support::{accepts, browser, node, refuses_soon};
+use crate::{
+    log::Log,
+    support::{accepts, browser, node, refuses_soon},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -52,7 +56,9 @@ async fn a_token_from_further_ahead_is_refused() {
     let scene = Scene::new();
     let behind = scene.node_at(scene.clock.now().saturating_sub(MINUTE + Duration::from_secs(1)));
     let cookies = browser(behind.login("alice").await.unwrap());
+    Log::listen(LevelFilter::DEBUG);
     assert!(!accepts(&behind, &cookies));
+    assert!(Log::heard().contains("from the future"), "nobody would look at the clocks");
 }
 
 #[tokio::test]

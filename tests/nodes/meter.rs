@@ -1,8 +1,18 @@
 //! What operators may watch: whether the feed of a node is live.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use metrics::{Counter, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use tower_jwt_sessions::{
+    Clock, MemoryStore, SystemClock, Timestamp, UserId,
+    store::{EndSessions, SessionStore as _, WhichSessions},
+};
 
 use crate::{
     redis_server::RedisServer,
@@ -53,4 +63,32 @@ async fn the_feed_is_metered() {
     server.restart();
     becomes(&node, is_live).await;
     shows(1.0).await;
+}
+
+/// Panics when it is told to.
+#[derive(Clone, Debug, Default)]
+struct Fragile(Arc<AtomicBool>);
+
+impl Clock for Fragile {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(Ordering::Relaxed), "broken on purpose");
+        SystemClock.now()
+    }
+}
+
+/// Whoever watches the gauge alone has to hear of that too.
+#[tokio::test]
+async fn a_follower_that_panics_is_metered() {
+    let meter = Meter::default();
+    let _guard = metrics::set_default_local_recorder(&meter);
+    let (store, clock) = (MemoryStore::new(), Fragile::default());
+    let here = node(store.clone()).clock(clock.clone()).build().unwrap();
+    let _ = here.login("alice").await.unwrap();
+    soon("it is live", || *meter.0.lock().unwrap() == Some(1.0)).await;
+    clock.0.store(true, Ordering::Relaxed);
+    // Makes the follower look at its clock.
+    let end = EndSessions::new(UserId::new("alice").unwrap(), WhichSessions::All, Duration::from_secs(60));
+    assert_eq!(store.end(&end).await.unwrap().len(), 1);
+    becomes(&here, is_stale).await;
+    assert_eq!(*meter.0.lock().unwrap(), Some(0.0));
 }

@@ -15,8 +15,10 @@ use std::{
 };
 
 /// Starts the server, says who it is, and kills it when our end of its input closes: also when the test process was
-/// killed, and although nobody drops statics.
-const GUARDIAN: &str = r#""$@" & echo "pid $!"; cat >/dev/null; kill -9 $!; wait"#;
+/// killed, and although nobody drops statics. In a folder of its own, since a replica writes down what it is sent and
+/// every server begins with what it finds.
+const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; server=$1; shift; "$server" --dir "$folder" "$@" &
+echo "pid $!"; cat >/dev/null; kill -9 $!; wait; rm -rf "$folder""#;
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) struct RedisServer {
