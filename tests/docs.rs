@@ -246,3 +246,18 @@ fn whoever_is_on_call_finds_what_is_counted_and_logged() {
     let told = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(told.collect::<BTreeSet<_>>(), names, "events that are not there");
 }
+
+#[test]
+fn every_option_of_the_builder_stands_in_its_table() {
+    let source = read("src/manager/builder.rs");
+    let options = source.split("    pub fn ").skip(1).filter(|method| {
+        let signature = method.split(" {").next().unwrap_or_default();
+        signature.contains("self") && signature.contains("-> Self")
+    });
+    let options: Vec<&str> = options.filter_map(|method| method.split(['(', '<']).next()).collect();
+    assert!(options.len() > 20, "{options:?}");
+    let table: String = source.lines().filter(|line| line.contains("| ") && line.contains("(Self::")).collect();
+    for option in options {
+        assert!(table.contains(&format!("[`{option}`](Self::{option})")), "{option}");
+    }
+}

@@ -37,9 +37,8 @@ use crate::origin::{CrossSiteGuard, GuardConfig};
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
-/// Needed are [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer),
-/// [`store`](Self::store) and, unless `C` is `()`, [`claims_source`](Self::claims_source). Everything else has a
-/// default that is safe.
+/// Needed is the first row of the table below, a source of claims unless `C` is `()`. Everything else has a default that is
+/// safe.
 ///
 /// ```
 /// use tower_jwt_sessions::{KeyRing, MemoryStore, SessionManager};
@@ -56,6 +55,18 @@ use crate::origin::{CrossSiteGuard, GuardConfig};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// | about | options |
+/// |---|---|
+/// | needed | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
+/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`audience`](Self::audience) |
+/// | how long they live | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
+/// | when the store is away | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
+#[cfg_attr(
+    feature = "router",
+    doc = "| requests of other sites | [`own_origin`](Self::own_origin), [`trusted_origin`](Self::trusted_origin), [`refuse_without_origin`](Self::refuse_without_origin), [`report_cross_site_requests_only`](Self::report_cross_site_requests_only) |"
+)]
+/// | code of your own | [`on_event`](Self::on_event), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
 #[must_use]
 pub struct SessionManagerBuilder<C> {
     access_keys: Option<KeyRing>,
@@ -131,7 +142,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
-    /// Where sessions live.
+    /// Where sessions live: a [`MemoryStore`](crate::MemoryStore) for one process, a `redis::RedisStore` for several, or a
+    /// [`SessionStore`] of your own.
     pub fn store(mut self, store: impl SessionStore) -> Self {
         self.store = Some(Arc::new(store));
         self
@@ -166,7 +178,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self.claims_source(WithState { state, load, answer: PhantomData })
     }
 
-    /// Names and attributes of the cookies.
+    /// Names and attributes of the cookies. Default: [`CookieConfig::new`].
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
         self.cookies = cookies;
         self

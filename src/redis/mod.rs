@@ -97,7 +97,8 @@ use crate::{
     id::{SessionId, UserId},
 };
 
-/// A [`SessionStore`] in Redis or Valkey. Clones share its connection.
+/// A [`SessionStore`] in Redis or Valkey. Clones share its connection. What is stored, its limits of time, and how to set
+/// up the server: see [the module](self).
 ///
 /// ```no_run
 /// use tower_jwt_sessions::redis::RedisStore;
