@@ -1,39 +1,33 @@
 //! Configuration, checked as a whole before the first request.
 
-use std::{
-    fmt,
-    future::Future,
-    marker::PhantomData,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod build;
+
+use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
 use axum_core::response::Response;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    ClaimsSource, Inner, SessionManager,
+    ClaimsSource,
     claims::{ClaimsLoader, WithState},
-    keys::KeyRings,
 };
 use crate::{
     clock::{Clock, SystemClock},
     cookie::CookieConfig,
-    error::{BoxError, ConfigError},
-    event::{EventHook, LOG_TARGET, SessionEvent},
-    feed::{Follower, StalePolicy},
+    error::BoxError,
+    event::{EventHook, SessionEvent},
+    feed::StalePolicy,
     id::UserId,
     keys::KeyRing,
-    live::{Ends, Source},
-    policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME, ReplayWindow, SessionLimit},
+    policy::{Lifetimes, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
     store::{DynStore, SessionStore},
-    token::{ClaimsShape, LiveCodec, TokenKind, checked_identifier},
-    verifier::{Verifier, VerifierInner},
 };
 
+#[cfg(doc)]
+use super::SessionManager;
 #[cfg(feature = "router")]
-use crate::origin::{CrossSiteGuard, GuardConfig};
+use crate::origin::GuardConfig;
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
@@ -89,8 +83,6 @@ pub struct SessionManagerBuilder<C> {
     #[cfg(feature = "router")]
     guard: GuardConfig,
 }
-
-const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
     pub(super) fn new() -> Self {
@@ -332,86 +324,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self.guard.reports_only = true;
         self
     }
-
-    /// Checks everything, builds the manager and begins to follow the revocation log, on the current tokio runtime, for
-    /// as long as the manager, a layer or a session of it exists.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure;
-    /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
-    pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
-        let missing = |method| ConfigError::Missing { method };
-        let access_keys = self.access_keys.ok_or(missing("access_keys"))?;
-        let refresh_keys = self.refresh_keys.ok_or(missing("refresh_keys"))?;
-        let issuer = checked_identifier("issuer", self.issuer.ok_or(missing("issuer"))?)?;
-        let audience = checked_identifier("audience", self.audience.unwrap_or_else(|| issuer.clone()))?;
-        let store = self.store.ok_or(missing("store"))?;
-        let claims = self.claims.or_else(ClaimsLoader::for_unit).ok_or(missing("claims_source"))?;
-
-        let keys = KeyRings::new(access_keys, refresh_keys)?;
-        let lifetimes = checked_lifetimes(self.lifetimes, self.max_access_lifetime)?;
-        if self.replay_window.length() > MAX_REPLAY_WINDOW {
-            return Err(ConfigError::ReplayWindowTooLong { window: self.replay_window.length() });
-        }
-        let cookies = self.cookies.plan()?;
-        if !cookies.secure {
-            tracing::warn!(
-                target: LOG_TARGET,
-                "insecure_http_for_development(): session cookies are sent without Secure; never do this in production"
-            );
-        }
-        #[cfg(feature = "router")]
-        let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
-
-        // For this issuer alone. Should somebody call an audience of access tokens that, keys and `typ` still differ.
-        let refresh_audience = format!("{issuer}#refresh");
-        let ends = Arc::new(Ends::default());
-        let follower = Follower {
-            store: Arc::clone(&store),
-            ends: Arc::clone(&ends),
-            clock: Arc::clone(&self.clock),
-            retention: lifetimes.revocation_retention(),
-        };
-        let (feed, follower) = follower.start()?;
-        let source = {
-            let (store, ends, clock) = (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
-            Source::new(store, ends, clock, self.replay_window, follower)?
-        };
-        let inner = VerifierInner {
-            access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience),
-            refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience),
-            cookies,
-            accepts_bearer: self.accepts_bearer,
-            source: Some(Arc::clone(&source)),
-            ends,
-            feed: Some(feed.clone()),
-            serve_before_catch_up: self.serve_before_catch_up,
-            clock: self.clock,
-            renderer: self.renderer,
-            max_access_lifetime: lifetimes.max_access,
-            not_before: store.started_at(),
-            shape: ClaimsShape::of::<C>(),
-            claims: PhantomData,
-        };
-        let verifier = Verifier::new(inner, self.stale_policy);
-        Ok(SessionManager {
-            inner: Arc::new(Inner {
-                verifier,
-                keys: Mutex::new(keys),
-                feed,
-                store,
-                source,
-                claims,
-                lifetimes,
-                replay_window: self.replay_window,
-                limit: self.limit,
-                events: self.events,
-                #[cfg(feature = "router")]
-                cross_site_guard,
-            }),
-        })
-    }
 }
 
 impl<C> fmt::Debug for SessionManagerBuilder<C> {
@@ -425,32 +337,4 @@ impl<C> fmt::Debug for SessionManagerBuilder<C> {
             .field("lifetimes", &self.lifetimes)
             .finish_non_exhaustive()
     }
-}
-
-fn checked_lifetimes(mut lifetimes: Lifetimes, max_access: Option<Duration>) -> Result<Lifetimes, ConfigError> {
-    let Lifetimes { access, refresh, absolute, .. } = lifetimes;
-    lifetimes.max_access = max_access.unwrap_or(access.max(lifetimes.max_access));
-    for (name, lifetime) in [
-        ("access_lifetime", access),
-        ("refresh_lifetime", refresh),
-        ("absolute_lifetime", absolute),
-        ("max_access_lifetime", lifetimes.max_access),
-    ] {
-        if lifetime < Duration::from_secs(1) || lifetime > MAX_LIFETIME {
-            return Err(ConfigError::LifetimeOutOfRange { name, lifetime });
-        }
-    }
-    if access < MAX_CLOCK_SKEW {
-        return Err(ConfigError::AccessTooShort { access });
-    }
-    if access > lifetimes.max_access {
-        return Err(ConfigError::AccessTooLong { access, max: lifetimes.max_access });
-    }
-    if access >= refresh {
-        return Err(ConfigError::AccessOutlivesRefresh { access, refresh });
-    }
-    if refresh > absolute {
-        return Err(ConfigError::RefreshOutlivesSession { refresh, absolute });
-    }
-    Ok(lifetimes)
 }
