@@ -228,6 +228,10 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
         (cookies().prefix(CookiePrefix::Host).insecure_http_for_development(), "leave out either"),
         (cookies().prefix(CookiePrefix::Secure).insecure_http_for_development(), "leave out either"),
         (cookies().same_site(SameSite::None).insecure_http_for_development(), "use SameSite::Lax"),
+        (cookies().prefix(CookiePrefix::HostHttp).domain("example.com"), "use CookiePrefix::Secure"),
+        (cookies().prefix(CookiePrefix::HostHttp).insecure_http_for_development(), "leave out either"),
+        (cookies().partitioned(), "use SameSite::None"),
+        (cookies().partitioned().same_site(SameSite::Lax), "use SameSite::None"),
         (cookies().names("same", "same"), "give each its own"),
         (cookies().names("", "refresh"), "1 to 64 letters"),
         (cookies().names("a b", "refresh"), "1 to 64 letters"),
@@ -261,6 +265,7 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
     for fine in [
         cookies().domain(".example.com"),
         cookies().domain("Example.com").same_site(SameSite::None),
+        cookies().partitioned().same_site(SameSite::None).prefix(CookiePrefix::HostHttp),
         cookies().path("/app").refresh_path("/app/auth"),
         cookies().path(format!("/{}", "x".repeat(1023))),
         cookies().domain(format!("{}.com", "x".repeat(63))),

@@ -29,6 +29,7 @@ pub struct CookieConfig {
     access_path: Cow<'static, str>,
     refresh_path: Cow<'static, str>,
     same_site: SameSite,
+    partitioned: bool,
     browser_session: bool,
     insecure_http: bool,
     clears_cache: bool,
@@ -54,6 +55,9 @@ pub enum SiteData {
 pub enum CookiePrefix {
     /// `__Host-`: secure, for this host only, for every path. No other host or page can plant such a cookie.
     Host,
+    /// `__Host-Http-`: as [`Host`](Self::Host), and no script can plant one either. For browsers that do not know it
+    /// yet it is a `__Host-` name.
+    HostHttp,
     /// `__Secure-`: secure.
     Secure,
     /// None.
@@ -64,9 +68,14 @@ impl CookiePrefix {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Host => "__Host-",
+            Self::HostHttp => "__Host-Http-",
             Self::Secure => "__Secure-",
             Self::None => "",
         }
+    }
+
+    const fn is_of_host(self) -> bool {
+        matches!(self, Self::Host | Self::HostHttp)
     }
 }
 
@@ -81,6 +90,7 @@ impl CookieConfig {
             access_path: Cow::Borrowed("/"),
             refresh_path: Cow::Borrowed("/"),
             same_site: SameSite::Strict,
+            partitioned: false,
             browser_session: false,
             insecure_http: false,
             clears_cache: false,
@@ -133,6 +143,15 @@ impl CookieConfig {
     /// choose [`SameSite::Lax`] if that matters to you. `None` leaves cross-site requests to the origin guard alone.
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
+        self
+    }
+
+    /// Keeps the cookies apart for each site that embeds this one in a frame (CHIPS). Only with [`SameSite::None`], since
+    /// nothing else reaches a frame of another site; without it, browsers that block cookies of third parties keep none.
+    ///
+    /// A login in the frame is then one of its own, and the page itself does not know of it.
+    pub const fn partitioned(mut self) -> Self {
+        self.partitioned = true;
         self
     }
 
@@ -208,16 +227,22 @@ impl CookieConfig {
                 "leave out either prefix(..) or insecure_http_for_development()",
             ));
         }
-        if prefix == CookiePrefix::Host && domain.is_some() {
+        if prefix.is_of_host() && domain.is_some() {
             return Err(problem("__Host- names forbid a domain", "use CookiePrefix::Secure, or leave out domain(..)"));
         }
-        if prefix == CookiePrefix::Host && !host_wide {
+        if prefix.is_of_host() && !host_wide {
             return Err(problem("__Host- names demand the path /", "use CookiePrefix::Secure, or leave out the path"));
         }
         if self.insecure_http && self.same_site == SameSite::None {
             return Err(problem(
                 "SameSite=None needs Secure cookies",
                 "use SameSite::Lax, or leave out insecure_http_for_development()",
+            ));
+        }
+        if self.partitioned && self.same_site != SameSite::None {
+            return Err(problem(
+                "partitioned cookies are for frames in other sites, where no others than SameSite=None are sent",
+                "use SameSite::None, or leave out partitioned()",
             ));
         }
         Ok(CookiePlan {
@@ -227,6 +252,7 @@ impl CookieConfig {
             access_path: self.access_path.clone(),
             refresh_path: self.refresh_path.clone(),
             same_site: self.same_site,
+            partitioned: self.partitioned,
             max_age: !self.browser_session,
             secure: !self.insecure_http,
             clear_site_data: self.clear_site_data(),
@@ -249,6 +275,7 @@ pub(crate) struct CookiePlan {
     pub(super) access_path: Cow<'static, str>,
     pub(super) refresh_path: Cow<'static, str>,
     pub(super) same_site: SameSite,
+    pub(super) partitioned: bool,
     pub(super) max_age: bool,
     pub(crate) secure: bool,
     pub(super) clear_site_data: Option<HeaderValue>,

@@ -151,6 +151,7 @@ fn base(plan: &CookiePlan, name: &str, path: &str, value: String) -> Cookie<'sta
     cookie.set_same_site(plan.same_site);
     // `Secure` is left out for insecure http only, where browsers would drop the cookie because of it.
     cookie.set_secure(plan.secure);
+    cookie.set_partitioned(plan.partitioned);
     if let Some(domain) = &plan.domain {
         cookie.set_domain(domain.clone());
     }

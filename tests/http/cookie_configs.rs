@@ -24,6 +24,7 @@ struct Wish {
     path: Option<String>,
     refresh_path: Option<String>,
     same_site: SameSite,
+    partitioned: bool,
     browser_session: bool,
     insecure: bool,
 }
@@ -32,7 +33,12 @@ const HOST: &str = "www.app.test";
 
 fn wishes() -> impl Strategy<Value = Wish> {
     let name = || prop_oneof!["[a-z]{1,8}", "[!#$%&'*+.^_`|~0-9a-zA-Z-]{1,20}", Just("__Host-x".to_owned()), ".{0,3}"];
-    let prefix = prop::sample::select(vec![CookiePrefix::Host, CookiePrefix::Secure, CookiePrefix::None]);
+    let prefix = prop::sample::select(vec![
+        CookiePrefix::Host,
+        CookiePrefix::HostHttp,
+        CookiePrefix::Secure,
+        CookiePrefix::None,
+    ]);
     let domain =
         prop::sample::select(vec!["app.test", ".App.Test", "www.app.test", "WWW.APP.TEST", "test", "app.test "]);
     let path = || {
@@ -52,19 +58,23 @@ fn wishes() -> impl Strategy<Value = Wish> {
         prop::option::weighted(0.3, path()),
         prop::option::weighted(0.3, path()),
         same_site,
+        prop::bool::weighted(0.2),
         any::<bool>(),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(names, prefix, domain, path, refresh_path, same_site, browser_session, insecure)| Wish {
-            names,
-            prefix,
-            domain,
-            path,
-            refresh_path,
-            same_site,
-            browser_session,
-            insecure,
-        })
+        .prop_map(
+            |(names, prefix, domain, path, refresh_path, same_site, partitioned, browser_session, insecure)| Wish {
+                names,
+                prefix,
+                domain,
+                path,
+                refresh_path,
+                same_site,
+                partitioned,
+                browser_session,
+                insecure,
+            },
+        )
 }
 
 impl Wish {
@@ -84,6 +94,9 @@ impl Wish {
         }
         if let Some(path) = self.refresh_path.clone() {
             config = config.refresh_path(path);
+        }
+        if self.partitioned {
+            config = config.partitioned();
         }
         if self.browser_session {
             config = config.browser_session();
@@ -111,12 +124,13 @@ impl Wish {
             SameSite::Lax => Seen::Lax,
             SameSite::None => Seen::None,
         };
-        assert_eq!(kept.same_site, same_site);
+        assert_eq!((kept.same_site, kept.partitioned), (same_site, self.partitioned));
         assert_eq!(kept.expires_at, (!self.browser_session).then_some(now + lives));
         let (secure, host) = (kept.name.starts_with("__Secure-"), kept.name.starts_with("__Host-"));
         let host_wide = kept.host_only && self.paths() == ["/"; 2];
         match self.prefix {
             Some(CookiePrefix::Host) => assert!(host),
+            Some(CookiePrefix::HostHttp) => assert!(kept.name.starts_with("__Host-Http-")),
             Some(CookiePrefix::Secure) => assert!(secure),
             Some(_) => assert!(!secure && !host),
             // As much as the rest allows.

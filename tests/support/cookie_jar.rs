@@ -33,6 +33,8 @@ pub(crate) struct Kept {
     pub(crate) secure: bool,
     pub(crate) http_only: bool,
     pub(crate) same_site: SameSite,
+    /// Kept apart for the site at the top (CHIPS).
+    pub(crate) partitioned: bool,
     /// On the clock of the test; `None` ends with the browser.
     pub(crate) expires_at: Option<Duration>,
 }
@@ -47,6 +49,7 @@ pub(crate) enum Ignored {
     SecureOverHttp,
     OverlaysSecure,
     SameSiteNoneWithoutSecure,
+    PartitionedWithoutSecure,
     BrokenPrefix,
 }
 
@@ -119,6 +122,7 @@ impl CookieJar {
             secure: attribute("secure").is_some(),
             http_only: attribute("httponly").is_some(),
             same_site,
+            partitioned: attribute("partitioned").is_some(),
             expires_at,
         };
         if new.secure && !from.https {
@@ -137,16 +141,22 @@ impl CookieJar {
         if new.same_site == SameSite::None && !new.secure {
             return Err(Ignored::SameSiteNoneWithoutSecure);
         }
+        if new.partitioned && !new.secure {
+            return Err(Ignored::PartitionedWithoutSecure);
+        }
         // Prefixes in any spelling; a cookie without a name must not look like one that has one.
         let named = if name.is_empty() { value } else { name }.to_ascii_lowercase();
         let for_the_host = new.secure && host_only && attribute("domain").is_none() && attribute("path") == Some("/");
         if (named.starts_with("__secure-") && (name.is_empty() || !new.secure))
             || (named.starts_with("__host-") && (name.is_empty() || !for_the_host))
+            || (named.starts_with("__host-http-") && !new.http_only)
+            || (named.starts_with("__http-") && (name.is_empty() || !new.secure || !new.http_only))
         {
             return Err(Ignored::BrokenPrefix);
         }
         let same = |old: &Kept| {
-            (&old.name, &old.domain, old.host_only, &old.path) == (&new.name, &new.domain, host_only, &new.path)
+            (&old.name, &old.domain, old.host_only, &old.path, old.partitioned)
+                == (&new.name, &new.domain, host_only, &new.path, new.partitioned)
         };
         match self.kept.iter_mut().find(|old| same(old)) {
             Some(old) => *old = new,
