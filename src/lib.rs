@@ -57,7 +57,7 @@ pub use self::{
     live::Ended,
     manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
     middleware::{ResponseFuture, SessionLayer, SessionService},
-    policy::{MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
+    policy::{AssuranceLevel, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
     problem::Problem,
     session::{Presented, Session},
     store::MemoryStore,

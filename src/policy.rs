@@ -100,6 +100,36 @@ pub enum WhenFull {
     Refuse,
 }
 
+/// How sure an application must be of who its users are, as NIST SP 800-63B-4 grades it:
+/// [`SessionManagerBuilder::assurance_level`](crate::SessionManagerBuilder::assurance_level).
+///
+/// The level asks for more than limits, above all for how users log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssuranceLevel {
+    /// The session ends 30 days after the login (section 2.1.3), or after a week without a refresh; access tokens live
+    /// for an hour. These are the defaults.
+    Aal1,
+    /// The session ends 24 hours after the login, or after an hour without a refresh (section 2.2.3); access tokens live
+    /// for 10 minutes.
+    Aal2,
+    /// The session ends 12 hours after the login, or after 15 minutes without a refresh (section 2.3.3); access tokens
+    /// live for 5 minutes.
+    Aal3,
+}
+
+impl AssuranceLevel {
+    /// Of an access token, of a session without a refresh, and of a session, in minutes.
+    const fn minutes(self) -> [u64; 3] {
+        const DAY: u64 = 24 * 60;
+        match self {
+            Self::Aal1 => [60, 7 * DAY, 30 * DAY],
+            Self::Aal2 => [10, 60, DAY],
+            Self::Aal3 => [5, 15, DAY / 2],
+        }
+    }
+}
+
 /// The lifetimes that the manager was built with, already checked against each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
@@ -111,6 +141,11 @@ pub(crate) struct Lifetimes {
 }
 
 impl Lifetimes {
+    /// Takes the limits of a level.
+    pub(crate) fn set_level(&mut self, level: AssuranceLevel) {
+        [self.access, self.refresh, self.absolute] = level.minutes().map(|minutes| Duration::from_secs(minutes * 60));
+    }
+
     /// How long a key must verify after it signed the last access token, on every clock.
     pub(crate) fn access_key_overlap(&self) -> Duration {
         self.max_access.saturating_add(MAX_CLOCK_SKEW)

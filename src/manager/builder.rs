@@ -19,7 +19,7 @@ use crate::{
     feed::StalePolicy,
     id::UserId,
     keys::KeyRing,
-    policy::{Lifetimes, ReplayWindow, SessionLimit},
+    policy::{AssuranceLevel, Lifetimes, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
     store::{DynStore, SessionStore},
 };
@@ -54,7 +54,7 @@ use crate::origin::GuardConfig;
 /// |---|---|
 /// | needed | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
 /// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`audience`](Self::audience) |
-/// | how long they live | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
+/// | how long they live | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
 /// | when the store is away | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
 #[cfg_attr(
     feature = "router",
@@ -215,6 +215,14 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// How long a session lasts after its login, whatever happens. Default: thirty days.
     pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.absolute = lifetime;
+        self
+    }
+
+    /// Sets all three to what a level of NIST SP 800-63B-4 allows at most; what is set afterwards counts.
+    ///
+    /// Idle means that nothing refreshes: a page that does so by itself, without its user, is not idle.
+    pub fn assurance_level(mut self, level: AssuranceLevel) -> Self {
+        self.lifetimes.set_level(level);
         self
     }
 

@@ -7,7 +7,7 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
 use http::header;
-use tower_jwt_sessions::SessionId;
+use tower_jwt_sessions::{AssuranceLevel, SessionId};
 
 use crate::support::{redis_server, *};
 
@@ -71,11 +71,12 @@ async fn nobody_is_sent_elsewhere(backend: Backend) {
 
 /// The limits of NIST SP 800-63B-4 for each assurance level: idle, and overall.
 async fn lifetimes_as_nist_wants(backend: Backend) {
-    for (access, idle, overall) in [(3600, 30 * 86_400, 30 * 86_400), (600, 3600, 86_400), (300, 900, 12 * 3600)] {
-        let world = World::with(backend, |builder| {
-            builder.access_lifetime(seconds(access)).refresh_lifetime(seconds(idle)).absolute_lifetime(seconds(overall))
-        })
-        .await;
+    for (level, idle, overall) in [
+        (AssuranceLevel::Aal1, 7 * 86_400, 30 * 86_400),
+        (AssuranceLevel::Aal2, 3600, 86_400),
+        (AssuranceLevel::Aal3, 900, 12 * 3600),
+    ] {
+        let world = World::with(backend, |builder| builder.assurance_level(level)).await;
         let (mut active, mut idler) = (world.browser(), world.browser());
         active.login("alice").await;
         idler.login("alice").await;
