@@ -1,6 +1,11 @@
 //! Runs a model to its end and says what it found.
 
-use std::{fmt::Debug, hash::Hash, time::Instant};
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    io::{Write as _, stderr},
+    time::Instant,
+};
 
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model};
 
@@ -24,10 +29,16 @@ where
             }
         }
     }
-    println!("{name}: {} states, {:.1?}", checker.unique_state_count(), began.elapsed());
+    let mut report = format!("{name}: {} states, {:.1?}\n", checker.unique_state_count(), began.elapsed());
     for (property, expectation) in properties {
-        println!("  {expectation:?}: {property}");
+        report.push_str(&format!("  {expectation:?}: {property}\n"));
     }
+    tell(&report);
+}
+
+/// Into the output of the tests also where they pass, in one piece.
+fn tell(report: &str) {
+    stderr().write_all(report.as_bytes()).expect("somebody listens");
 }
 
 /// Looks for a way to break this property. Says how many steps it takes.
@@ -41,5 +52,5 @@ where
     let path = checker
         .discovery(broken)
         .unwrap_or_else(|| panic!("{name}: nothing breaks this in {} states: {broken}", checker.unique_state_count()));
-    println!("{name}: breaks in {} steps: {broken}", path.into_actions().len());
+    tell(&format!("{name}: breaks in {} steps: {broken}\n", path.into_actions().len()));
 }
