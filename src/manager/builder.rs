@@ -218,9 +218,18 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
-    /// Sets all three to what a level of NIST SP 800-63B-4 allows at most; what is set afterwards counts.
+    /// Sets [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime) and
+    /// [`absolute_lifetime`](Self::absolute_lifetime) to what a level of NIST SP 800-63B-4 allows. Default:
+    /// [`AssuranceLevel::Aal1`]. What is set afterwards counts.
     ///
     /// Idle means that nothing refreshes: a page that does so by itself, without its user, is not idle.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{AssuranceLevel, SessionManager};
+    ///
+    /// let builder = SessionManager::<()>::builder().assurance_level(AssuranceLevel::Aal2);
+    /// # let _ = builder;
+    /// ```
     pub fn assurance_level(mut self, level: AssuranceLevel) -> Self {
         self.lifetimes.set_level(level);
         self
