@@ -99,7 +99,7 @@ impl Shard {
 /// `2^(k+1)`, the first `n - 2^k` are split already.
 #[derive(Debug, Default)]
 struct Buckets {
-    buckets: Vec<Vec<Entry>>,
+    buckets: Vec<Bucket>,
     len: usize,
     /// The next bucket to look through for what is over.
     cursor: usize,
@@ -114,21 +114,21 @@ fn slot(hash: usize, buckets: usize) -> usize {
 
 impl Buckets {
     fn find(&self, hash: usize, session: SessionId) -> Option<&Entry> {
-        self.buckets.get(slot(hash, self.buckets.len()))?.iter().find(|entry| entry.session == session)
+        self.buckets.get(slot(hash, self.buckets.len()))?.find(hash, session)
     }
 
     fn put(&mut self, hash: usize, new: Entry) -> usize {
         let mut work = self.grow_if_full();
         let slot = slot(hash, self.buckets.len());
         let Some(bucket) = self.buckets.get_mut(slot) else { return work };
-        work += bucket.len() + 1;
-        match bucket.iter_mut().find(|entry| entry.session == new.session) {
+        work += bucket.entries.len() + 1;
+        match bucket.entries.iter_mut().find(|entry| entry.session == new.session) {
             Some(entry) => {
                 entry.min_epoch = entry.min_epoch.max(new.min_epoch);
                 entry.until = entry.until.max(new.until);
             }
             None => {
-                push(bucket, new);
+                bucket.push(new);
                 self.len += 1;
             }
         }
@@ -141,17 +141,17 @@ impl Buckets {
         if self.len < count * FULL {
             return 0;
         }
-        self.buckets.push(Vec::new());
+        self.buckets.push(Bucket::default());
         let (count, last) = (count + 1, count);
         // Where the entries of the new one have been.
         let Some(split) = self.buckets.get_mut(slot(last, last)).filter(|_| last > 0) else { return 0 };
-        let work = split.len();
-        let (stay, go) = std::mem::take(split)
+        let work = split.entries.len();
+        let (stay, go) = std::mem::take(&mut split.entries)
             .into_iter()
-            .partition::<Vec<_>, _>(|entry| slot(place(entry.session).1, count) != last);
-        *split = exact(stay);
+            .partition(|entry| slot(place(entry.session).1, count) != last);
+        *split = Bucket::exact(stay);
         if let Some(new) = self.buckets.last_mut() {
-            *new = exact(go);
+            *new = Bucket::exact(go);
         }
         work
     }
@@ -162,14 +162,9 @@ impl Buckets {
         for _ in 0..SWEEP {
             self.cursor = if self.cursor + 1 < self.buckets.len() { self.cursor + 1 } else { 0 };
             let Some(bucket) = self.buckets.get_mut(self.cursor) else { break };
-            let before = bucket.len();
-            work += before;
-            bucket.retain(|entry| now < entry.until || entry.until == u32::MAX);
-            let gone = before - bucket.len();
-            if gone > 0 {
-                bucket.shrink_to(bucket.len() + ROOM);
-                self.len -= gone;
-            }
+            work += bucket.entries.len();
+            let gone = bucket.drop_what_is_over(now);
+            self.len -= gone;
             // Twice, to keep up: nothing can go before half of the entries went.
             work += self.shrink_if_empty() + self.shrink_if_empty();
             if gone == 0 {
@@ -186,11 +181,11 @@ impl Buckets {
         }
         let Some(last) = self.buckets.pop() else { return 0 };
         let count = self.buckets.len();
-        let work = last.len();
-        for entry in last {
+        let work = last.entries.len();
+        for entry in last.entries {
             let slot = slot(place(entry.session).1, count.max(1));
             if let Some(bucket) = self.buckets.get_mut(slot) {
-                push(bucket, entry);
+                bucket.push(entry);
             }
         }
         if self.buckets.capacity() / 4 > count {
@@ -200,19 +195,56 @@ impl Buckets {
     }
 }
 
+/// A few entries, and a bit for each of them: of the sessions that are not revoked, six of seven find none there and
+/// need not look through entries that are in no cache.
+#[derive(Debug, Default)]
+struct Bucket {
+    bits: u64,
+    entries: Vec<Entry>,
+}
+
 /// A vector would double.
 const ROOM: usize = 2;
 
-fn push(bucket: &mut Vec<Entry>, entry: Entry) {
-    if bucket.len() == bucket.capacity() {
-        bucket.reserve_exact(ROOM);
+impl Bucket {
+    /// As small as it can be.
+    fn exact(mut entries: Vec<Entry>) -> Self {
+        entries.shrink_to_fit();
+        Self { bits: bits(&entries), entries }
     }
-    bucket.push(entry);
+
+    fn find(&self, hash: usize, session: SessionId) -> Option<&Entry> {
+        (self.bits & bit(hash) != 0).then(|| self.entries.iter().find(|entry| entry.session == session))?
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(ROOM);
+        }
+        self.bits |= bit(place(entry.session).1);
+        self.entries.push(entry);
+    }
+
+    /// Says how many that were.
+    fn drop_what_is_over(&mut self, now: u32) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| now < entry.until || entry.until == u32::MAX);
+        let gone = before - self.entries.len();
+        if gone > 0 {
+            self.entries.shrink_to(self.entries.len() + ROOM);
+            self.bits = bits(&self.entries);
+        }
+        gone
+    }
 }
 
-fn exact(mut bucket: Vec<Entry>) -> Vec<Entry> {
-    bucket.shrink_to_fit();
-    bucket
+fn bits(entries: &[Entry]) -> u64 {
+    entries.iter().fold(0, |bits, entry| bits | bit(place(entry.session).1))
+}
+
+/// By digits of the hash that choose the bucket only where a shard has millions of them.
+fn bit(hash: usize) -> u64 {
+    1 << (hash >> 26 & 63)
 }
 
 #[cfg(test)]
@@ -262,8 +294,8 @@ mod tests {
     /// What is allocated, in bytes.
     fn size(list: &RevocationList) -> usize {
         let buckets = |buckets: &Buckets| {
-            let entries: usize = buckets.buckets.iter().map(|bucket| bucket.capacity() * size_of::<Entry>()).sum();
-            entries + buckets.buckets.capacity() * size_of::<Vec<Entry>>()
+            let entries = buckets.buckets.iter().map(|bucket| bucket.entries.capacity() * size_of::<Entry>());
+            entries.sum::<usize>() + buckets.buckets.capacity() * size_of::<Bucket>()
         };
         list.shards.iter().map(|shard| size_of::<Shard>() + buckets(&shard.read())).sum()
     }
