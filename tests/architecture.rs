@@ -33,6 +33,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["keys"]),
     ("aws_lc_rs", &["id", "keys"]),
     ("arc_swap", &["token"]),
+    ("nix", &["clock"]),
     ("zeroize", &["keys"]),
     ("base64_simd", &["id", "token"]),
     ("memchr", &["cookie"]),
