@@ -1,6 +1,7 @@
 //! Identifiers: which session, and whose.
 
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
@@ -175,20 +176,7 @@ impl UserId {
     ///
     /// [`InvalidUserId`] when the text is empty or longer than [`UserId::MAX_LEN`] bytes.
     pub fn new(user: impl ToString) -> Result<Self, InvalidUserId> {
-        Self::from_text(&user.to_string())
-    }
-
-    /// The same without a copy that is thrown away.
-    pub(crate) fn from_text(text: &str) -> Result<Self, InvalidUserId> {
-        let mut bytes = [0; SHORT];
-        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
-            (Err(_) | Ok(0), _) => Err(InvalidUserId { len: text.len() }),
-            (Ok(len), Some(room)) => {
-                room.copy_from_slice(text.as_bytes());
-                Ok(Self(Text::Short { len, bytes }))
-            }
-            (Ok(_), None) => Ok(Self(Text::Long(text.into()))),
-        }
+        UserIdText::new(Cow::Owned(user.to_string())).map(UserIdText::into_owned)
     }
 
     /// The text.
@@ -200,6 +188,32 @@ impl UserId {
             }
             Text::Long(text) => text,
         }
+    }
+}
+
+/// A text that can be a [`UserId`], where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UserIdText<'t>(Cow<'t, str>);
+
+impl<'t> UserIdText<'t> {
+    pub(crate) fn new(text: Cow<'t, str>) -> Result<Self, InvalidUserId> {
+        match text.len() {
+            1..=UserId::MAX_LEN => Ok(Self(text)),
+            len => Err(InvalidUserId { len }),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn into_owned(self) -> UserId {
+        let text = &*self.0;
+        let mut bytes = [0; SHORT];
+        UserId(match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
+            (Ok(len), Some(room)) => {
+                room.copy_from_slice(text.as_bytes());
+                Text::Short { len, bytes }
+            }
+            _ => Text::Long(text.into()),
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
     session::{Origin, Presented, Session},
-    token::{ClaimsShape, LiveCodec, RegisteredClaims, TokenError},
+    token::{Buffer, ClaimsShape, LiveCodec, Opened, RegisteredClaims, TokenError},
 };
 
 pub use self::builder::VerifierBuilder;
@@ -144,7 +144,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             // Not even the time matters to a stranger.
             return Err(Unauthenticated::NoCredentials);
         }
-        let now = self.clock.now();
+        let now = self.clock.recent();
         let verified = self.judge(&found, policy, now);
         if let (Ok(session), Some(source)) = (&verified, &self.source) {
             source.note_use(session.proof().0, now);
@@ -205,8 +205,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             TokenCookie::Access => &self.access,
             TokenCookie::Refresh => &self.refresh,
         };
-        let opened = codec.open(token, ClaimsShape::of::<IgnoredAny>(), now);
-        opened.ok().map(|(claims, IgnoredAny)| (claims.user_id, claims.session_id))
+        let mut buffer = Buffer::new();
+        let opened = codec.open(token, now, &mut buffer).ok()?;
+        let IgnoredAny = opened.app_claims(ClaimsShape::of::<IgnoredAny>()).ok()?;
+        Some((opened.registered.user_id.into_owned(), opened.registered.session_id))
     }
 
     /// Verifies the access token, and whether enough is known of revocations to trust it.
@@ -240,7 +242,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             Presence::Absent if found.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };
-        let (registered, claims) = self.open_access(token, now)?;
+        let mut buffer = Buffer::new();
+        let opened = self.access.open(token, now, &mut buffer).map_err(|error| refused("access", error))?;
+        let registered = &opened.registered;
         if now >= registered.expires_at {
             return Err(Unauthenticated::Expired);
         }
@@ -260,16 +264,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         {
             return Err(Unauthenticated::Revoked);
         }
-        Ok(Session::new(registered, now, claims, Some(Arc::clone(self) as _), policy))
-    }
-
-    fn open_access(&self, token: &[u8], now: Timestamp) -> Result<(RegisteredClaims, C), Unauthenticated> {
-        self.access.open(token, self.shape, now).map_err(|error| refused("access", error))
+        let claims = opened.app_claims(self.shape).map_err(|error| refused("access", error))?;
+        Ok(Session::new(opened.registered.into_owned(), now, claims, Some(Arc::clone(self) as _), policy))
     }
 
     pub(crate) fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
-        let opened = self.refresh.open::<()>(token, ClaimsShape::of::<()>(), now);
-        opened.map(|(claims, ())| claims).map_err(|error| refused("refresh", error)).ok()
+        let mut buffer = Buffer::new();
+        let opened = self.refresh.open(token, now, &mut buffer).and_then(Opened::without_app_claims);
+        opened.map(RegisteredClaims::into_owned).map_err(|error| refused("refresh", error)).ok()
     }
 }
 

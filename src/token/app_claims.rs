@@ -7,7 +7,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::names::read_object;
+use super::members::{Refused, read_members};
 
 /// The name as an application cannot use it: one of RFC 7519, section 4.1, or one that the crate writes.
 #[inline]
@@ -126,12 +126,12 @@ impl ClaimsShape {
         Self { empty: if reads("null") && !reads("{}") { "null" } else { "{}" } }
     }
 
-    /// Reads claims from a JSON object, or the claims of a token that has none. Names that [`AppClaims::new`] would
-    /// have refused are refused.
-    pub(crate) fn read<C: DeserializeOwned>(self, object: Option<&str>) -> Result<C, serde_json::Error> {
-        match object {
-            Some(object) => read_object(object),
-            None => serde_json::from_str(self.empty),
+    /// Reads claims from the rest of an object: its members with the comma before the first, or none, and the brace at
+    /// the end. Names that [`AppClaims::new`] would have refused are refused.
+    pub(super) fn read<C: DeserializeOwned>(self, rest: &str) -> Result<C, Refused> {
+        match rest {
+            "}" => serde_json::from_str(self.empty).map_err(|_| Refused),
+            _ => read_members(rest),
         }
     }
 }

@@ -9,10 +9,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use base64_simd::AsOut as _;
 use serde::de::DeserializeOwned;
 
-use super::{AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, reader::Reader};
+use super::{AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, members::Refused, reader::Reader};
 use crate::{
     clock::Timestamp,
-    id::{SessionId, UserId},
+    id::{SessionId, UserId, UserIdText},
     keys::{AcceptedKey, KeyRing, MAX_SIGNATURE_LEN, SigningKey, VerificationKey, VerificationKeys},
 };
 
@@ -30,6 +30,43 @@ pub(crate) struct Codec {
 struct Signing {
     header: String,
     key: SigningKey,
+}
+
+/// Room for the payload of a token, of the caller's: what was read of it stays there.
+pub(crate) struct Buffer([MaybeUninit<u8>; MAX_TOKEN_LEN / 4 * 3]);
+
+impl Buffer {
+    pub(crate) const fn new() -> Self {
+        Self([MaybeUninit::uninit(); MAX_TOKEN_LEN / 4 * 3])
+    }
+}
+
+/// What stands in a token that this ring has signed.
+#[derive(Debug)]
+pub(crate) struct Opened<'b> {
+    pub(crate) registered: RegisteredClaims<UserIdText<'b>>,
+    /// The members that follow, with the comma before them and the brace at the end.
+    rest: &'b str,
+}
+
+impl<'b> Opened<'b> {
+    /// Reads the claims of the application.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::BadClaims`] when there are others.
+    pub(crate) fn app_claims<C: DeserializeOwned>(&self, shape: ClaimsShape) -> Result<C, TokenError> {
+        shape.read(self.rest).map_err(|Refused| TokenError::BadClaims)
+    }
+
+    /// The claims of a token that has no others.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::BadClaims`] when it has.
+    pub(crate) fn without_app_claims(self) -> Result<RegisteredClaims<UserIdText<'b>>, TokenError> {
+        if self.rest == "}" { Ok(self.registered) } else { Err(TokenError::BadClaims) }
+    }
 }
 
 /// Why a token is none of ours.
@@ -133,30 +170,16 @@ impl Codec {
         payload
     }
 
-    /// Verifies a token with the keys that are accepted `now`, and reads its claims. Expiry and revocation are for the
-    /// caller to judge.
-    pub(crate) fn open<C: DeserializeOwned>(
+    /// Verifies a token with the keys that are accepted `now`, and reads its registered claims. Expiry and revocation
+    /// are for the caller to judge.
+    pub(crate) fn open<'b>(
         &self,
         token: &[u8],
-        shape: ClaimsShape,
         now: Timestamp,
-    ) -> Result<(RegisteredClaims, C), TokenError> {
-        let mut buffer = [MaybeUninit::uninit(); MAX_TOKEN_LEN / 4 * 3];
-        let payload = self.verify(token, now, &mut buffer)?;
-        let (claims, end) = self.read_registered(payload).ok_or(TokenError::BadClaims)?;
-        let app = match payload.get_mut(end..) {
-            Some([b'}']) => None,
-            // Our members are followed by the application's: read from their comma on, they are an object.
-            Some([comma @ b',', b'"', ..]) => {
-                *comma = b'{';
-                // Once for all strings in it, which serde would look at one by one.
-                let object = payload.get(end..).and_then(|object| std::str::from_utf8(object).ok());
-                Some(object.ok_or(TokenError::BadClaims)?)
-            }
-            _ => return Err(TokenError::BadClaims),
-        };
-        let app = shape.read(app).map_err(|_| TokenError::BadClaims)?;
-        Ok((claims, app))
+        buffer: &'b mut Buffer,
+    ) -> Result<Opened<'b>, TokenError> {
+        let payload = self.verify(token, now, &mut buffer.0)?;
+        std::str::from_utf8(payload).ok().and_then(|payload| self.read(payload)).ok_or(TokenError::BadClaims)
     }
 
     /// Checks header and signature and decodes the payload into the buffer.
@@ -165,7 +188,7 @@ impl Codec {
         token: &[u8],
         now: Timestamp,
         buffer: &'b mut [MaybeUninit<u8>],
-    ) -> Result<&'b mut [u8], TokenError> {
+    ) -> Result<&'b [u8], TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::Malformed);
         }
@@ -188,30 +211,30 @@ impl Codec {
         decode(encoded_payload, buffer)
     }
 
-    /// Reads the registered claims and where they end.
-    fn read_registered(&self, payload: &[u8]) -> Option<(RegisteredClaims, usize)> {
+    /// Reads the registered claims.
+    fn read<'p>(&self, payload: &'p str) -> Option<Opened<'p>> {
         let mut reader = Reader::new(payload);
-        reader.text(self.payload_head.as_bytes())?;
-        let user_id = UserId::from_text(&reader.string()?).ok()?;
-        reader.literal(br#","sid":""#)?;
-        let session_id = SessionId::from_text(reader.bytes(SessionId::TEXT_LEN)?)?;
-        reader.literal(br#"","gen":"#)?;
+        reader.text(&self.payload_head)?;
+        let user_id = UserIdText::new(reader.string()?).ok()?;
+        reader.text(r#","sid":""#)?;
+        let session_id = SessionId::from_text(reader.take(SessionId::TEXT_LEN)?.as_bytes())?;
+        reader.text(r#"","gen":"#)?;
         let generation = u32::try_from(reader.number()?).ok().filter(|generation| *generation > 0)?;
         let epoch = match self.kind {
             TokenKind::Access => {
-                reader.literal(br#","epoch":"#)?;
+                reader.text(r#","epoch":"#)?;
                 u32::try_from(reader.number()?).ok()?
             }
             TokenKind::Refresh => 0,
         };
-        reader.literal(br#","auth_time":"#)?;
+        reader.text(r#","auth_time":"#)?;
         let auth_time = Timestamp::from_secs(reader.number()?);
-        reader.literal(br#","iat":"#)?;
+        reader.text(r#","iat":"#)?;
         let issued_at = Timestamp::from_secs(reader.number()?);
-        reader.literal(br#","exp":"#)?;
+        reader.text(r#","exp":"#)?;
         let expires_at = Timestamp::from_secs(reader.number()?);
-        let claims = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
-        Some((claims, reader.position()))
+        let registered = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
+        Some(Opened { registered, rest: reader.rest() })
     }
 }
 
@@ -229,12 +252,15 @@ fn header(kind: TokenKind, key: &VerificationKey) -> String {
 }
 
 /// Decodes canonical base64url without padding; every other spelling is refused, so that a token has only one.
-pub(super) fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b mut [u8], TokenError> {
+pub(super) fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], TokenError> {
     // The decoder would panic.
     if decoded_len(encoded.len()) > buffer.len() {
         return Err(TokenError::Malformed);
     }
-    base64_simd::URL_SAFE_NO_PAD.decode(encoded, buffer.as_out()).map_err(|_| TokenError::Malformed)
+    match base64_simd::URL_SAFE_NO_PAD.decode(encoded, buffer.as_out()) {
+        Ok(decoded) => Ok(decoded),
+        Err(_) => Err(TokenError::Malformed),
+    }
 }
 
 /// The length of the base64url of so many bytes.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use serde::de::DeserializeOwned;
 
-use super::{AppClaims, ClaimsShape, Codec, IssueError, RegisteredClaims, TokenError, TokenKind};
+use super::{AppClaims, Buffer, Codec, IssueError, Opened, RegisteredClaims, TokenError, TokenKind};
 use crate::{
     clock::Timestamp,
     id::UserId,
@@ -59,12 +58,12 @@ impl LiveCodec {
     }
 
     /// See [`Codec::open`].
-    pub(crate) fn open<C: DeserializeOwned>(
+    pub(crate) fn open<'b>(
         &self,
         token: &[u8],
-        shape: ClaimsShape,
         now: Timestamp,
-    ) -> Result<(RegisteredClaims, C), TokenError> {
-        self.current.load().open(token, shape, now)
+        buffer: &'b mut Buffer,
+    ) -> Result<Opened<'b>, TokenError> {
+        self.current.load().open(token, now, buffer)
     }
 }

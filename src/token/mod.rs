@@ -12,18 +12,20 @@
 mod app_claims;
 mod codec;
 mod live;
+mod members;
 mod names;
 mod reader;
+mod scan;
 
 pub(crate) use self::{
     app_claims::{AppClaims, ClaimsShape, unit_claims},
-    codec::{Codec, IssueError, TokenError},
+    codec::{Buffer, Codec, IssueError, Opened, TokenError},
     live::LiveCodec,
 };
 use crate::{
     clock::Timestamp,
     error::ConfigError,
-    id::{SessionId, UserId},
+    id::{SessionId, UserId, UserIdText},
 };
 
 /// What a token is for. Each kind has a `typ` (RFC 8725, section 3.11) and a key ring of its own.
@@ -45,8 +47,8 @@ impl TokenKind {
 
 /// The claims that the crate itself writes and reads. Times have whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RegisteredClaims {
-    pub(crate) user_id: UserId,
+pub(crate) struct RegisteredClaims<User = UserId> {
+    pub(crate) user_id: User,
     pub(crate) session_id: SessionId,
     pub(crate) generation: u32,
     /// Access tokens only; 0 in refresh tokens.
@@ -54,6 +56,16 @@ pub(crate) struct RegisteredClaims {
     pub(crate) auth_time: Timestamp,
     pub(crate) issued_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+}
+
+impl RegisteredClaims<UserIdText<'_>> {
+    /// The same on their own.
+    #[inline]
+    pub(crate) fn into_owned(self) -> RegisteredClaims {
+        let Self { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at } = self;
+        let user_id = user_id.into_owned();
+        RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at }
+    }
 }
 
 /// A token and the cookie that carries it fit into the 4096 bytes that browsers keep (RFC 6265bis, section 5.6).

@@ -1,79 +1,100 @@
-//! Reading claims in the one order and spelling in which they are written.
+//! Reading JSON from left to right, where it is known what comes next.
 
 use std::borrow::Cow;
 
+use super::scan::{integer, plain_len};
+
 /// A cursor over the payload of a token whose signature was verified.
 ///
-/// Every method takes what it names or nothing; a `None` anywhere means that the token is not of our format.
+/// Every method takes what it names or nothing; a `None` means that something else stands there.
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'p> {
-    payload: &'p [u8],
-    at: usize,
+    rest: &'p str,
 }
 
-/// So many fit into 64 bits, whichever they are. Times in seconds need half of it.
-const MAX_DIGITS: usize = 19;
-
 impl<'p> Reader<'p> {
-    pub(super) const fn new(payload: &'p [u8]) -> Self {
-        Self { payload, at: 0 }
+    pub(super) const fn new(payload: &'p str) -> Self {
+        Self { rest: payload }
     }
 
-    fn rest(&self) -> &'p [u8] {
-        self.payload.get(self.at..).unwrap_or_default()
+    /// What was not read yet.
+    pub(super) const fn rest(&self) -> &'p str {
+        self.rest
     }
 
-    /// Exactly these bytes.
-    pub(super) fn text(&mut self, expected: &[u8]) -> Option<()> {
-        self.rest().starts_with(expected).then(|| self.at += expected.len())
+    /// The next byte, still unread.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.as_bytes().first().copied()
     }
 
-    /// Exactly these bytes, so few that they are compared in place.
-    pub(super) fn literal<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
-        (self.rest().first_chunk() == Some(expected)).then(|| self.at += N)
+    /// Exactly this text. Inlined, so that what is short and known is compared in place.
+    #[inline]
+    pub(super) fn text(&mut self, expected: &str) -> Option<()> {
+        self.rest = self.rest.strip_prefix(expected)?;
+        Some(())
     }
 
-    /// Exactly `len` bytes.
-    pub(super) fn bytes(&mut self, len: usize) -> Option<&'p [u8]> {
-        let taken = self.rest().get(..len)?;
-        self.at += len;
+    /// So many bytes.
+    #[inline]
+    pub(super) fn take(&mut self, len: usize) -> Option<&'p str> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
         Some(taken)
     }
 
-    /// A JSON string with its quotes.
+    /// Whatever JSON takes for nothing.
+    #[inline]
+    pub(super) fn skip_blanks(&mut self) {
+        while let Some(..=b' ') = self.peek()
+            && let Some(rest) = self.rest.strip_prefix([' ', '\t', '\n', '\r'])
+        {
+            self.rest = rest;
+        }
+    }
+
+    /// A string with its quotes, also with escapes.
     pub(super) fn string(&mut self) -> Option<Cow<'p, str>> {
-        let rest = self.rest();
-        let body = rest.strip_prefix(b"\"")?;
-        let end = body.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-        if body.get(end) == Some(&b'"') {
-            self.at += end + 2;
-            return std::str::from_utf8(body.get(..end)?).ok().map(Cow::Borrowed);
+        match self.plain_string() {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self.escaped_string().map(Cow::Owned),
         }
-        // Rare: something is escaped, or should be. Let serde_json find the end and unescape, or refuse it.
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<String>();
+    }
+
+    /// Rare: something is escaped, or should be. Let serde_json find the end and unescape, or refuse it.
+    #[cold]
+    fn escaped_string(&mut self) -> Option<String> {
+        // It would skip blanks.
+        self.rest.strip_prefix('"')?;
+        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter();
         let text = values.next()?.ok()?;
-        self.at += values.byte_offset();
-        Some(Cow::Owned(text))
+        self.take(values.byte_offset())?;
+        Some(text)
     }
 
-    /// A non-negative integer as JSON writes it: up to 19 digits without a leading zero.
+    /// A string without escapes, with its quotes.
+    #[inline]
+    pub(super) fn plain_string(&mut self) -> Option<&'p str> {
+        let body = self.rest.strip_prefix('"')?;
+        let (text, rest) = body.split_at_checked(plain_len(body.as_bytes()))?;
+        self.rest = rest.strip_prefix('"')?;
+        Some(text)
+    }
+
+    /// A non-negative integer of up to 19 digits without a leading zero.
+    #[inline]
     pub(super) fn number(&mut self) -> Option<u64> {
-        let rest = self.rest();
-        let (mut number, mut len) = (0_u64, 0);
-        for byte in rest {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            len += 1;
-        }
-        self.at += len;
-        let has_leading_zero = len > 1 && rest.first() == Some(&b'0');
-        ((1..=MAX_DIGITS).contains(&len) && !has_leading_zero).then_some(number)
+        let (number, len) = integer(self.rest.as_bytes())?;
+        self.take(len)?;
+        Some(number)
     }
 
-    /// Where the next unread byte stands.
-    pub(super) const fn position(&self) -> usize {
-        self.at
+    /// The same, unless it goes on as another kind of number.
+    #[inline]
+    pub(super) fn whole_number(&mut self) -> Option<u64> {
+        let mut reader = *self;
+        let number = reader.number()?;
+        (!matches!(reader.peek(), Some(b'.' | b'e' | b'E'))).then(|| *self = reader)?;
+        Some(number)
     }
 }
