@@ -144,6 +144,10 @@ impl<'de> MapAccess<'de> for Members<'de> {
         if let Some(name) = self.plain_name() {
             return seed.deserialize(Name(Cow::Borrowed(name))).map(Some);
         }
+        if self.reader.text("}").is_some() {
+            self.is_over = true;
+            return Ok(None);
+        }
         match self.any_name()? {
             Some(name) => seed.deserialize(Name(name)).map(Some),
             None => Ok(None),
@@ -245,69 +249,34 @@ impl<'de> Deserializer<'de> for Name<'de> {
 /// A value that was not read yet.
 struct Value<'r, 'de>(&'r mut Reader<'de>);
 
-/// A value that is read here.
-enum Simple<'de> {
-    Text(&'de str),
-    Number(u64),
-    Switch(bool),
-    Null,
-}
-
 impl<'de> Value<'_, 'de> {
-    /// `None`, and nothing is read, when it is for serde_json.
-    fn simple(&mut self) -> Option<Simple<'de>> {
-        let reader = &mut *self.0;
-        match reader.peek()? {
-            b'"' => reader.plain_string().map(Simple::Text),
-            b'0'..=b'9' => reader.whole_number().map(Simple::Number),
-            b't' => reader.text("true").map(|()| Simple::Switch(true)),
-            b'f' => reader.text("false").map(|()| Simple::Switch(false)),
-            b'n' => reader.text("null").map(|()| Simple::Null),
-            _ => None,
-        }
+    /// Has serde_json find the end of the value.
+    fn text(self) -> Result<&'de str, Refused> {
+        let mut values = serde_json::Deserializer::from_str(self.0.rest()).into_iter::<IgnoredAny>();
+        values.next().and_then(Result::ok).ok_or(Refused)?;
+        self.0.take(values.byte_offset()).ok_or(Refused)
     }
 
-    fn visit<V: Visitor<'de>>(
-        mut self,
-        visitor: V,
-        other: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>, V) -> serde_json::Result<V::Value>,
-    ) -> Result<V::Value, Refused> {
-        match self.simple() {
-            Some(Simple::Text(text)) => visitor.visit_borrowed_str(text),
-            Some(Simple::Number(number)) => visitor.visit_u64(number),
-            Some(Simple::Switch(switch)) => visitor.visit_bool(switch),
-            Some(Simple::Null) => visitor.visit_unit(),
-            None => self.pass_on(|other_value| other(other_value, visitor)),
-        }
-    }
-
-    /// Has serde_json find the end of the value, and read it.
+    /// Has serde_json read the value.
     #[inline(never)]
     fn pass_on<T>(
         self,
         read: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>) -> serde_json::Result<T>,
     ) -> Result<T, Refused> {
-        let mut values = serde_json::Deserializer::from_str(self.0.rest()).into_iter::<IgnoredAny>();
-        values.next().and_then(Result::ok).ok_or(Refused)?;
-        let value = self.0.take(values.byte_offset()).ok_or(Refused)?;
-        let mut value = serde_json::Deserializer::from_str(value);
+        let mut value = serde_json::Deserializer::from_str(self.text()?);
         let result = read(&mut value).map_err(|_| Refused)?;
         value.end().map_err(|_| Refused)?;
         Ok(result)
     }
 }
 
-macro_rules! deserialize_simple {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-            self.visit(visitor, |other, visitor| other.$method(visitor))
-        }
-    )*};
-}
-
-macro_rules! deserialize_other {
-    ($($method:ident($($arg:ident: $type:ty),*))*) => {$(
+/// Reads here what is asked for if it stands there in its simplest form. `None`, and nothing is read, if not.
+macro_rules! deserialize {
+    ($($method:ident($($arg:ident: $type:ty),*) $(if let $pattern:pat = $simple:ident => $visit:ident($($value:expr)?))?;)*) => {$(
         fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, Refused> {
+            $(if let $pattern = self.0.$simple() {
+                return visitor.$visit($($value)?);
+            })?
             self.pass_on(|other| other.$method($($arg,)* visitor))
         }
     )*};
@@ -316,22 +285,58 @@ macro_rules! deserialize_other {
 impl<'de> Deserializer<'de> for Value<'_, 'de> {
     type Error = Refused;
 
-    deserialize_simple! {
-        deserialize_any deserialize_bool deserialize_char deserialize_str deserialize_string deserialize_unit
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
-        deserialize_f32 deserialize_f64 deserialize_identifier deserialize_ignored_any
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        if let Some(text) = self.0.plain_string() {
+            return visitor.visit_borrowed_str(text);
+        }
+        if let Some(number) = self.0.whole_number() {
+            return visitor.visit_u64(number);
+        }
+        if let Some(switch) = self.0.switch() {
+            return visitor.visit_bool(switch);
+        }
+        match self.0.null() {
+            Some(()) => visitor.visit_unit(),
+            None => self.pass_on(|other| other.deserialize_any(visitor)),
+        }
     }
 
-    deserialize_other! {
-        deserialize_i128() deserialize_u128() deserialize_bytes() deserialize_byte_buf() deserialize_seq()
-        deserialize_map() deserialize_tuple(len: usize) deserialize_tuple_struct(name: &'static str, len: usize)
-        deserialize_unit_struct(name: &'static str)
-        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.text()?;
+        visitor.visit_unit()
+    }
+
+    deserialize! {
+        deserialize_str() if let Some(text) = plain_string => visit_borrowed_str(text);
+        deserialize_string() if let Some(text) = plain_string => visit_borrowed_str(text);
+        deserialize_identifier() if let Some(text) = plain_string => visit_borrowed_str(text);
+        deserialize_char() if let Some(text) = plain_string => visit_borrowed_str(text);
+        deserialize_bool() if let Some(switch) = switch => visit_bool(switch);
+        deserialize_i8() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_i16() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_i32() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_i64() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_u8() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_u16() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_u32() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_u64() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_f32() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_f64() if let Some(number) = whole_number => visit_u64(number);
+        deserialize_unit() if let Some(()) = null => visit_unit();
+        deserialize_unit_struct(name: &'static str) if let Some(()) = null => visit_unit();
+        deserialize_i128();
+        deserialize_u128();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_seq();
+        deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        match self.0.text("null") {
+        match self.0.null() {
             Some(()) => visitor.visit_none(),
             None => visitor.visit_some(self),
         }

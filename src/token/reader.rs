@@ -97,4 +97,16 @@ impl<'p> Reader<'p> {
         (!matches!(reader.peek(), Some(b'.' | b'e' | b'E'))).then(|| *self = reader)?;
         Some(number)
     }
+
+    /// `true` or `false`.
+    #[inline]
+    pub(super) fn switch(&mut self) -> Option<bool> {
+        self.text("true").map(|()| true).or_else(|| self.text("false").map(|()| false))
+    }
+
+    /// `null`.
+    #[inline]
+    pub(super) fn null(&mut self) -> Option<()> {
+        self.text("null")
+    }
 }
