@@ -44,6 +44,7 @@ impl<C> VerifierInner<C> {
     }
 }
 
+#[cold]
 fn refused(reason: &'static str) -> Unauthenticated {
     tracing::debug!(target: LOG_TARGET, reason, "refused the credentials");
     Unauthenticated::InvalidRequest
