@@ -52,6 +52,8 @@ impl AppClaims {
             return Ok(Self { members: String::new() });
         }
         let inner = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or(InvalidClaims::NotAnObject)?;
+        // Raw claims may have blanks around their members.
+        let inner = inner.trim_ascii();
         let names = member_names(&json)?;
         let mut seen = HashSet::with_capacity(names.len());
         for name in names {

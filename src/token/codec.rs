@@ -42,7 +42,6 @@ impl Buffer {
 }
 
 /// What stands in a token that this ring has signed.
-#[derive(Debug)]
 pub(crate) struct Opened<'b> {
     pub(crate) registered: RegisteredClaims<UserIdText<'b>>,
     /// The members that follow, with the comma before them and the brace at the end.
@@ -215,7 +214,8 @@ impl Codec {
     fn read<'p>(&self, payload: &'p str) -> Option<Opened<'p>> {
         let mut reader = Reader::new(payload);
         reader.text(&self.payload_head)?;
-        let user_id = UserIdText::new(reader.string()?).ok()?;
+        let user_id = reader.string_as(json_string)?;
+        let user_id = UserIdText::new(user_id).ok()?;
         reader.text(r#","sid":""#)?;
         let session_id = SessionId::from_text(reader.take(SessionId::TEXT_LEN)?.as_bytes())?;
         reader.text(r#"","gen":"#)?;

@@ -1,10 +1,15 @@
 //! The application's claims, handed to serde member by member.
 //!
-//! What nearly all of them are is read here: strings without escapes, whole numbers, `true`, `false` and `null`. Every
-//! other value is found by serde_json and read by serde_json, so there is nothing to get wrong about it. The names pass
-//! by on the way: none may be ours, and none may be there twice.
+//! What nearly all of them are is read here: strings without escapes, whole numbers, `true`, `false`, `null`, and arrays
+//! of such. Every other value is found by serde_json and read by serde_json, so there is nothing to get wrong about it.
+//! The names pass by on the way: none may be ours, and none may be there twice.
 //!
-//! Types are read as serde_json reads them from the same object, which the tests hold this to.
+//! Types are read as serde_json reads them from the same object, which the tests hold this to, but for this: what is no
+//! JSON is refused also in bytes and where serde_json only skips it; an array or object may be one deeper, since the
+//! depth is counted from the member on; and a type that fails to read a value and goes on finds itself behind it.
+
+mod name;
+mod value;
 
 use std::{borrow::Cow, fmt};
 
@@ -12,12 +17,12 @@ use serde::{
     Deserializer,
     de::{
         DeserializeOwned, DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, VariantAccess, Visitor,
-        value::{BorrowedStrDeserializer, MapDeserializer},
+        value::MapDeserializer,
     },
     forward_to_deserialize_any,
 };
-use serde_json::de::StrRead;
 
+use self::{name::Name, value::Value};
 use super::{names::Names, reader::Reader};
 
 /// The claims are not what the type expects, not JSON, or have a name that they must not have. Which of it matters to
@@ -38,23 +43,20 @@ pub(super) fn read_members<C: DeserializeOwned>(rest: &str) -> Result<C, Refused
 struct Members<'de> {
     reader: Reader<'de>,
     names: Names<'de>,
-    is_over: bool,
 }
 
 impl<'de> Members<'de> {
     fn new(rest: &'de str) -> Self {
-        Self { reader: Reader::new(rest), names: Names::default(), is_over: false }
+        Self { reader: Reader::new(rest), names: Names::default() }
     }
 
-    /// The next name as nearly all are written: between a comma and a colon, without blanks or escapes. `None`, and
-    /// nothing is read, for every other one.
+    /// The next name as nearly all are written: after a comma, without blanks or escapes. `None`, and nothing is read,
+    /// for every other one.
     #[inline]
     fn plain_name(&mut self) -> Option<&'de str> {
         let mut reader = self.reader;
         reader.text(",")?;
         let name = reader.plain_string()?;
-        reader.text(":")?;
-        reader.skip_blanks();
         self.names.admit(name).then(|| self.reader = reader)?;
         Some(name)
     }
@@ -63,8 +65,7 @@ impl<'de> Members<'de> {
     #[inline(never)]
     fn any_name(&mut self) -> Result<Option<Cow<'de, str>>, Refused> {
         self.reader.skip_blanks();
-        if self.is_over || self.reader.text("}").is_some() {
-            self.is_over = true;
+        if self.is_over() {
             return Ok(None);
         }
         self.reader.text(",").ok_or(Refused)?;
@@ -74,25 +75,37 @@ impl<'de> Members<'de> {
             Cow::Borrowed(name) => self.names.admit(name),
             Cow::Owned(name) => self.names.admit_escaped(name),
         };
-        is_good.then_some(()).ok_or(Refused)?;
+        is_good.then_some(Some(name)).ok_or(Refused)
+    }
+
+    /// The brace is left for [`Self::end`], so that whoever asks for another name again is told the same.
+    fn is_over(&self) -> bool {
+        self.reader.peek() == Some(b'}')
+    }
+
+    fn value(&mut self) -> Result<Value<'_, 'de>, Refused> {
         self.reader.skip_blanks();
         self.reader.text(":").ok_or(Refused)?;
         self.reader.skip_blanks();
-        Ok(Some(name))
-    }
-
-    fn value(&mut self) -> Value<'_, 'de> {
-        Value(&mut self.reader)
+        Ok(Value::new(&mut self.reader))
     }
 
     /// Checks that nothing follows.
     fn end(mut self) -> Result<(), Refused> {
-        if !self.is_over && self.any_name()?.is_some() {
-            return Err(Refused);
-        }
+        self.reader.skip_blanks();
+        self.reader.text("}").ok_or(Refused)?;
         self.reader.skip_blanks();
         self.reader.rest().is_empty().then_some(()).ok_or(Refused)
     }
+}
+
+/// What no object is.
+macro_rules! refuse {
+    ($($method:ident($($type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $(_: $type,)* _: V) -> Result<V::Value, Refused> {
+            Err(Refused)
+        }
+    )*};
 }
 
 impl<'de> Deserializer<'de> for Members<'de> {
@@ -112,7 +125,7 @@ impl<'de> Deserializer<'de> for Members<'de> {
         if name != RAW_VALUE {
             return visitor.visit_newtype_struct(self);
         }
-        let json = format!("{{{}", self.reader.rest().strip_prefix(',').ok_or(Refused)?);
+        let json = format!("{{{}", self.reader.rest().strip_prefix(',').ok_or(Refused)?.trim_ascii_end());
         self.deserialize_any(IgnoredAny)?;
         visitor.visit_map(MapDeserializer::new(std::iter::once((RAW_VALUE, json))))
     }
@@ -128,9 +141,23 @@ impl<'de> Deserializer<'de> for Members<'de> {
         Ok(claims)
     }
 
+    /// Looks at the names all the same.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.deserialize_any(IgnoredAny)?;
+        visitor.visit_unit()
+    }
+
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        map struct
+    }
+
+    refuse! {
+        deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
+        deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+        deserialize_f32() deserialize_f64() deserialize_char() deserialize_str() deserialize_string()
+        deserialize_bytes() deserialize_byte_buf() deserialize_unit() deserialize_unit_struct(&'static str)
+        deserialize_seq() deserialize_tuple(usize) deserialize_tuple_struct(&'static str, usize)
+        deserialize_identifier()
     }
 }
 
@@ -142,20 +169,19 @@ impl<'de> MapAccess<'de> for Members<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
         if let Some(name) = self.plain_name() {
-            return seed.deserialize(Name(Cow::Borrowed(name))).map(Some);
+            return seed.deserialize(Name::new(Cow::Borrowed(name))).map(Some);
         }
-        if self.reader.text("}").is_some() {
-            self.is_over = true;
+        if self.is_over() {
             return Ok(None);
         }
         match self.any_name()? {
-            Some(name) => seed.deserialize(Name(name)).map(Some),
+            Some(name) => seed.deserialize(Name::new(name)).map(Some),
             None => Ok(None),
         }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refused> {
-        seed.deserialize(self.value())
+        seed.deserialize(self.value()?)
     }
 }
 
@@ -166,7 +192,7 @@ impl<'m, 'de> EnumAccess<'de> for &'m mut Members<'de> {
 
     fn variant_seed<K: DeserializeSeed<'de>>(self, seed: K) -> Result<(K::Value, Self::Variant), Refused> {
         let name = self.any_name()?.ok_or(Refused)?;
-        Ok((seed.deserialize(Name(name))?, self.value()))
+        Ok((seed.deserialize(Name::new(name))?, self.value()?))
     }
 }
 
@@ -187,178 +213,6 @@ impl<'de> VariantAccess<'de> for Value<'_, 'de> {
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
         self.deserialize_struct("", fields, visitor)
-    }
-}
-
-/// A name as serde asks for it: also as the number or the switch that it spells.
-struct Name<'de>(Cow<'de, str>);
-
-macro_rules! deserialize_spelled {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-            let Cow::Borrowed(name) = self.0 else { return Err(Refused) };
-            // No blanks, which serde_json would skip.
-            let is_bare = name.bytes().all(|byte| byte.is_ascii_graphic());
-            let mut spelled = serde_json::Deserializer::from_str(if is_bare { name } else { "" });
-            let value = spelled.$method(visitor).map_err(|_| Refused)?;
-            spelled.end().map_err(|_| Refused)?;
-            Ok(value)
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for Name<'de> {
-    type Error = Refused;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        match self.0 {
-            Cow::Borrowed(name) => visitor.visit_borrowed_str(name),
-            Cow::Owned(name) => visitor.visit_string(name),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Refused> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
-        visitor.visit_enum(serde::de::value::CowStrDeserializer::new(self.0))
-    }
-
-    deserialize_spelled! {
-        deserialize_bool
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64
-    }
-
-    forward_to_deserialize_any! {
-        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// A value that was not read yet.
-struct Value<'r, 'de>(&'r mut Reader<'de>);
-
-impl<'de> Value<'_, 'de> {
-    /// Has serde_json find the end of the value.
-    fn text(self) -> Result<&'de str, Refused> {
-        let mut values = serde_json::Deserializer::from_str(self.0.rest()).into_iter::<IgnoredAny>();
-        values.next().and_then(Result::ok).ok_or(Refused)?;
-        self.0.take(values.byte_offset()).ok_or(Refused)
-    }
-
-    /// Has serde_json read the value.
-    #[inline(never)]
-    fn pass_on<T>(
-        self,
-        read: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>) -> serde_json::Result<T>,
-    ) -> Result<T, Refused> {
-        let mut value = serde_json::Deserializer::from_str(self.text()?);
-        let result = read(&mut value).map_err(|_| Refused)?;
-        value.end().map_err(|_| Refused)?;
-        Ok(result)
-    }
-}
-
-/// Reads here what is asked for if it stands there in its simplest form. `None`, and nothing is read, if not.
-macro_rules! deserialize {
-    ($($method:ident($($arg:ident: $type:ty),*) $(if let $pattern:pat = $simple:ident => $visit:ident($($value:expr)?))?;)*) => {$(
-        fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, Refused> {
-            $(if let $pattern = self.0.$simple() {
-                return visitor.$visit($($value)?);
-            })?
-            self.pass_on(|other| other.$method($($arg,)* visitor))
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for Value<'_, 'de> {
-    type Error = Refused;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        if let Some(text) = self.0.plain_string() {
-            return visitor.visit_borrowed_str(text);
-        }
-        if let Some(number) = self.0.whole_number() {
-            return visitor.visit_u64(number);
-        }
-        if let Some(switch) = self.0.switch() {
-            return visitor.visit_bool(switch);
-        }
-        match self.0.null() {
-            Some(()) => visitor.visit_unit(),
-            None => self.pass_on(|other| other.deserialize_any(visitor)),
-        }
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        self.text()?;
-        visitor.visit_unit()
-    }
-
-    deserialize! {
-        deserialize_str() if let Some(text) = plain_string => visit_borrowed_str(text);
-        deserialize_string() if let Some(text) = plain_string => visit_borrowed_str(text);
-        deserialize_identifier() if let Some(text) = plain_string => visit_borrowed_str(text);
-        deserialize_char() if let Some(text) = plain_string => visit_borrowed_str(text);
-        deserialize_bool() if let Some(switch) = switch => visit_bool(switch);
-        deserialize_i8() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_i16() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_i32() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_i64() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_u8() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_u16() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_u32() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_u64() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_f32() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_f64() if let Some(number) = whole_number => visit_u64(number);
-        deserialize_unit() if let Some(()) = null => visit_unit();
-        deserialize_unit_struct(name: &'static str) if let Some(()) = null => visit_unit();
-        deserialize_i128();
-        deserialize_u128();
-        deserialize_bytes();
-        deserialize_byte_buf();
-        deserialize_seq();
-        deserialize_tuple(len: usize);
-        deserialize_tuple_struct(name: &'static str, len: usize);
-        deserialize_map();
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        match self.0.null() {
-            Some(()) => visitor.visit_none(),
-            None => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Refused> {
-        match name == RAW_VALUE {
-            true => self.pass_on(|other| other.deserialize_newtype_struct(name, visitor)),
-            false => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refused> {
-        match self.0.plain_string() {
-            Some(variant) => visitor.visit_enum(BorrowedStrDeserializer::new(variant)),
-            None => self.pass_on(|other| other.deserialize_enum(name, variants, visitor)),
-        }
     }
 }
 

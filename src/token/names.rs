@@ -51,7 +51,7 @@ impl<'de> Names<'de> {
     }
 }
 
-/// One bit of 64.
+/// One bit of 64. Odd factors, so that letters next to each other and lengths go to different ones.
 #[inline]
 fn digest(name: &str) -> u64 {
     match name.as_bytes() {

@@ -61,6 +61,15 @@ impl<'p> Reader<'p> {
         }
     }
 
+    /// A string with its quotes, spelled as `write` would spell it.
+    pub(super) fn string_as(&mut self, write: impl Fn(&str) -> String) -> Option<Cow<'p, str>> {
+        let before = self.rest;
+        let text = self.string()?;
+        // One without escapes has but one spelling.
+        let is_ours = matches!(text, Cow::Borrowed(_)) || before.strip_suffix(self.rest)? == write(&text);
+        is_ours.then_some(text)
+    }
+
     /// Rare: something is escaped, or should be. Let serde_json find the end and unescape, or refuse it.
     #[cold]
     fn escaped_string(&mut self) -> Option<String> {

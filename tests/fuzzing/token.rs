@@ -126,7 +126,9 @@ fn plain_claims(payload: &str, audience: &str, is_access: bool) -> Option<Plain>
         // No blank before the first name, and no comma with nothing behind it.
         rest => once(&format!("{{\"{}", rest.strip_prefix(",\"")?))?,
     };
-    let user: String = serde_json::from_str(user).ok().filter(|_| user.starts_with('"') && user.ends_with('"'))?;
+    // In the one spelling that serde_json writes.
+    let user: String =
+        serde_json::from_str(user).ok().filter(|name: &String| Value::from(&**name).to_string() == user)?;
     let is_id = |id: &str| URL_SAFE_NO_PAD.decode(id).is_ok_and(|bytes| bytes.len() == 16);
     let generation = number(generation).and_then(|n| u32::try_from(n).ok()).filter(|generation| *generation > 0)?;
     let epoch = match epoch {

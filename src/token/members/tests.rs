@@ -8,6 +8,12 @@ use serde_json::{Value, value::RawValue};
 
 use super::*;
 
+macro_rules! agree {
+    ($json:expr => $($type:ty),*) => { $(agrees::<$type>($json);)* };
+}
+
+mod asked;
+
 #[derive(Debug, PartialEq, Deserialize)]
 struct Member {
     role: String,
@@ -81,10 +87,6 @@ fn agrees<C: DeserializeOwned + fmt::Debug>(json: &str) {
     let plain = serde_json::from_str::<C>(json).ok();
     let ours = read_object::<C>(json).ok();
     assert_eq!(format!("{ours:?}"), format!("{plain:?}"), "{json} as {}", std::any::type_name::<C>());
-}
-
-macro_rules! agree {
-    ($json:expr => $($type:ty),*) => { $(agrees::<$type>($json);)* };
 }
 
 fn refuses<C: DeserializeOwned + fmt::Debug>(json: &str) {
@@ -183,6 +185,25 @@ fn blanks() -> impl Strategy<Value = String> {
     prop_oneof![6 => Just(String::new()), 1 => "[ \t\n\r]{1,2}", 1 => "[\u{b}\u{a0}]"]
 }
 
+#[test]
+fn whoever_does_not_ask_for_all_there_is_or_for_more_is_told_the_same() {
+    for end in ["}", "}}", "", " } ", "},\"b\":2}", ",}", ":}"] {
+        for member in [r#""a":1"#, r#""a":1,"b":[2]"#, r#""a":"#, r#""a""#, r#""a" : "x" "#] {
+            asked::every_odd_map(&format!("{{{member}{end}"));
+        }
+    }
+}
+
+#[test]
+fn what_is_too_deep_is_refused_before_the_stack_ends() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let nested = |depth| format!(r#"{{"a":{}1{}}}"#, open.repeat(depth), close.repeat(depth));
+        agrees::<Value>(&nested(100));
+        assert!(read_object::<Value>(&nested(600)).is_err());
+        agree!(&nested(600) => Value, Holder<Vec<Value>>, Holder<Value>, IgnoredAny);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -197,6 +218,9 @@ proptest! {
         // Bytes are the one thing that serde_json reads although a control character stands in it, which is no JSON.
         if !value.contains(char::is_control) {
             agree!(&json => Holder<std::ffi::CString>);
+        }
+        if !value.contains(char::is_control) {
+            asked::every_way(&json);
         }
         agree!(&json => Holder<IgnoredAny>, Value, IgnoredAny, Flat, Untagged, BTreeMap<String, Value>, Variants, (), Unit);
         agree!(&json => String, u8, Vec<Value>, Option<Value>, Option<Variants>, (Value, Value), Wrapped);
@@ -220,8 +244,10 @@ proptest! {
         if json.is_ascii() {
             agree!(&json => BTreeMap<bool, Value>);
         }
-        // Which may have blanks behind it.
-        let text = |raw: Box<RawValue>| raw.get().trim_end().to_owned();
+        if json.is_ascii() && !json.contains(char::is_control) {
+            asked::every_way_of_names(&json);
+        }
+        let text = |raw: Box<RawValue>| raw.get().to_owned();
         let ours = read_object::<Box<RawValue>>(&json).map(text).ok();
         prop_assert_eq!(ours, serde_json::from_str::<Box<RawValue>>(&json).map(text).ok());
     }
