@@ -1,6 +1,9 @@
 //! Writing our cookies into a response.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, header};
 use tower_cookies::{
@@ -158,8 +161,14 @@ fn base(plan: &CookiePlan, name: &str, path: &str, value: String) -> Cookie<'sta
     cookie
 }
 
+/// Room for the usual attributes.
+const ATTRIBUTES: usize = 128;
+
 fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
-    let mut line = HeaderValue::try_from(cookie.to_string()).map_err(|_| IssueCookieError::Unwritable)?;
+    // At once as large as it will be: tokens are long, and to write piece by piece moves them again and again.
+    let mut text = String::with_capacity(cookie.name().len() + cookie.value().len() + ATTRIBUTES);
+    write!(text, "{cookie}").map_err(|_| IssueCookieError::Unwritable)?;
+    let mut line = HeaderValue::try_from(text).map_err(|_| IssueCookieError::Unwritable)?;
     line.set_sensitive(true);
     Ok(ReadyCookie { cookie, line })
 }

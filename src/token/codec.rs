@@ -140,10 +140,10 @@ impl Codec {
         let token_len = signing.header.len() + base64_len(payload.len()) + 1 + base64_len(signature_len);
         let mut token = String::with_capacity(token_len);
         token.push_str(&signing.header);
-        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+        base64_simd::URL_SAFE_NO_PAD.encode_append(payload, &mut token);
         let signature = signing.key.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature.as_bytes(), &mut token);
+        base64_simd::URL_SAFE_NO_PAD.encode_append(signature.as_bytes(), &mut token);
         if token.len() > MAX_TOKEN_LEN {
             return Err(IssueError::TooLong);
         }
