@@ -8,7 +8,7 @@ use std::{hint::black_box, num::NonZero, sync::Barrier, thread, time::Instant};
 use axum::Router;
 use http::HeaderMap;
 
-use self::route::{Subject, call, headers, passing_through, stranger, with_sessions, without_layer};
+use self::route::{Subject, call, headers, passing_through, served, stranger, with_sessions, without_layer};
 
 #[allow(unreachable_pub, dead_code, missing_docs, reason = "shared with tests")]
 mod route;
@@ -42,12 +42,23 @@ struct Round<'s> {
 
 fn rounds<'s>(
     subject: &'s Subject,
+    paths: (&'static str, &'static str),
+    headers: &HeaderMap,
+    status: u16,
+) -> Vec<Round<'s>> {
+    rounds_in(|router| router, subject, paths, headers, status)
+}
+
+/// The same with each router made into what `surround` makes of it.
+fn rounds_in<'s>(
+    surround: fn(Router) -> Router,
+    subject: &'s Subject,
     (plain_path, path): (&'static str, &'static str),
     headers: &HeaderMap,
     status: u16,
 ) -> Vec<Round<'s>> {
-    let (mut without, mut passing) = (without_layer(), passing_through());
-    let mut ours = with_sessions(&subject.sessions);
+    let (mut without, mut passing) = (surround(without_layer()), surround(passing_through()));
+    let mut ours = surround(with_sessions(&subject.sessions));
     let answers = |router: &mut Router, path, status: u16| call(router, path, headers) == status;
     let verifier = subject.sessions.verifier();
     (0..ROUNDS)
@@ -121,6 +132,10 @@ fn main() {
     print("garbage, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.garbage(), 200));
     print("forged, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.forged(), 200));
     print("garbage, Session: the answer 401", &rounds(&usual, me, &usual.garbage(), 401));
+    println!("\nwith the client's address in the extensions");
+    print("layer and Session", &rounds_in(served, &usual, me, &good, 200));
+    print("no cookie", &rounds_in(served, &usual, ("/bare", "/bare"), &stranger(), 200));
+    print("no cookie, Option<Session>", &rounds_in(served, &usual, ("/bare", "/greet"), &stranger(), 200));
     println!("\nother cookies");
     for others in [1, 20] {
         print(&format!("{others}"), &rounds(&usual, me, &usual.good(others), 200));

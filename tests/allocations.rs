@@ -2,11 +2,11 @@
 
 use std::alloc::System;
 
-use axum::{Extension, Router};
+use axum::Router;
 use http::HeaderMap;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use self::route::{Subject, call, headers, passing_through, stranger, with_sessions};
+use self::route::{Subject, call, headers, passing_through, served, stranger, with_sessions};
 
 #[path = "../benches/route/mod.rs"]
 #[allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub, reason = "shared with benchmarks")]
@@ -50,8 +50,7 @@ async fn a_request_keeps_to_its_budget() {
     assert_eq!(added("/greet", &nobody), 1);
 
     // With a fourth one it has grown before.
-    let grown = |router: Router| router.layer(Extension("anything"));
-    let (mut plain, mut ours) = (grown(passing_through()), grown(with_sessions(&subject.sessions)));
+    let (mut plain, mut ours) = (served(passing_through()), served(with_sessions(&subject.sessions)));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
     assert_eq!(added("/me", &subject.good(0)), 3);
     assert_eq!(added("/bare", &nobody), 0);

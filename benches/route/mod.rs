@@ -3,11 +3,12 @@
 
 use std::{
     convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
     task::{Context, Poll},
 };
 
 use aws_lc_rs::hmac;
-use axum::{Router, body::Body, routing::get};
+use axum::{Extension, Router, body::Body, routing::get};
 use axum_core::response::IntoResponse as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::FutureExt as _;
@@ -168,6 +169,13 @@ pub fn passing_through() -> Router {
 /// Our layer.
 pub fn with_sessions(sessions: &SessionManager<Claims>) -> Router {
     routes().layer(sessions.layer()).with_state(())
+}
+
+/// A router with the client's address in the extensions, as `into_make_service_with_connect_info` has it: their table
+/// has grown before we come.
+pub fn served(router: Router) -> Router {
+    let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+    router.layer(Extension(client)).with_state(())
 }
 
 #[derive(Clone)]
