@@ -127,8 +127,9 @@ fn plain_claims(payload: &str, audience: &str, is_access: bool) -> Option<Plain>
         rest => once(&format!("{{\"{}", rest.strip_prefix(",\"")?))?,
     };
     // In the one spelling that serde_json writes.
-    let user: String =
-        serde_json::from_str(user).ok().filter(|name: &String| Value::from(&**name).to_string() == user)?;
+    let spelling = user;
+    let user: String = serde_json::from_str(spelling).ok()?;
+    (serde_json::to_string(&user).ok()? == spelling).then_some(())?;
     let is_id = |id: &str| URL_SAFE_NO_PAD.decode(id).is_ok_and(|bytes| bytes.len() == 16);
     let generation = number(generation).and_then(|n| u32::try_from(n).ok()).filter(|generation| *generation > 0)?;
     let epoch = match epoch {
