@@ -192,7 +192,6 @@ impl UserId {
 }
 
 /// A text that can be a [`UserId`], where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserIdText<'t>(Cow<'t, str>);
 
 impl<'t> UserIdText<'t> {

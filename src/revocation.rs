@@ -195,8 +195,8 @@ impl Buckets {
     }
 }
 
-/// A few entries, and a bit for each of them: of the sessions that are not revoked, six of seven find none there and
-/// need not look through entries that are in no cache.
+/// A few entries, and a bit for each of them: of the sessions that are not revoked, five of six find none there, with
+/// twelve entries, and need not look through what is in no cache.
 #[derive(Debug, Default)]
 struct Bucket {
     bits: u64,

@@ -43,6 +43,7 @@ pub(crate) enum InvalidClaims {
     NotAnObject,
     Reserved(&'static str),
     Duplicate(String),
+    TooDeep,
 }
 
 impl AppClaims {
@@ -64,6 +65,11 @@ impl AppClaims {
                 return Err(InvalidClaims::Duplicate(twice));
             }
         }
+        // A login whose every request is then refused would be worse. Only what could be so deep is looked at.
+        let brackets = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+        if brackets > DEEP && serde_json::from_str::<serde_json::Value>(&json).is_err() {
+            return Err(InvalidClaims::TooDeep);
+        }
         Ok(Self { members: if inner.is_empty() { String::new() } else { format!(",{inner}") } })
     }
 
@@ -82,6 +88,7 @@ impl fmt::Display for InvalidClaims {
             Self::Unserializable(_) => f.write_str("the claims cannot be written as JSON"),
             Self::NotAnObject => f.write_str("claims must be a struct or map, or () for none"),
             Self::Reserved(name) => write!(f, "the claim {name:?} is the crate's own: rename it"),
+            Self::TooDeep => f.write_str("the claims are nested too deep to be read again"),
             Self::Duplicate(name) => write!(f, "the claim {name:?} is there twice"),
         }
     }
@@ -95,6 +102,9 @@ impl std::error::Error for InvalidClaims {
         }
     }
 }
+
+/// Fewer levels than serde_json reads, which is 127.
+const DEEP: usize = 100;
 
 fn member_names(json: &str) -> Result<Vec<String>, InvalidClaims> {
     struct Names;

@@ -216,6 +216,12 @@ fn claims_of_every_shape_are_read_back() {
     let some = seal(&AppClaims::new(&Some(claims())).unwrap());
     assert_eq!(open::<Option<Claims>>(&codec, &some).unwrap().1, Some(claims()));
     assert_eq!(open::<Value>(&codec, &some).unwrap().1, json!({ "role": "admin", "teams": [7, 11] }));
+    let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+    for depth in [1, 99, 101, 126] {
+        let claims = json!({ "a": nested(depth) });
+        assert_eq!(open::<Value>(&codec, &seal(&AppClaims::new(&claims).unwrap())).unwrap().1, claims);
+    }
+    assert!(AppClaims::new(&json!({ "a": nested(200) })).err().unwrap().to_string().contains("deep"));
     for raw in ["{ \"a\" : 1 }", "{\n\"a\":[1]}", "{ }"] {
         let claims: Box<serde_json::value::RawValue> = serde_json::from_str(raw).unwrap();
         let token = seal(&AppClaims::new(&claims).unwrap());
