@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::{digest, hmac, signature};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Algorithm, Fingerprint, checked_key_id, der, jwk, pem, publish};
+use super::{Algorithm, Fingerprint, checked_key_id, der, jwk, mac::MacKey, pem, publish};
 use crate::error::ConfigError;
 
 /// A key that verifies tokens: a secret, or a public key. Cheap to clone; never printed.
@@ -20,7 +20,7 @@ pub struct VerificationKey {
 }
 
 enum Check {
-    Mac(Box<hmac::Key>),
+    Mac(Box<MacKey>),
     Signature(signature::ParsedPublicKey),
 }
 
@@ -115,11 +115,6 @@ impl VerificationKey {
         if secret.len() < min {
             return Err(ConfigError::SecretTooShort { algorithm: algorithm.name(), min, actual: secret.len() });
         }
-        let hmac_algorithm = match algorithm {
-            Algorithm::Hs384 => hmac::HMAC_SHA384,
-            Algorithm::Hs512 => hmac::HMAC_SHA512,
-            _ => hmac::HMAC_SHA256,
-        };
         // The kid is derived with the key itself, so it gives away no more than any token does.
         let labelled = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let kid = hmac::sign(&labelled, format!("tower-jwt-sessions kid v1 {}", algorithm.name()).as_bytes());
@@ -129,7 +124,7 @@ impl VerificationKey {
             algorithm,
             kid: kid.into(),
             fingerprint: fingerprint(same_secret.as_ref()),
-            check: Arc::new(Check::Mac(Box::new(hmac::Key::new(hmac_algorithm, secret)))),
+            check: Arc::new(Check::Mac(Box::new(MacKey::new(algorithm, secret)))),
         })
     }
 
@@ -154,7 +149,7 @@ impl VerificationKey {
     /// Whether `signature` is this key's over `message`; in constant time for a secret.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &*self.check {
-            Check::Mac(key) => hmac::verify(key, message, signature).is_ok(),
+            Check::Mac(key) => key.verifies(message, signature),
             Check::Signature(key) => key.verify_sig(message, signature).is_ok(),
         }
     }
@@ -183,7 +178,7 @@ impl VerificationKey {
 
     pub(super) fn mac(&self, message: &[u8]) -> Option<hmac::Tag> {
         match &*self.check {
-            Check::Mac(key) => Some(hmac::sign(key, message)),
+            Check::Mac(key) => Some(key.sign(message)),
             Check::Signature(_) => None,
         }
     }
