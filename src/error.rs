@@ -147,6 +147,13 @@ pub enum ConfigError {
         /// The length in bytes that was given.
         actual: usize,
     },
+    /// More signatures are to be cached than a node has memory for.
+    SignatureCacheTooLarge {
+        /// How many.
+        tokens: usize,
+        /// The most.
+        max: usize,
+    },
     /// Redis could not be reached while building.
     StoreUnreachable {
         /// Why.
@@ -255,6 +262,11 @@ impl fmt::Display for ConfigError {
                 f,
                 "a secret for {algorithm} has at least {min} bytes, this one has {actual}: make one with `openssl rand \
                  -base64 {min}`"
+            ),
+            Self::SignatureCacheTooLarge { tokens, max } => write!(
+                f,
+                "cache_signatures has room for {max} tokens at most, not for {tokens}: twice as many as users are active \
+                 at a time is enough"
             ),
             Self::StoreUnreachable { source } => {
                 write!(f, "Redis cannot be reached ({source}): check the address, the password and that it is running")

@@ -53,7 +53,7 @@ use crate::origin::GuardConfig;
 /// | about | options |
 /// |---|---|
 /// | needed | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
-/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`audience`](Self::audience) |
+/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience) |
 /// | how long they live | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
 /// | when the store is away | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
 #[cfg_attr(
@@ -71,6 +71,7 @@ pub struct SessionManagerBuilder<C> {
     claims: Option<ClaimsLoader<C>>,
     cookies: CookieConfig,
     accepts_bearer: bool,
+    cached_signatures: usize,
     lifetimes: Lifetimes,
     max_access_lifetime: Option<Duration>,
     replay_window: ReplayWindow,
@@ -95,6 +96,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             claims: None,
             cookies: CookieConfig::new(),
             accepts_bearer: false,
+            cached_signatures: 0,
             lifetimes: Lifetimes::default(),
             max_access_lifetime: None,
             replay_window: ReplayWindow::default(),
@@ -192,6 +194,19 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// routes need a `trusted_origin`, and CORS headers, which are the application's, for the header to be sent at all.
     pub fn accept_bearer_tokens(mut self) -> Self {
         self.accepts_bearer = true;
+        self
+    }
+
+    /// Remembers up to so many access tokens whose EdDSA or ES256 signature was verified, so that it is verified once and
+    /// not at every request: 1 µs instead of 43 and more. Default: 0, none. For HS256 it does nothing, since an HMAC takes
+    /// less time than that.
+    ///
+    /// Only the signature is remembered, of exactly this token under the keys of this moment. Expiry and revocation are
+    /// looked at in every request, as ever; new keys start an empty cache. Twice as many as users are active within an
+    /// `access_lifetime` is a good number. A token takes its length in memory, which is half a kilobyte as a rule; 16
+    /// bytes are taken for each from the start.
+    pub fn cache_signatures(mut self, tokens: usize) -> Self {
+        self.cached_signatures = tokens;
         self
     }
 

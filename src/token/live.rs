@@ -17,13 +17,15 @@ pub(crate) struct LiveCodec {
     kind: TokenKind,
     issuer: String,
     audience: String,
+    /// How many tokens with the signature of a public key are remembered.
+    cached: usize,
     current: ArcSwap<Codec>,
 }
 
 impl LiveCodec {
-    pub(crate) fn new(kind: TokenKind, ring: &KeyRing, issuer: String, audience: String) -> Self {
-        let codec = Codec::new(kind, ring, &issuer, &audience);
-        Self { kind, issuer, audience, current: ArcSwap::from_pointee(codec) }
+    pub(crate) fn new(kind: TokenKind, ring: &KeyRing, issuer: String, audience: String, cached: usize) -> Self {
+        let codec = Codec::new(kind, ring, &issuer, &audience, cached);
+        Self { kind, issuer, audience, cached, current: ArcSwap::from_pointee(codec) }
     }
 
     /// A codec that seals nothing; without keys it opens nothing either.
@@ -32,19 +34,26 @@ impl LiveCodec {
         keys: Option<&VerificationKeys>,
         issuer: String,
         audience: String,
+        cached: usize,
     ) -> Self {
-        let codec = Codec::verifying(kind, keys, &issuer, &audience);
-        Self { kind, issuer, audience, current: ArcSwap::from_pointee(codec) }
+        let codec = Codec::verifying(kind, keys, &issuer, &audience, cached);
+        Self { kind, issuer, audience, cached, current: ArcSwap::from_pointee(codec) }
     }
 
     /// Goes on with other keys. Whether that is safe is for the caller to judge.
     pub(crate) fn replace(&self, ring: &KeyRing) {
-        self.current.store(Arc::new(Codec::new(self.kind, ring, &self.issuer, &self.audience)));
+        self.current.store(Arc::new(Codec::new(self.kind, ring, &self.issuer, &self.audience, self.cached)));
     }
 
     /// The same for a codec that seals nothing.
     pub(crate) fn replace_verifying(&self, keys: &VerificationKeys) {
-        self.current.store(Arc::new(Codec::verifying(self.kind, Some(keys), &self.issuer, &self.audience)));
+        self.current.store(Arc::new(Codec::verifying(
+            self.kind,
+            Some(keys),
+            &self.issuer,
+            &self.audience,
+            self.cached,
+        )));
     }
 
     /// See [`Codec::longest`].

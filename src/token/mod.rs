@@ -16,6 +16,7 @@ mod members;
 mod names;
 mod reader;
 mod scan;
+mod verified;
 
 pub(crate) use self::{
     app_claims::{AppClaims, ClaimsShape, unit_claims},
@@ -76,6 +77,17 @@ pub(crate) fn checked_identifier(name: &'static str, identifier: String) -> Resu
     match identifier.len() {
         1..=255 => Ok(identifier),
         _ => Err(ConfigError::InvalidIdentifier { name }),
+    }
+}
+
+/// A token has up to four kilobytes, so this is as much memory as anybody can mean.
+const MAX_CACHED: usize = 1 << 20;
+
+/// A number of tokens that can be cached.
+pub(crate) fn checked_cache(tokens: usize) -> Result<usize, ConfigError> {
+    match tokens {
+        0..=MAX_CACHED => Ok(tokens),
+        _ => Err(ConfigError::SignatureCacheTooLarge { tokens, max: MAX_CACHED }),
     }
 }
 

@@ -36,11 +36,11 @@ fn rfc8037_pem() -> String {
 }
 
 fn access_codec(ring: &KeyRing) -> Codec {
-    Codec::new(TokenKind::Access, ring, ISSUER, "https://api.test")
+    Codec::new(TokenKind::Access, ring, ISSUER, "https://api.test", 0)
 }
 
 fn refresh_codec(ring: &KeyRing) -> Codec {
-    Codec::new(TokenKind::Refresh, ring, ISSUER, "https://app.test#refresh")
+    Codec::new(TokenKind::Refresh, ring, ISSUER, "https://app.test#refresh", 0)
 }
 
 fn registered(user: &str) -> RegisteredClaims {
@@ -73,6 +73,30 @@ fn open_bytes<C: serde::de::DeserializeOwned>(
     let opened = codec.open(token, now(), &mut buffer)?;
     let claims = opened.app_claims(ClaimsShape::of::<C>())?;
     Ok((opened.registered.into_owned(), claims))
+}
+
+/// What is cached is the signature: told of a token without a good one, the cache vouches for that token and no other.
+#[test]
+fn the_signature_of_a_cached_token_is_not_verified_again() {
+    let app = AppClaims::new(&claims()).unwrap();
+    let keys = [KeyRing::eddsa_pem(rfc8037_pem()).unwrap(), KeyRing::hs256(SECRET).unwrap()];
+    for (ring, has_cache) in keys.iter().zip([true, false]) {
+        let codec = Codec::new(TokenKind::Access, ring, ISSUER, "https://api.test", 10);
+        let token = codec.seal(&registered("alice"), &app).unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let unsigned = format!("{signed}.{}", "A".repeat(signature.len()));
+        assert_eq!(open::<Claims>(&codec, &unsigned), Err(TokenError::BadSignature));
+        assert_eq!(
+            open::<Claims>(&codec, &unsigned),
+            Err(TokenError::BadSignature),
+            "it is not cached by being refused"
+        );
+        codec.verified.remember(unsigned.as_bytes());
+        assert_eq!(open::<Claims>(&codec, &unsigned).is_ok(), has_cache);
+        assert!(!codec.verified.knows(token.as_bytes()));
+        open::<Claims>(&codec, &token).unwrap();
+        assert_eq!(codec.verified.knows(token.as_bytes()), has_cache, "it is cached by being accepted");
+    }
 }
 
 /// Wire format v1 must not change by accident: nodes of two releases serve side by side.
@@ -175,7 +199,7 @@ fn kinds_issuers_and_audiences_are_not_confused() {
     let refresh = refresh_codec(&ring).seal(&registered("alice"), &app).unwrap();
     assert_eq!(open::<()>(&access_codec(&ring), &refresh), Err(TokenError::ForeignHeader));
     for (issuer, audience) in [("https://app.test/", "https://api.test"), (ISSUER, "https://other.test")] {
-        let other = Codec::new(TokenKind::Access, &ring, issuer, audience);
+        let other = Codec::new(TokenKind::Access, &ring, issuer, audience, 0);
         assert_eq!(open::<()>(&other, &access), Err(TokenError::BadClaims));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     keys::VerificationKeys,
     policy::{Lifetimes, MAX_LIFETIME},
     problem::{Problem, Renderer},
-    token::{ClaimsShape, LiveCodec, TokenKind, checked_identifier},
+    token::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
 };
 
 /// Configures a [`Verifier`] that has no [`SessionManager`](crate::SessionManager). Begin with [`Verifier::builder`].
@@ -27,6 +27,7 @@ pub struct VerifierBuilder<C> {
     audience: Option<String>,
     cookies: CookieConfig,
     accepts_bearer: bool,
+    cached_signatures: usize,
     max_access_lifetime: Duration,
     clock: Arc<dyn Clock>,
     renderer: Renderer,
@@ -70,6 +71,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
             audience: None,
             cookies: CookieConfig::new(),
             accepts_bearer: false,
+            cached_signatures: 0,
             max_access_lifetime: Lifetimes::default().max_access,
             clock: Arc::new(SystemClock),
             renderer: Renderer::default(),
@@ -129,6 +131,13 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         self
     }
 
+    /// Verifies the EdDSA or ES256 signature of an access token once and not at every request, as
+    /// [`SessionManagerBuilder::cache_signatures`](crate::SessionManagerBuilder::cache_signatures) does. Default: 0.
+    pub fn cache_signatures(mut self, tokens: usize) -> Self {
+        self.cached_signatures = tokens;
+        self
+    }
+
     /// The longest lifetime of an access token that the other service issues; one that lives longer is refused.
     /// Default: one hour.
     pub fn max_access_lifetime(mut self, lifetime: Duration) -> Self {
@@ -164,9 +173,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
             let (name, lifetime) = ("max_access_lifetime", max_access_lifetime);
             return Err(ConfigError::LifetimeOutOfRange { name, lifetime });
         }
+        let cached = checked_cache(self.cached_signatures)?;
         let inner = VerifierInner {
-            access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience),
-            refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer),
+            access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience, cached),
+            refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer, 0),
             cookies: self.cookies.plan()?,
             accepts_bearer: self.accepts_bearer,
             ends: Arc::default(),

@@ -1,5 +1,6 @@
 //! Keys: how they are read, what is refused, how they change while serving, and services that only verify.
 
+mod cached;
 mod der;
 mod jwk;
 mod jwks;

@@ -20,7 +20,7 @@ use crate::{
     feed::Follower,
     live::{Ends, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
-    token::{ClaimsShape, LiveCodec, TokenKind, checked_identifier},
+    token::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
     verifier::{Verifier, VerifierInner},
 };
 
@@ -48,6 +48,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         if self.replay_window.length() > MAX_REPLAY_WINDOW {
             return Err(ConfigError::ReplayWindowTooLong { window: self.replay_window.length() });
         }
+        let cached = checked_cache(self.cached_signatures)?;
         let cookies = self.cookies.plan()?;
         if !cookies.secure {
             tracing::warn!(
@@ -73,8 +74,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             Source::new(store, ends, clock, self.replay_window, follower)?
         };
         let inner = VerifierInner {
-            access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience),
-            refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience),
+            access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),
+            refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience, 0),
             cookies,
             accepts_bearer: self.accepts_bearer,
             source: Some(Arc::clone(&source)),

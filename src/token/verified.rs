@@ -1,0 +1,152 @@
+//! Tokens whose signature was verified before.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+
+/// Remembers tokens, so that the signature of a public key, which takes fifty times as long as everything else, is
+/// verified once and not at every request.
+///
+/// It knows a token or has forgotten it, and never takes one for another: tokens are compared whole. Of what they say it
+/// knows nothing; claims, expiry and revocation are looked at every time. Nobody locks or waits, and there are never more
+/// tokens than it was made for, which are replaced at random.
+pub(super) struct VerifiedTokens {
+    buckets: Box<[Bucket]>,
+    /// Has a secret of its own. Without it, tokens could be chosen that push out those of others, and the time that a
+    /// comparison takes would tell how much of a guess is right.
+    hasher: RandomState,
+}
+
+/// The places where a token may be.
+#[derive(Default)]
+struct Bucket([Place; PLACES]);
+
+#[derive(Default)]
+struct Place {
+    /// The hash of the token. Not always: whoever writes sets first the one and then the other.
+    hash: AtomicU64,
+    token: ArcSwapOption<Box<[u8]>>,
+}
+
+/// With half of them taken on average, one bucket of twenty has more tokens than that.
+const PLACES: usize = 4;
+
+/// So many bytes at the end of a token, which are its signature, tell it from all others.
+const HASHED: usize = 64;
+
+impl VerifiedTokens {
+    /// Room for so many tokens, or a few more; for 0 none.
+    pub(super) fn new(tokens: usize) -> Self {
+        let buckets = std::iter::repeat_with(Bucket::default).take(tokens.div_ceil(PLACES)).collect();
+        Self { buckets, hasher: RandomState::new() }
+    }
+
+    /// Whether exactly this token was remembered, and not replaced since.
+    pub(super) fn knows(&self, token: &[u8]) -> bool {
+        let Some((hash, bucket)) = self.find(token) else { return false };
+        let is_here = |place: &Place| place.token.load().as_ref().is_some_and(|known| ***known == *token);
+        bucket.0.iter().any(|place| place.hash.load(Relaxed) == hash && is_here(place))
+    }
+
+    /// Remembers a token whose signature was verified.
+    pub(super) fn remember(&self, token: &[u8]) {
+        let Some((hash, bucket)) = self.find(token) else { return };
+        let free = bucket.0.iter().find(|place| place.token.load().is_none());
+        // The bucket was found by the highest bits.
+        let Some(place) = free.or_else(|| bucket.0.get(hash as usize % PLACES)) else { return };
+        place.token.store(Some(Arc::new(token.into())));
+        place.hash.store(hash, Relaxed);
+    }
+
+    fn find(&self, token: &[u8]) -> Option<(u64, &Bucket)> {
+        if self.buckets.is_empty() {
+            return None;
+        }
+        let hash = self.hasher.hash_one(token.rchunks(HASHED).next()?);
+        // As a fraction of all hashes, in buckets.
+        let at = (u128::from(hash) * self.buckets.len() as u128) >> u64::BITS;
+        Some((hash, self.buckets.get(at as usize)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn token(n: u32) -> Vec<u8> {
+        format!("header.payload-{n}.{n:0100}").into_bytes()
+    }
+
+    fn count(tokens: &VerifiedTokens) -> usize {
+        let places = tokens.buckets.iter().flat_map(|bucket| &bucket.0);
+        places.filter(|place| place.token.load().is_some()).count()
+    }
+
+    proptest! {
+        /// Few and short, so that many are replaced, and differ in one byte, in length, or before what is hashed.
+        #[test]
+        fn knows_only_what_it_was_told(
+            steps in vec((any::<bool>(), vec(0_u8..3, 0..4), prop_oneof![Just(0_usize), Just(HASHED)]), 0..60),
+            capacity in 0_usize..9,
+        ) {
+            let tokens = VerifiedTokens::new(capacity);
+            let mut told = HashSet::new();
+            for (remembers, mut token, filling) in steps {
+                token.extend(vec![7; filling]);
+                if remembers {
+                    tokens.remember(&token);
+                    prop_assert_eq!(tokens.knows(&token), capacity > 0 && !token.is_empty());
+                    told.insert(token);
+                } else {
+                    prop_assert!(!tokens.knows(&token) || told.contains(&token));
+                }
+            }
+            prop_assert!(count(&tokens) <= capacity.next_multiple_of(PLACES));
+        }
+    }
+
+    #[test]
+    fn keeps_most_of_half_of_what_it_has_room_for() {
+        let tokens = VerifiedTokens::new(2_000);
+        (0..1_000).for_each(|n| tokens.remember(&token(n)));
+        let known = (0..1_000).filter(|n| tokens.knows(&token(*n))).count();
+        // One of twenty buckets is too full, with one token in most cases: 962 on average.
+        assert!(known > 850, "{known}");
+    }
+
+    #[test]
+    fn is_full_and_no_more() {
+        let tokens = VerifiedTokens::new(10);
+        (0..10_000).for_each(|n| tokens.remember(&token(n)));
+        assert_eq!(count(&tokens), 12);
+    }
+
+    #[test]
+    fn many_threads_at_once_mistake_nothing() {
+        let tokens = VerifiedTokens::new(8);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let tokens = &tokens;
+                scope.spawn(move || {
+                    for n in 0..20_000 {
+                        tokens.remember(&token((n + thread) % 64));
+                        assert!(!tokens.knows(&token(64 + n % 64)), "nobody told it");
+                    }
+                });
+            }
+        });
+        assert_eq!(count(&tokens), 8);
+        tokens.remember(&token(1));
+        assert!(tokens.knows(&token(1)));
+    }
+}
