@@ -37,10 +37,13 @@ pub enum SessionRejectionKind {
     /// `Session::for_test`. 500.
     NoStore,
     /// The route is not under the layer, or only under one for other claims. 500.
+    ///
+    /// A request without credentials does not tell: where the process has a layer for these claims, it is
+    /// [`Unauthenticated`](Unauthenticated::NoCredentials) on every route.
     LayerMissing {
         /// The claims that the handler asked for.
         asked: &'static str,
-        /// The claims of the layer that is there.
+        /// The claims of the layer that is there, if the request has credentials for it.
         found: Option<&'static str>,
     },
 }
@@ -77,7 +80,8 @@ impl fmt::Display for SessionRejection {
             ),
             SessionRejectionKind::LayerMissing { asked, found: None } => write!(
                 f,
-                "no session layer for Session<{asked}>: add .layer(sessions.layer()) to the router, after its routes"
+                "no session layer for Session<{asked}>: add .layer(sessions.layer()) to the router, after its routes, and \
+                 ask for its claims"
             ),
             SessionRejectionKind::LayerMissing { asked, found: Some(found) } => write!(
                 f,
@@ -113,7 +117,7 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        match Passed::of(&parts.extensions) {
+        match Passed::of(&parts.extensions, &parts.headers) {
             Some(Passed::Session(session)) => Ok(session.clone()),
             Some(passed) => Err(SessionRejection {
                 kind: SessionRejectionKind::Unauthenticated(passed.reason()),
@@ -239,7 +243,8 @@ fn absent_or_refused<C: Send + Sync + 'static, T>(
     extracted: Result<T, SessionRejection>,
     parts: &Parts,
 ) -> Result<Option<T>, SessionRejection> {
-    let is_meant = || Passed::<C>::of(&parts.extensions).is_some_and(|passed| passed.is_meant(&parts.headers));
+    let is_meant =
+        || Passed::<C>::of(&parts.extensions, &parts.headers).is_some_and(|passed| passed.is_meant(&parts.headers));
     match extracted {
         Ok(session) => Ok(Some(session)),
         Err(SessionRejection { kind: SessionRejectionKind::Unauthenticated(reason), .. })
@@ -260,7 +265,7 @@ where
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let passed = Passed::of(&parts.extensions);
+        let passed = Passed::of(&parts.extensions, &parts.headers);
         Ok(passed.and_then(|passed| passed.present(&parts.headers)).unwrap_or_else(|| {
             tracing::error!(target: LOG_TARGET, "{}", SessionRejection::layer_missing::<C>(parts));
             Self::default()

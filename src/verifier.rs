@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     clock::{Clock, Timestamp},
-    cookie::{CookiePlan, Presence, RawTokens, TokenCookie},
+    cookie::{Presence, RawTokens, TokenCookie},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
     id::{SessionId, UserId},
@@ -22,6 +22,7 @@ use crate::{
 };
 
 pub use self::builder::VerifierBuilder;
+pub(crate) use self::credentials::CredentialPlaces;
 
 /// Verifies requests. It holds keys and the list of revocations, but no store; cheap to clone.
 ///
@@ -40,9 +41,7 @@ pub struct Verifier<C> {
 pub(crate) struct VerifierInner<C> {
     pub(crate) access: LiveCodec,
     pub(crate) refresh: LiveCodec,
-    pub(crate) cookies: CookiePlan,
-    /// Whether an `Authorization: Bearer` header is looked at.
-    pub(crate) accepts_bearer: bool,
+    pub(crate) places: CredentialPlaces,
     pub(crate) ends: Arc<Ends>,
     /// How well revocations are known; `None` for a verifier without a manager.
     pub(crate) feed: Option<Feed>,
@@ -142,8 +141,8 @@ impl<C> Verifier<C> {
 
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     fn verify(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
-        let found = self.credentials(headers)?;
-        if found.access.is_absent() && found.refresh.is_absent() {
+        let found = self.places.find(headers)?;
+        if found.are_absent() {
             // Not even the time matters to a stranger.
             return Err(Unauthenticated::NoCredentials);
         }
@@ -157,7 +156,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
 
     fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
         let now = self.clock.now();
-        let Ok(found) = self.credentials(headers) else {
+        let Ok(found) = self.places.find(headers) else {
             let named = self.named(headers, now, |_, _| None);
             return Presented { is_invalid: true, named, ..Presented::default() };
         };
@@ -186,7 +185,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         verified: impl Fn(TokenCookie, &[u8]) -> Option<&'c RegisteredClaims>,
     ) -> Vec<(UserId, SessionId)> {
         let mut named = Vec::new();
-        for (which, token) in self.each_token(headers) {
+        for (which, token) in self.places.each(headers) {
             let session = match verified(which, token) {
                 Some(claims) => Some((claims.user_id.clone(), claims.session_id)),
                 None => self.named_by(which, token, now),
@@ -305,7 +304,7 @@ impl<C: 'static> Origin for VerifierInner<C> {
     }
 
     fn is_meant(&self, headers: &HeaderMap) -> bool {
-        !self.bearer(headers).is_absent()
+        !self.places.bearer(headers).is_absent()
     }
 }
 

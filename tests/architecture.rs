@@ -32,7 +32,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("fred", &["redis"]),
     ("jsonwebtoken", &["keys"]),
     ("aws_lc_rs", &["id", "keys"]),
-    ("arc_swap", &["token"]),
+    ("arc_swap", &["token", "middleware"]),
     ("nix", &["clock"]),
     ("hmac", &["keys"]),
     ("sha2", &["keys"]),

@@ -267,7 +267,7 @@ impl Default for CookieConfig {
 }
 
 /// Settings that were found to fit together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CookiePlan {
     pub(crate) access_name: String,
     pub(crate) refresh_name: String,

@@ -38,12 +38,18 @@ pub(crate) struct RawTokens<'h> {
 }
 
 impl<'h> RawTokens<'h> {
+    /// Whether there is nothing to verify.
+    pub(crate) const fn are_absent(self) -> bool {
+        self.access.is_absent() && self.refresh.is_absent()
+    }
+
     pub(crate) fn from_cookies(headers: &'h HeaderMap, plan: &CookiePlan) -> Self {
         let mut found = Self { access: Presence::Absent, refresh: Presence::Absent };
         // Not a `for` loop: that would have to leave off and go on in the midst of a line for each cookie.
-        each(headers, plan).for_each(|(which, value)| match which {
-            TokenCookie::Access => found.access.add(value),
-            TokenCookie::Refresh => found.refresh.add(value),
+        all_pairs(headers).for_each(|pair| match ours(plan, pair) {
+            Some((TokenCookie::Access, value)) => found.access.add(value),
+            Some((TokenCookie::Refresh, value)) => found.refresh.add(value),
+            None => {}
         });
         found
     }
@@ -56,16 +62,24 @@ pub(crate) enum TokenCookie {
     Refresh,
 }
 
-/// Every value under one of our names. All `Cookie` lines are read as if they were one (RFC 6265bis, section 4.2.1).
+/// Every value under one of our names.
 pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
-    let lines = headers.get_all(header::COOKIE).into_iter();
-    lines.flat_map(|line| pairs(line.as_bytes())).filter_map(|pair| {
-        let pair = trim_start(pair);
-        if let Some(value) = value_under(&plan.access_name, pair) {
-            return Some((TokenCookie::Access, value));
-        }
-        value_under(&plan.refresh_name, pair).map(|value| (TokenCookie::Refresh, value))
-    })
+    all_pairs(headers).filter_map(|pair| ours(plan, pair))
+}
+
+/// All `Cookie` lines are read as if they were one (RFC 6265bis, section 4.2.1).
+fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(header::COOKIE).into_iter().flat_map(|line| pairs(line.as_bytes()))
+}
+
+/// The value of a pair, if its name is one of ours.
+#[inline]
+fn ours<'h>(plan: &CookiePlan, pair: &'h [u8]) -> Option<(TokenCookie, &'h [u8])> {
+    let pair = trim_start(pair);
+    if let Some(value) = value_under(&plan.access_name, pair) {
+        return Some((TokenCookie::Access, value));
+    }
+    value_under(&plan.refresh_name, pair).map(|value| (TokenCookie::Refresh, value))
 }
 
 /// The value of a pair of this name.

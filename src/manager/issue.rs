@@ -52,7 +52,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         };
         let claims = AppClaims::new(&claims).map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let verification = self.verification();
-        let plan = &verification.cookies;
+        let plan = &verification.places.cookies;
         let access = plan.access_name.len() + verification.access.longest(user, &claims);
         let refresh = plan.refresh_name.len() + verification.refresh.longest(user, &AppClaims::none());
         if access.max(refresh) > MAX_TOKEN_LEN {
@@ -125,7 +125,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Puts tokens into the cookies of a browser.
     pub(super) fn cookies(&self, tokens: SessionTokens) -> Result<SessionCookies, Error> {
-        let plan = &self.verification().cookies;
+        let plan = &self.verification().places.cookies;
         let (access, refresh) = tokens.into_parts();
         let cookies = SessionCookies::new().with_access(plan, access.token, access.lives);
         let cookies = match refresh {
@@ -136,7 +136,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 
     pub(super) fn removal(&self) -> Result<SessionCookies, Error> {
-        SessionCookies::removal(&self.verification().cookies).map_err(|failure| self.cookie_error(failure))
+        SessionCookies::removal(&self.verification().places.cookies).map_err(|failure| self.cookie_error(failure))
     }
 
     fn issue_error(&self, failure: IssueError) -> Error {

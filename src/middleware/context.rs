@@ -1,22 +1,23 @@
 //! What the layer leaves in a request for the extractors: one extension, of a type for each type of claims.
 //!
-//! It is the [`Session`], or [`Refused`], or [`Stranger`]. Extensions have a box for each value and a table that grows,
-//! which together take longer than reading the cookies does; so there is one, and for the many requests without any
-//! cookie it is one that needs no memory.
+//! It is the [`Session`], or [`Refused`], and nothing for the many requests without any credentials: extensions have a box
+//! for each value and a table that grows, which together take longer than reading the cookies does. Extractors tell such
+//! a request from one that has passed no layer by looking for credentials themselves: a layer that sees some leaves
+//! something.
 
 use std::{
     any::{TypeId, type_name},
-    marker::PhantomData,
-    sync::{PoisonError, RwLock},
+    sync::Arc,
 };
 
+use arc_swap::ArcSwapOption;
 use http::{Extensions, HeaderMap};
 use serde::de::DeserializeOwned;
 
 use crate::{
     problem::Renderer,
     session::{Origin as _, Presented, Session},
-    verifier::{Unauthenticated, Verifier},
+    verifier::{CredentialPlaces, Unauthenticated, Verifier},
 };
 
 /// The layer found no session.
@@ -25,13 +26,11 @@ pub(crate) struct Refused<C> {
     reason: Unauthenticated,
 }
 
-/// The layer found no cookie of ours, and errors are rendered as problem documents: there is nothing more to know.
-struct Stranger<C>(PhantomData<fn() -> C>);
-
 /// What a layer for claims of type `C` found in this request, the innermost one if there are several.
 pub(crate) enum Passed<'r, C> {
     Session(&'r Session<C>),
     Refused(&'r Refused<C>),
+    /// No credentials.
     Stranger,
 }
 
@@ -51,24 +50,34 @@ pub(super) fn leave<C: Send + Sync + 'static>(
     };
     // Nothing that was put there before may pass for verified.
     extensions.remove::<Session<C>>();
-    if reason == Unauthenticated::NoCredentials && verifier.inner().renderer.is_default() {
+    if reason == Unauthenticated::NoCredentials && empty_places(verifier).is_some() {
         extensions.remove::<Refused<C>>();
-        extensions.insert(Stranger::<C>(PhantomData));
     } else {
         extensions.insert(Refused { verifier: verifier.clone(), reason });
     }
 }
 
+/// Where a request has no credentials if these layers leave nothing in it. `None` if they always leave something, since
+/// the application renders its errors itself.
+fn empty_places<C>(verifier: &Verifier<C>) -> Option<&CredentialPlaces> {
+    let inner = verifier.inner();
+    inner.renderer.is_default().then_some(&inner.places)
+}
+
 impl<'r, C: Send + Sync + 'static> Passed<'r, C> {
-    /// `None` when no layer for these claims was passed.
-    pub(crate) fn of(extensions: &'r Extensions) -> Option<Self> {
+    /// `None` when no layer for these claims was passed. Of a request without credentials that is not known: any layer
+    /// for these claims in this process will do.
+    pub(crate) fn of(extensions: &'r Extensions, headers: &HeaderMap) -> Option<Self> {
         if let Some(session) = extensions.get() {
             return Some(Self::Session(session));
         }
         if let Some(refused) = extensions.get() {
             return Some(Self::Refused(refused));
         }
-        extensions.get::<Stranger<C>>().map(|_| Self::Stranger)
+        let layers = LAYERS.load();
+        let mut of_these_claims =
+            layers.iter().flat_map(|all| &***all).filter(|layer| layer.claims == TypeId::of::<C>());
+        of_these_claims.any(|layer| layer.leaves_nothing(headers)).then_some(Self::Stranger)
     }
 
     /// How to render errors.
@@ -110,39 +119,69 @@ impl<'r, C: Send + Sync + 'static> Passed<'r, C> {
     }
 }
 
-/// Says of which claims a layer was passed, and how it renders errors.
-type Find = fn(&Extensions) -> Option<(&'static str, Renderer)>;
+/// A kind of layer that this process has.
+#[derive(Clone)]
+struct Known {
+    claims: TypeId,
+    /// See [`empty_places`].
+    places: Option<CredentialPlaces>,
+    /// Says that such a layer left something, of which claims, and how it renders errors.
+    find: fn(&Extensions) -> Option<(&'static str, Renderer)>,
+}
 
-/// One for each type of claims that this process has layers for: who asks for the wrong one shall hear of the right one.
-static LAYERS: RwLock<Vec<(TypeId, Find)>> = RwLock::new(Vec::new());
+/// Few, however many layers are made: axum makes them anew for every request until a router has its state.
+static LAYERS: ArcSwapOption<Vec<Known>> = ArcSwapOption::const_empty();
 
-/// Makes claims of this type known to [`any`].
-pub(super) fn announce<C: Send + Sync + 'static>() {
-    let id = TypeId::of::<C>();
-    let is_known = |layers: &Vec<(TypeId, Find)>| layers.iter().any(|(known, _)| *known == id);
-    if is_known(&LAYERS.read().unwrap_or_else(PoisonError::into_inner)) {
-        return;
+impl Known {
+    fn new<C: Send + Sync + 'static>(verifier: &Verifier<C>) -> Self {
+        Self {
+            claims: TypeId::of::<C>(),
+            places: empty_places(verifier).cloned(),
+            find: |extensions| {
+                let renderer = match (extensions.get::<Session<C>>(), extensions.get::<Refused<C>>()) {
+                    (Some(session), _) => Passed::Session(session).renderer(),
+                    (None, Some(refused)) => Passed::Refused(refused).renderer(),
+                    (None, None) => return None,
+                };
+                Some((type_name::<C>(), renderer))
+            },
+        }
     }
-    let mut layers = LAYERS.write().unwrap_or_else(PoisonError::into_inner);
-    if !is_known(&layers) {
-        layers.push((id, |extensions| Some((type_name::<C>(), Passed::<C>::of(extensions)?.renderer()))));
+
+    fn is_of<C: 'static>(&self, verifier: &Verifier<C>) -> bool {
+        self.claims == TypeId::of::<C>() && self.places.as_ref() == empty_places(verifier)
+    }
+
+    /// Whether it would have left nothing in this request.
+    fn leaves_nothing(&self, headers: &HeaderMap) -> bool {
+        self.places.as_ref().is_some_and(|places| places.are_empty(headers))
     }
 }
 
-/// The claims of a layer that the request has passed, whichever they are. Slow: for errors.
+/// Makes the layers of this verifier known to extractors.
+pub(super) fn announce<C: Send + Sync + 'static>(verifier: &Verifier<C>) {
+    let is_known = |layers: &[Known]| layers.iter().any(|known| known.is_of(verifier));
+    if LAYERS.load().as_ref().is_some_and(|layers| is_known(layers)) {
+        return;
+    }
+    LAYERS.rcu(|layers| {
+        let mut layers = layers.as_deref().cloned().unwrap_or_default();
+        if !is_known(&layers) {
+            layers.push(Known::new(verifier));
+        }
+        Some(Arc::new(layers))
+    });
+}
+
+/// The claims of a layer that left something in the request, whichever they are. Who asks for the wrong ones shall hear
+/// of the right ones.
 pub(crate) fn any(extensions: &Extensions) -> Option<(&'static str, Renderer)> {
-    let layers = LAYERS.read().unwrap_or_else(PoisonError::into_inner).clone();
-    layers.iter().find_map(|(_, find)| find(extensions))
+    let layers = LAYERS.load();
+    layers.iter().flat_map(|all| &***all).find_map(|layer| (layer.find)(extensions))
 }
 
 impl<C> Clone for Refused<C> {
     fn clone(&self) -> Self {
         Self { verifier: self.verifier.clone(), reason: self.reason }
-    }
-}
-
-impl<C> Clone for Stranger<C> {
-    fn clone(&self) -> Self {
-        Self(PhantomData)
     }
 }

@@ -10,7 +10,8 @@ use crate::{feed::StalePolicy, manager::SessionManager, verifier::Verifier};
 
 /// Verifies the access token of every request: [`SessionManager::layer`].
 ///
-/// It inserts a [`Session<C>`](crate::Session) into the extensions of the request, or the reason why there is none.
+/// It inserts a [`Session<C>`](crate::Session) into the extensions of the request, or the reason why there is none, and
+/// nothing where there are no credentials.
 /// It never rejects, never waits and does no I/O; extractors decide what a handler needs.
 ///
 /// It fits on any tower service of `http` requests. Answers that log in, refresh or log out keep their session cookies
@@ -61,7 +62,7 @@ impl<S, C: Send + Sync + 'static> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        context::announce::<C>();
+        context::announce(&self.verifier);
         SessionService::new(inner, self.verifier.clone())
     }
 }

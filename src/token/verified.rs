@@ -47,6 +47,17 @@ impl VerifiedTokens {
         Self { buckets, hasher: RandomState::new() }
     }
 
+    /// Checks a token unless it is known, and remembers it if it is good.
+    #[inline(never)]
+    pub(super) fn once<E>(&self, token: &[u8], check: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        if self.knows(token) {
+            return Ok(());
+        }
+        check()?;
+        self.remember(token);
+        Ok(())
+    }
+
     /// Whether exactly this token was remembered, and not replaced since.
     pub(super) fn knows(&self, token: &[u8]) -> bool {
         let Some((hash, bucket)) = self.find(token) else { return false };

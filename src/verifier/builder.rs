@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use axum_core::response::Response;
 use serde::de::DeserializeOwned;
 
-use super::{Verifier, VerifierInner};
+use super::{CredentialPlaces, Verifier, VerifierInner};
 use crate::{
     clock::{Clock, SystemClock},
     cookie::CookieConfig,
@@ -177,8 +177,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         let inner = VerifierInner {
             access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience, cached),
             refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer, 0),
-            cookies: self.cookies.plan()?,
-            accepts_bearer: self.accepts_bearer,
+            places: CredentialPlaces { cookies: self.cookies.plan()?, accepts_bearer: self.accepts_bearer },
             ends: Arc::default(),
             feed: None,
             source: None,

@@ -21,7 +21,7 @@ use crate::{
     live::{Ends, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
     token::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
-    verifier::{Verifier, VerifierInner},
+    verifier::{CredentialPlaces, Verifier, VerifierInner},
 };
 
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
@@ -76,8 +76,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         let inner = VerifierInner {
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),
             refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience, 0),
-            cookies,
-            accepts_bearer: self.accepts_bearer,
+            places: CredentialPlaces { cookies, accepts_bearer: self.accepts_bearer },
             source: Some(Arc::clone(&source)),
             ends,
             feed: Some(feed.clone()),
