@@ -192,17 +192,24 @@ impl Codec {
         now: Timestamp,
         buffer: &'b mut Buffer,
     ) -> Result<Opened<'b>, TokenError> {
-        let payload = self.verify(token, now, &mut buffer.0)?;
-        std::str::from_utf8(payload).ok().and_then(|payload| self.read(payload)).ok_or(TokenError::BadClaims)
+        let (payload, is_new) = self.verify(token, now, &mut buffer.0)?;
+        let payload = std::str::from_utf8(payload).map_err(|_| TokenError::BadClaims)?;
+        let opened = self.read(payload).ok_or(TokenError::BadClaims)?;
+        // One that has expired would take the place of another for nothing.
+        if is_new && now < opened.registered.expires_at {
+            self.verified.remember(token);
+        }
+        Ok(opened)
     }
 
-    /// Checks header and signature and decodes the payload into the buffer.
+    /// Checks header and signature and decodes the payload into the buffer. Says also whether the signature is one that
+    /// is worth to be remembered.
     fn verify<'b>(
         &self,
         token: &[u8],
         now: Timestamp,
         buffer: &'b mut [MaybeUninit<u8>],
-    ) -> Result<&'b [u8], TokenError> {
+    ) -> Result<(&'b [u8], bool), TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::Malformed);
         }
@@ -217,13 +224,17 @@ impl Codec {
         let encoded_signature = rest.strip_prefix(b".").ok_or(TokenError::Malformed)?;
         let encoded_payload = signed.get(header.len()..).ok_or(TokenError::Malformed)?;
 
-        let check = || check_signature(key, signed, encoded_signature);
-        match key.algorithm().public_len() {
-            // An HMAC takes no longer than looking for the token.
-            None => check()?,
-            Some(_) => self.verified.once(token, check)?,
+        // An HMAC takes no longer than looking for the token.
+        let is_slow = key.algorithm().public_len().is_some();
+        let is_known = is_slow && self.verified.knows(token);
+        if !is_known {
+            let mut signature = [MaybeUninit::uninit(); MAX_SIGNATURE_LEN];
+            let signature = decode(encoded_signature, &mut signature)?;
+            if !key.verifies(signed, signature) {
+                return Err(TokenError::BadSignature);
+            }
         }
-        decode(encoded_payload, buffer)
+        Ok((decode(encoded_payload, buffer)?, is_slow && !is_known))
     }
 
     /// Reads the registered claims.
@@ -252,13 +263,6 @@ impl Codec {
         let registered = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
         Some(Opened { registered, rest: reader.rest() })
     }
-}
-
-#[inline]
-fn check_signature(key: &VerificationKey, signed: &[u8], encoded: &[u8]) -> Result<(), TokenError> {
-    let mut signature = [MaybeUninit::uninit(); MAX_SIGNATURE_LEN];
-    let signature = decode(encoded, &mut signature)?;
-    key.verifies(signed, signature).then_some(()).ok_or(TokenError::BadSignature)
 }
 
 impl fmt::Debug for Codec {

@@ -94,6 +94,9 @@ fn the_signature_of_a_cached_token_is_not_verified_again() {
         codec.verified.remember(unsigned.as_bytes());
         assert_eq!(open::<Claims>(&codec, &unsigned).is_ok(), has_cache);
         assert!(!codec.verified.knows(token.as_bytes()));
+        let mut buffer = Buffer::new();
+        codec.open(token.as_bytes(), registered("alice").expires_at, &mut buffer).unwrap();
+        assert!(!codec.verified.knows(token.as_bytes()), "nor after it has expired");
         open::<Claims>(&codec, &token).unwrap();
         assert_eq!(codec.verified.knows(token.as_bytes()), has_cache, "it is cached by being accepted");
     }

@@ -131,7 +131,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         self
     }
 
-    /// Verifies the EdDSA or ES256 signature of an access token once and not at every request, as
+    /// Remembers so many tokens whose EdDSA or ES256 signature was verified, as
     /// [`SessionManagerBuilder::cache_signatures`](crate::SessionManagerBuilder::cache_signatures) does. Default: 0.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
         self.cached_signatures = tokens;
