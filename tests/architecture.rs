@@ -34,7 +34,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["id", "keys"]),
     ("arc_swap", &["token", "middleware"]),
     ("nix", &["clock"]),
-    ("hmac", &["keys"]),
     ("sha2", &["keys"]),
     ("zeroize", &["keys"]),
     ("base64_simd", &["id", "token"]),
@@ -161,7 +160,7 @@ fn macs_are_compared_by_the_library() {
     let (mut verified, mut wrong) = (0, Vec::new());
     for (module, file) in sources() {
         let code = code(&file);
-        verified += code.matches("hmac::verify(").count() + code.matches(".verify_slice(").count();
+        verified += code.matches("hmac::verify(").count() + code.matches("verify_slices_are_equal(").count();
         for (n, line) in
             code.lines().enumerate().filter(|(_, line)| line.contains("hmac") || line.contains("signature"))
         {
