@@ -50,8 +50,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let Some(claims) = loaded.map_err(|failure| self.error_caused_by(ErrorKind::ClaimsSource, failure))? else {
             return Ok(None);
         };
-        let claims = AppClaims::new(&claims).map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let verification = self.verification();
+        let claims = AppClaims::new(&claims, verification.shape)
+            .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let plan = &verification.places.cookies;
         let access = plan.access_name.len() + verification.access.longest(user, &claims);
         let refresh = plan.refresh_name.len() + verification.refresh.longest(user, &AppClaims::none());

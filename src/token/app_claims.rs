@@ -43,14 +43,15 @@ pub(crate) enum InvalidClaims {
     NotAnObject,
     Reserved(&'static str),
     Duplicate(String),
-    TooDeep,
+    Unreadable,
 }
 
 impl AppClaims {
-    pub(crate) fn new<C: Serialize>(claims: &C) -> Result<Self, InvalidClaims> {
+    pub(crate) fn new<C: Serialize + DeserializeOwned>(claims: &C, shape: ClaimsShape) -> Result<Self, InvalidClaims> {
         let json = serde_json::to_string(claims).map_err(InvalidClaims::Unserializable)?;
-        if json == "null" {
-            return Ok(Self { members: String::new() });
+        // Else they would be read back as claims that are there and have nothing in them.
+        if json == "null" && shape.empty == "null" {
+            return Ok(Self::none());
         }
         let inner = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or(InvalidClaims::NotAnObject)?;
         // Raw claims may have blanks around their members.
@@ -65,12 +66,10 @@ impl AppClaims {
                 return Err(InvalidClaims::Duplicate(twice));
             }
         }
-        // A login whose every request is then refused would be worse. Only what could be so deep is looked at.
-        let brackets = json.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
-        if brackets > DEEP && serde_json::from_str::<serde_json::Value>(&json).is_err() {
-            return Err(InvalidClaims::TooDeep);
-        }
-        Ok(Self { members: if inner.is_empty() { String::new() } else { format!(",{inner}") } })
+        let members = if inner.is_empty() { String::new() } else { format!(",{inner}") };
+        // A login whose every request is then refused would be worse.
+        shape.read::<C>(&format!("{members}}}")).map_err(|Refused| InvalidClaims::Unreadable)?;
+        Ok(Self { members })
     }
 
     pub(crate) fn none() -> Self {
@@ -88,7 +87,10 @@ impl fmt::Display for InvalidClaims {
             Self::Unserializable(_) => f.write_str("the claims cannot be written as JSON"),
             Self::NotAnObject => f.write_str("claims must be a struct or map, or () for none"),
             Self::Reserved(name) => write!(f, "the claim {name:?} is the crate's own: rename it"),
-            Self::TooDeep => f.write_str("the claims are nested too deep to be read again"),
+            Self::Unreadable => f.write_str(
+                "the claims cannot be read back as what was written: a field that is skipped when it is empty needs \
+                 #[serde(default)], a float must not be NaN or infinite, and nothing may be nested deeper than 126 levels",
+            ),
             Self::Duplicate(name) => write!(f, "the claim {name:?} is there twice"),
         }
     }
@@ -102,9 +104,6 @@ impl std::error::Error for InvalidClaims {
         }
     }
 }
-
-/// Fewer levels than serde_json reads, which is 127.
-const DEEP: usize = 100;
 
 fn member_names(json: &str) -> Result<Vec<String>, InvalidClaims> {
     struct Names;
@@ -126,7 +125,8 @@ fn member_names(json: &str) -> Result<Vec<String>, InvalidClaims> {
     serde_json::Deserializer::from_str(json).deserialize_map(Names).map_err(InvalidClaims::Unserializable)
 }
 
-/// How a type of claims is read from a token without any: `()` is written as `null`, everything else as `{}`.
+/// How a type of claims is read from a token without any: `()`, and what else knows `null` alone, as `null`, everything
+/// else as `{}`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClaimsShape {
     empty: &'static str,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{app_claims::InvalidClaims, *};
 use crate::keys::{KeyRing, SigningKey, VerificationKey};
 
 const ISSUER: &str = "https://app.test";
@@ -56,6 +56,11 @@ fn registered(user: &str) -> RegisteredClaims {
     }
 }
 
+/// As a manager for these claims writes them.
+fn written<C: Serialize + serde::de::DeserializeOwned>(claims: &C) -> Result<AppClaims, InvalidClaims> {
+    AppClaims::new(claims, ClaimsShape::of::<C>())
+}
+
 /// Keys of these tests never retire, except where a test says so.
 fn now() -> Timestamp {
     Timestamp::from_secs(1_767_226_200)
@@ -78,7 +83,7 @@ fn open_bytes<C: serde::de::DeserializeOwned>(
 /// What is cached is the signature: told of a token without a good one, the cache vouches for that token and no other.
 #[test]
 fn the_signature_of_a_cached_token_is_not_verified_again() {
-    let app = AppClaims::new(&claims()).unwrap();
+    let app = written(&claims()).unwrap();
     let keys = [KeyRing::eddsa_pem(rfc8037_pem()).unwrap(), KeyRing::hs256(SECRET).unwrap()];
     for (ring, has_cache) in keys.iter().zip([true, false]) {
         let codec = Codec::new(TokenKind::Access, ring, ISSUER, "https://api.test", 10);
@@ -108,7 +113,7 @@ fn golden_vectors_are_written_and_read() {
     let golden: Value = serde_json::from_str(include_str!("../../tests/golden/tokens-v1.json")).unwrap();
     let hmac = KeyRing::hs256(SECRET).unwrap();
     let eddsa = KeyRing::eddsa_pem(rfc8037_pem()).unwrap();
-    let app = AppClaims::new(&claims()).unwrap();
+    let app = written(&claims()).unwrap();
     let user = "älice \"quoted\" \u{1}";
 
     for (name, ring) in [("access_hs256", &hmac), ("access_eddsa", &eddsa)] {
@@ -134,7 +139,7 @@ fn the_kid_of_an_ed25519_key_is_its_thumbprint() {
 #[test]
 fn claims_stand_in_the_documented_order() {
     let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
-    let token = codec.seal(&registered("alice"), &AppClaims::new(&claims()).unwrap()).unwrap();
+    let token = codec.seal(&registered("alice"), &written(&claims()).unwrap()).unwrap();
     let segments: Vec<&str> = token.split('.').collect();
     let decoded = |segment: &str| {
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(segment).unwrap();
@@ -169,7 +174,7 @@ fn every_algorithm_round_trips_and_refuses_the_others() {
         KeyRing::eddsa_pem(rfc8037_pem()).unwrap(),
         KeyRing::es256_pem(es256).unwrap(),
     ];
-    let app = AppClaims::new(&claims()).unwrap();
+    let app = written(&claims()).unwrap();
     for (writer_at, writer) in rings.iter().enumerate() {
         let token = access_codec(writer).seal(&registered("alice"), &app).unwrap();
         assert!(token.len() <= access_codec(writer).longest(&UserId::new("alice").unwrap(), &app));
@@ -209,23 +214,61 @@ fn kinds_issuers_and_audiences_are_not_confused() {
 
 #[test]
 fn claims_that_cannot_travel_are_refused() {
-    let refused = |claims: Value| AppClaims::new(&claims).err().map(|error| error.to_string()).unwrap();
+    let refused = |claims: Value| written(&claims).err().map(|error| error.to_string()).unwrap();
     for reserved in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"] {
         assert!(refused(json!({ "role": "admin", reserved: 1 })).contains(reserved));
     }
     for no_object in [json!(1), json!("admin"), json!([1]), json!(true)] {
         assert!(refused(no_object).contains("struct or map"));
     }
-    #[derive(Serialize)]
+    #[derive(Serialize, Deserialize)]
     struct Twice {
         role: u8,
         #[serde(flatten)]
         more: std::collections::BTreeMap<String, u8>,
     }
     let twice = Twice { role: 1, more: [("role".to_owned(), 2)].into() };
-    assert!(AppClaims::new(&twice).err().unwrap().to_string().contains("twice"));
-    assert!(AppClaims::new(&()).unwrap().members().is_empty());
-    assert!(AppClaims::new(&json!({})).unwrap().members().is_empty());
+    assert!(written(&twice).err().unwrap().to_string().contains("twice"));
+    assert!(written(&()).unwrap().members().is_empty());
+    assert!(written(&json!({})).unwrap().members().is_empty());
+}
+
+/// Whoever had these would be logged in, and refused by every request.
+#[test]
+fn claims_that_could_not_be_read_back_are_refused() {
+    #[derive(Default, Serialize, Deserialize)]
+    struct Skipped {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        roles: Vec<String>,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Score {
+        score: f64,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Renamed {
+        #[serde(rename(serialize = "one", deserialize = "other"))]
+        name: u8,
+    }
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Defaulted {
+        tenant: u8,
+    }
+    let nested = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    for refused in [
+        written(&Skipped::default()),
+        written(&Score { score: f64::NAN }),
+        written(&Renamed { name: 1 }),
+        written(&json!({ "a": nested })),
+    ] {
+        assert!(refused.err().unwrap().to_string().contains("read back"));
+    }
+    written(&Skipped { roles: vec!["admin".to_owned()] }).unwrap();
+    // It would become `Some`.
+    assert!(matches!(written(&None::<Defaulted>), Err(InvalidClaims::NotAnObject)));
+    written(&Some(Defaulted::default())).unwrap();
+    written(&None::<Claims>).unwrap();
 }
 
 #[test]
@@ -240,18 +283,17 @@ fn claims_of_every_shape_are_read_back() {
     assert_eq!(open::<Empty>(&codec, &none).unwrap().1, Empty {});
     assert_eq!(open::<Option<Claims>>(&codec, &none).unwrap().1, None);
     assert_eq!(open::<Claims>(&codec, &none), Err(TokenError::BadClaims));
-    let some = seal(&AppClaims::new(&Some(claims())).unwrap());
+    let some = seal(&written(&Some(claims())).unwrap());
     assert_eq!(open::<Option<Claims>>(&codec, &some).unwrap().1, Some(claims()));
     assert_eq!(open::<Value>(&codec, &some).unwrap().1, json!({ "role": "admin", "teams": [7, 11] }));
     let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
     for depth in [1, 99, 101, 126] {
         let claims = json!({ "a": nested(depth) });
-        assert_eq!(open::<Value>(&codec, &seal(&AppClaims::new(&claims).unwrap())).unwrap().1, claims);
+        assert_eq!(open::<Value>(&codec, &seal(&written(&claims).unwrap())).unwrap().1, claims);
     }
-    assert!(AppClaims::new(&json!({ "a": nested(200) })).err().unwrap().to_string().contains("deep"));
     for raw in ["{ \"a\" : 1 }", "{\n\"a\":[1]}", "{ }"] {
         let claims: Box<serde_json::value::RawValue> = serde_json::from_str(raw).unwrap();
-        let token = seal(&AppClaims::new(&claims).unwrap());
+        let token = seal(&written(&claims).unwrap());
         assert_eq!(open::<Value>(&codec, &token).unwrap().1, serde_json::from_str::<Value>(raw).unwrap());
     }
 }
@@ -364,7 +406,7 @@ fn only_one_spelling_of_a_token_is_accepted() {
 fn what_is_longer_than_a_cookie_is_refused_before_any_work() {
     let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
     let long = json!({ "text": "x".repeat(4096) });
-    assert_eq!(codec.seal(&registered("alice"), &AppClaims::new(&long).unwrap()), Err(IssueError::TooLong));
+    assert_eq!(codec.seal(&registered("alice"), &written(&long).unwrap()), Err(IssueError::TooLong));
     let token = codec.seal(&registered("alice"), &AppClaims::none()).unwrap();
     let padded = format!("{token}{}", "A".repeat(MAX_TOKEN_LEN));
     assert_eq!(open::<()>(&codec, &padded), Err(TokenError::Malformed));
@@ -435,7 +477,7 @@ proptest! {
             session_id: SessionId::from_bytes(sid),
             generation, epoch, auth_time, issued_at, expires_at,
         };
-        let app = AppClaims::new(&claims).unwrap();
+        let app = written(&claims).unwrap();
         let token = codec.seal(&registered, &app).unwrap();
         prop_assert!(token.len() <= codec.longest(&registered.user_id, &app));
 
@@ -459,7 +501,7 @@ proptest! {
     #[test]
     fn a_changed_byte_is_always_refused(at in any::<prop::sample::Index>(), to in any::<u8>()) {
         let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
-        let mut token = codec.seal(&registered("alice"), &AppClaims::new(&claims()).unwrap()).unwrap().into_bytes();
+        let mut token = codec.seal(&registered("alice"), &written(&claims()).unwrap()).unwrap().into_bytes();
         let at = at.index(token.len());
         prop_assume!(token[at] != to);
         token[at] = to;
@@ -523,7 +565,7 @@ proptest! {
         }
         // Duplicates and spaces would not survive being written again, and nor would what the application may not write.
         let ours = plain.filter(|(claims, app)| {
-            AppClaims::new(app).is_ok_and(|app| codec.payload(claims, &app) == payload)
+            written(app).is_ok_and(|app| codec.payload(claims, &app) == payload)
         });
         if ours.is_some() {
             prop_assert_eq!(&read, &ours, "{}", payload);

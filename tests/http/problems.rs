@@ -20,6 +20,7 @@ on_every_store!(
     without_the_layer_nothing_is_presented,
     claims_that_do_not_fit,
     claims_that_clash,
+    claims_that_could_not_be_read_back,
     user_ids_that_do_not_fit,
 );
 
@@ -186,6 +187,38 @@ async fn claims_that_clash(backend: Backend) {
         answer.is_problem(500, "internal_error");
         assert_eq!(sessions.list("alice").await.expect("a list").len(), 0, "{claims}");
     }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Skipped {
+    /// Without a default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
+}
+
+/// They would log in, be refused by every request, refresh, and be refused again.
+async fn claims_that_could_not_be_read_back(backend: Backend) {
+    let clock = TestClock::new();
+    let store = TestStore::open(backend, &clock).await;
+    let roles: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sessions = build(builder::<Skipped>(&store, &clock).claims_with(Arc::clone(&roles), async |roles, _| {
+        let roles = roles.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok::<_, std::convert::Infallible>(Some(Skipped { roles }))
+    }))
+    .await;
+    let app = app(&sessions);
+    Browser::new(&app, &clock).post("/login/alice").await.is_problem(500, "internal_error");
+    assert_eq!(sessions.list("alice").await.expect("a list").len(), 0);
+    let error = sessions.login("alice").await.expect_err("nothing to read back").to_string();
+    assert!(error.contains("claims"), "{error}");
+
+    roles.lock().unwrap_or_else(PoisonError::into_inner).push("admin".to_owned());
+    let mut browser = Browser::new(&app, &clock);
+    browser.login("alice").await;
+    roles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let cookies = browser.cookies();
+    browser.refresh().await.is_problem(500, "internal_error");
+    assert_eq!(browser.cookies(), cookies, "the old ones go on");
 }
 
 async fn user_ids_that_do_not_fit(backend: Backend) {
