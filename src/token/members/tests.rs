@@ -194,6 +194,18 @@ fn whoever_does_not_ask_for_all_there_is_or_for_more_is_told_the_same() {
     }
 }
 
+/// serde_json alone panics at some of these.
+#[test]
+fn a_name_that_is_no_switch_is_refused_without_a_panic() {
+    for name in ["é", "ééé", "tr€e", "€€€€", "t€", "fal😀", "", "t", "true ", "truee"] {
+        let map = format!(r#"{{"{name}":1}}"#);
+        assert!(read_object::<BTreeMap<bool, u8>>(&map).is_err(), "{name}");
+        assert!(read_object::<Holder<BTreeMap<bool, u8>>>(&format!(r#"{{"a":{map}}}"#)).is_err(), "{name}");
+        assert!(read_object::<Holder<Vec<BTreeMap<bool, u8>>>>(&format!(r#"{{"a":[{map}]}}"#)).is_err(), "{name}");
+    }
+    agrees::<Holder<BTreeMap<bool, u8>>>(r#"{"a":{"true":1,"false":2}}"#);
+}
+
 #[test]
 fn what_is_too_deep_is_refused_before_the_stack_ends() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {

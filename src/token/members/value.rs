@@ -4,7 +4,7 @@ use serde::{
     Deserializer,
     de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor, value::BorrowedStrDeserializer},
 };
-use serde_json::de::StrRead;
+use serde_json::de::SliceRead;
 
 use super::{RAW_VALUE, Refused};
 use crate::token::reader::Reader;
@@ -28,13 +28,14 @@ impl<'r, 'de> Value<'r, 'de> {
         self.reader.take(values.byte_offset()).ok_or(Refused)
     }
 
-    /// Has serde_json read the value.
+    /// Has serde_json read the value, as bytes: of text it takes for granted that it never stands in the midst of a
+    /// character, where it does stand, and panics, after it looked for a name that is a `bool`.
     #[inline(never)]
     fn pass_on<T>(
         self,
-        read: impl FnOnce(&mut serde_json::Deserializer<StrRead<'de>>) -> serde_json::Result<T>,
+        read: impl FnOnce(&mut serde_json::Deserializer<SliceRead<'de>>) -> serde_json::Result<T>,
     ) -> Result<T, Refused> {
-        let mut value = serde_json::Deserializer::from_str(self.text()?);
+        let mut value = serde_json::Deserializer::from_slice(self.text()?.as_bytes());
         let result = read(&mut value).map_err(|_| Refused)?;
         value.end().map_err(|_| Refused)?;
         Ok(result)
