@@ -90,8 +90,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// The current time, or up to some milliseconds less where that is quicker to know.
     ///
-    /// The layer asks for it with every request, and may be that much late to refuse a token that expires. The default
-    /// is [`now`](Self::now).
+    /// The layer and [`Verifier::verify`](crate::Verifier::verify) ask for it with every request, and may be that much late
+    /// to refuse a token that expires. The default is [`now`](Self::now).
     fn recent(&self) -> Timestamp {
         self.now()
     }

@@ -11,8 +11,8 @@ use crate::{feed::StalePolicy, manager::SessionManager, verifier::Verifier};
 /// Verifies the access token of every request: [`SessionManager::layer`].
 ///
 /// It inserts a [`Session<C>`](crate::Session) into the extensions of the request, or the reason why there is none, and
-/// nothing where there are no credentials.
-/// It never rejects, never waits and does no I/O; extractors decide what a handler needs.
+/// nothing where there are no credentials. It never rejects, never waits and does no I/O; extractors decide what a handler
+/// needs.
 ///
 /// It fits on any tower service of `http` requests. Answers that log in, refresh or log out keep their session cookies
 /// whatever the handler's other response parts do to `Set-Cookie`.
