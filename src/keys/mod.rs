@@ -1,9 +1,9 @@
 //! Keys: what signs tokens and what verifies them.
 //!
 //! A key has exactly one algorithm (RFC 8725, section 3.1), so no token can choose how it is verified. Signing and
-//! verifying is done by aws-lc-rs with keys that are prepared once, but for the checking of HS256 where `mac` knows of
-//! something faster; jsonwebtoken reads public PEM and the public part of JWKs. Private parts are decoded here, into
-//! buffers that are wiped, which jsonwebtoken's readers do not do.
+//! verifying is done by aws-lc-rs with keys that are prepared once, but for HS256 where `mac` knows of something faster;
+//! jsonwebtoken reads public PEM and the public part of JWKs. Private parts are decoded here, into buffers that are wiped,
+//! which jsonwebtoken's readers do not do.
 
 mod change;
 mod der;

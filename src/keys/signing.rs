@@ -35,7 +35,7 @@ pub(crate) struct Signature {
 }
 
 impl Signature {
-    fn new(signature: &[u8]) -> Option<Self> {
+    pub(super) fn new(signature: &[u8]) -> Option<Self> {
         let mut bytes = [0; MAX_SIGNATURE_LEN];
         bytes.get_mut(..signature.len())?.copy_from_slice(signature);
         Some(Self { bytes, len: signature.len() })
@@ -166,7 +166,7 @@ impl SigningKey {
     /// Signs; `None` when the cryptographic library fails, which it does only without randomness or memory.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Signature> {
         match &self.signer {
-            Signer::Mac => Signature::new(self.verification.mac(message)?.as_ref()),
+            Signer::Mac => self.verification.mac(message),
             Signer::Ed25519(pair) => Signature::new(pair.try_sign(message).ok()?.as_ref()),
             Signer::P256(pair) => Signature::new(pair.sign(&SystemRandom::new(), message).ok()?.as_ref()),
         }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::{digest, hmac, signature};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Algorithm, Fingerprint, checked_key_id, der, jwk, mac::MacKey, pem, publish};
+use super::{Algorithm, Fingerprint, checked_key_id, der, jwk, mac::MacKey, pem, publish, signing::Signature};
 use crate::error::ConfigError;
 
 /// A key that verifies tokens: a secret, or a public key. Cheap to clone; never printed.
@@ -176,9 +176,9 @@ impl VerificationKey {
         &self.kid
     }
 
-    pub(super) fn mac(&self, message: &[u8]) -> Option<hmac::Tag> {
+    pub(super) fn mac(&self, message: &[u8]) -> Option<Signature> {
         match &*self.check {
-            Check::Mac(key) => Some(key.sign(message)),
+            Check::Mac(key) => key.sign(message),
             Check::Signature(_) => None,
         }
     }
