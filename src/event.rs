@@ -92,20 +92,30 @@ impl fmt::Debug for EventHook {
 pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
 
 fn log(session_id: SessionId, kind: SessionEventKind) {
-    // Within the lines, since what nobody listens to is not worked out there.
-    macro_rules! line {
-        ($level:ident, $($more:tt)*) => {
-            tracing::$level!(target: LOG_TARGET, session = %session_id.log_digest(), event = name(kind), $($more)*)
-        };
-    }
+    // Worked out within the lines, and so only where somebody listens.
+    let (session, event) = (|| session_id.log_digest(), name(kind));
     match kind {
         SessionEventKind::RefreshTokenReused => {
-            line!(warn, "a superseded refresh token was presented after its window; the session ends");
+            tracing::warn!(
+                target: LOG_TARGET,
+                session = %session(),
+                event,
+                "a superseded refresh token was presented after its window; the session ends"
+            );
         }
-        SessionEventKind::StoreRolledBack => line!(warn, "the store lost writes; the client's generation was adopted"),
-        SessionEventKind::Ended(reason) => line!(info, ?reason),
-        SessionEventKind::Refreshed(rotation) => line!(debug, ?rotation),
-        _ => line!(info,),
+        SessionEventKind::StoreRolledBack => {
+            tracing::warn!(
+                target: LOG_TARGET,
+                session = %session(),
+                event,
+                "the store lost writes; the client's generation was adopted"
+            );
+        }
+        SessionEventKind::Ended(reason) => tracing::info!(target: LOG_TARGET, session = %session(), event, ?reason),
+        SessionEventKind::Refreshed(rotation) => {
+            tracing::debug!(target: LOG_TARGET, session = %session(), event, ?rotation);
+        }
+        _ => tracing::info!(target: LOG_TARGET, session = %session(), event),
     }
 }
 
