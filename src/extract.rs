@@ -55,6 +55,10 @@ impl SessionRejection {
         Self { kind: SessionRejectionKind::LayerMissing { asked, found }, renderer: renderer.unwrap_or_default() }
     }
 
+    fn unauthenticated<C: Send + Sync + 'static>(passed: &Passed<'_, C>) -> Self {
+        Self { kind: SessionRejectionKind::Unauthenticated(passed.reason()), renderer: passed.renderer() }
+    }
+
     /// Why.
     pub const fn kind(&self) -> SessionRejectionKind {
         self.kind
@@ -117,13 +121,9 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        match Passed::of(&parts.extensions, &parts.headers) {
-            Some(Passed::Session(session)) => Ok(session.clone()),
-            Some(passed) => Err(SessionRejection {
-                kind: SessionRejectionKind::Unauthenticated(passed.reason()),
-                renderer: passed.renderer(),
-            }),
-            None => Err(SessionRejection::layer_missing::<C>(parts)),
+        match passed::<C>(parts)? {
+            Passed::Session(session) => Ok(session.clone()),
+            other => Err(SessionRejection::unauthenticated(&other)),
         }
     }
 }
@@ -138,9 +138,12 @@ where
 {
     type Rejection = SessionRejection;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
-        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
-        absent_or_refused::<C, _>(extracted, parts)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        match passed::<C>(parts)? {
+            Passed::Session(session) => Ok(Some(session.clone())),
+            other if is_nobody(&other, other.reason(), parts) => Ok(None),
+            other => Err(SessionRejection::unauthenticated(&other)),
+        }
     }
 }
 
@@ -233,27 +236,26 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Self::Rejection> {
-        let extracted = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await;
-        absent_or_refused::<C, _>(extracted, parts)
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(session) => Ok(Some(session)),
+            Err(rejection) => match rejection.kind {
+                SessionRejectionKind::Unauthenticated(reason) if is_nobody(&passed::<C>(parts)?, reason, parts) => {
+                    Ok(None)
+                }
+                _ => Err(rejection),
+            },
+        }
     }
 }
 
-/// Turns a request that certainly has no session, and did not claim to have one, into `None`.
-fn absent_or_refused<C: Send + Sync + 'static, T>(
-    extracted: Result<T, SessionRejection>,
-    parts: &Parts,
-) -> Result<Option<T>, SessionRejection> {
-    let is_meant =
-        || Passed::<C>::of(&parts.extensions, &parts.headers).is_some_and(|passed| passed.is_meant(&parts.headers));
-    match extracted {
-        Ok(session) => Ok(Some(session)),
-        Err(SessionRejection { kind: SessionRejectionKind::Unauthenticated(reason), .. })
-            if reason != Unauthenticated::RevocationsUnknown && !is_meant() =>
-        {
-            Ok(None)
-        }
-        Err(rejection) => Err(rejection),
-    }
+/// What a layer for these claims found.
+fn passed<C: Send + Sync + 'static>(parts: &Parts) -> Result<Passed<'_, C>, SessionRejection> {
+    Passed::of(&parts.extensions, &parts.headers).ok_or_else(|| SessionRejection::layer_missing::<C>(parts))
+}
+
+/// Whether a request certainly has no session, and did not claim to have one.
+fn is_nobody<C: Send + Sync + 'static>(passed: &Passed<'_, C>, reason: Unauthenticated, parts: &Parts) -> bool {
+    reason != Unauthenticated::RevocationsUnknown && !passed.is_meant(&parts.headers)
 }
 
 /// Never fails; without the layer it proves nothing, and says so in the log.

@@ -54,5 +54,7 @@ async fn a_request_keeps_to_its_budget() {
     let (mut plain, mut ours) = (served(passing_through()), served(with_sessions(&subject.sessions)));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
     assert_eq!(added("/me", &subject.good(0)), 3);
+    assert_eq!(added("/bare", &nobody), 0);
     assert_eq!(added("/greet", &nobody), 0);
+    assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 0);
 }

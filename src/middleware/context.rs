@@ -74,10 +74,8 @@ impl<'r, C: Send + Sync + 'static> Passed<'r, C> {
         if let Some(refused) = extensions.get() {
             return Some(Self::Refused(refused));
         }
-        let layers = LAYERS.load();
-        let mut of_these_claims =
-            layers.iter().flat_map(|all| &***all).filter(|layer| layer.claims == TypeId::of::<C>());
-        of_these_claims.any(|layer| layer.leaves_nothing(headers)).then_some(Self::Stranger)
+        let leaves_nothing = |layer: &Known| layer.claims == TypeId::of::<C>() && layer.leaves_nothing(headers);
+        find(|layer| leaves_nothing(layer).then_some(Self::Stranger))
     }
 
     /// How to render errors.
@@ -158,15 +156,20 @@ impl Known {
     }
 }
 
+/// What a layer of this process answers, the first that does.
+fn find<T>(ask: impl FnMut(&Known) -> Option<T>) -> Option<T> {
+    LAYERS.load().as_ref()?.iter().find_map(ask)
+}
+
 /// Makes the layers of this verifier known to extractors.
 pub(super) fn announce<C: Send + Sync + 'static>(verifier: &Verifier<C>) {
-    let is_known = |layers: &[Known]| layers.iter().any(|known| known.is_of(verifier));
-    if LAYERS.load().as_ref().is_some_and(|layers| is_known(layers)) {
+    if find(|known| known.is_of(verifier).then_some(())).is_some() {
         return;
     }
     LAYERS.rcu(|layers| {
         let mut layers = layers.as_deref().cloned().unwrap_or_default();
-        if !is_known(&layers) {
+        // Somebody else may have been here meanwhile.
+        if !layers.iter().any(|known| known.is_of(verifier)) {
             layers.push(Known::new(verifier));
         }
         Some(Arc::new(layers))
@@ -176,8 +179,7 @@ pub(super) fn announce<C: Send + Sync + 'static>(verifier: &Verifier<C>) {
 /// The claims of a layer that left something in the request, whichever they are. Who asks for the wrong ones shall hear
 /// of the right ones.
 pub(crate) fn any(extensions: &Extensions) -> Option<(&'static str, Renderer)> {
-    let layers = LAYERS.load();
-    layers.iter().flat_map(|all| &***all).find_map(|layer| (layer.find)(extensions))
+    find(|layer| (layer.find)(extensions))
 }
 
 impl<C> Clone for Refused<C> {

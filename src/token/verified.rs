@@ -10,8 +10,8 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-/// Remembers tokens, so that the signature of a public key, which takes fifty times as long as everything else, is
-/// verified once and not at every request.
+/// Remembers tokens, so that the signature of a public key, which takes fifty times as long as everything else, need not
+/// be verified at every request.
 ///
 /// It knows a token or has forgotten it, and never takes one for another: tokens are compared whole. Of what they say it
 /// knows nothing; claims, expiry and revocation are looked at every time. Nobody locks or waits, and there are never more
@@ -51,7 +51,8 @@ impl VerifiedTokens {
         Self { buckets, hasher: RandomState::new() }
     }
 
-    /// Whether exactly this token was remembered, and not replaced since.
+    /// Whether exactly this token was remembered, and not replaced since. Kept out of the code that checks HMACs, which
+    /// shall stay in the processor's cache for instructions.
     #[inline(never)]
     pub(super) fn knows(&self, token: &[u8]) -> bool {
         let Some((hash, bucket)) = self.find(token) else { return false };
