@@ -327,3 +327,15 @@ fn what_is_longer_than_a_cookie_is_refused_before_any_work() {
     let padded = format!("{token}{}", "A".repeat(MAX_TOKEN_LEN));
     assert_eq!(open::<()>(&codec, &padded), Err(TokenError::Malformed));
 }
+
+/// What jsonwebtoken, told to be strict, makes of the same bytes.
+#[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
+fn oracle(token: &str) -> Option<Value> {
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&["https://api.test"]);
+    validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+    validation.validate_exp = false;
+    let key = jsonwebtoken::DecodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::decode::<Value>(token, &key, &validation).ok().map(|token| token.claims)
+}
