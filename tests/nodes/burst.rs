@@ -32,8 +32,17 @@ const AT_ONCE: usize = 64;
 
 /// Somebody who goes on asking while it happens, and how it went.
 struct Visitor {
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     task: tokio::task::JoinHandle<(u64, Duration)>,
+}
+
+/// Also when the test fails: its runtime waits for the visitor.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 impl Visitor {
@@ -54,11 +63,11 @@ impl Visitor {
                 (answers, longest)
             }
         });
-        Self { stop, task }
+        Self { stop: Stop(stop), task }
     }
 
     async fn leaves(self) -> (u64, Duration) {
-        self.stop.store(true, Relaxed);
+        drop(self.stop);
         self.task.await.unwrap()
     }
 }
