@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// A point in time in milliseconds since the Unix epoch.
@@ -94,6 +94,14 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// to refuse a token that expires. The default is [`now`](Self::now).
     fn recent(&self) -> Timestamp {
         self.now()
+    }
+
+    /// A reading that never steps, for the age of what this process knows.
+    ///
+    /// The wall clock can be set while the process runs; an age taken from it would then be wrong. The default is
+    /// [`Instant::now`]. Override it together with [`now`](Self::now) in a clock for tests.
+    fn instant(&self) -> Instant {
+        Instant::now()
     }
 }
 

@@ -5,10 +5,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, whole_millis};
 
 /// A [`Clock`] that stands still until it is moved. Clones share their time.
 ///
@@ -24,7 +24,16 @@ use crate::clock::{Clock, Timestamp};
 /// # let _ = store;
 /// ```
 #[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicU64>);
+pub struct TestClock(Arc<Times>);
+
+#[derive(Debug)]
+struct Times {
+    /// The wall clock, in milliseconds since the Unix epoch.
+    now: AtomicU64,
+    begun: Instant,
+    /// Milliseconds of the monotonic reading since `begun`.
+    elapsed: AtomicU64,
+}
 
 impl TestClock {
     /// A clock that shows 2026-01-01T00:00:00Z.
@@ -34,17 +43,20 @@ impl TestClock {
 
     /// A clock that shows this time.
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(AtomicU64::new(now.as_millis())))
+        let now = AtomicU64::new(now.as_millis());
+        Self(Arc::new(Times { now, begun: Instant::now(), elapsed: AtomicU64::new(0) }))
     }
 
-    /// Moves it forward.
+    /// Lets time pass: moves both the wall clock and the monotonic reading forward.
     pub fn advance(&self, by: Duration) {
+        self.0.elapsed.fetch_add(whole_millis(by), Ordering::SeqCst);
         self.set(self.now().saturating_add(by));
     }
 
-    /// Sets it, also backwards.
+    /// Sets the wall clock, also backwards, as a time server or an administrator does. No time passes: the monotonic
+    /// reading stays where it is.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::SeqCst);
+        self.0.now.store(now.as_millis(), Ordering::SeqCst);
     }
 }
 
@@ -56,6 +68,10 @@ impl Default for TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.0.now.load(Ordering::SeqCst))
+    }
+
+    fn instant(&self) -> Instant {
+        self.0.begun + Duration::from_millis(self.0.elapsed.load(Ordering::SeqCst))
     }
 }
