@@ -20,8 +20,8 @@ use tower_jwt_sessions::{
     ErrorKind, FeedStatus, KeyRing, MemoryStore, SessionId, SessionManager, SessionManagerBuilder, Timestamp,
     Unauthenticated, UserId,
     store::{
-        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
-        RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
+        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
     },
     testing::TestClock,
 };
@@ -58,14 +58,14 @@ impl SessionStore for Faulty {
     async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
         self.store.create(new).await
     }
-    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        self.store.find(user, id).await
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        self.store.find(owner, id).await
     }
     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
         self.store.rotate(rotation).await
     }
-    async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
-        self.store.confirm(user, id, generation).await
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
+        self.store.confirm(owner, id, generation).await
     }
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
         if self.end_fails.load(Ordering::SeqCst) {
@@ -73,14 +73,14 @@ impl SessionStore for Faulty {
         }
         self.store.end(end).await
     }
-    async fn list(&self, user: &UserId) -> Result<SessionList, StoreError> {
-        self.store.list(user).await
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
+        self.store.list(owner).await
     }
-    async fn expire_access(&self, user: &UserId, retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
-        self.store.expire_access(user, retention).await
+    async fn expire_access(&self, owner: &Owner, retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+        self.store.expire_access(owner, retention).await
     }
-    async fn get_data(&self, user: &UserId, id: SessionId) -> Result<Option<SessionData>, StoreError> {
-        self.store.get_data(user, id).await
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+        self.store.get_data(owner, id).await
     }
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         self.store.put_data(put).await

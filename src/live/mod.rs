@@ -22,13 +22,14 @@ use crate::{
     error::ConfigError,
     id::{SessionId, UserId},
     policy::ReplayWindow,
-    store::{DynStore, FoundSession, StoreError},
+    store::{DynStore, FoundSession, Owner, Population, StoreError},
     token::RegisteredClaims,
 };
 
 /// The way from a session back to the store it came from. Sessions share it; it does not know their claims.
 pub(crate) struct Source {
     store: Arc<dyn DynStore>,
+    population: Population,
     health: Arc<Health>,
     ends: Arc<Ends>,
     clock: Arc<dyn Clock>,
@@ -54,6 +55,7 @@ pub(crate) enum Standing {
 impl Source {
     pub(crate) fn new(
         store: Arc<dyn DynStore>,
+        population: Population,
         ends: Arc<Ends>,
         clock: Arc<dyn Clock>,
         window: ReplayWindow,
@@ -62,10 +64,11 @@ impl Source {
         let health = Arc::new(Health::of_store());
         let notes = match window {
             ReplayWindow::Fixed(_) => None,
-            ReplayWindow::UntilConfirmed(_) => Some(Notes::start(Arc::clone(&store), Arc::clone(&health))?),
+            ReplayWindow::UntilConfirmed(_) => Some(Notes::start(Arc::clone(&store), population, Arc::clone(&health))?),
         };
         Ok(Arc::new(Self {
             store,
+            population,
             health,
             ends,
             clock,
@@ -107,7 +110,7 @@ impl Source {
     }
 
     async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        let found = self.store.find(user, id).await;
+        let found = self.store.find(&Owner::new(self.population, user.clone()), id).await;
         self.observe(&found);
         found
     }

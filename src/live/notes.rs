@@ -15,8 +15,8 @@ use super::Health;
 use crate::{
     clock::Timestamp,
     error::ConfigError,
-    id::{SessionId, UserId},
-    store::DynStore,
+    id::SessionId,
+    store::{DynStore, Owner, Population},
     token::RegisteredClaims,
 };
 
@@ -25,11 +25,12 @@ use crate::{
 pub(crate) struct Notes {
     seen: Arc<Seen>,
     sender: mpsc::Sender<Note>,
+    population: Population,
 }
 
 #[derive(Debug)]
 struct Note {
-    user: UserId,
+    owner: Owner,
     session: SessionId,
     generation: u32,
 }
@@ -43,12 +44,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Notes {
     /// Begins to write, on the runtime of the caller, until this is dropped.
-    pub(crate) fn start(store: Arc<dyn DynStore>, health: Arc<Health>) -> Result<Self, ConfigError> {
+    pub(crate) fn start(
+        store: Arc<dyn DynStore>,
+        population: Population,
+        health: Arc<Health>,
+    ) -> Result<Self, ConfigError> {
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
         let seen = Arc::<Seen>::default();
         runtime.spawn(write(store, health, Arc::clone(&seen), waiting));
-        Ok(Self { seen, sender })
+        Ok(Self { seen, sender, population })
     }
 
     /// Notes that this access token was used. Never waits.
@@ -57,8 +62,9 @@ impl Notes {
         if token.generation < 2 || !self.seen.is_first(token, now) {
             return;
         }
-        let (user, session, generation) = (token.user_id.clone(), token.session_id, token.generation);
-        if self.sender.try_send(Note { user, session, generation }).is_err() {
+        let owner = Owner::new(self.population, token.user_id.clone());
+        let (session, generation) = (token.session_id, token.generation);
+        if self.sender.try_send(Note { owner, session, generation }).is_err() {
             self.seen.forget(session, generation);
         }
     }
@@ -74,8 +80,8 @@ async fn write(store: Arc<dyn DynStore>, health: Arc<Health>, seen: Arc<Seen>, m
         }
         let (store, health, seen) = (Arc::clone(&store), Arc::clone(&health), Arc::clone(&seen));
         writing.spawn(async move {
-            let Note { user, session, generation } = note;
-            let written = store.confirm(&user, session, generation).await;
+            let Note { owner, session, generation } = note;
+            let written = store.confirm(&owner, session, generation).await;
             health.observe(written.as_ref().err().map(|failure| failure as _));
             if written.is_err() {
                 // The next request of the session tries again.
@@ -215,6 +221,7 @@ fn seconds(time: Timestamp) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::UserId;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
 

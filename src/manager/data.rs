@@ -29,7 +29,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// [`ErrorKind::SessionEnded`], [`ErrorKind::Store`], and [`ErrorKind::DataFormat`] when what was written is no
     /// `T`.
     pub async fn data<T: DeserializeOwned>(&self, session: &Session<C>) -> Result<Versioned<T>, Error> {
-        let read = self.inner.store.get_data(session.user_id(), session.id()).await;
+        let read = self.inner.store.get_data(&self.owner(session.user_id()), session.id()).await;
         let data = self.stored(read)?.ok_or_else(|| self.error(ErrorKind::SessionEnded))?;
         let value = data.bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
         let value = value.map_err(|invalid| self.error_caused_by(ErrorKind::DataFormat, invalid))?;
@@ -45,7 +45,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub async fn put_data<T: Serialize>(&self, session: &Session<C>, version: u64, value: &T) -> Result<u64, Error> {
         let bytes =
             serde_json::to_vec(value).map_err(|invalid| self.error_caused_by(ErrorKind::DataFormat, invalid))?;
-        let put = PutData { user_id: session.user_id().clone(), id: session.id(), expected_version: version, bytes };
+        let put = PutData { owner: self.owner(session.user_id()), id: session.id(), expected_version: version, bytes };
         let outcome = self.inner.store.put_data(&put).await;
         match self.stored(outcome)? {
             PutOutcome::Stored { version } => Ok(version),

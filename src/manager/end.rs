@@ -84,7 +84,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             if is_good {
                 self.revoke_here(*id);
             } else {
-                let found = self.inner.store.find(user, *id).await;
+                let found = self.inner.store.find(&self.owner(user), *id).await;
                 if self.stored(found)?.is_none() {
                     continue;
                 }
@@ -156,7 +156,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub async fn expire_access(&self, user: impl ToString) -> Result<usize, Error> {
         let user = self.user_id(user)?;
         let retention = self.inner.lifetimes.revocation_retention();
-        let raised = self.inner.store.expire_access(&user, retention).await;
+        let raised = self.inner.store.expire_access(&self.owner(&user), retention).await;
         let raised = self.stored(raised)?;
         for (session, min_epoch) in &raised {
             self.revoke_here_below(Revocation { session: *session, min_epoch: *min_epoch });
@@ -172,7 +172,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// As [`SessionManager::end`].
     pub async fn list(&self, user: impl ToString) -> Result<Vec<SessionInfo>, Error> {
         let user = self.user_id(user)?;
-        let listed = self.inner.store.list(&user).await;
+        let listed = self.inner.store.list(&self.owner(&user)).await;
         let mut sessions: Vec<SessionInfo> = self.stored(listed)?.sessions.into_iter().map(SessionInfo::from).collect();
         sessions.sort_by(|a, b| b.refreshed_at.cmp(&a.refreshed_at).then(a.id.cmp(&b.id)));
         Ok(sessions)

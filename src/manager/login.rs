@@ -99,7 +99,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         let id = SessionId::random().ok_or_else(|| sessions.error(ErrorKind::Internal))?;
         let lifetimes = &sessions.inner.lifetimes;
         let mut new = NewSession {
-            user_id: user.clone(),
+            owner: sessions.owner(&user),
             id,
             refresh_lifetime: lifetimes.refresh,
             absolute_lifetime: lifetimes.absolute,
@@ -147,7 +147,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         reason: EndReason,
     ) -> Result<Vec<SessionId>, Error> {
         let log_retention = self.inner.lifetimes.revocation_retention();
-        let ended = self.inner.store.end(&EndSessions { user_id: user.clone(), which, log_retention }).await;
+        let ended = self.inner.store.end(&EndSessions { owner: self.owner(user), which, log_retention }).await;
         let ended = self.stored(ended)?;
         for session in &ended {
             self.ended(user, *session, reason);

@@ -27,7 +27,7 @@ use crate::{
     id::{SessionId, UserId},
     live::Source,
     policy::{Lifetimes, ReplayWindow, SessionLimit},
-    store::{DynStore, Revocation, StoreError},
+    store::{DynStore, Owner, Population, Revocation, StoreError},
     verifier::{Verifier, VerifierInner},
 };
 
@@ -49,6 +49,7 @@ struct Inner<C> {
     keys: Mutex<KeyRings>,
     feed: Feed,
     store: Arc<dyn DynStore>,
+    population: Population,
     source: Arc<Source>,
     claims: ClaimsLoader<C>,
     lifetimes: Lifetimes,
@@ -137,6 +138,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     fn user_id(&self, user: impl ToString) -> Result<UserId, Error> {
         UserId::new(user).map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
+    }
+
+    /// The user as the store knows them.
+    fn owner(&self, user: &UserId) -> Owner {
+        Owner::new(self.inner.population, user.clone())
     }
 
     /// Passes an answer of the store on, and notes whether the store works.

@@ -55,7 +55,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         };
 
         let mut step = RotateSession {
-            user_id: user.clone(),
+            owner: self.owner(user),
             id,
             presentation: Presentation {
                 generation: token.generation,

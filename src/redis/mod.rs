@@ -7,11 +7,12 @@
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `{prefix}sessions:{user}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
-//! | `{prefix}session-data:{user}` | hash | user agent, address and the application's data; when access was expired last; in a cluster also what is still to be published |
-//! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live |
+//! | `{prefix}sessions:{owner}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
+//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; when access was expired last; in a cluster also what is still to be published |
+//! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live: the longest time that any manager of the store asked for |
 //!
-//! `user` is the base64url form of the user id, in braces. No value is a token or a key, so a copy of the database
+//! `owner` stands in braces: the [`Population`](crate::store::Population), a dot, and the user id in base64url. So managers
+//! with another issuer or audience never see each other's sessions, whatever the prefix. No value is a token or a key, so a copy of the database
 //! opens no session. Every key has a time to live and vanishes by itself: no sweeping is needed.
 //!
 //! Set `maxmemory-policy noeviction`: a server that evicts keys logs users out and forgets revocations, those first
@@ -94,7 +95,8 @@ use crate::store::SessionStore;
 use crate::{
     clock::Clock,
     error::{BoxError, ConfigError},
-    id::{SessionId, UserId},
+    id::SessionId,
+    store::Owner,
 };
 
 /// A [`SessionStore`] in Redis or Valkey. Clones share its connection. What is stored, its limits of time, and how to set
@@ -227,22 +229,22 @@ impl RedisStore {
     async fn run(
         &self,
         step: &'static Step,
-        user: &UserId,
+        owner: &Owner,
         args: impl IntoIterator<Item = Value>,
     ) -> Result<Reply, BoxError> {
-        Ok(self.take(step, user, args).await?.0)
+        Ok(self.take(step, owner, args).await?.0)
     }
 
     /// Takes a step, and tells which sessions an earlier one ended that could not finish.
     async fn take(
         &self,
         step: &'static Step,
-        user: &UserId,
+        owner: &Owner,
         args: impl IntoIterator<Item = Value>,
     ) -> Result<(Reply, Vec<SessionId>), BoxError> {
-        let user = URL_SAFE_NO_PAD.encode(user.as_str());
-        let sessions = format!("{}sessions:{{{user}}}", self.prefix);
-        let data = format!("{}session-data:{{{user}}}", self.prefix);
+        let owner = format!("{}.{}", owner.population(), URL_SAFE_NO_PAD.encode(owner.user_id().as_str()));
+        let sessions = format!("{}sessions:{{{owner}}}", self.prefix);
+        let data = format!("{}session-data:{{{owner}}}", self.prefix);
         let log = self.log_key();
         let clock = self.clock.as_ref().map(|clock| clock.now());
         let args: Vec<Value> = args.into_iter().collect();

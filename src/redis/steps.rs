@@ -12,12 +12,12 @@ use super::{
 use crate::{
     clock::Timestamp,
     error::BoxError,
-    id::{SessionId, UserId},
+    id::SessionId,
     policy::{ReplayWindow, WhenFull},
     store::{
-        AccessExpiry, ClaimsAge, CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData,
-        PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord, SessionStore,
-        StoreError, WhichSessions,
+        AccessExpiry, ClaimsAge, CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner,
+        PutData, PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord,
+        SessionStore, StoreError, WhichSessions,
     },
 };
 
@@ -49,8 +49,8 @@ fn failed(doing: &'static str) -> impl FnOnce(BoxError) -> StoreError {
 
 impl RedisStore {
     /// Reads a live session and its data.
-    async fn read(&self, user: &UserId, id: SessionId) -> Result<Option<(FoundSession, Reply)>, BoxError> {
-        let mut reply = self.run(&scripts::READ, user, [sid(id)]).await?;
+    async fn read(&self, owner: &Owner, id: SessionId) -> Result<Option<(FoundSession, Reply)>, BoxError> {
+        let mut reply = self.run(&scripts::READ, owner, [sid(id)]).await?;
         let now = reply.time()?;
         let record = reply.optional_record()?.filter(|record: &SessionRecord| record.is_live(now));
         Ok(record.map(|record| (FoundSession { record, now }, reply)))
@@ -77,7 +77,7 @@ impl SessionStore for RedisStore {
                 optional(new.data.as_deref()),
             ];
             let args = args.into_iter().chain(claims(new.claims));
-            let mut reply = self.run(&scripts::CREATE, &new.user_id, args).await?;
+            let mut reply = self.run(&scripts::CREATE, &new.owner, args).await?;
             let now = reply.time()?;
             match reply.word()?.as_str() {
                 "limit" => Ok(CreateOutcome::LimitReached),
@@ -89,8 +89,8 @@ impl SessionStore for RedisStore {
         step.await.map_err(failed("creating a session"))
     }
 
-    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        let read = self.read(user, id).await.map_err(failed("reading a session"))?;
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        let read = self.read(owner, id).await.map_err(failed("reading a session"))?;
         Ok(read.map(|(found, _)| found))
     }
 
@@ -112,7 +112,7 @@ impl SessionStore for RedisStore {
                 duration(rotation.log_retention),
             ];
             let args = args.into_iter().chain(claims(rotation.claims));
-            let mut reply = self.run(&scripts::ROTATE, &rotation.user_id, args).await?;
+            let mut reply = self.run(&scripts::ROTATE, &rotation.owner, args).await?;
             let now = reply.time()?;
             let rotation = match reply.word()?.as_str() {
                 "ended" => return Ok(RotateOutcome::Ended),
@@ -129,9 +129,9 @@ impl SessionStore for RedisStore {
         step.await.map_err(failed("rotating a session"))
     }
 
-    async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
         let args = [sid(id), integer(generation)];
-        self.run(&scripts::CONFIRM, user, args).await.map_err(failed("confirming a session"))?;
+        self.run(&scripts::CONFIRM, owner, args).await.map_err(failed("confirming a session"))?;
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl SessionStore for RedisStore {
                 WhichSessions::All => ("all", word("")),
             };
             let args = [word(which), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
-            let (mut reply, unfinished) = self.take(&scripts::END, &end.user_id, args).await?;
+            let (mut reply, unfinished) = self.take(&scripts::END, &end.owner, args).await?;
             reply.time()?;
             let mut ended = reply.session_ids()?;
             // The attempt before this one reported a failure.
@@ -154,25 +154,25 @@ impl SessionStore for RedisStore {
         step.await.map_err(failed("ending sessions"))
     }
 
-    async fn list(&self, user: &UserId) -> Result<SessionList, StoreError> {
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         let step = async {
-            let mut reply = self.run(&scripts::LIST, user, []).await?;
+            let mut reply = self.run(&scripts::LIST, owner, []).await?;
             Ok(SessionList { now: reply.time()?, sessions: reply.rows(Reply::listed)? })
         };
         step.await.map_err(failed("listing sessions"))
     }
 
-    async fn expire_access(&self, user: &UserId, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+    async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         let step = async {
-            let mut reply = self.run(&scripts::EXPIRE_ACCESS, user, [duration(log_retention)]).await?;
+            let mut reply = self.run(&scripts::EXPIRE_ACCESS, owner, [duration(log_retention)]).await?;
             reply.time()?;
             reply.rows(|mut row| Ok((row.session_id()?, row.integer()?)))
         };
         step.await.map_err(failed("expiring access tokens"))
     }
 
-    async fn get_data(&self, user: &UserId, id: SessionId) -> Result<Option<SessionData>, StoreError> {
-        let read = async { self.read(user, id).await?.map(|(_, mut reply)| reply.data()).transpose() };
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+        let read = async { self.read(owner, id).await?.map(|(_, mut reply)| reply.data()).transpose() };
         read.await.map_err(failed("reading session data"))
     }
 
@@ -186,7 +186,7 @@ impl SessionStore for RedisStore {
                 bytes(&version.to_be_bytes()),
                 bytes(&put.bytes),
             ];
-            let mut reply = self.run(&scripts::PUT_DATA, &put.user_id, args).await?;
+            let mut reply = self.run(&scripts::PUT_DATA, &put.owner, args).await?;
             reply.time()?;
             match reply.word()?.as_str() {
                 "stored" => Ok(PutOutcome::Stored { version }),

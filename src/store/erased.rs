@@ -3,26 +3,23 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
-    CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
-    RotateSession, SessionData, SessionList, SessionStore, StoreError,
+    CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
+    RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
 };
-use crate::{
-    clock::Timestamp,
-    id::{SessionId, UserId},
-};
+use crate::{clock::Timestamp, id::SessionId};
 
 type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// [`SessionStore`] with boxed futures: the only form in which the manager knows a store.
 pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
-    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
+    fn find<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
-    fn confirm<'a>(&'a self, user: &'a UserId, id: SessionId, generation: u32) -> Outcome<'a, ()>;
+    fn confirm<'a>(&'a self, owner: &'a Owner, id: SessionId, generation: u32) -> Outcome<'a, ()>;
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>>;
-    fn list<'a>(&'a self, user: &'a UserId) -> Outcome<'a, SessionList>;
-    fn expire_access<'a>(&'a self, user: &'a UserId, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
-    fn get_data<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<SessionData>>;
+    fn list<'a>(&'a self, owner: &'a Owner) -> Outcome<'a, SessionList>;
+    fn expire_access<'a>(&'a self, owner: &'a Owner, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
+    fn get_data<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<SessionData>>;
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome>;
     fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage>;
     fn started_at(&self) -> Option<Timestamp>;
@@ -33,32 +30,32 @@ impl<S: SessionStore> DynStore for S {
         Box::pin(SessionStore::create(self, new))
     }
 
-    fn find<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<FoundSession>> {
-        Box::pin(SessionStore::find(self, user, id))
+    fn find<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<FoundSession>> {
+        Box::pin(SessionStore::find(self, owner, id))
     }
 
     fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
         Box::pin(SessionStore::rotate(self, rotation))
     }
 
-    fn confirm<'a>(&'a self, user: &'a UserId, id: SessionId, generation: u32) -> Outcome<'a, ()> {
-        Box::pin(SessionStore::confirm(self, user, id, generation))
+    fn confirm<'a>(&'a self, owner: &'a Owner, id: SessionId, generation: u32) -> Outcome<'a, ()> {
+        Box::pin(SessionStore::confirm(self, owner, id, generation))
     }
 
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>> {
         Box::pin(SessionStore::end(self, end))
     }
 
-    fn list<'a>(&'a self, user: &'a UserId) -> Outcome<'a, SessionList> {
-        Box::pin(SessionStore::list(self, user))
+    fn list<'a>(&'a self, owner: &'a Owner) -> Outcome<'a, SessionList> {
+        Box::pin(SessionStore::list(self, owner))
     }
 
-    fn expire_access<'a>(&'a self, user: &'a UserId, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>> {
-        Box::pin(SessionStore::expire_access(self, user, log_retention))
+    fn expire_access<'a>(&'a self, owner: &'a Owner, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>> {
+        Box::pin(SessionStore::expire_access(self, owner, log_retention))
     }
 
-    fn get_data<'a>(&'a self, user: &'a UserId, id: SessionId) -> Outcome<'a, Option<SessionData>> {
-        Box::pin(SessionStore::get_data(self, user, id))
+    fn get_data<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<SessionData>> {
+        Box::pin(SessionStore::get_data(self, owner, id))
     }
 
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome> {

@@ -11,12 +11,12 @@ use tokio::sync::Notify;
 
 use super::{
     AccessExpiry, CreateOutcome, Device, EXPIRY_REMEMBERED, EndSessions, FoundSession, ListedSession, LogEntry,
-    LogPage, LogPosition, NewSession, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession, SessionData,
-    SessionList, SessionRecord, SessionStore, Step, StoreError,
+    LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession,
+    SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    id::{SessionId, UserId},
+    id::SessionId,
     policy::{SessionLimit, WhenFull},
 };
 
@@ -45,13 +45,15 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    users: HashMap<UserId, HashMap<SessionId, Entry>>,
+    users: HashMap<Owner, HashMap<SessionId, Entry>>,
     log: VecDeque<LogEntry>,
     newest: LogPosition,
+    /// The longest time for which anybody asked that entries be kept.
+    log_retention: Duration,
     created_since_sweep: usize,
     swept_at: Timestamp,
     /// When access was expired lately.
-    expired_at: HashMap<UserId, Timestamp>,
+    expired_at: HashMap<Owner, Timestamp>,
 }
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -111,13 +113,13 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl State {
-    fn live(&mut self, user: &UserId, id: SessionId, now: Timestamp) -> Option<&mut Entry> {
-        self.users.get_mut(user)?.get_mut(&id).filter(|entry| entry.record.is_live(now))
+    fn live(&mut self, owner: &Owner, id: SessionId, now: Timestamp) -> Option<&mut Entry> {
+        self.users.get_mut(owner)?.get_mut(&id).filter(|entry| entry.record.is_live(now))
     }
 
     /// Removes sessions of a user and returns those that were live.
-    fn remove(&mut self, user: &UserId, now: Timestamp, mut chosen: impl FnMut(SessionId) -> bool) -> Vec<SessionId> {
-        let Some(sessions) = self.users.get_mut(user) else { return Vec::new() };
+    fn remove(&mut self, owner: &Owner, now: Timestamp, mut chosen: impl FnMut(SessionId) -> bool) -> Vec<SessionId> {
+        let Some(sessions) = self.users.get_mut(owner) else { return Vec::new() };
         let mut ended = Vec::new();
         sessions.retain(|id, entry| {
             let remove = chosen(*id);
@@ -127,14 +129,14 @@ impl State {
             !remove
         });
         if sessions.is_empty() {
-            self.users.remove(user);
+            self.users.remove(owner);
         }
         ended
     }
 
     /// Which sessions of a user must go so that one more fits; `None` when the limit says to refuse.
-    fn over_limit(&self, user: &UserId, limit: Option<SessionLimit>) -> Option<Vec<SessionId>> {
-        let (Some(limit), Some(sessions)) = (limit, self.users.get(user)) else { return Some(Vec::new()) };
+    fn over_limit(&self, owner: &Owner, limit: Option<SessionLimit>) -> Option<Vec<SessionId>> {
+        let (Some(limit), Some(sessions)) = (limit, self.users.get(owner)) else { return Some(Vec::new()) };
         let keep = limit.max() as usize - 1;
         if sessions.len() <= keep {
             return Some(Vec::new());
@@ -171,7 +173,8 @@ impl State {
         let next = LogPosition::new(self.newest.at().as_millis(), self.newest.sequence().saturating_add(1));
         self.newest = LogPosition::new(now.as_millis(), 0).max(next);
         self.log.push_back(LogEntry { position: self.newest, revocations });
-        let oldest = now.saturating_sub(retention);
+        self.log_retention = self.log_retention.max(retention);
+        let oldest = now.saturating_sub(self.log_retention);
         while self.log.front().is_some_and(|entry| entry.position.at() < oldest) {
             self.log.pop_front();
         }
@@ -192,9 +195,9 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let state = &mut *self.state();
         state.sweep(now);
-        state.remove_expired(&new.user_id, now);
+        state.remove_expired(&new.owner, now);
 
-        let expired_at = state.expired_at.get(&new.user_id).copied();
+        let expired_at = state.expired_at.get(&new.owner).copied();
         let expired_at = expired_at.filter(|at| now.since(*at) < EXPIRY_REMEMBERED);
         let expiry = expired_at.map(|at| AccessExpiry { at, epoch: 0 });
         if let (Some(claims), Some(expiry)) = (new.claims, expiry)
@@ -203,17 +206,17 @@ impl SessionStore for MemoryStore {
             return Ok(CreateOutcome::ClaimsOutdated(expiry));
         }
 
-        let replaced = new.replaces.filter(|id| state.live(&new.user_id, *id, now).is_some());
-        let kept_out = replaced.and_then(|id| state.users.get_mut(&new.user_id)?.remove(&id).map(|entry| (id, entry)));
-        let Some(evicted) = state.over_limit(&new.user_id, new.limit) else {
+        let replaced = new.replaces.filter(|id| state.live(&new.owner, *id, now).is_some());
+        let kept_out = replaced.and_then(|id| state.users.get_mut(&new.owner)?.remove(&id).map(|entry| (id, entry)));
+        let Some(evicted) = state.over_limit(&new.owner, new.limit) else {
             // Refused: the session that would have been replaced stays.
             if let Some((id, entry)) = kept_out {
-                state.users.entry(new.user_id.clone()).or_default().insert(id, entry);
+                state.users.entry(new.owner.clone()).or_default().insert(id, entry);
             }
             return Ok(CreateOutcome::LimitReached);
         };
         let mut gone: Vec<SessionId> = replaced.into_iter().collect();
-        gone.extend(state.remove(&new.user_id, now, |id| evicted.contains(&id)));
+        gone.extend(state.remove(&new.owner, now, |id| evicted.contains(&id)));
         self.publish(state, now, new.log_retention, ended(&gone));
 
         let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
@@ -223,19 +226,19 @@ impl SessionStore for MemoryStore {
             None => SessionData::default(),
         };
         let entry = Entry { record, device: new.device.clone(), data };
-        state.users.entry(new.user_id.clone()).or_default().insert(new.id, entry);
+        state.users.entry(new.owner.clone()).or_default().insert(new.id, entry);
         Ok(CreateOutcome::Created { record, now, ended: gone })
     }
 
-    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
         let now = self.now();
-        Ok(self.state().live(user, id, now).map(|entry| FoundSession { record: entry.record, now }))
+        Ok(self.state().live(owner, id, now).map(|entry| FoundSession { record: entry.record, now }))
     }
 
     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
         let now = self.now();
         let state = &mut *self.state();
-        let Some(entry) = state.live(&rotation.user_id, rotation.id, now) else { return Ok(RotateOutcome::Ended) };
+        let Some(entry) = state.live(&rotation.owner, rotation.id, now) else { return Ok(RotateOutcome::Ended) };
         let expiry = entry.record.access_expired_at.map(|at| AccessExpiry { at, epoch: entry.record.epoch });
         if let (Some(claims), Some(expiry)) = (rotation.claims, expiry)
             && now < rotation.presentation.token_expires_at
@@ -249,16 +252,16 @@ impl SessionStore for MemoryStore {
             }
             Step::Ended => RotateOutcome::Ended,
             Step::Reused => {
-                state.remove(&rotation.user_id, now, |id| id == rotation.id);
+                state.remove(&rotation.owner, now, |id| id == rotation.id);
                 self.publish(state, now, rotation.log_retention, ended(&[rotation.id]));
                 RotateOutcome::Reused
             }
         })
     }
 
-    async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
         let now = self.now();
-        if let Some(entry) = self.state().live(user, id, now) {
+        if let Some(entry) = self.state().live(owner, id, now) {
             entry.record.confirm(generation, now);
         }
         Ok(())
@@ -267,15 +270,15 @@ impl SessionStore for MemoryStore {
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
         let now = self.now();
         let state = &mut *self.state();
-        let gone = state.remove(&end.user_id, now, |id| end.which.includes(id));
+        let gone = state.remove(&end.owner, now, |id| end.which.includes(id));
         self.publish(state, now, end.log_retention, ended(&gone));
         Ok(gone)
     }
 
-    async fn list(&self, user: &UserId) -> Result<SessionList, StoreError> {
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         let now = self.now();
         let state = self.state();
-        let sessions = state.users.get(user).into_iter().flatten().filter(|(_, entry)| entry.record.is_live(now));
+        let sessions = state.users.get(owner).into_iter().flatten().filter(|(_, entry)| entry.record.is_live(now));
         let listed = |(id, entry): (&SessionId, &Entry)| ListedSession {
             id: *id,
             record: entry.record,
@@ -284,17 +287,17 @@ impl SessionStore for MemoryStore {
         Ok(SessionList { sessions: sessions.map(listed).collect(), now })
     }
 
-    async fn expire_access(&self, user: &UserId, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+    async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         let now = self.now();
         let state = &mut *self.state();
         state.sweep(now);
         // Later than the last time, also within one millisecond: a login that has heard of that one must hear of this one
         // too.
-        let latest = state.expired_at.entry(user.clone()).or_default();
+        let latest = state.expired_at.entry(owner.clone()).or_default();
         *latest = now.max(latest.saturating_add(Duration::from_millis(1)));
         let raised: Vec<(SessionId, u32)> = state
             .users
-            .get_mut(user)
+            .get_mut(owner)
             .into_iter()
             .flatten()
             .filter(|(_, entry)| entry.record.is_live(now))
@@ -306,15 +309,15 @@ impl SessionStore for MemoryStore {
         Ok(raised)
     }
 
-    async fn get_data(&self, user: &UserId, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
         let now = self.now();
-        Ok(self.state().live(user, id, now).map(|entry| entry.data.clone()))
+        Ok(self.state().live(owner, id, now).map(|entry| entry.data.clone()))
     }
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         let now = self.now();
         let mut state = self.state();
-        let Some(entry) = state.live(&put.user_id, put.id, now) else { return Ok(PutOutcome::Ended) };
+        let Some(entry) = state.live(&put.owner, put.id, now) else { return Ok(PutOutcome::Ended) };
         if entry.data.version != put.expected_version {
             return Ok(PutOutcome::Conflict);
         }
@@ -340,17 +343,17 @@ impl SessionStore for MemoryStore {
 }
 
 impl State {
-    fn remove_expired(&mut self, user: &UserId, now: Timestamp) {
+    fn remove_expired(&mut self, owner: &Owner, now: Timestamp) {
         let expired: Vec<SessionId> = self
             .users
-            .get(user)
+            .get(owner)
             .into_iter()
             .flatten()
             .filter(|(_, entry)| !entry.record.is_live(now))
             .map(|(id, _)| *id)
             .collect();
         if !expired.is_empty() {
-            self.remove(user, now, |id| expired.contains(&id));
+            self.remove(owner, now, |id| expired.contains(&id));
         }
     }
 }

@@ -10,6 +10,7 @@
 mod erased;
 mod log;
 mod memory;
+mod owner;
 mod record;
 
 use std::{borrow::Cow, error::Error as StdError, fmt, future::Future, net::IpAddr, time::Duration};
@@ -18,13 +19,10 @@ pub(crate) use self::erased::DynStore;
 pub use self::{
     log::{LogEntry, LogPage, LogPosition, Revocation},
     memory::MemoryStore,
+    owner::{Owner, Population},
     record::{CorruptRecord, Presentation, Rotation, SessionRecord, Step},
 };
-use crate::{
-    clock::Timestamp,
-    id::{SessionId, UserId},
-    policy::SessionLimit,
-};
+use crate::{clock::Timestamp, id::SessionId, policy::SessionLimit};
 
 /// A place that keeps sessions.
 ///
@@ -33,6 +31,9 @@ use crate::{
 /// that changes something is one atomic step, judged by the store's own clock, and either happens entirely or not at
 /// all. A session is *live* while it is neither ended nor past its idle or absolute limit; everything else is treated
 /// as if it did not exist.
+///
+/// Users of two [populations](Population) never meet: everything is keyed by the [`Owner`], both parts of it. They share the
+/// log, whose entries are kept for the longest `log_retention` that was ever asked for.
 ///
 /// Implementors write `async fn`.
 pub trait SessionStore: Send + Sync + 'static {
@@ -45,7 +46,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Reads a live session.
     fn find(
         &self,
-        user: &UserId,
+        owner: &Owner,
         id: SessionId,
     ) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
 
@@ -57,7 +58,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// live and `generation` is its current one.
     fn confirm(
         &self,
-        user: &UserId,
+        owner: &Owner,
         id: SessionId,
         generation: u32,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -71,7 +72,7 @@ pub trait SessionStore: Send + Sync + 'static {
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
     /// Lists the live sessions of a user, in no particular order.
-    fn list(&self, user: &UserId) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
+    fn list(&self, owner: &Owner) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
 
     /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that
     /// the access tokens issued until now are refused and the next refresh loads new claims. Returns the identifiers
@@ -79,14 +80,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// second call within the millisecond counts as one later, or a login could take it for the first.
     fn expire_access(
         &self,
-        user: &UserId,
+        owner: &Owner,
         log_retention: Duration,
     ) -> impl Future<Output = Result<Vec<(SessionId, u32)>, StoreError>> + Send;
 
     /// Reads the application's data of a live session; `None` when the session is not live.
     fn get_data(
         &self,
-        user: &UserId,
+        owner: &Owner,
         id: SessionId,
     ) -> impl Future<Output = Result<Option<SessionData>, StoreError>> + Send;
 
@@ -113,7 +114,7 @@ pub const EXPIRY_REMEMBERED: Duration = Duration::from_secs(120);
 #[non_exhaustive]
 pub struct NewSession {
     /// The owner.
-    pub user_id: UserId,
+    pub owner: Owner,
     /// The identifier, drawn for this session.
     pub id: SessionId,
     /// Idle time: how long after the last rotation the session ends.
@@ -137,14 +138,14 @@ pub struct NewSession {
 impl NewSession {
     /// A session with these lifetimes, without limit, data or device; set the other fields as needed.
     pub fn new(
-        user_id: UserId,
+        owner: Owner,
         id: SessionId,
         refresh_lifetime: Duration,
         absolute_lifetime: Duration,
         log_retention: Duration,
     ) -> Self {
         Self {
-            user_id,
+            owner,
             id,
             refresh_lifetime,
             absolute_lifetime,
@@ -228,7 +229,7 @@ pub struct FoundSession {
 #[non_exhaustive]
 pub struct RotateSession {
     /// The owner.
-    pub user_id: UserId,
+    pub owner: Owner,
     /// The session.
     pub id: SessionId,
     /// The refresh token and the rules that apply to it.
@@ -241,8 +242,8 @@ pub struct RotateSession {
 
 impl RotateSession {
     /// A refresh token presented for this session.
-    pub fn new(user_id: UserId, id: SessionId, presentation: Presentation, log_retention: Duration) -> Self {
-        Self { user_id, id, presentation, log_retention, claims: None }
+    pub fn new(owner: Owner, id: SessionId, presentation: Presentation, log_retention: Duration) -> Self {
+        Self { owner, id, presentation, log_retention, claims: None }
     }
 }
 
@@ -273,7 +274,7 @@ pub enum RotateOutcome {
 #[non_exhaustive]
 pub struct EndSessions {
     /// The owner.
-    pub user_id: UserId,
+    pub owner: Owner,
     /// Which of the owner's sessions.
     pub which: WhichSessions,
     /// How long entries of the log must be kept.
@@ -282,8 +283,8 @@ pub struct EndSessions {
 
 impl EndSessions {
     /// The end of these sessions of this user.
-    pub fn new(user_id: UserId, which: WhichSessions, log_retention: Duration) -> Self {
-        Self { user_id, which, log_retention }
+    pub fn new(owner: Owner, which: WhichSessions, log_retention: Duration) -> Self {
+        Self { owner, which, log_retention }
     }
 }
 
@@ -345,7 +346,7 @@ pub struct SessionData {
 #[non_exhaustive]
 pub struct PutData {
     /// The owner.
-    pub user_id: UserId,
+    pub owner: Owner,
     /// The session.
     pub id: SessionId,
     /// The version that the writer read.
@@ -356,8 +357,8 @@ pub struct PutData {
 
 impl PutData {
     /// New data from a writer that read `expected_version`.
-    pub fn new(user_id: UserId, id: SessionId, expected_version: u64, bytes: Vec<u8>) -> Self {
-        Self { user_id, id, expected_version, bytes }
+    pub fn new(owner: Owner, id: SessionId, expected_version: u64, bytes: Vec<u8>) -> Self {
+        Self { owner, id, expected_version, bytes }
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use fred::types::Value;
 use tokio::runtime::Handle;
 use tower_jwt_sessions::{
-    ErrorKind, FeedStatus, MemoryStore, Unauthenticated, UserId,
+    ErrorKind, FeedStatus, MemoryStore, Unauthenticated,
     redis::RedisStore,
     store::{LogPosition, SessionStore as _},
 };
 
 use crate::{
+    owner::{owner, sessions_key},
     redis_server::RedisServer,
     scene::{id, log_key},
     servers::{self, Folder, Servers},
@@ -59,7 +60,7 @@ async fn while_nobody_answers_steps_fail_soon_and_do_not_pile_up() {
     let servers = Servers::start().await;
     servers.nodes.iter().for_each(RedisServer::freeze);
     let store = RedisStore::connect_in_background(&servers.url()).unwrap();
-    let user = UserId::new("alice").unwrap();
+    let user = owner("alice");
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     for _ in 0..3 {
@@ -128,7 +129,7 @@ async fn the_log_is_awaited_where_it_is_now() {
     let port = Value::from(new.port().to_string());
     servers::ask(&old, "CONFIG", vec!["SET".into(), "cluster-announce-port".into(), port]).await.unwrap();
     // A failure makes it ask where everything is.
-    servers::ask(&old, "SET", vec!["sessions:{Ym9i}".into(), "text".into()]).await.unwrap();
+    servers::ask(&old, "SET", vec![sessions_key("", &owner("bob")).into(), "text".into()]).await.unwrap();
     assert!(here.login("bob").await.is_err());
     let there = node(redis_store(&url(&new), "").await).build().unwrap();
     soon_works(async || here.login("carol").await.is_ok() && there.list("carol").await.unwrap().len() == 1).await;

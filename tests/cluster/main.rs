@@ -11,6 +11,8 @@ mod folder;
 mod late;
 mod nodes;
 mod outages;
+#[path = "../support/owner.rs"]
+mod owner;
 mod random;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]

@@ -29,7 +29,7 @@ impl Nodes {
     }
 
     async fn login(&self) -> HeaderMap {
-        browser(self.here.login(&self.scene.user).await.unwrap())
+        browser(self.here.login(self.scene.user.user_id()).await.unwrap())
     }
 
     /// One request to the companion router.
@@ -53,12 +53,12 @@ async fn whatever_ends_sessions_reaches_the_other_node() {
     refuses_soon(there, &cookies).await;
 
     let old = nodes.login().await;
-    assert_eq!(here.expire_access(&scene.user).await.unwrap(), 1);
+    assert_eq!(here.expire_access(scene.user.user_id()).await.unwrap(), 1);
     refuses_soon(there, &old).await;
     let fresh = browser(there.refresh(&there.verifier().present(&old)).await.unwrap());
     assert!(accepts(here, &fresh) && accepts(there, &fresh));
 
-    let replaced = browser(here.login(&scene.user).replacing(here.verifier().present(&fresh)).await.unwrap());
+    let replaced = browser(here.login(scene.user.user_id()).replacing(here.verifier().present(&fresh)).await.unwrap());
     refuses_soon(there, &fresh).await;
     for _ in 0..3 {
         scene.clock.advance(MINUTE / 10);
@@ -66,14 +66,14 @@ async fn whatever_ends_sessions_reaches_the_other_node() {
     }
     refuses_soon(there, &replaced).await;
     let last = nodes.login().await;
-    assert_eq!(here.end_all(&scene.user).await.unwrap(), 3);
+    assert_eq!(here.end_all(scene.user.user_id()).await.unwrap(), 3);
     refuses_soon(there, &last).await;
 }
 
 #[tokio::test]
 async fn theft_reaches_the_other_node() {
     let Nodes { scene, here, there } = Nodes::new().await;
-    let stolen = browser(here.login(&scene.user).await.unwrap());
+    let stolen = browser(here.login(scene.user.user_id()).await.unwrap());
     scene.clock.advance(MINUTE);
     let newest = browser(here.refresh(&here.verifier().present(&stolen)).await.unwrap());
     let _cookies = here.refresh(&here.verifier().present(&newest)).await.unwrap();
@@ -103,7 +103,7 @@ async fn what_cannot_be_published_is_503_and_completed_by_a_retry() {
         refuses_soon(there, &cookies).await;
         if path.ends_with("all") {
             refuses_soon(there, &other).await;
-            assert!(!accepts(here, &other) || here.list(&scene.user).await.unwrap().is_empty());
+            assert!(!accepts(here, &other) || here.list(scene.user.user_id()).await.unwrap().is_empty());
         } else {
             assert!(accepts(there, &other));
         }
@@ -114,9 +114,9 @@ async fn what_cannot_be_published_is_503_and_completed_by_a_retry() {
 #[tokio::test]
 async fn expired_access_that_cannot_be_published_is_an_error_and_completed_by_a_refresh_elsewhere() {
     let Nodes { scene, here, there } = Nodes::new().await;
-    let old = browser(here.login(&scene.user).await.unwrap());
+    let old = browser(here.login(scene.user.user_id()).await.unwrap());
     scene.refuse_log().await;
-    assert_eq!(here.expire_access(&scene.user).await.unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(here.expire_access(scene.user.user_id()).await.unwrap_err().kind(), ErrorKind::Store);
     scene.allow_log().await;
     let fresh = browser(there.refresh(&there.verifier().present(&old)).await.unwrap());
     refuses_soon(&here, &old).await;

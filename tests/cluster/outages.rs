@@ -6,13 +6,13 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    UserId,
     redis::RedisStore,
-    store::{EndSessions, LogPosition, NewSession, Revocation, SessionStore as _, StoreError, WhichSessions},
+    store::{EndSessions, LogPosition, NewSession, Owner, Revocation, SessionStore as _, StoreError, WhichSessions},
 };
 
 use crate::{
-    scene::{DAY, HOUR, id, log_key, sessions_key, user_apart},
+    owner::{self, sessions_key},
+    scene::{DAY, HOUR, id, log_key, user_apart},
     servers::{self, Servers},
     support::{PATIENCE, redis_store},
 };
@@ -22,9 +22,9 @@ struct Cluster {
     servers: Servers,
     store: RedisStore,
     /// Not where the log is.
-    user: UserId,
+    user: Owner,
     /// Where neither the user nor the log is.
-    other: UserId,
+    other: Owner,
     log: usize,
     home: usize,
 }
@@ -37,9 +37,9 @@ impl Cluster {
     async fn of(servers: Servers) -> Self {
         let store = redis_store(&servers.url(), "").await;
         let user = user_apart("");
-        let owner = |user: &UserId| servers::owner(&sessions_key("", user));
+        let owner = |user: &Owner| servers::owner(&sessions_key("", user));
         let (log, home) = (servers::owner(&log_key("")), owner(&user));
-        let mut users = (0..).map(|n| UserId::new(format!("other{n}")).unwrap());
+        let mut users = (0..).map(|n| owner::owner(format!("other{n}")));
         let other = users.find(|user| owner(user) == 3 - log - home).unwrap();
         let cluster = Self { servers, store, user, other, log, home };
         // Every server knows every script, and is known with its time.
@@ -51,15 +51,15 @@ impl Cluster {
         cluster
     }
 
-    async fn login(&self, user: &UserId, n: u8) -> Result<(), StoreError> {
+    async fn login(&self, user: &Owner, n: u8) -> Result<(), StoreError> {
         self.store.create(&NewSession::new(user.clone(), id(n), DAY, 30 * DAY, HOUR)).await.map(drop)
     }
 
-    async fn end(&self, user: &UserId, which: WhichSessions) -> Result<usize, StoreError> {
+    async fn end(&self, user: &Owner, which: WhichSessions) -> Result<usize, StoreError> {
         Ok(self.store.end(&EndSessions::new(user.clone(), which, HOUR)).await?.len())
     }
 
-    async fn is_live(&self, user: &UserId, n: u8) -> Result<bool, StoreError> {
+    async fn is_live(&self, user: &Owner, n: u8) -> Result<bool, StoreError> {
         Ok(self.store.find(user, id(n)).await?.is_some())
     }
 

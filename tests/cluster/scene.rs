@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use fred::{types::Value, util::redis_keyslot};
 use tower_jwt_sessions::{
-    ReplayWindow, SessionId, SessionLimit, Timestamp, UserId,
+    ReplayWindow, SessionId, SessionLimit, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, PutData, Revocation, RotateSession,
+        CreateOutcome, EndSessions, LogPosition, NewSession, Owner, Presentation, PutData, Revocation, RotateSession,
         SessionStore as _, StoreError, WhichSessions,
     },
     testing::TestClock,
 };
 
 use crate::{
+    owner::{owner, sessions_key},
     servers::{self, Servers},
     support::redis_store,
 };
@@ -29,7 +30,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) store: RedisStore,
     pub(crate) clock: TestClock,
     pub(crate) prefix: String,
-    pub(crate) user: UserId,
+    pub(crate) user: Owner,
 }
 
 impl Scene<'static> {
@@ -179,18 +180,13 @@ pub(crate) fn log_key(prefix: &str) -> String {
     format!("{prefix}sessions:log")
 }
 
-pub(crate) fn sessions_key(prefix: &str, user: &UserId) -> String {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    format!("{prefix}sessions:{{{}}}", URL_SAFE_NO_PAD.encode(user.as_str()))
-}
-
 pub(crate) fn slot(key: &str) -> u16 {
     redis_keyslot(key.as_bytes())
 }
 
 /// A user whose sessions are not where the log is.
-pub(crate) fn user_apart(prefix: &str) -> UserId {
+pub(crate) fn user_apart(prefix: &str) -> Owner {
     let log = servers::owner(&log_key(prefix));
-    let mut users = (0..).map(|n| UserId::new(format!("user{n}")).expect("a short name"));
+    let mut users = (0..).map(|n| owner(format!("user{n}")));
     users.find(|user| servers::owner(&sessions_key(prefix, user)) != log).expect("there are many")
 }

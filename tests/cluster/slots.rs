@@ -10,8 +10,9 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
+    owner::sessions_key,
     redis_server::RedisServer,
-    scene::{Scene, ended, id, log_key, sessions_key, slot, user_apart},
+    scene::{Scene, ended, id, log_key, slot, user_apart},
     servers::{self, Servers},
     support::{PATIENCE, accepts, browser, node, redis_store, refuses_soon, soon_works},
 };
@@ -69,9 +70,9 @@ async fn slots_that_moved_are_followed() {
     servers.give(slot(&log), target).await;
     servers.give(slot(&sessions_key(prefix, &user)), target).await;
 
-    let headers = browser(here.login(&user).await.unwrap());
+    let headers = browser(here.login(user.user_id()).await.unwrap());
     assert!(accepts(&there, &headers));
-    assert_eq!(here.end_all(&user).await.unwrap(), 1);
+    assert_eq!(here.end_all(user.user_id()).await.unwrap(), 1);
     refuses_soon(&there, &headers).await;
     let key = Value::from(log.as_str());
     assert_eq!(servers.try_command(target, "XLEN", vec![key]).await.unwrap().as_u64(), Some(1));
@@ -88,7 +89,7 @@ async fn a_log_that_is_moved_while_nodes_wait_for_it_loses_nothing() {
     let key = log_key("");
     let (from, number) = (servers::owner(&key), slot(&key).to_string());
     let to = 3 - from - servers::owner(&sessions_key("", &user));
-    let login = async || browser(here.login(&user).await.unwrap());
+    let login = async || browser(here.login(user.user_id()).await.unwrap());
     let (first, second, third, last) = (login().await, login().await, login().await, login().await);
     let end = async |headers| drop(here.logout(&here.verifier().present(headers)).await.unwrap());
     end(&first).await;

@@ -239,7 +239,7 @@ async fn everything_that_can_be_printed() {
     print(&sessions.list("alice").await);
     print(&world.whole_events());
     print(&sessions.login("alice").replacing(presented.clone()).user_agent("Browser/1"));
-    print(&world.store.find(session.user_id(), session.id()).await);
+    print(&world.store.find(&owner::owner(session.user_id()), session.id()).await);
 
     let mut failures = vec![sessions.refresh(&Presented::default()).await.err()];
     let cookies = sessions.refresh(&presented).await;

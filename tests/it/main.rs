@@ -2,5 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+#[path = "../support/owner.rs"]
+mod owner;
 mod store;
 mod support;

@@ -8,6 +8,8 @@
 mod explore;
 mod honest;
 mod nodes;
+#[path = "../support/owner.rs"]
+mod owner;
 mod random;
 mod record;
 #[path = "../it/support/redis_server.rs"]

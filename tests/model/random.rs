@@ -19,7 +19,7 @@ use tower_jwt_sessions::{
     redis::RedisStore, store::SessionStore, testing::TestClock,
 };
 
-use crate::redis_server;
+use crate::{owner::owner, redis_server};
 
 const SECOND: Duration = Duration::from_secs(1);
 const WINDOW: u64 = 10;
@@ -143,7 +143,7 @@ impl<S: SessionStore + Clone> World<S> {
     async fn use_access(&self, node: usize, user: &UserId, jar: &Jar) {
         if self.nodes[node].verifier().verify(&jar.headers()).is_ok() {
             let (id, generation) = jar.read("__Host-access");
-            self.store.confirm(user, id, generation as u32).await.unwrap();
+            self.store.confirm(&owner(user), id, generation as u32).await.unwrap();
         }
     }
 

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
@@ -22,6 +21,7 @@ use tower_jwt_sessions::{Clock as _, MemoryStore, SessionId, SessionManager, Sys
 
 use crate::{
     outages::{admin, command, node_on},
+    owner::{owner, sessions_key},
     redis_server::RedisServer,
     support::{PATIENCE, accepts, browser, node, soon},
 };
@@ -76,7 +76,7 @@ impl Visitor {
 async fn put(redis: &Client, user: &str, sessions: &[SessionId]) {
     let hour = Duration::from_secs(3600);
     let record = SessionRecord::begin(SystemClock.now(), hour, hour).to_bytes();
-    let key = format!("sessions:{{{}}}", URL_SAFE_NO_PAD.encode(user));
+    let key = sessions_key("", &owner(user));
     let fields = sessions.iter().flat_map(|id| [Value::from(&id.as_bytes()[..]), Value::from(&record[..])]);
     let args: Vec<Value> = [Value::from(key)].into_iter().chain(fields).collect();
     let _count: Value =

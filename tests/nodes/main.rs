@@ -11,6 +11,8 @@ mod log;
 #[cfg(feature = "metrics")]
 mod meter;
 mod outages;
+#[path = "../support/owner.rs"]
+mod owner;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 mod redis_server;

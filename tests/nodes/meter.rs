@@ -10,11 +10,12 @@ use std::{
 
 use metrics::{Counter, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use tower_jwt_sessions::{
-    Clock, MemoryStore, SystemClock, Timestamp, UserId,
+    Clock, MemoryStore, SystemClock, Timestamp,
     store::{EndSessions, SessionStore as _, WhichSessions},
 };
 
 use crate::{
+    owner::owner,
     redis_server::RedisServer,
     support::{becomes, is_live, is_stale, node, redis_store, soon},
 };
@@ -87,7 +88,7 @@ async fn a_follower_that_panics_is_metered() {
     soon("it is live", || *meter.0.lock().unwrap() == Some(1.0)).await;
     clock.0.store(true, Ordering::Relaxed);
     // Makes the follower look at its clock.
-    let end = EndSessions::new(UserId::new("alice").unwrap(), WhichSessions::All, Duration::from_secs(60));
+    let end = EndSessions::new(owner("alice"), WhichSessions::All, Duration::from_secs(60));
     assert_eq!(store.end(&end).await.unwrap().len(), 1);
     becomes(&here, is_stale).await;
     assert_eq!(*meter.0.lock().unwrap(), Some(0.0));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    ConfigError, FeedStatus, UserId,
+    ConfigError, FeedStatus,
     redis::RedisStore,
     store::{EndSessions, SessionStore as _, WhichSessions},
 };
@@ -21,6 +21,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     log::Log,
     outages::{admin, command, kill_feeds, node_on},
+    owner::owner,
     redis_server::RedisServer,
     support::{PATIENCE, browser, node, redis_store, refuses_soon, soon, soon_works},
 };
@@ -196,7 +197,7 @@ async fn a_server_that_refuses_the_connection_of_the_feed_is_told_once() {
     for _ in 0..6 {
         tokio::time::timeout(PATIENCE, status.changed()).await.expect("it goes up and down").unwrap();
     }
-    let user = UserId::new("alice").unwrap();
+    let user = owner("alice");
     elsewhere.end(&EndSessions::new(user, WhichSessions::All, Duration::from_secs(3600))).await.unwrap();
     refuses_soon(&there, &headers).await;
     is_heard("the revocation log still cannot be read").await;

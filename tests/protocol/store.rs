@@ -9,10 +9,10 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    MemoryStore, SessionId, Timestamp, UserId,
+    MemoryStore, SessionId, Timestamp,
     store::{
-        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
-        RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
+        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
     },
     testing::TestClock,
 };
@@ -66,10 +66,10 @@ impl SessionStore for Wrapped {
         self.inner.create(new).await
     }
 
-    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
         self.switches.finds.fetch_add(1, SeqCst);
         self.up()?;
-        self.inner.find(user, id).await
+        self.inner.find(owner, id).await
     }
 
     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
@@ -77,13 +77,13 @@ impl SessionStore for Wrapped {
         self.inner.rotate(rotation).await
     }
 
-    async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
         self.switches.confirms.fetch_add(1, SeqCst);
         self.up()?;
         if self.switches.loses_notes.load(SeqCst) {
             return Err(StoreError::new("confirming a session", "it is down"));
         }
-        self.inner.confirm(user, id, generation).await
+        self.inner.confirm(owner, id, generation).await
     }
 
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
@@ -91,19 +91,19 @@ impl SessionStore for Wrapped {
         self.inner.end(end).await
     }
 
-    async fn list(&self, user: &UserId) -> Result<SessionList, StoreError> {
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         self.up()?;
-        self.inner.list(user).await
+        self.inner.list(owner).await
     }
 
-    async fn expire_access(&self, user: &UserId, retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+    async fn expire_access(&self, owner: &Owner, retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         self.up()?;
-        self.inner.expire_access(user, retention).await
+        self.inner.expire_access(owner, retention).await
     }
 
-    async fn get_data(&self, user: &UserId, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
         self.up()?;
-        self.inner.get_data(user, id).await
+        self.inner.get_data(owner, id).await
     }
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {

@@ -20,6 +20,7 @@ use crate::{
     feed::Follower,
     live::{Ends, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
+    store::Population,
     token::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
     verifier::{CredentialPlaces, Verifier, VerifierInner},
 };
@@ -59,8 +60,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         #[cfg(feature = "router")]
         let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
 
-        // For this issuer alone. Should somebody call an audience of access tokens that, keys and `typ` still differ.
-        let refresh_audience = format!("{issuer}#refresh");
+        // Of one population, as the store keeps it. Should somebody call an audience of access tokens that, keys and `typ`
+        // still differ.
+        let refresh_audience = format!("{audience}#refresh");
+        let population = Population::new(&issuer, &audience);
         let ends = Arc::new(Ends::default());
         let follower = Follower {
             store: Arc::clone(&store),
@@ -71,7 +74,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         let (feed, follower) = follower.start()?;
         let source = {
             let (store, ends, clock) = (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
-            Source::new(store, ends, clock, self.replay_window, follower)?
+            Source::new(store, population, ends, clock, self.replay_window, follower)?
         };
         let inner = VerifierInner {
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),
@@ -95,6 +98,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
                 keys: Mutex::new(keys),
                 feed,
                 store,
+                population,
                 source,
                 claims,
                 lifetimes,

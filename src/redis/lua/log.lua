@@ -20,10 +20,31 @@ local function log_id()
   return text(now) .. '-0'
 end
 
+-- The longest time for which anybody asked that entries be kept, as the newest entry says; nil when that one does not.
+-- Managers with other lifetimes, and nodes of a deployment whose lifetimes change, share the log.
+local function longest_retention(asked)
+  local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
+  if not newest then
+    return asked
+  end
+  for i = 1, #newest[2], 2 do
+    local kept = newest[2][i] == 'k' and tonumber(newest[2][i + 1])
+    if kept then
+      return math.max(asked, kept)
+    end
+  end
+  return nil
+end
+
 local function append(packed, retention)
+  local longest = longest_retention(retention)
   -- Trimmed by a command of its own: when memory is full, Redis refuses what needs more of it in a script that has not
   -- written yet, and sessions must end even then.
-  redis.call('XTRIM', LOG, 'MINID', '~', text(math.max(now - retention, 0)))
-  redis.call('XADD', LOG, log_id(), 'r', packed)
+  -- Not at all while it is unknown how long to keep it.
+  if longest then
+    redis.call('XTRIM', LOG, 'MINID', '~', text(math.max(now - longest, 0)))
+  end
+  retention = longest or retention
+  redis.call('XADD', LOG, log_id(), 'r', packed, 'k', text(retention))
   keep(LOG, retention)
 end

@@ -123,3 +123,20 @@ pub async fn log_answers_at_once_when_there_is_something<S: SessionStore>(store:
     let page = must(store.read_log(LogPosition::START, Duration::MAX).await);
     assert_eq!((page.entries.len(), page.newest), (1, newest));
 }
+
+/// More than Redis keeps in one node of a stream, which it trims as a whole.
+const ENTRIES: usize = 150;
+
+/// Who asks for a shorter time does not shorten the log for others.
+pub async fn log_is_kept_for_the_longest_retention<S: SessionStore>(store: S, clock: TestClock) {
+    login(&store, &user("user"), id(1)).await;
+    let retentions = [DAY, HOUR];
+    for retention in retentions {
+        for _ in 0..ENTRIES {
+            must(store.expire_access(&user("user"), retention).await);
+        }
+        clock.advance(HOUR * 2);
+    }
+    must(store.expire_access(&user("user"), HOUR).await);
+    assert_eq!(log(&store).await.len(), ENTRIES * retentions.len() + 1, "entries of the last four hours");
+}

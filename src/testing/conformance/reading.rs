@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::{
     clock::{Clock, Timestamp},
-    store::{PutOutcome, RotateOutcome, Rotation, SessionStore, WhichSessions},
+    store::{Owner, Population, PutOutcome, RotateOutcome, Rotation, SessionStore, WhichSessions},
     testing::TestClock,
 };
 
@@ -64,7 +64,17 @@ pub async fn reads_nothing_of_unknown_sessions<S: SessionStore>(store: S, _: Tes
 
 /// The session of one user is out of reach for another.
 pub async fn keeps_users_apart<S: SessionStore>(store: S, _: TestClock) {
-    let (alice, bob) = (user("alice"), user("bob"));
+    keeps_apart(store, user("alice"), user("bob")).await;
+}
+
+/// Users of the same id in two populations, whose managers have another issuer or audience, are two owners.
+pub async fn keeps_populations_apart<S: SessionStore>(store: S, _: TestClock) {
+    let customer = user("42");
+    let staff = Owner::new(Population::new("https://app.test", "https://admin.test"), customer.user_id().clone());
+    keeps_apart(store, customer, staff).await;
+}
+
+async fn keeps_apart<S: SessionStore>(store: S, alice: Owner, bob: Owner) {
     let record = login(&store, &alice, id(1)).await;
     login(&store, &bob, id(2)).await;
     assert_eq!(find(&store, &bob, id(1)).await, None);

@@ -13,8 +13,9 @@ use crate::{
     id::{SessionId, UserId},
     policy::ReplayWindow,
     store::{
-        CreateOutcome, EndSessions, LogEntry, LogPosition, NewSession, Presentation, PutData, PutOutcome, Revocation,
-        RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore, Step, WhichSessions,
+        CreateOutcome, EndSessions, LogEntry, LogPosition, NewSession, Owner, Population, Presentation, PutData,
+        PutOutcome, Revocation, RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore, Step,
+        WhichSessions,
     },
     testing::TestClock,
 };
@@ -30,8 +31,9 @@ pub(super) const W: Duration = Duration::from_secs(10);
 pub(super) const FIXED: ReplayWindow = ReplayWindow::Fixed(W);
 pub(super) const CONFIRMED: ReplayWindow = ReplayWindow::UntilConfirmed(W);
 
-pub(super) fn user(name: &str) -> UserId {
-    must(UserId::new(name))
+pub(super) fn user(name: &str) -> Owner {
+    let population = Population::new("https://app.test", "https://app.test");
+    Owner::new(population, must(UserId::new(name)))
 }
 
 pub(super) fn id(n: u8) -> SessionId {
@@ -52,7 +54,7 @@ pub(super) fn must<T, E: Error>(result: Result<T, E>) -> T {
     })
 }
 
-pub(super) fn new_session(user: &UserId, id: SessionId) -> NewSession {
+pub(super) fn new_session(user: &Owner, id: SessionId) -> NewSession {
     NewSession::new(user.clone(), id, REFRESH, ABSOLUTE, RETENTION)
 }
 
@@ -64,27 +66,27 @@ pub(super) async fn create<S: SessionStore>(store: &S, new: &NewSession) -> (Ses
     }
 }
 
-pub(super) async fn login<S: SessionStore>(store: &S, user: &UserId, id: SessionId) -> SessionRecord {
+pub(super) async fn login<S: SessionStore>(store: &S, user: &Owner, id: SessionId) -> SessionRecord {
     let (record, ended) = create(store, &new_session(user, id)).await;
     assert!(ended.is_empty(), "a login without limit ends nothing");
     record
 }
 
-pub(super) async fn find<S: SessionStore>(store: &S, user: &UserId, id: SessionId) -> Option<SessionRecord> {
+pub(super) async fn find<S: SessionStore>(store: &S, user: &Owner, id: SessionId) -> Option<SessionRecord> {
     must(store.find(user, id).await).map(|found| found.record)
 }
 
-pub(super) async fn list<S: SessionStore>(store: &S, user: &UserId) -> Vec<SessionId> {
+pub(super) async fn list<S: SessionStore>(store: &S, user: &Owner) -> Vec<SessionId> {
     sorted(must(store.list(user).await).sessions.into_iter().map(|listed| listed.id).collect())
 }
 
-pub(super) async fn end<S: SessionStore>(store: &S, user: &UserId, which: WhichSessions) -> Vec<SessionId> {
+pub(super) async fn end<S: SessionStore>(store: &S, user: &Owner, which: WhichSessions) -> Vec<SessionId> {
     sorted(must(store.end(&EndSessions::new(user.clone(), which, RETENTION)).await))
 }
 
 pub(super) async fn put<S: SessionStore>(
     store: &S,
-    user: &UserId,
+    user: &Owner,
     id: SessionId,
     expected: u64,
     bytes: &[u8],
@@ -118,7 +120,7 @@ pub(super) fn presentation(generation: u32, window: ReplayWindow) -> Presentatio
 
 pub(super) async fn present<S: SessionStore>(
     store: &S,
-    user: &UserId,
+    user: &Owner,
     id: SessionId,
     presentation: Presentation,
 ) -> RotateOutcome {
@@ -130,7 +132,7 @@ pub(super) async fn present<S: SessionStore>(
 pub(super) struct Tracked<'a, S> {
     pub(super) store: &'a S,
     pub(super) clock: &'a TestClock,
-    pub(super) user: UserId,
+    pub(super) user: Owner,
     pub(super) id: SessionId,
     pub(super) record: SessionRecord,
     pub(super) window: ReplayWindow,

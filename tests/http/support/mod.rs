@@ -5,6 +5,8 @@ mod browser;
 #[path = "../../support/cookie_jar.rs"]
 pub(crate) mod cookie_jar;
 mod native;
+#[path = "../../support/owner.rs"]
+pub(crate) mod owner;
 #[path = "../../it/support/redis_server.rs"]
 #[expect(dead_code, reason = "the tests of the store need more of it")]
 pub(crate) mod redis_server;

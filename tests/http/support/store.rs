@@ -9,16 +9,16 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    MemoryStore, SessionId, Timestamp, UserId,
+    MemoryStore, SessionId, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, PutData, PutOutcome, RotateOutcome,
-        RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
+        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
     },
     testing::TestClock,
 };
 
-use super::redis_server;
+use super::{owner::owner, redis_server};
 
 /// Where the sessions of a test are kept.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +76,7 @@ impl TestStore {
         let store = self.backend.open(&self.clock).await;
         *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = store;
         let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
-        let user = UserId::new(user).expect("a user id");
-        let login = NewSession::new(user, id, days(7), days(30), days(1));
+        let login = NewSession::new(owner(user), id, days(7), days(30), days(1));
         self.create(&login).await.expect("a session");
     }
 
@@ -103,32 +102,32 @@ impl SessionStore for TestStore {
         pass_on!(self.create(new))
     }
 
-    async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        pass_on!(self.find(user, id))
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        pass_on!(self.find(owner, id))
     }
 
     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
         pass_on!(self.rotate(rotation))
     }
 
-    async fn confirm(&self, user: &UserId, id: SessionId, generation: u32) -> Result<(), StoreError> {
-        pass_on!(self.confirm(user, id, generation))
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
+        pass_on!(self.confirm(owner, id, generation))
     }
 
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
         pass_on!(self.end(end))
     }
 
-    async fn list(&self, user: &UserId) -> Result<SessionList, StoreError> {
-        pass_on!(self.list(user))
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
+        pass_on!(self.list(owner))
     }
 
-    async fn expire_access(&self, user: &UserId, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
-        pass_on!(self.expire_access(user, log_retention))
+    async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+        pass_on!(self.expire_access(owner, log_retention))
     }
 
-    async fn get_data(&self, user: &UserId, id: SessionId) -> Result<Option<SessionData>, StoreError> {
-        pass_on!(self.get_data(user, id))
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+        pass_on!(self.get_data(owner, id))
     }
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {

@@ -5,19 +5,22 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use tokio::runtime::Runtime;
 use tower_jwt_sessions::{
-    Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit, UserId,
+    Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit,
     redis::RedisStore,
     store::{
-        ClaimsAge, CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, PutData, Revocation,
+        ClaimsAge, CreateOutcome, EndSessions, LogPosition, NewSession, Owner, Presentation, PutData, Revocation,
         RotateSession, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
 
 use super::redis::{Raw, cluster_of_one};
-use crate::support::{
-    folder::Folder,
-    redis_server::{self, RedisServer},
+use crate::{
+    owner::owner,
+    support::{
+        folder::Folder,
+        redis_server::{self, RedisServer},
+    },
 };
 
 const RETENTION: Duration = Duration::from_secs(3600);
@@ -80,8 +83,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn user(n: u8) -> UserId {
-    UserId::new(n).expect("a short name")
+fn user(n: u8) -> Owner {
+    owner(n)
 }
 
 fn id(n: usize) -> SessionId {

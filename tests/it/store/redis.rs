@@ -8,26 +8,27 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
 use tower_jwt_sessions::{
-    Clock as _, ReplayWindow, SessionId, SystemClock, Timestamp, UserId,
+    Clock as _, ReplayWindow, SessionId, SystemClock, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, PutData, PutOutcome, Revocation,
+        CreateOutcome, EndSessions, LogPosition, NewSession, Owner, Presentation, PutData, PutOutcome, Revocation,
         RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore as _, StoreError, WhichSessions,
     },
     testing::TestClock,
 };
 
 use super::redis_store;
-use crate::support::{
-    folder::Folder,
-    redis_server::{self, RedisServer},
+use crate::{
+    owner::{data_key, owner, sessions_key},
+    support::{
+        folder::Folder,
+        redis_server::{self, RedisServer},
+    },
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 /// What `user()` is in the key.
-const KEY: &str = "sessions:{dXNlcg}";
-const DATA_KEY: &str = "session-data:{dXNlcg}";
 
 /// A connection for looking at what is stored.
 pub(crate) struct Raw(pub(crate) Client);
@@ -100,8 +101,8 @@ async fn store_and_raw() -> (RedisStore, Raw, String) {
     (store.key_prefix(&*prefix).expect("a plain prefix"), Raw::connect(server).await, prefix)
 }
 
-pub(super) fn user() -> UserId {
-    UserId::new("user").expect("a short name")
+pub(super) fn user() -> Owner {
+    owner("user")
 }
 
 pub(super) fn id(n: u8) -> SessionId {
@@ -173,7 +174,7 @@ async fn works_by_the_time_of_the_server() {
 #[tokio::test]
 async fn keys_live_as_long_as_their_longest_session() {
     let (store, raw, prefix) = store_and_raw().await;
-    let (key, data_key) = (format!("{prefix}{KEY}"), format!("{prefix}{DATA_KEY}"));
+    let (key, data_key) = (sessions_key(&prefix, &user()), data_key(&prefix, &user()));
     let near = |actual: Duration, expected: Duration| actual <= expected && actual > expected - Duration::from_secs(60);
 
     let mut long = new_session(1);
@@ -209,7 +210,7 @@ async fn expired_sessions_are_removed_with_their_data() {
     new.device.user_agent = Some("agent".to_owned());
     new.device.ip = Some([192, 0, 2, 1].into());
     store.create(&new).await.unwrap();
-    assert_eq!(raw.command("HLEN", &[&format!("{prefix}{DATA_KEY}")]).await.as_u64(), Some(3));
+    assert_eq!(raw.command("HLEN", &[&data_key(&prefix, &user())]).await.as_u64(), Some(3));
     clock.advance(DAY);
     assert!(store.list(&user()).await.unwrap().sessions.is_empty());
     assert_eq!(raw.keys(&prefix).await, Vec::<String>::new());
@@ -298,7 +299,7 @@ async fn scripts_are_loaded_again() {
 #[tokio::test]
 async fn what_cannot_be_read_is_an_error_and_stays() {
     let (store, raw, prefix) = store_and_raw().await;
-    let key = format!("{prefix}{KEY}");
+    let key = sessions_key(&prefix, &user());
     store.create(&new_session(1)).await.unwrap();
     let good = raw.get(&key, id(1).as_bytes()).await.unwrap();
     let changed = |at: usize, byte: u8| {
@@ -355,7 +356,7 @@ async fn what_cannot_be_read_is_an_error_and_stays() {
 #[tokio::test]
 async fn fields_that_are_no_session_are_errors_and_stay() {
     let (store, raw, prefix) = store_and_raw().await;
-    let key = format!("{prefix}{KEY}");
+    let key = sessions_key(&prefix, &user());
     store.create(&new_session(1)).await.unwrap();
     let record = raw.get(&key, id(1).as_bytes()).await.unwrap();
     raw.set(&key, b"short", &record).await;
@@ -372,7 +373,7 @@ async fn data_that_cannot_be_read_is_an_error() {
     let mut new = new_session(1);
     new.device.ip = Some([192, 0, 2, 1].into());
     store.create(&new).await.unwrap();
-    let data_key = format!("{prefix}{DATA_KEY}");
+    let data_key = data_key(&prefix, &user());
     raw.set(&data_key, &[b"d", &id(1).as_bytes()[..]].concat(), b"short").await;
     assert!(store.get_data(&user(), id(1)).await.is_err());
     assert!(store.put_data(&PutData::new(user(), id(1), 0, Vec::new())).await.is_err());
@@ -383,10 +384,10 @@ async fn data_that_cannot_be_read_is_an_error() {
 #[tokio::test]
 async fn other_types_under_our_keys_are_errors() {
     let (store, raw, prefix) = store_and_raw().await;
-    raw.command("SET", &[&format!("{prefix}{KEY}"), "text"]).await;
+    raw.command("SET", &[&sessions_key(&prefix, &user()), "text"]).await;
     assert!(store.create(&new_session(1)).await.is_err());
     assert!(store.find(&user(), id(1)).await.is_err());
-    raw.command("DEL", &[&format!("{prefix}{KEY}")]).await;
+    raw.command("DEL", &[&sessions_key(&prefix, &user())]).await;
 
     store.create(&new_session(1)).await.unwrap();
     raw.command("SET", &[&format!("{prefix}sessions:log"), "text"]).await;
@@ -423,7 +424,7 @@ async fn ending_a_lost_session_is_published_once() {
     clock.advance(HOUR);
     store.list(&user()).await.unwrap();
     assert!(
-        raw.get(&format!("{prefix}{KEY}"), id(1).as_bytes()).await.is_none(),
+        raw.get(&sessions_key(&prefix, &user()), id(1).as_bytes()).await.is_none(),
         "it is gone with the log's retention"
     );
 }
@@ -434,7 +435,7 @@ async fn tombstones_are_few() {
     for n in 0..=255 {
         store.end(&end(WhichSessions::Proven(id(n)))).await.unwrap();
     }
-    assert_eq!(raw.command("HLEN", &[&format!("{prefix}{KEY}")]).await.as_u64(), Some(100));
+    assert_eq!(raw.command("HLEN", &[&sessions_key(&prefix, &user())]).await.as_u64(), Some(100));
     raw.check_keys(&prefix).await;
 }
 

@@ -1,0 +1,106 @@
+//! Whose sessions a step is about.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::id::UserId;
+
+/// Users who log in with the same issuer and audience.
+///
+/// Managers that share a store keep their users apart by it: customer 42 and administrator 42 are two owners, whatever
+/// the key prefix of the store. It is a digest of both names, the same on every node.
+///
+/// ```
+/// use tower_jwt_sessions::store::Population;
+///
+/// let customers = Population::new("https://app.example", "https://shop.example");
+/// let staff = Population::new("https://app.example", "https://admin.example");
+/// assert_ne!(customers, staff);
+/// assert_eq!(customers.to_string().len(), Population::TEXT_LEN);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Population([u8; Self::LEN]);
+
+impl Population {
+    /// The length in bytes.
+    pub const LEN: usize = 12;
+    /// The length of the text form in characters.
+    pub const TEXT_LEN: usize = 16;
+
+    /// The population of this issuer and audience.
+    pub fn new(issuer: &str, audience: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"tower-jwt-sessions population v1");
+        // With its length in front, so that no pair of names reads as another pair.
+        for name in [issuer, audience] {
+            context.update(&u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(name.as_bytes());
+        }
+        let mut population = [0; Self::LEN];
+        population.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(population)
+    }
+
+    /// The bytes, for a store that keeps them compactly.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+/// Writes 16 characters of base64url.
+impl fmt::Display for Population {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Population {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Population({self})")
+    }
+}
+
+/// The owner of sessions: a user of one population.
+///
+/// A store keys everything by the owner, both parts of it, so that users of two populations never meet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    population: Population,
+    user_id: UserId,
+}
+
+impl Owner {
+    /// This user of this population.
+    pub const fn new(population: Population, user_id: UserId) -> Self {
+        Self { population, user_id }
+    }
+
+    /// The population.
+    pub const fn population(&self) -> Population {
+        self.population
+    }
+
+    /// The user within the population.
+    pub const fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn populations_differ_in_either_name_and_not_by_how_they_are_joined() {
+        let pairs = [("a", "b"), ("b", "a"), ("a", "a"), ("ab", ""), ("", "ab"), ("a", "bb")];
+        for (index, (issuer, audience)) in pairs.into_iter().enumerate() {
+            let population = Population::new(issuer, audience);
+            assert_eq!(population, Population::new(issuer, audience));
+            for (other_issuer, other_audience) in &pairs[index + 1..] {
+                assert_ne!(population, Population::new(other_issuer, other_audience));
+            }
+        }
+    }
+}
