@@ -20,6 +20,7 @@ mod nodes;
 mod origin;
 mod outage;
 mod passed;
+mod populations;
 mod problems;
 mod promises;
 mod rotation;

@@ -28,7 +28,6 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// What `user()` is in the key.
 
 /// A connection for looking at what is stored.
 pub(crate) struct Raw(pub(crate) Client);
