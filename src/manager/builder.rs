@@ -130,7 +130,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         self
     }
 
-    /// The `aud` of access tokens: who accepts them. Default: the issuer.
+    /// The `aud` of all tokens: who accepts them. Default: the issuer.
+    ///
+    /// Managers with the same issuer and audience serve one population of users, as the nodes of a service do. Give users
+    /// who must be kept apart, such as customers and administrators, an audience each: their tokens are then refused by
+    /// each other's managers, and their sessions never meet in a store, whatever its key prefix.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
