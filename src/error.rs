@@ -318,7 +318,8 @@ pub enum ErrorKind {
     Internal,
     /// The refresh token is expired, was superseded, belongs to an ended session or is none of ours. 401.
     InvalidRefreshToken,
-    /// The request has credentials in two places, or an `Authorization` header that is not one Bearer token. 400.
+    /// The request has credentials in two places, more than four cookies of one of our names, or an `Authorization`
+    /// header that is not one Bearer token. 400.
     InvalidRequest,
     /// The user id is empty or longer than 255 bytes. 500.
     InvalidUserId,
@@ -334,6 +335,9 @@ pub enum ErrorKind {
     TokenTooLong,
     /// The claims source does not know the user who logs in. 403.
     UserNotFound,
+    /// A [`Session`](crate::Session), or what a request presented, comes from the layer or verifier of another
+    /// [`SessionManager`](crate::SessionManager). Nothing was changed. 500.
+    WrongManager,
 }
 
 impl Error {
@@ -368,7 +372,8 @@ impl Error {
             | ErrorKind::DataFormat
             | ErrorKind::Internal
             | ErrorKind::InvalidUserId
-            | ErrorKind::TokenTooLong => Problem::INTERNAL_ERROR,
+            | ErrorKind::TokenTooLong
+            | ErrorKind::WrongManager => Problem::INTERNAL_ERROR,
         }
     }
 
@@ -386,7 +391,9 @@ impl fmt::Display for Error {
             ErrorKind::DataFormat => "the session's data is not of the expected type",
             ErrorKind::Internal => "the operating system or the cryptographic library failed",
             ErrorKind::InvalidRefreshToken => "the refresh token is not valid",
-            ErrorKind::InvalidRequest => "the request has credentials in two places, or none that can be read",
+            ErrorKind::InvalidRequest => {
+                "the request has credentials in two places, too many, or none that can be read"
+            }
             ErrorKind::InvalidUserId => "the user id is not valid",
             ErrorKind::MissingRefreshToken => "there is no refresh token",
             ErrorKind::SessionEnded => "the session has ended",
@@ -394,6 +401,9 @@ impl fmt::Display for Error {
             ErrorKind::Store => "the session store failed",
             ErrorKind::TokenTooLong => "the token does not fit into a cookie: put less into the claims",
             ErrorKind::UserNotFound => "there is no such user",
+            ErrorKind::WrongManager => {
+                "session or presented tokens of another SessionManager: use the manager whose layer the route is under"
+            }
         })?;
         // Only where the cause is a mistake of the application, and says which.
         match &self.source {

@@ -20,7 +20,7 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// problem depends on *why* a token was refused: that is in the log.
 ///
 /// # `invalid_request`
-/// 400. The request has credentials in two places, or an `Authorization` header that is not one Bearer token.
+/// 400. Credentials in two places, too many cookies of one name, or an `Authorization` header that is not one Bearer token.
 /// # `missing_credentials`
 /// 401. The request carried no session cookie, and no Bearer token where those are accepted.
 /// # `invalid_token`

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind},
     id::SessionId,
     manager::{SessionInfo, SessionManager},
     problem::Problem,
@@ -32,7 +32,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// |---|---|---|
     /// | `POST /refresh` | `{"success":true,"expires_in":3600}` and fresh cookies | a refresh token |
     /// | `POST /logout` | `{"success":true}`, cookies removed, the session ended | nothing |
-    /// | `POST /logout-all` | the same, every session of the user ended | an access or refresh token |
+    /// | `POST /logout-all` | the same, every session of the user ended | a good access token, or an unexpired refresh token of a live session |
     /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
@@ -86,15 +86,16 @@ async fn logout_all<C>(State(sessions): State<SessionManager<C>>, headers: Heade
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    let presented = sessions.verifier().present(&headers);
-    if presented.named.is_empty() {
-        // Whose sessions? Saying "done" would claim an end of sessions that nobody named.
-        if let Err(response) = authenticate(&sessions, &headers) {
-            return Ok(*response);
-        }
+    match sessions.logout_all(&sessions.verifier().present(&headers)).await {
+        Ok(cookies) => Ok((cookies, success()).into_response()),
+        // Whose sessions? Saying "done" would claim an end of sessions that nobody named. Where there were no credentials,
+        // or they cannot be judged now, that is what the client is told.
+        Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &headers) {
+            Ok(_) => Err(error),
+            Err(response) => Ok(*response),
+        },
+        Err(error) => Err(error),
     }
-    let cookies = sessions.logout_all(&presented).await?;
-    Ok((cookies, success()).into_response())
 }
 
 async fn list<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>

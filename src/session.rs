@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    fmt,
+    fmt, ptr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -11,6 +11,7 @@ use http::HeaderMap;
 
 use crate::{
     clock::Timestamp,
+    cookie::TokenCookie,
     feed::StalePolicy,
     id::{SessionId, UserId},
     live::{Ended, Source},
@@ -21,7 +22,8 @@ use crate::{
 /// A verified session: the proof that the request carried an access token that is signed by us, unexpired and not
 /// revoked.
 ///
-/// Only the layer and the verifier make one. It is an extractor (`Session<C>`, `Option<Session<C>>`,
+/// Only the layer and the verifier make one, and it belongs to their [`SessionManager`](crate::SessionManager): others
+/// refuse it. It is an extractor (`Session<C>`, `Option<Session<C>>`,
 /// `Result<Session<C>, SessionRejection>`) and an extension of the request (`Extension<Session<C>>`). Cheap to clone.
 ///
 /// ```
@@ -77,6 +79,11 @@ impl<C> Session<C> {
     /// Who verified it.
     pub(crate) fn origin(&self) -> Option<&Arc<dyn Origin>> {
         self.verified.origin.as_ref()
+    }
+
+    /// Whether it comes from this verifier, or from none, as in tests of handlers.
+    pub(crate) fn is_of<V>(&self, verifier: &Arc<V>) -> bool {
+        is_of(self.origin(), verifier)
     }
 
     /// Under which policy it was verified.
@@ -209,18 +216,23 @@ impl<C> Session<C> {
 
 /// What a request proves: an access token, a refresh token, both or neither.
 ///
-/// Extracting it never fails. Pass it to `login(..).replacing(presented)`, `refresh` and `logout`.
+/// Extracting it never fails. Pass it to `login(..).replacing(presented)`, `refresh`, `logout` and `logout_all` of the
+/// manager whose layer or verifier it comes from: another manager refuses it with
+/// [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). `Presented::default()` proves nothing to any manager.
 pub struct Presented<C = ()> {
     pub(crate) session: Option<Session<C>>,
-    /// Verified, but possibly expired: that is for the store's clock to judge.
+    /// Verified, but possibly expired.
     pub(crate) refresh: Option<RegisteredClaims>,
     /// Whether there was a refresh cookie, good or bad.
     pub(crate) refresh_attempted: bool,
-    /// Whether there are two credentials, or one that cannot be read: it proves nothing then.
+    /// Whether there are two credentials, more values of a cookie than are looked at, or a header that cannot be read:
+    /// it proves nothing then.
     pub(crate) is_invalid: bool,
-    /// The sessions that tokens of ours name, good for no more than to end them: also expired and revoked ones, and all
-    /// of them where a cookie came twice.
-    pub(crate) named: Vec<(UserId, SessionId)>,
+    /// The other values that could be tokens of ours, a few at most. They prove nothing, but may name sessions to be
+    /// ended. Not verified yet: most requests never need it, and signatures take time.
+    pub(crate) unverified: Vec<(TokenCookie, Box<[u8]>)>,
+    /// The verifier that looked at the request.
+    pub(crate) origin: Option<Arc<dyn Origin>>,
 }
 
 impl<C> Presented<C> {
@@ -233,12 +245,29 @@ impl<C> Presented<C> {
     pub const fn has_refresh_token(&self) -> bool {
         self.refresh.is_some()
     }
+
+    /// Whether it comes from this verifier, or from none.
+    pub(crate) fn is_of<V>(&self, verifier: &Arc<V>) -> bool {
+        is_of(self.origin.as_ref(), verifier)
+    }
+}
+
+/// Whether the origin, if there is one, is this verifier.
+fn is_of<V>(origin: Option<&Arc<dyn Origin>>, verifier: &Arc<V>) -> bool {
+    origin.is_none_or(|origin| ptr::addr_eq(Arc::as_ptr(origin), Arc::as_ptr(verifier)))
 }
 
 impl<C> Default for Presented<C> {
     /// Proof of nothing.
     fn default() -> Self {
-        Self { session: None, refresh: None, refresh_attempted: false, is_invalid: false, named: Vec::new() }
+        Self {
+            session: None,
+            refresh: None,
+            refresh_attempted: false,
+            is_invalid: false,
+            unverified: Vec::new(),
+            origin: None,
+        }
     }
 }
 
@@ -249,7 +278,8 @@ impl<C> Clone for Presented<C> {
             refresh: self.refresh.clone(),
             refresh_attempted: self.refresh_attempted,
             is_invalid: self.is_invalid,
-            named: self.named.clone(),
+            unverified: self.unverified.clone(),
+            origin: self.origin.clone(),
         }
     }
 }

@@ -13,12 +13,11 @@ use crate::{
     cookie::{Presence, RawTokens, TokenCookie},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
-    id::{SessionId, UserId},
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
     session::{Origin, Presented, Session},
-    token::{Buffer, ClaimsShape, LiveCodec, Opened, RegisteredClaims, TokenError},
+    token::{Buffer, ClaimsShape, LiveCodec, MAX_TOKEN_LEN, Opened, RegisteredClaims, TokenError},
 };
 
 pub use self::builder::VerifierBuilder;
@@ -154,55 +153,43 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         verified
     }
 
+    /// Checks two signatures at most: what else there is may name sessions, which only a login or a logout asks about.
     fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
         let now = self.clock.now();
-        let Ok(found) = self.places.find(headers) else {
-            let named = self.named(headers, now, |_, _| None);
-            return Presented { is_invalid: true, named, ..Presented::default() };
+        let mut presented = Presented { origin: Some(Arc::clone(self) as _), ..Presented::default() };
+        let Ok(values) = self.places.all(headers) else {
+            return Presented { is_invalid: true, ..presented };
         };
-        let refresh = match found.refresh {
-            Presence::One(token) => self.open_refresh(token, now),
-            Presence::Absent | Presence::Twice => None,
-        };
-        let session = self.judge(&found, policy, now).ok();
-        // What was verified a moment ago needs no second look.
-        let named = self.named(headers, now, |which, token| match which {
-            TokenCookie::Access if found.access == Presence::One(token) => {
-                session.as_ref().map(|session| session.proof().0)
+        match self.places.find(headers) {
+            Ok(found) => {
+                presented.refresh = match found.refresh {
+                    Presence::One(token) => self.open_refresh(token, now),
+                    Presence::Absent | Presence::Several => None,
+                };
+                presented.refresh_attempted = !found.refresh.is_absent();
+                presented.session = self.judge(&found, policy, now).ok();
             }
-            TokenCookie::Refresh if found.refresh == Presence::One(token) => refresh.as_ref(),
-            TokenCookie::Access | TokenCookie::Refresh => None,
-        });
-        Presented { refresh_attempted: !found.refresh.is_absent(), is_invalid: false, named, session, refresh }
-    }
-
-    /// The sessions that the request names in tokens of ours, however old they are and however often a cookie came:
-    /// enough to end them. `verified` knows some of the tokens.
-    fn named<'c>(
-        &self,
-        headers: &HeaderMap,
-        now: Timestamp,
-        verified: impl Fn(TokenCookie, &[u8]) -> Option<&'c RegisteredClaims>,
-    ) -> Vec<(UserId, SessionId)> {
-        let mut named = Vec::new();
-        for (which, token) in self.places.each(headers) {
-            let session = match verified(which, token) {
-                Some(claims) => Some((claims.user_id.clone(), claims.session_id)),
-                None => self.named_by(which, token, now),
-            };
-            if let Some(session) = session.filter(|session| !named.contains(session)) {
-                named.push(session);
-            }
+            Err(_) => presented.is_invalid = true,
         }
-        named
+        // One that was verified is the only one of its kind.
+        let is_verified = |which| match which {
+            TokenCookie::Access => presented.session.is_some(),
+            TokenCookie::Refresh => presented.refresh.is_some(),
+        };
+        let rest = values.into_iter().filter(|(which, value)| !is_verified(*which) && value.len() <= MAX_TOKEN_LEN);
+        presented.unverified = rest.map(|(which, value)| (which, Box::from(value))).collect();
+        presented
     }
 
-    /// The session that a token of either kind names, however old it is.
-    pub(crate) fn session_of(&self, token: &[u8], now: Timestamp) -> Option<(UserId, SessionId)> {
-        [TokenCookie::Refresh, TokenCookie::Access].into_iter().find_map(|which| self.named_by(which, token, now))
+    /// The claims of a token of either kind, however old it is.
+    pub(crate) fn open_any(&self, token: &[u8], now: Timestamp) -> Option<(TokenCookie, RegisteredClaims)> {
+        [TokenCookie::Refresh, TokenCookie::Access]
+            .into_iter()
+            .find_map(|which| self.open_old(which, token, now).map(|claims| (which, claims)))
     }
 
-    fn named_by(&self, which: TokenCookie, token: &[u8], now: Timestamp) -> Option<(UserId, SessionId)> {
+    /// The claims of a token of ours that may have expired or been revoked: good for no more than to end its session.
+    pub(crate) fn open_old(&self, which: TokenCookie, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
         let codec = match which {
             TokenCookie::Access => &self.access,
             TokenCookie::Refresh => &self.refresh,
@@ -210,7 +197,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         let mut buffer = Buffer::new();
         let opened = codec.open(token, now, &mut buffer).ok()?;
         let IgnoredAny = opened.app_claims(ClaimsShape::of::<IgnoredAny>()).ok()?;
-        Some((opened.registered.user_id.into_owned(), opened.registered.session_id))
+        Some(opened.registered.into_owned())
     }
 
     /// Verifies the access token, and whether enough is known of revocations to trust it.
@@ -236,7 +223,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     ) -> Result<Session<C>, Unauthenticated> {
         let token = match found.access {
             Presence::One(token) => token,
-            Presence::Twice => return Err(ambiguous()),
+            Presence::Several => return Err(ambiguous()),
             Presence::Absent if found.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };

@@ -6,7 +6,7 @@ mod write;
 
 pub(crate) use self::{
     config::CookiePlan,
-    read::{Presence, RawTokens, TokenCookie, each as each_cookie},
+    read::{Presence, RawTokens, TokenCookie, all_values, each as each_cookie},
     write::{IssueCookieError, assert_cookies, keep_private},
 };
 pub use self::{

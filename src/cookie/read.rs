@@ -13,15 +13,15 @@ use super::CookiePlan;
 pub(crate) enum Presence<'h> {
     Absent,
     One(&'h [u8]),
-    /// More than once, whatever the values.
-    Twice,
+    /// More than one, whatever the values.
+    Several,
 }
 
 impl<'h> Presence<'h> {
     fn add(&mut self, value: &'h [u8]) {
         *self = match self {
             Self::Absent => Self::One(value),
-            Self::One(_) | Self::Twice => Self::Twice,
+            Self::One(_) | Self::Several => Self::Several,
         };
     }
 
@@ -62,9 +62,25 @@ pub(crate) enum TokenCookie {
     Refresh,
 }
 
-/// Every value under one of our names.
+/// Every value under one of our names, however many there are.
 pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
     all_pairs(headers).filter_map(|pair| ours(plan, pair))
+}
+
+/// The most values under one name that are looked at: one for each scope that the cookie ever had, and some to spare.
+/// Each may be a token, whose signature takes time to check, and name a session, whose end takes a step of the store.
+pub(crate) const MAX_VALUES: usize = 4;
+
+/// Every value under our names; `None` when there are more than [`MAX_VALUES`] under one of them.
+pub(crate) fn all_values<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> Option<Vec<(TokenCookie, &'h [u8])>> {
+    let mut values: Vec<(TokenCookie, &[u8])> = Vec::new();
+    for (which, value) in each(headers, plan) {
+        if values.iter().filter(|(other, _)| *other == which).count() == MAX_VALUES {
+            return None;
+        }
+        values.push((which, value));
+    }
+    Some(values)
 }
 
 /// All `Cookie` lines are read as if they were one (RFC 6265bis, section 4.2.1).
@@ -147,7 +163,7 @@ mod tests {
         match RawTokens::from_cookies(&headers, &CookieConfig::new().plan().unwrap()).access {
             Presence::One(value) => Some(value.to_vec()),
             Presence::Absent => None,
-            Presence::Twice => Some(b"(twice)".to_vec()),
+            Presence::Several => Some(b"(several)".to_vec()),
         }
     }
 
@@ -193,11 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_few_values_are_not_kept() {
+        let plan = CookieConfig::new().plan().unwrap();
+        let count = |access: usize, refresh: usize| {
+            let pairs = [vec!["__Host-access=a"; access], vec!["__Host-refresh=r"; refresh]].concat();
+            all_values(&headers(&[pairs.join("; ").as_bytes(), b"__Host-other=x"]), &plan).map(|values| values.len())
+        };
+        assert_eq!(count(0, 0), Some(0));
+        assert_eq!(count(1, 1), Some(2));
+        assert_eq!(count(MAX_VALUES, MAX_VALUES), Some(2 * MAX_VALUES));
+        assert_eq!(count(MAX_VALUES + 1, 0), None);
+        assert_eq!(count(1, MAX_VALUES + 1), None);
+        assert_eq!(count(1_000, 1_000), None);
+    }
+
+    #[test]
     fn two_of_ours_are_none() {
-        let twice = Some(b"(twice)".to_vec());
-        assert_eq!(access(&[b"__Host-access=good; __Host-access=evil"]), twice);
-        assert_eq!(access(&[b"__Host-access=good", b"__Host-access=good"]), twice);
-        assert_eq!(access(&[b"__Host-access=; __Host-access=good; __Host-access=x"]), twice);
+        let several = Some(b"(several)".to_vec());
+        assert_eq!(access(&[b"__Host-access=good; __Host-access=evil"]), several);
+        assert_eq!(access(&[b"__Host-access=good", b"__Host-access=good"]), several);
+        assert_eq!(access(&[b"__Host-access=; __Host-access=good; __Host-access=x"]), several);
     }
 
     /// The obvious way to say it, slowly.
@@ -234,12 +265,12 @@ mod tests {
                 let expected = match model(&line, name).as_slice() {
                     [] => "absent".to_owned(),
                     [value] => format!("{value:?}"),
-                    _ => "twice".to_owned(),
+                    _ => "several".to_owned(),
                 };
                 let actual = match presence {
                     Presence::Absent => "absent".to_owned(),
                     Presence::One(value) => format!("{value:?}"),
-                    Presence::Twice => "twice".to_owned(),
+                    Presence::Several => "several".to_owned(),
                 };
                 prop_assert_eq!(actual, expected);
             }

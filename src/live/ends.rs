@@ -20,6 +20,10 @@ pub(crate) struct Ends {
     watched: Mutex<HashMap<SessionId, watch::Sender<News>>>,
 }
 
+/// The smallest valid epoch of a session whose end was asked for here and may not have reached the store: no token's
+/// epoch comes so far.
+const ENDING: u32 = Revocation::ENDED - 1;
+
 /// What those who wait for the end of a session are told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct News {
@@ -29,7 +33,14 @@ pub(super) struct News {
 }
 
 impl Ends {
-    /// Remembers a revocation until the given time.
+    /// Refuses a session whose end the store is about to be told of. Until that has worked, and
+    /// [`revoke`](Self::revoke) says so, each attempt to end it goes to the store.
+    pub(crate) fn begin_to_end(&self, session: SessionId, until: Timestamp, now: Timestamp) {
+        self.list.revoke(Revocation { session, min_epoch: ENDING }, until, now);
+        self.tell_ended(session);
+    }
+
+    /// Remembers a revocation that the store knows of until the given time.
     pub(crate) fn revoke(&self, revocation: Revocation, until: Timestamp, now: Timestamp) {
         // The list first: who begins to wait looks there after they are registered.
         self.list.revoke(revocation, until, now);
@@ -43,8 +54,13 @@ impl Ends {
         self.list.is_revoked(session, epoch)
     }
 
-    /// Whether the session has ended.
+    /// Whether the session has ended as far as this node is concerned, also where the store does not know yet.
     pub(crate) fn is_ended(&self, session: SessionId) -> bool {
+        self.list.is_revoked(session, ENDING - 1)
+    }
+
+    /// Whether the session has ended and the store knows: there is nothing left to do.
+    pub(crate) fn is_end_stored(&self, session: SessionId) -> bool {
         self.list.is_ended(session)
     }
 

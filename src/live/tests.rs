@@ -71,3 +71,19 @@ async fn waiting_keeps_nothing_else_alive() {
     }
     assert!(ends.upgrade().is_none(), "all is gone with the last who waits");
 }
+
+#[test]
+fn an_end_is_known_to_the_store_only_when_revoke_says_so() {
+    let ends = super::Ends::default();
+    let (id, now) = (SessionId::from_bytes([9; SessionId::LEN]), SystemClock.now());
+    let until = now.saturating_add(std::time::Duration::from_secs(60));
+    ends.revoke(crate::store::Revocation { session: id, min_epoch: 7 }, until, now);
+    assert!(!ends.is_ended(id) && !ends.is_end_stored(id));
+    ends.begin_to_end(id, until, now);
+    assert!(ends.is_ended(id) && ends.is_revoked(id, 7) && !ends.is_end_stored(id));
+    ends.revoke(crate::store::Revocation::ended(id), until, now);
+    assert!(ends.is_ended(id) && ends.is_end_stored(id));
+    // What comes late takes nothing back.
+    ends.begin_to_end(id, until, now);
+    assert!(ends.is_end_stored(id));
+}

@@ -26,9 +26,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SessionEnded`], [`ErrorKind::Store`], and [`ErrorKind::DataFormat`] when what was written is no
-    /// `T`.
+    /// [`ErrorKind::SessionEnded`], [`ErrorKind::Store`], [`ErrorKind::WrongManager`], and [`ErrorKind::DataFormat`]
+    /// when what was written is no `T`.
     pub async fn data<T: DeserializeOwned>(&self, session: &Session<C>) -> Result<Versioned<T>, Error> {
+        self.is_our_session(session)?;
         let read = self.inner.store.get_data(&self.owner(session.user_id()), session.id()).await;
         let data = self.stored(read)?.ok_or_else(|| self.error(ErrorKind::SessionEnded))?;
         let value = data.bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
@@ -41,8 +42,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # Errors
     ///
     /// [`ErrorKind::DataConflict`] when somebody else did, [`ErrorKind::SessionEnded`], [`ErrorKind::Store`],
-    /// [`ErrorKind::DataFormat`] when `value` cannot be written as JSON.
+    /// [`ErrorKind::WrongManager`], [`ErrorKind::DataFormat`] when `value` cannot be written as JSON.
     pub async fn put_data<T: Serialize>(&self, session: &Session<C>, version: u64, value: &T) -> Result<u64, Error> {
+        self.is_our_session(session)?;
         let bytes =
             serde_json::to_vec(value).map_err(|invalid| self.error_caused_by(ErrorKind::DataFormat, invalid))?;
         let put = PutData { owner: self.owner(session.user_id()), id: session.id(), expected_version: version, bytes };

@@ -4,12 +4,15 @@ use std::{net::IpAddr, time::SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::SessionManager;
+use super::{
+    SessionManager,
+    presented::{NamedSession, has_certainly_expired},
+};
 use crate::{
-    cookie::SessionCookies,
+    cookie::{SessionCookies, TokenCookie},
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
-    id::SessionId,
+    id::{SessionId, UserId},
     session::{Presented, Session},
     store::{ListedSession, Revocation, WhichSessions},
 };
@@ -50,69 +53,86 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Ends the sessions that the request presents and returns the removal of both cookies.
     ///
     /// Any token that we signed is enough, also one that has expired or was superseded. A request that presents nothing
-    /// only gets its cookies removed.
+    /// only gets its cookies removed. What this node knows to have ended takes no step of the store.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: this node refuses the access token from
     /// now on, but the session may live, and the cookies stay so that the logout can be tried again;
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when it cannot be told which credentials are
-    /// meant. Nothing was done then.
+    /// meant, or there are more than a few, and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). Nothing was
+    /// done then.
     pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
-        presented.named.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, id) in &presented.named {
-            self.end_in_store(user, WhichSessions::Proven(*id), EndReason::LoggedOut).await?;
+        let sessions = self.to_be_ended(self.named(presented));
+        self.begin_to_end(&sessions);
+        for named in &sessions {
+            self.end_named(named, EndReason::LoggedOut).await?;
         }
         self.removal()
     }
 
     /// Ends every session of the users that the request presents and returns the removal of both cookies.
     ///
-    /// Unlike a plain logout it asks for a good access token or a session that is still alive: an old token that somebody
-    /// kept must not be good for logging its user out everywhere, for ever.
+    /// Unlike a plain logout it asks for a good access token, or for a refresh token that has not expired and whose session
+    /// is alive: an old token that somebody kept must not be good for logging its user out everywhere.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when none of the presented sessions is alive, and the
-    /// others as in [`SessionManager::logout`].
+    /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when there is no such token, and the others as in
+    /// [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
-        let mut alive = Vec::new();
-        for (user, id) in &presented.named {
-            let is_good = presented.session.as_ref().is_some_and(|session| session.id() == *id);
-            if is_good {
-                self.revoke_here(*id);
-            } else {
-                let found = self.inner.store.find(&self.owner(user), *id).await;
-                if self.stored(found)?.is_none() {
-                    continue;
-                }
+        let is_good = |named: &NamedSession| {
+            let session = presented.session.as_ref().map(|session| session.proof().0);
+            named.which == TokenCookie::Access && session == Some(&named.claims)
+        };
+        let (mut alive, others): (Vec<_>, Vec<_>) = self.named(presented).into_iter().partition(is_good);
+        self.begin_to_end(&alive);
+        for named in others {
+            if !alive.iter().any(|other| other.is_of_session(&named)) && self.is_alive(&named).await? {
+                alive.push(named);
             }
-            alive.push((user, *id));
         }
+        let alive = self.to_be_ended(alive);
         if alive.is_empty() {
             return Err(self.error(ErrorKind::SessionEnded));
         }
-        alive.iter().for_each(|(_, id)| self.revoke_here(*id));
-        for (user, id) in alive {
-            // All in one step: once this one is over, a retry would not count as logged in.
-            let ended = self.end_in_store(user, WhichSessions::All, EndReason::LoggedOut).await?;
-            if !ended.contains(&id) {
+        self.begin_to_end(&alive);
+        let mut users: Vec<&UserId> = Vec::new();
+        for NamedSession { claims, .. } in &alive {
+            if users.contains(&&claims.user_id) {
+                continue;
+            }
+            users.push(&claims.user_id);
+            // All in one step: once these are over, a retry would not count as logged in.
+            let ended = self.end_in_store(&claims.user_id, WhichSessions::All, EndReason::LoggedOut).await?;
+            let is_left = |named: &&NamedSession| {
+                named.claims.user_id == claims.user_id && !ended.contains(&named.claims.session_id)
+            };
+            for named in alive.iter().filter(is_left) {
                 // By its name as well: the store may have lost it, and other nodes must hear of it all the same.
-                self.end_in_store(user, WhichSessions::Proven(id), EndReason::LoggedOut).await?;
+                self.end_named(named, EndReason::LoggedOut).await?;
             }
         }
         self.removal()
     }
 
-    /// Refuses a request with credentials in two places, or with some that cannot be read: to answer that a session was
-    /// ended, it must be clear which one was meant.
-    pub(super) fn understood(&self, presented: &Presented<C>) -> Result<(), Error> {
-        match presented.is_invalid {
-            true => Err(self.error(ErrorKind::InvalidRequest)),
-            false => Ok(()),
+    /// Whether a token has not expired and its session is alive, as far as the store knows.
+    async fn is_alive(&self, NamedSession { which, claims }: &NamedSession) -> Result<bool, Error> {
+        let has_expired = match which {
+            TokenCookie::Access => self.now() >= claims.expires_at,
+            TokenCookie::Refresh => has_certainly_expired(claims, self.now()),
+        };
+        if has_expired || self.verification().ends.is_end_stored(claims.session_id) {
+            return Ok(false);
         }
+        let found = self.inner.store.find(&self.owner(&claims.user_id), claims.session_id).await;
+        Ok(self.stored(found)?.is_some_and(|found| match which {
+            // One that this node refuses, for example since an end that it asked for failed: this may be the retry.
+            TokenCookie::Access => claims.epoch >= found.record.epoch,
+            TokenCookie::Refresh => true,
+        }))
     }
 
     /// Ends one session of a user. Says whether it was alive.
@@ -141,8 +161,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store), [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
     pub async fn end_others(&self, session: &Session<C>) -> Result<usize, Error> {
+        self.is_our_session(session)?;
         let others = WhichSessions::Others(session.id());
         Ok(self.end_in_store(session.user_id(), others, EndReason::Revoked).await?.len())
     }

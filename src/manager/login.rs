@@ -21,12 +21,12 @@ use crate::{
 ///
 /// [`ErrorKind::UserNotFound`], [`ErrorKind::SessionLimitReached`], [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`],
 /// or one of the kinds that mean a mistake of the application: [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`],
-/// [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`].
+/// [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`], [`ErrorKind::WrongManager`].
 #[must_use = "a login happens when it is awaited"]
 pub struct Login<'m, C> {
     sessions: &'m SessionManager<C>,
     user: Result<UserId, InvalidUserId>,
-    presented: Vec<(UserId, SessionId)>,
+    presented: Presented<C>,
     data: Option<Result<Vec<u8>, serde_json::Error>>,
     device: Device,
 }
@@ -45,14 +45,23 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # let _ = login;
     /// ```
     pub fn login(&self, user: impl ToString) -> Login<'_, C> {
-        Login { sessions: self, user: UserId::new(user), presented: Vec::new(), data: None, device: Device::default() }
+        Login {
+            sessions: self,
+            user: UserId::new(user),
+            presented: Presented::default(),
+            data: None,
+            device: Device::default(),
+        }
     }
 }
 
 impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
-    /// Ends the sessions that the request presented: those of the same user in the same step, others just before.
+    /// Ends the sessions that the request presented: one of the same user in the same step, others just before.
+    ///
+    /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at. It is
+    /// no error: the login is what puts such a browser right.
     pub fn replacing(mut self, presented: Presented<C>) -> Self {
-        self.presented = presented.named;
+        self.presented = presented;
         self
     }
 
@@ -83,6 +92,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
 
     pub(super) async fn run(self) -> Result<SessionTokens, Error> {
         let Self { sessions, user, presented, data, device } = self;
+        sessions.is_ours(&presented)?;
         let user = sessions.user_id_checked(user)?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
         let Some(mut loaded) = sessions.load_claims(&user).await? else {
@@ -90,10 +100,11 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         };
 
         // One of the same user can be replaced in the step that creates the new session.
-        let replaces = presented.iter().find(|(owner, _)| *owner == user).map(|(_, id)| *id);
-        for (owner, id) in presented.iter().filter(|(owner, id)| *owner != user || Some(*id) != replaces) {
-            sessions.end_in_store(owner, WhichSessions::Proven(*id), EndReason::Replaced).await?;
-            sessions.revoke_here(*id);
+        let mut old = sessions.to_be_ended(sessions.named(&presented));
+        let replaces = old.iter().position(|named| named.claims.user_id == user);
+        let replaces = replaces.map(|n| old.remove(n).claims.session_id);
+        for named in &old {
+            sessions.end_named(named, EndReason::Replaced).await?;
         }
 
         let id = SessionId::random().ok_or_else(|| sessions.error(ErrorKind::Internal))?;
@@ -122,8 +133,9 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
                 }
             }
         };
+        // The step publishes it only if the store has it, which `ended` says.
         if let Some(replaced) = replaces {
-            sessions.revoke_here(replaced);
+            sessions.begin_to_end_here(replaced);
         }
         for gone in ended {
             let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };

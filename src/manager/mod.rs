@@ -7,6 +7,7 @@ mod end;
 mod issue;
 mod keys;
 mod login;
+mod presented;
 mod refresh;
 mod tokens;
 
@@ -151,15 +152,24 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         answer.map_err(|failure| self.error_caused_by(ErrorKind::Store, failure))
     }
 
-    /// Makes this node refuse the session from now on, whatever comes of the store.
+    /// Makes this node refuse the session from now on, whatever comes of the store, which is yet to be told.
+    fn begin_to_end_here(&self, session: SessionId) {
+        let now = self.now();
+        self.verification().ends.begin_to_end(session, self.remembered_until(now), now);
+    }
+
+    /// Makes this node refuse a session that the store has ended. From now on this node answers for it by itself.
     fn revoke_here(&self, session: SessionId) {
         self.revoke_here_below(Revocation::ended(session));
     }
 
     fn revoke_here_below(&self, revocation: Revocation) {
         let now = self.now();
-        let until = now.saturating_add(self.inner.lifetimes.revocation_retention());
-        self.verification().ends.revoke(revocation, until, now);
+        self.verification().ends.revoke(revocation, self.remembered_until(now), now);
+    }
+
+    fn remembered_until(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.inner.lifetimes.revocation_retention())
     }
 
     /// Notes that the store has ended a session.

@@ -2,11 +2,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{SessionManager, issue::Issue};
+use super::{SessionManager, issue::Issue, presented::has_certainly_expired};
 use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
-    event::{EndReason, SessionEventKind},
+    event::{EndReason, LOG_TARGET, SessionEventKind},
     id::{SessionId, UserId},
     session::{Presented, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
@@ -25,7 +25,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// [`ErrorKind::MissingRefreshToken`] and [`ErrorKind::InvalidRefreshToken`] mean that the user has to log in;
     /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that nothing is known, and to try again;
-    /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies.
+    /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies, or too many of those;
+    /// [`ErrorKind::WrongManager`] that another manager's layer found them.
     pub async fn refresh(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let Some(token) = &presented.refresh else {
@@ -46,6 +47,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Takes the step with a refresh token that we signed.
     pub(super) async fn rotate(&self, token: &RegisteredClaims) -> Result<SessionTokens, Error> {
         let (user, id) = (&token.user_id, token.session_id);
+        // The store would say so by its own clock. Nobody else is asked about a token that was kept for years.
+        if has_certainly_expired(token, self.now()) {
+            tracing::debug!(target: LOG_TARGET, "refused a refresh token that has expired");
+            return Err(self.error(ErrorKind::InvalidRefreshToken));
+        }
         // What this node knows to be ended stays ended, even if a failover made the store forget it.
         if self.verification().ends.is_ended(id) {
             return Err(self.used_after_end(token));

@@ -2,11 +2,10 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Login, SessionManager};
+use super::{Login, SessionManager, presented::NamedSession};
 use crate::{
     error::{Error, ErrorKind},
     event::EndReason,
-    store::WhichSessions,
     tokens::SessionTokens,
 };
 
@@ -57,11 +56,15 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// [`ErrorKind::Store`] when the store failed: this node refuses the session from now on, but it may live, so keep
     /// the token and try again.
     pub async fn end_with_token(&self, token: &str) -> Result<bool, Error> {
-        let Some((user, id)) = self.verification().session_of(token.as_bytes(), self.now()) else {
+        let Some((which, claims)) = self.verification().open_any(token.as_bytes(), self.now()) else {
             return Ok(false);
         };
-        self.revoke_here(id);
-        let ended = self.end_in_store(&user, WhichSessions::Proven(id), EndReason::LoggedOut).await?;
-        Ok(!ended.is_empty())
+        let sessions = self.to_be_ended(vec![NamedSession { which, claims }]);
+        self.begin_to_end(&sessions);
+        let mut was_alive = false;
+        for named in &sessions {
+            was_alive |= self.end_named(named, EndReason::LoggedOut).await?;
+        }
+        Ok(was_alive)
     }
 }

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::Unauthenticated;
 use crate::{
     bearer::Bearer,
-    cookie::{CookiePlan, Presence, RawTokens, TokenCookie, each_cookie},
+    cookie::{CookiePlan, Presence, RawTokens, TokenCookie, all_values},
     event::LOG_TARGET,
 };
 
@@ -34,13 +34,18 @@ impl CredentialPlaces {
         }
     }
 
-    /// Every token that could be one of ours, however many there are.
-    pub(super) fn each<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
-        let bearer = match self.bearer(headers) {
-            Bearer::One(token) => Some((TokenCookie::Access, token)),
-            Bearer::Absent | Bearer::Malformed => None,
-        };
-        each_cookie(headers, &self.cookies).chain(bearer)
+    /// Every value that could be a token of ours.
+    ///
+    /// # Errors
+    ///
+    /// [`Unauthenticated::AmbiguousCookie`] when there are more of them than anybody has a reason for. Nothing of such a
+    /// request is looked at.
+    pub(super) fn all<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<(TokenCookie, &'h [u8])>, Unauthenticated> {
+        let mut values = all_values(headers, &self.cookies).ok_or_else(crowded)?;
+        if let Bearer::One(token) = self.bearer(headers) {
+            values.push((TokenCookie::Access, token));
+        }
+        Ok(values)
     }
 
     /// Whether there is nothing to verify: [`Unauthenticated::NoCredentials`].
@@ -55,6 +60,13 @@ impl CredentialPlaces {
             false => Bearer::Absent,
         }
     }
+}
+
+#[cold]
+fn crowded() -> Unauthenticated {
+    let reason = Unauthenticated::AmbiguousCookie;
+    tracing::debug!(target: LOG_TARGET, ?reason, "refused the credentials: too many cookies of one name");
+    reason
 }
 
 #[cold]

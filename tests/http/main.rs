@@ -15,8 +15,11 @@ mod life;
 mod limit;
 #[path = "../support/log.rs"]
 mod log;
+mod managers;
+mod many_tokens;
 mod native;
 mod nodes;
+mod old_tokens;
 mod origin;
 mod outage;
 mod passed;

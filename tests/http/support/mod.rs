@@ -20,7 +20,7 @@ pub(crate) use self::{
     native::{Native, native_routes, send_form, tokens},
     redis_server::RedisServer,
     store::{Backend, TestStore},
-    token::{Forgery, claims_of, respelled},
+    token::{Forgery, claims_of, of_lost_session, respelled},
     world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},
 };
 

@@ -1,8 +1,11 @@
 //! Tokens made and taken apart by hand.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
+use tower_jwt_sessions::SessionId;
 
 /// The claims of a token, unverified.
 pub(crate) fn claims_of(token: &str) -> Value {
@@ -60,6 +63,14 @@ impl Forgery {
     pub(crate) fn unsigned(&self) -> String {
         self.signed_part() + "."
     }
+}
+
+/// The same token for a session of its own that no store has.
+pub(crate) fn of_lost_session(token: &str, secret: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = claims_of(token)["sid"].as_str().expect("an id").to_owned();
+    let other = SessionId::from_bytes(u128::from(COUNT.fetch_add(1, Ordering::Relaxed)).to_be_bytes());
+    Forgery::of(token, secret).claim(&id, &other.to_string()).signed()
 }
 
 /// Other spellings of the same bytes.

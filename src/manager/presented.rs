@@ -1,0 +1,120 @@
+//! What requests present to the steps of a manager: whose it is, and which sessions it names.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::SessionManager;
+use crate::{
+    clock::Timestamp,
+    cookie::TokenCookie,
+    error::{Error, ErrorKind},
+    event::EndReason,
+    policy::{Lifetimes, MAX_CLOCK_SKEW},
+    session::{Presented, Session},
+    store::WhichSessions,
+    token::RegisteredClaims,
+};
+
+/// A session that a token of ours names, whatever else that token is still good for.
+#[derive(Debug)]
+pub(super) struct NamedSession {
+    pub(super) which: TokenCookie,
+    pub(super) claims: RegisteredClaims,
+}
+
+impl NamedSession {
+    /// Whether no access token of the session can be good any more on any node, so that none has to be told of its end.
+    fn is_history(&self, lifetimes: &Lifetimes, now: Timestamp) -> bool {
+        // The token's own end as well: the absolute limit may have been longer once.
+        let ended_by = self.claims.auth_time.saturating_add(lifetimes.absolute).max(self.claims.expires_at);
+        now >= ended_by.saturating_add(lifetimes.revocation_retention())
+    }
+
+    pub(super) fn is_of_session(&self, other: &Self) -> bool {
+        self.claims.session_id == other.claims.session_id && self.claims.user_id == other.claims.user_id
+    }
+}
+
+/// Whether a refresh token has expired on the clock of every node and store, whichever is behind.
+pub(super) fn has_certainly_expired(token: &RegisteredClaims, now: Timestamp) -> bool {
+    now >= token.expires_at.saturating_add(MAX_CLOCK_SKEW)
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+    /// Refuses what another manager's layer or verifier found: its keys, store and users may be others.
+    pub(super) fn is_ours(&self, presented: &Presented<C>) -> Result<(), Error> {
+        self.belongs_here(presented.is_of(self.verifier().inner()))
+    }
+
+    /// The same for a session.
+    pub(super) fn is_our_session(&self, session: &Session<C>) -> Result<(), Error> {
+        self.belongs_here(session.is_of(self.verifier().inner()))
+    }
+
+    fn belongs_here(&self, is_of_verifier: bool) -> Result<(), Error> {
+        match is_of_verifier {
+            true => Ok(()),
+            false => Err(self.error(ErrorKind::WrongManager)),
+        }
+    }
+
+    /// Refuses what is not ours, and a request with credentials in two places, or with some that cannot be read: to
+    /// answer that a session was ended, it must be clear which one was meant.
+    pub(super) fn understood(&self, presented: &Presented<C>) -> Result<(), Error> {
+        self.is_ours(presented)?;
+        match presented.is_invalid {
+            true => Err(self.error(ErrorKind::InvalidRequest)),
+            false => Ok(()),
+        }
+    }
+
+    /// The tokens of ours among what was presented, however old they are: enough to end their sessions. A few at most,
+    /// and the only place that checks the signatures of more than two.
+    pub(super) fn named(&self, presented: &Presented<C>) -> Vec<NamedSession> {
+        let now = self.now();
+        let session = presented.session.as_ref().map(|session| (TokenCookie::Access, session.proof().0.clone()));
+        let refresh = presented.refresh.as_ref().map(|token| (TokenCookie::Refresh, token.clone()));
+        let others = presented
+            .unverified
+            .iter()
+            .filter_map(|(which, token)| Some((*which, self.verification().open_old(*which, token, now)?)));
+        let tokens = session.into_iter().chain(refresh).chain(others);
+        tokens.map(|(which, claims)| NamedSession { which, claims }).collect()
+    }
+
+    /// One token for each session that is named and that has to be ended. What this node and the store know to have ended
+    /// takes no step.
+    pub(super) fn to_be_ended(&self, named: Vec<NamedSession>) -> Vec<NamedSession> {
+        let mut sessions: Vec<NamedSession> = Vec::new();
+        for named in named {
+            let is_known = self.verification().ends.is_end_stored(named.claims.session_id);
+            match sessions.iter_mut().find(|other| other.is_of_session(&named)) {
+                _ if is_known => {}
+                // Access and refresh token of a session expire at different times: whichever is later.
+                Some(other) if other.claims.expires_at < named.claims.expires_at => *other = named,
+                Some(_) => {}
+                None => sessions.push(named),
+            }
+        }
+        sessions
+    }
+
+    /// Has this node refuse the sessions before the store is told.
+    pub(super) fn begin_to_end<'n>(&self, sessions: impl IntoIterator<Item = &'n NamedSession>) {
+        let now = self.now();
+        let sessions = sessions.into_iter().filter(|named| !named.is_history(&self.inner.lifetimes, now));
+        sessions.for_each(|named| self.begin_to_end_here(named.claims.session_id));
+    }
+
+    /// Ends a session that a token of ours names, in the store and here. Says whether it was alive.
+    pub(super) async fn end_named(&self, named: &NamedSession, reason: EndReason) -> Result<bool, Error> {
+        let (user, id) = (&named.claims.user_id, named.claims.session_id);
+        if named.is_history(&self.inner.lifetimes, self.now()) {
+            // Only if the store has it: where it does not, there is nothing to publish, or an old token would fill the log.
+            let ended = self.end_in_store(user, WhichSessions::One(id), reason).await?;
+            return Ok(!ended.is_empty());
+        }
+        let ended = self.end_in_store(user, WhichSessions::Proven(id), reason).await?;
+        self.revoke_here(id);
+        Ok(!ended.is_empty())
+    }
+}
