@@ -194,10 +194,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             TokenCookie::Access => &self.access,
             TokenCookie::Refresh => &self.refresh,
         };
-        let mut buffer = Buffer::new();
-        let opened = codec.open(token, now, &mut buffer).ok()?;
-        let IgnoredAny = opened.app_claims(ClaimsShape::of::<IgnoredAny>()).ok()?;
-        Some(opened.registered.into_owned())
+        open_with_any_claims(codec, token, now)
     }
 
     /// Verifies the access token, and whether enough is known of revocations to trust it.
@@ -249,10 +246,23 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     }
 
     pub(crate) fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
-        let mut buffer = Buffer::new();
-        let opened = self.refresh.open(token, now, &mut buffer).and_then(Opened::without_app_claims);
-        opened.map(RegisteredClaims::into_owned).map_err(|error| refused("refresh", error)).ok()
+        open_without_claims(&self.refresh, token, now)
     }
+}
+
+// Not of every type of claims anew: what each request needs is then inlined where it is compiled for those.
+
+fn open_with_any_claims(codec: &LiveCodec, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
+    let mut buffer = Buffer::new();
+    let opened = codec.open(token, now, &mut buffer).ok()?;
+    let IgnoredAny = opened.app_claims(ClaimsShape::of::<IgnoredAny>()).ok()?;
+    Some(opened.registered.into_owned())
+}
+
+fn open_without_claims(codec: &LiveCodec, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
+    let mut buffer = Buffer::new();
+    let opened = codec.open(token, now, &mut buffer).and_then(Opened::without_app_claims);
+    opened.map(RegisteredClaims::into_owned).map_err(|error| refused("refresh", error)).ok()
 }
 
 // Logs why a token was refused: the log is the only place that tells. Apart from the path of the good ones, which shall
@@ -306,3 +316,6 @@ impl<C> fmt::Debug for Verifier<C> {
         f.debug_struct("Verifier").field("access", &self.inner.access).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

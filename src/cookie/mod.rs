@@ -4,9 +4,11 @@ mod config;
 mod read;
 mod write;
 
+#[cfg(feature = "router")]
+pub(crate) use self::read::each as each_cookie;
 pub(crate) use self::{
     config::CookiePlan,
-    read::{Presence, RawTokens, TokenCookie, all_values, each as each_cookie},
+    read::{Presence, RawTokens, TokenCookie, all_values},
     write::{IssueCookieError, assert_cookies, keep_private},
 };
 pub use self::{

@@ -59,7 +59,8 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     /// Ends the sessions that the request presented: one of the same user in the same step, others just before.
     ///
     /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at. It is
-    /// no error: the login is what puts such a browser right.
+    /// no error: what others put into a browser's jar must not block the login. The session that such a browser had before
+    /// ends by its idle limit.
     pub fn replacing(mut self, presented: Presented<C>) -> Self {
         self.presented = presented;
         self

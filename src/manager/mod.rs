@@ -39,7 +39,9 @@ use crate::{
 /// whoever holds the cookie, so put nothing secret there. Data that is only for the server goes to the store, with
 /// [`SessionManager::update_data`].
 ///
-/// Any number of managers with the same keys and the same store, in any number of processes, act as one.
+/// Any number of managers with the same keys and the same store, in any number of processes, act as one for their clients.
+/// Within a process a [`Session`](crate::Session), and what a request [`Presented`](crate::Presented), belong to the manager
+/// whose layer or verifier made them, clones included; another one refuses them with [`ErrorKind::WrongManager`].
 pub struct SessionManager<C = ()> {
     inner: Arc<Inner<C>>,
 }

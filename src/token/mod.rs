@@ -18,6 +18,8 @@ mod reader;
 mod scan;
 mod verified;
 
+#[cfg(test)]
+pub(crate) use self::codec::SIGNATURES_CHECKED;
 pub(crate) use self::{
     app_claims::{AppClaims, ClaimsShape, unit_claims},
     codec::{Buffer, Codec, IssueError, Opened, TokenError},
