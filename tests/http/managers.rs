@@ -41,7 +41,8 @@ async fn every_step_refuses_what_another_manager_presented(backend: Backend) {
     let presented = customers.sessions.verifier().present(&headers);
     let session = presented.session().expect("a session").clone();
     let asked = customers.users.asked();
-    (customers.events(), administrators.events());
+    customers.events();
+    administrators.events();
 
     let sessions = &administrators.sessions;
     let none = customers.sessions.verifier().present(&http::HeaderMap::new());
