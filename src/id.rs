@@ -83,13 +83,21 @@ impl SessionId {
                 self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
         }
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"tower-jwt-sessions log v1");
-        context.update(&self.0);
-        let mut short = [0; 4];
-        short.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Hex(short)
+        Hex(short_digest("tower-jwt-sessions log v1", [&self.0[..]]))
     }
+}
+
+/// The first bytes of the SHA-256 of these parts, each with its length in front, under a label of its own.
+pub(crate) fn short_digest<'p, const LEN: usize>(label: &str, parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; LEN] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(label.as_bytes());
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    let mut short = [0; LEN];
+    short.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    short
 }
 
 impl fmt::Display for SessionId {

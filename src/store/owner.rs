@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::id::UserId;
+use crate::id::{UserId, short_digest};
 
 /// Users who log in with the same issuer and audience.
 ///
@@ -31,16 +30,7 @@ impl Population {
 
     /// The population of this issuer and audience.
     pub fn new(issuer: &str, audience: &str) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"tower-jwt-sessions population v1");
-        // With its length in front, so that no pair of names reads as another pair.
-        for name in [issuer, audience] {
-            context.update(&u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
-            context.update(name.as_bytes());
-        }
-        let mut population = [0; Self::LEN];
-        population.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Self(population)
+        Self(short_digest("tower-jwt-sessions population v1", [issuer, audience].map(str::as_bytes)))
     }
 
     /// The bytes, for a store that keeps them compactly.
