@@ -224,7 +224,7 @@ impl fmt::Display for ConfigError {
             Self::InvalidOrigin { origin } => write!(
                 f,
                 "{origin:?} is not an origin as browsers send it: write scheme://host[:port] in lower case, without a \
-                 path, a default port or a wildcard"
+                 path, a default port or a wildcard, and with http or https as the scheme of own_origin"
             ),
             Self::InvalidRedisUrl { problem } => {
                 write!(f, "the Redis URL cannot be read ({problem}): write redis://[user:password@]host[:port][/database]")

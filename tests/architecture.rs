@@ -41,7 +41,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["middleware", "origin"]),
     ("tower_service", &["middleware", "origin"]),
-    ("tower_http", &["origin"]),
     ("axum", &["router"]),
     ("form_urlencoded", &["router"]),
     // The builders of manager and verifier take a function that renders answers.

@@ -353,3 +353,61 @@ async fn origins_are_written_as_browsers_send_them() {
         builder().own_origin(fine).build().unwrap();
     }
 }
+
+#[cfg(feature = "router")]
+#[tokio::test]
+async fn origins_of_applications_can_be_trusted_and_are_never_own() {
+    for fine in [
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "app://-",
+        "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
+        "moz-extension://3c78ab9e-3d41-4a0e-8c3c-0a6c7c1f3d52",
+        // Not all schemes have hosts in lower case.
+        "safari-web-extension://E4F1B1D2-9C1B-4E0F-8A57-2F3B6F0C9D11",
+        "web+x.1-y://my_app.example.:8080",
+        "x://127.0.0.1:80",
+        "x://[::1]:1",
+    ] {
+        builder().trusted_origin(fine).build().unwrap();
+        let error = refusal(builder().own_origin(fine), "http or https as the scheme of own_origin");
+        assert!(matches!(error, ConfigError::InvalidOrigin { .. }), "{fine}");
+    }
+    for wrong in [
+        "capacitor:localhost",
+        "capacitor:/localhost",
+        "capacitor://",
+        "capacitor:///",
+        "capacitor://localhost/",
+        "capacitor://localhost/index.html",
+        "capacitor://localhost?a",
+        "capacitor://localhost#a",
+        "capacitor://:80",
+        "capacitor://localhost:",
+        "capacitor://localhost:080",
+        "capacitor://localhost:65536",
+        "capacitor://localhost:port",
+        "capacitor://alice@localhost",
+        "capacitor://alice:secret@localhost",
+        "capacitor://*",
+        "capacitor://local host",
+        "capacitor://localhost, tauri://localhost",
+        "capacitor://lokalhöst",
+        "capacitor://[::1",
+        "Capacitor://localhost",
+        "1capacitor://localhost",
+        "capaci_tor://localhost",
+        "://localhost",
+        "null",
+        // What no page has as its origin.
+        "ws://example.com",
+        "wss://example.com",
+        "file://localhost",
+    ] {
+        for builder in [builder().trusted_origin(wrong), builder().own_origin(wrong)] {
+            let error = refusal(builder, "without a path");
+            assert!(matches!(error, ConfigError::InvalidOrigin { .. }), "{wrong}");
+        }
+    }
+}

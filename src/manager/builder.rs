@@ -321,7 +321,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     }
 
     /// Lets pages of another origin call the guarded routes, for example `https://www.example.com` for an API on
-    /// `https://api.example.com`. Written as browsers send it: no path, no default port.
+    /// `https://api.example.com`, and so applications and extensions: `capacitor://localhost`, `chrome-extension://…`.
+    ///
+    /// It is compared exactly, so write it as browsers send it: no path, no default port. Where it is another site, as
+    /// those of applications are, browsers send the cookies along only with [`SameSite::None`](crate::SameSite::None).
     #[cfg(feature = "router")]
     pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
         self.guard.trusted_origins.push(origin.into());

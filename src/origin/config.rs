@@ -1,9 +1,6 @@
 //! What the builder collects for the guards.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use http::Uri;
-
+use super::spelling::{is_origin_of_app, spelled_by_browsers};
 use crate::error::ConfigError;
 
 /// Settings of both guards.
@@ -15,48 +12,23 @@ pub(crate) struct GuardConfig {
     pub(crate) reports_only: bool,
 }
 
-/// Refuses what no browser sends as `Origin` although tower-http would take it, since it would never match anything: the
-/// text has to be what browsers make of its scheme, host and port.
-pub(super) fn check(origin: &str) -> Result<(), ConfigError> {
-    match spelled_by_browsers(origin).is_some_and(|spelling| spelling == origin) {
-        true => Ok(()),
-        false => Err(ConfigError::InvalidOrigin { origin: origin.to_owned() }),
+impl GuardConfig {
+    /// Refuses what no browser sends as `Origin`, since it would never match anything.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |origin: &&String| ConfigError::InvalidOrigin { origin: (*origin).clone() };
+        let own = self.own_origin.iter().find(|origin| !is_origin_of_page(origin));
+        let trusted = self.trusted_origins.iter().find(|origin| !is_origin_of_page(origin) && !is_app_origin(origin));
+        own.or(trusted).as_ref().map_or(Ok(()), |origin| Err(invalid(origin)))
     }
 }
 
-fn spelled_by_browsers(origin: &str) -> Option<String> {
-    let uri: Uri = origin.parse().ok()?;
-    let (scheme, host) = (uri.scheme_str()?, host_spelled_by_browsers(uri.host()?)?);
-    let default_port = if scheme == "https" { 443 } else { 80 };
-    Some(match uri.port_u16().filter(|port| *port != default_port) {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
-    })
+/// Whether this is what browsers make of the scheme, host and port of a page.
+fn is_origin_of_page(origin: &str) -> bool {
+    matches!(origin.split_once("://"), Some((scheme @ ("http" | "https"), authority))
+        if spelled_by_browsers(scheme, authority).is_some_and(|spelling| spelling == origin))
 }
 
-/// The host serializer of the URL standard, for names that a DNS can have and for addresses.
-fn host_spelled_by_browsers(host: &str) -> Option<String> {
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let address: Ipv6Addr = address.parse().ok()?;
-        let [.., high, low] = address.segments();
-        return Some(match address.to_ipv4_mapped() {
-            // Not with the dots of the standard library.
-            Some(_) => format!("[::ffff:{high:x}:{low:x}]"),
-            None => format!("[{address}]"),
-        });
-    }
-    let is_name_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let label_fits = |label: &str| !label.is_empty() && label.bytes().all(is_name_char);
-    let name = host.strip_suffix('.').unwrap_or(host);
-    if !name.split('.').all(label_fits) {
-        return None;
-    }
-    // Whatever ends in a number is an address, of which there is one spelling.
-    let last = name.rsplit('.').next()?;
-    let is_decimal = last.bytes().all(|byte| byte.is_ascii_digit());
-    let is_hex = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    match is_decimal || is_hex {
-        true => host.parse::<Ipv4Addr>().ok().map(|address| address.to_string()),
-        false => Some(host.to_ascii_lowercase()),
-    }
+/// Whether this is the origin of an application or of an extension of a browser.
+fn is_app_origin(origin: &str) -> bool {
+    origin.split_once("://").is_some_and(|(scheme, authority)| is_origin_of_app(scheme, authority))
 }

@@ -9,19 +9,19 @@ use axum_core::response::Response;
 use http::{Method, Request};
 use tower_service::Service;
 
-use super::{Rules, future::GuardedFuture};
+use super::{Guard, future::GuardedFuture};
 
 /// Lets requests through to a service, or refuses them. They reach it as they came.
 #[derive(Clone, Debug)]
 pub struct Guarded<S> {
     inner: S,
-    rules: Arc<Rules>,
+    guard: Arc<Guard>,
     every_method: bool,
 }
 
 impl<S> Guarded<S> {
-    pub(super) const fn new(inner: S, rules: Arc<Rules>, every_method: bool) -> Self {
-        Self { inner, rules, every_method }
+    pub(super) const fn new(inner: S, guard: Arc<Guard>, every_method: bool) -> Self {
+        Self { inner, guard, every_method }
     }
 }
 
@@ -41,9 +41,9 @@ where
         // Not `Method::is_safe`, which has TRACE among them.
         let is_guarded =
             self.every_method || !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if is_guarded && self.rules.judge(request.method(), request.uri(), request.headers()) {
-            return GuardedFuture::refused(self.rules.refusal());
+        if is_guarded && self.guard.refuses(request.method(), request.uri(), request.headers()) {
+            return GuardedFuture::refused(self.guard.refusal());
         }
-        GuardedFuture::passed(self.inner.call(request), is_guarded && !self.rules.reports_only)
+        GuardedFuture::passed(self.inner.call(request), is_guarded && !self.guard.reports_only)
     }
 }

@@ -21,6 +21,7 @@ mod native;
 mod nodes;
 mod old_tokens;
 mod origin;
+mod origin_spelling;
 mod outage;
 mod passed;
 mod populations;
