@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     clock::{Clock, Timestamp},
-    cookie::{Presence, RawTokens, TokenCookie},
+    cookie::{Once, Presence, RawTokens, TokenCookie},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
     live::{Ends, Source},
@@ -164,7 +164,11 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             Ok(found) => {
                 presented.refresh = match found.refresh {
                     Presence::One(token) => self.open_refresh(token, now),
-                    Presence::Absent | Presence::Several => None,
+                    Presence::Absent => None,
+                    Presence::Several => {
+                        ambiguous(&self.places.cookies.ambiguity);
+                        None
+                    }
                 };
                 presented.refresh_attempted = !found.refresh.is_absent();
                 presented.session = self.judge(&found, policy, now).ok();
@@ -220,7 +224,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     ) -> Result<Session<C>, Unauthenticated> {
         let token = match found.access {
             Presence::One(token) => token,
-            Presence::Several => return Err(ambiguous()),
+            Presence::Several => return Err(ambiguous(&self.places.cookies.ambiguity)),
             Presence::Absent if found.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
             Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
         };
@@ -269,9 +273,15 @@ fn open_without_claims(codec: &LiveCodec, token: &[u8], now: Timestamp) -> Optio
 // stay in the processor's cache for instructions.
 
 #[cold]
-fn ambiguous() -> Unauthenticated {
+fn ambiguous(warning: &Once) -> Unauthenticated {
     let reason = Unauthenticated::AmbiguousCookie;
-    tracing::debug!(target: LOG_TARGET, ?reason, "refused the access cookies");
+    tracing::debug!(target: LOG_TARGET, ?reason, "refused the session cookies");
+    if warning.is_due() {
+        tracing::warn!(
+            target: LOG_TARGET,
+            "duplicated session cookie, neither counts: if its domain or path has changed, use CookieConfig::replaces"
+        );
+    }
     reason
 }
 

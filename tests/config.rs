@@ -258,6 +258,13 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
         (cookies().domain("example.com; Path=/"), "registrable domain"),
         (cookies().domain("example..com"), "registrable domain"),
         (cookies().domain("exämple.com"), "registrable domain"),
+        (cookies().replaces(cookies()), "the deployment before"),
+        (cookies().domain("example.com").replaces(cookies().domain(".Example.com")), "the deployment before"),
+        (cookies().replaces(cookies().same_site(SameSite::Lax).browser_session()), "the deployment before"),
+        (cookies().replaces(cookies().path("/app")).replaces(cookies()), "the deployment before"),
+        (cookies().replaces(cookies().prefix(CookiePrefix::Host).domain("example.com")), "use CookiePrefix::Secure"),
+        (cookies().replaces(cookies().prefix(CookiePrefix::Host).refresh_path("/auth")), "use CookiePrefix::Secure"),
+        (cookies().replaces(cookies().path("/app").replaces(cookies().path("app"))), "begin with a slash"),
     ] {
         let error = refusal(builder().cookies(wrong), cure);
         assert!(matches!(error, ConfigError::Cookie { .. }));
@@ -273,6 +280,12 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
         cookies().insecure_http_for_development().prefix(CookiePrefix::None),
         cookies().prefix(CookiePrefix::Secure),
         cookies().names("accessToken", "refreshToken").browser_session(),
+        cookies().replaces(cookies().domain("example.com")).replaces(cookies().path("/app")),
+        cookies().domain("example.com").replaces(cookies()),
+        // One of the two is the same; so is what the former one replaced.
+        cookies().prefix(CookiePrefix::Secure).replaces(cookies().refresh_path("/auth")),
+        cookies().replaces(cookies().domain("example.com").replaces(cookies())),
+        cookies().insecure_http_for_development().replaces(cookies()),
     ] {
         builder().cookies(fine).build().unwrap();
     }

@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use http::HeaderValue;
 use tower_cookies::cookie::SameSite;
 
+use super::{
+    Once, TokenCookie,
+    key::{CookieKey, MAX_ATTRIBUTE_LEN},
+};
 use crate::error::ConfigError;
 
 /// Names and attributes of the two cookies.
@@ -34,6 +38,7 @@ pub struct CookieConfig {
     insecure_http: bool,
     clears_cache: bool,
     clears_storage: bool,
+    replaces: Vec<Self>,
 }
 
 /// What a browser can be asked to forget at a logout: [`CookieConfig::clear_at_logout`].
@@ -95,6 +100,7 @@ impl CookieConfig {
             insecure_http: false,
             clears_cache: false,
             clears_storage: false,
+            replaces: Vec::new(),
         }
     }
 
@@ -194,6 +200,40 @@ impl CookieConfig {
         self
     }
 
+    /// Removes the cookies of a former configuration, so that they do not stay beside those of this one. Default: none.
+    ///
+    /// Browsers tell cookies apart by name, domain, path and partition, and send all that fit. After a change of
+    /// [`domain`](Self::domain), [`path`](Self::path), [`refresh_path`](Self::refresh_path) or
+    /// [`partitioned`](Self::partitioned) under the same [`names`](Self::names) and [`prefix`](Self::prefix), a browser
+    /// that was logged in before the change sends two cookies of one name, which count as none: every request is
+    /// answered with `401` until the former cookies expire. Name the former configuration here for as long as they live,
+    /// which is the refresh lifetime. Former names are removed as well, and so is what the former configuration itself
+    /// replaced.
+    ///
+    /// Login and refresh remove the former cookie of each that they set, logout removes all of them, each with a
+    /// `Set-Cookie` line of its own.
+    ///
+    /// While nodes of both configurations serve, which they do during a rolling deployment, each has to replace the
+    /// cookies of the other: deploy `old.replaces(new)` first, and `new.replaces(old)` after that. Another service that
+    /// still shares the former cookies loses them.
+    ///
+    /// Not sent by [`add_to`](crate::SessionCookies::add_to) where a current cookie has the same name. Former `Secure`
+    /// cookies are not removed with [`insecure_http_for_development`](Self::insecure_http_for_development), where
+    /// browsers neither send nor remove them.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{CookieConfig, CookiePrefix};
+    ///
+    /// let base = CookieConfig::new().prefix(CookiePrefix::Secure);
+    /// // The cookies were shared with all subdomains, and no longer are.
+    /// let cookies = base.clone().replaces(base.domain("example.com"));
+    /// # let _ = cookies;
+    /// ```
+    pub fn replaces(mut self, former: Self) -> Self {
+        self.replaces.push(former);
+        self
+    }
+
     /// The `Clear-Site-Data` of a logout: a list of quoted strings.
     const fn clear_site_data(&self) -> Option<HeaderValue> {
         match (self.clears_cache, self.clears_storage) {
@@ -205,8 +245,36 @@ impl CookieConfig {
         }
     }
 
-    /// Checks the settings against each other.
+    /// Checks the settings against each other, and those of former configurations against these.
     pub(crate) fn plan(&self) -> Result<CookiePlan, ConfigError> {
+        let plan = self.plan_alone()?;
+        let mut former = Vec::new();
+        for config in &self.replaces {
+            let plans = config.former_plans()?;
+            if plans.first().is_some_and(|own| TokenCookie::BOTH.iter().all(|which| plan.has(&own.key(*which)))) {
+                return Err(problem(
+                    "replaces(..) names the current cookies: the same names, domain and paths",
+                    "leave it out, or pass the configuration of the deployment before",
+                ));
+            }
+            former.extend(plans);
+        }
+        Ok(CookiePlan { former: former_cookies(&plan, &former), ..plan })
+    }
+
+    /// This former configuration, and behind it those that it replaced itself.
+    fn former_plans(&self) -> Result<Vec<CookiePlan>, ConfigError> {
+        let mut plans = vec![self.plan_alone().map_err(|error| match error {
+            ConfigError::Cookie { problem, cure } => self::problem(format!("replaces(..): {problem}"), cure),
+            other => other,
+        })?];
+        for config in &self.replaces {
+            plans.extend(config.former_plans()?);
+        }
+        Ok(plans)
+    }
+
+    fn plan_alone(&self) -> Result<CookiePlan, ConfigError> {
         check_name(&self.access_name)?;
         check_name(&self.refresh_name)?;
         if self.access_name == self.refresh_name {
@@ -256,6 +324,9 @@ impl CookieConfig {
             max_age: !self.browser_session,
             secure: !self.insecure_http,
             clear_site_data: self.clear_site_data(),
+            former: Vec::new(),
+            ambiguity: Once::default(),
+            plain_http: Once::default(),
         })
     }
 }
@@ -279,6 +350,51 @@ pub(crate) struct CookiePlan {
     pub(super) max_age: bool,
     pub(crate) secure: bool,
     pub(super) clear_site_data: Option<HeaderValue>,
+    /// What is removed when the current cookie of its kind is set.
+    pub(super) former: Vec<(TokenCookie, Self)>,
+    /// The warning that a request has two cookies of one name.
+    pub(crate) ambiguity: Once,
+    /// The warning that browsers drop the cookies, since they are on plain http.
+    pub(crate) plain_http: Once,
+}
+
+impl CookiePlan {
+    /// Name and path of a cookie.
+    pub(super) fn place(&self, which: TokenCookie) -> (&str, &str) {
+        match which {
+            TokenCookie::Access => (&self.access_name, &self.access_path),
+            TokenCookie::Refresh => (&self.refresh_name, &self.refresh_path),
+        }
+    }
+
+    fn key(&self, which: TokenCookie) -> CookieKey {
+        let (name, path) = self.place(which);
+        let (domain, partitioned) = (self.domain.clone(), self.partitioned);
+        CookieKey { name: name.to_owned(), domain, path: path.to_owned(), partitioned }
+    }
+
+    /// Whether this is the key of either cookie.
+    fn has(&self, key: &CookieKey) -> bool {
+        TokenCookie::BOTH.iter().any(|which| self.key(*which) == *key)
+    }
+}
+
+/// The cookies of former plans that browsers keep beside the current ones, each once.
+fn former_cookies(current: &CookiePlan, former: &[CookiePlan]) -> Vec<(TokenCookie, CookiePlan)> {
+    let mut found: Vec<(TokenCookie, CookiePlan)> = Vec::new();
+    // Refresh cookies first: one that somebody used as an access cookie too goes with its successor only.
+    for which in [TokenCookie::Refresh, TokenCookie::Access] {
+        // Over plain http there are no Secure cookies.
+        for plan in former.iter().filter(|plan| current.secure || !plan.secure) {
+            let key = plan.key(which);
+            if !current.has(&key) && !found.iter().any(|(which, plan)| plan.key(*which) == key) {
+                // What decides whether browsers take the line is as for the current cookies, which it comes with.
+                let (secure, same_site) = (current.secure, current.same_site);
+                found.push((which, CookiePlan { secure, same_site, ..plan.clone() }));
+            }
+        }
+    }
+    found
 }
 
 fn problem(problem: impl Into<String>, cure: &'static str) -> ConfigError {
@@ -302,10 +418,6 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
     }
     Ok(())
 }
-
-/// The longest attribute that browsers take notice of; without its path a cookie gets that of the request (RFC 6265bis,
-/// section 5.6).
-const MAX_ATTRIBUTE_LEN: usize = 1024;
 
 fn check_path(path: &str) -> Result<(), ConfigError> {
     let fits = path.len() <= MAX_ATTRIBUTE_LEN;

@@ -62,6 +62,10 @@ pub(crate) enum TokenCookie {
     Refresh,
 }
 
+impl TokenCookie {
+    pub(super) const BOTH: [Self; 2] = [Self::Access, Self::Refresh];
+}
+
 /// Every value under one of our names, however many there are.
 pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
     all_pairs(headers).filter_map(|pair| ours(plan, pair))

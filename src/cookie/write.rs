@@ -11,7 +11,7 @@ use tower_cookies::{
     cookie::time::{Duration as CookieDuration, OffsetDateTime},
 };
 
-use super::CookiePlan;
+use super::{CookiePlan, TokenCookie, key::CookieKey};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -20,7 +20,7 @@ const MAX_COOKIE_LEN: usize = 4096;
 
 /// The cookies that a login, refresh or logout sets or removes: response parts.
 ///
-/// Return them as part of the response. They replace cookies of the same names, set `Cache-Control: no-store`
+/// Return them as part of the response. They replace cookies of the same name, domain and path, set `Cache-Control: no-store`
 /// (RFC 6749, section 5.1), and under the layer they also survive a `Set-Cookie` that comes after them in the tuple.
 ///
 /// An application that keeps its cookies in a jar of tower-cookies calls [`SessionCookies::add_to`] instead.
@@ -61,7 +61,7 @@ impl SessionCookies {
         lives: Duration,
     ) -> Result<Self, IssueCookieError> {
         self.expires_in = Some(lives);
-        self.set(plan, &plan.access_name, &plan.access_path, token, lives)?;
+        self.set(plan, TokenCookie::Access, token, lives)?;
         Ok(self)
     }
 
@@ -72,35 +72,49 @@ impl SessionCookies {
         token: String,
         lives: Duration,
     ) -> Result<Self, IssueCookieError> {
-        self.set(plan, &plan.refresh_name, &plan.refresh_path, token, lives)?;
+        self.set(plan, TokenCookie::Refresh, token, lives)?;
         Ok(self)
     }
 
-    /// Removes both.
+    /// Removes both, and all former ones.
     pub(crate) fn removal(plan: &CookiePlan) -> Result<Self, IssueCookieError> {
         let mut removal = Self { clear_site_data: plan.clear_site_data.clone(), ..Self::new() };
-        for (name, path) in [(&plan.access_name, &plan.access_path), (&plan.refresh_name, &plan.refresh_path)] {
-            // The same attributes as when it was set, or the browser keeps the old one (RFC 6265bis, section 5.7).
-            let mut cookie = base(plan, name, path, String::new());
-            cookie.set_max_age(CookieDuration::ZERO);
-            cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
-            removal.cookies.push(ready(cookie)?);
+        for which in TokenCookie::BOTH {
+            removal.remove_former(plan, which)?;
+            removal.remove(plan, which)?;
         }
         Ok(removal)
+    }
+
+    /// Removes the former cookies that the current one of this kind takes the place of.
+    ///
+    /// A refresh that leaves the refresh cookie alone must leave a former one alone too: it is the one that was presented.
+    fn remove_former(&mut self, plan: &CookiePlan, which: TokenCookie) -> Result<(), IssueCookieError> {
+        plan.former.iter().filter(|former| former.0 == which).try_for_each(|(which, plan)| self.remove(plan, *which))
+    }
+
+    fn remove(&mut self, plan: &CookiePlan, which: TokenCookie) -> Result<(), IssueCookieError> {
+        // The same name, domain and path as when it was set, or the browser keeps the old one (RFC 6265bis, section 5.7).
+        let mut cookie = base(plan, which, String::new());
+        cookie.set_max_age(CookieDuration::ZERO);
+        cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
+        self.cookies.push(ready(cookie)?);
+        Ok(())
     }
 
     fn set(
         &mut self,
         plan: &CookiePlan,
-        name: &str,
-        path: &str,
+        which: TokenCookie,
         token: String,
         lives: Duration,
     ) -> Result<(), IssueCookieError> {
-        if name.len() + token.len() > MAX_COOKIE_LEN {
+        if plan.place(which).0.len() + token.len() > MAX_COOKIE_LEN {
             return Err(IssueCookieError::TooLong);
         }
-        let mut cookie = base(plan, name, path, token);
+        // First: a client that takes no notice of domain and path keeps the last one of a name.
+        self.remove_former(plan, which)?;
+        let mut cookie = base(plan, which, token);
         if plan.max_age {
             cookie.set_max_age(CookieDuration::seconds(i64::try_from(lives.as_secs()).unwrap_or(i64::MAX)));
         }
@@ -118,6 +132,10 @@ impl SessionCookies {
     /// Adds the cookies to the jar of tower-cookies, for applications whose responses take their cookies from one.
     ///
     /// Set `Cache-Control: no-store` on the response too, which only response parts can do.
+    ///
+    /// A jar has one cookie of each name. Of those that [`CookieConfig::replaces`](super::CookieConfig::replaces) is to
+    /// remove it has none with the name of a current cookie: return the cookies as response parts for as long as those
+    /// have to be removed.
     pub fn add_to(self, jar: &Cookies) {
         // Not `Cookies::remove`: it writes nothing for a cookie that this very request did not carry.
         self.cookies.into_iter().for_each(|ready| jar.add(ready.cookie));
@@ -127,8 +145,11 @@ impl SessionCookies {
     pub(crate) fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();
         for ReadyCookie { cookie, line } in self.cookies {
-            asserted.lines.retain(|(name, _)| name != cookie.name());
-            asserted.lines.push((cookie.name().to_owned(), line));
+            // Those of a logout are no loss to a browser that drops them.
+            asserted.sets_secure |= self.expires_in.is_some() && cookie.secure() == Some(true);
+            let key = CookieKey::of(&cookie);
+            asserted.lines.retain(|(other, _)| *other != key);
+            asserted.lines.push((key, line));
         }
         // Browsers clear after they have set cookies: never beside those of a new session.
         let before = std::mem::replace(&mut asserted.clear_site_data, self.clear_site_data);
@@ -147,7 +168,8 @@ impl fmt::Debug for SessionCookies {
     }
 }
 
-fn base(plan: &CookiePlan, name: &str, path: &str, value: String) -> Cookie<'static> {
+fn base(plan: &CookiePlan, which: TokenCookie, value: String) -> Cookie<'static> {
+    let (name, path) = plan.place(which);
     let mut cookie = Cookie::new(name.to_owned(), value);
     cookie.set_http_only(true);
     cookie.set_path(path.to_owned());
@@ -173,17 +195,19 @@ fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
     Ok(ReadyCookie { cookie, line })
 }
 
-/// The final lines for our names. They travel in the extensions of the response, so that the layer can write them once
+/// The final lines for our cookies. They travel in the extensions of the response, so that the layer can write them once
 /// more after the handler's other response parts.
 #[derive(Clone, Default)]
 struct AssertedCookies {
-    lines: Vec<(String, HeaderValue)>,
+    lines: Vec<(CookieKey, HeaderValue)>,
+    /// Whether there is a `Secure` cookie to keep among them.
+    sets_secure: bool,
     clear_site_data: Option<HeaderValue>,
 }
 
 impl AssertedCookies {
     fn write(&self, headers: &mut HeaderMap) {
-        let is_ours = |line: &HeaderValue| self.lines.iter().any(|(name, _)| sets(line, name));
+        let is_ours = |line: &HeaderValue| self.lines.iter().any(|(key, _)| key.is_in(line.as_bytes()));
         let others: Vec<HeaderValue> =
             headers.get_all(header::SET_COOKIE).iter().filter(|line| !is_ours(line)).cloned().collect();
         headers.remove(header::SET_COOKIE);
@@ -204,10 +228,10 @@ pub(crate) fn keep_private<B>(response: &mut Response<B>) {
     response.extensions_mut().insert(asserted);
 }
 
-/// Whether a `Set-Cookie` line sets the cookie of this name.
-fn sets(line: &HeaderValue, name: &str) -> bool {
-    let line = line.as_bytes().trim_ascii_start();
-    line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'='))
+/// Whether this response logs in or refreshes with `Secure` cookies.
+#[cfg(feature = "router")]
+pub(crate) fn sets_secure_cookies<Body>(response: &Response<Body>) -> bool {
+    response.extensions().get::<AssertedCookies>().is_some_and(|asserted| asserted.sets_secure)
 }
 
 /// Writes the cookies that [`SessionCookies::write_to`] left in the extensions over whatever was written since.

@@ -9,6 +9,7 @@ mod cross_site;
 mod data;
 mod fixation;
 mod forgery;
+mod former_cookies;
 mod late_redis;
 mod layer;
 mod life;

@@ -48,6 +48,15 @@ pub(crate) async fn send_body<V: AsRef<[u8]>>(app: &Router, what: &str, headers:
     }
 }
 
+/// What a browser tells a cookie by: name, domain, path and partition.
+fn name_and_scope(line: &str) -> Vec<&str> {
+    let counts = |part: &&str| ["Domain=", "Path=", "Partitioned"].iter().any(|name| part.starts_with(name));
+    let mut scope: Vec<&str> = line.split("; ").skip(1).filter(counts).collect();
+    scope.sort_unstable();
+    scope.insert(0, line.split('=').next().unwrap_or_default());
+    scope
+}
+
 impl Answer {
     /// No token outside of `Set-Cookie`, no cookie twice, and nothing with our cookies is stored by a cache.
     fn check(&self) {
@@ -60,8 +69,9 @@ impl Answer {
         }
         let names: Vec<&str> =
             self.set_cookies().iter().map(|line| line.split('=').next().unwrap_or_default()).collect();
-        for (n, name) in names.iter().enumerate() {
-            assert!(!names[..n].contains(name), "{name} is set twice: {names:?}");
+        let cookies: Vec<_> = self.set_cookies().into_iter().map(name_and_scope).collect();
+        for (n, cookie) in cookies.iter().enumerate() {
+            assert!(!cookies[..n].contains(cookie), "{cookie:?} is set twice: {cookies:?}");
         }
         if names.iter().any(|name| name.contains("access") || name.contains("refresh")) {
             assert_eq!(self.header("cache-control"), "no-store", "{names:?}");

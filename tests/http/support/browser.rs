@@ -29,6 +29,11 @@ impl Browser {
         Self { app: app.clone(), clock: clock.clone(), jar: CookieJar::default() }
     }
 
+    /// Goes on with another application on the same host, with the cookies that it has.
+    pub(crate) fn visit(&mut self, app: &Router) {
+        self.app = app.clone();
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(&format!("GET {path}"), &[]).await
     }
