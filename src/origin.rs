@@ -2,6 +2,7 @@
 
 mod config;
 mod future;
+mod plain_http;
 mod rules;
 mod service;
 mod spelling;
@@ -31,6 +32,8 @@ use crate::{
 /// with neither header come from no browser and pass too, unless
 /// [`refuse_without_origin`](crate::SessionManagerBuilder::refuse_without_origin) says otherwise. A trusted origin
 /// always passes; a request that has one of the three headers twice never does.
+///
+/// A login or refresh for a page on plain http, where browsers drop `Secure` cookies, is a warning in the log, once.
 ///
 /// Answers that depend on the two headers say so in `Vary`. No `X-Forwarded-…` header is ever looked at.
 #[derive(Clone, Debug)]

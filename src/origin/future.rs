@@ -9,6 +9,9 @@ use axum_core::response::Response;
 use http::{HeaderValue, header};
 use pin_project_lite::pin_project;
 
+use super::plain_http;
+use crate::cookie::Once;
+
 pin_project! {
     /// The answer of the service behind the guard, or the refusal.
     #[derive(Debug)]
@@ -27,6 +30,8 @@ pin_project! {
         Passed {
             #[pin]
             inner: F,
+            // Is to be logged if the answer sets cookies.
+            warning: Option<Once>,
         },
         Refused {
             response: Option<Response>,
@@ -35,8 +40,8 @@ pin_project! {
 }
 
 impl<F> GuardedFuture<F> {
-    pub(super) const fn passed(inner: F, depends: bool) -> Self {
-        Self { kind: Kind::Passed { inner }, depends }
+    pub(super) const fn passed(inner: F, warning: Option<Once>, depends: bool) -> Self {
+        Self { kind: Kind::Passed { inner, warning }, depends }
     }
 
     pub(super) const fn refused(response: Response) -> Self {
@@ -53,7 +58,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut answer = match this.kind.project() {
-            KindProj::Passed { inner } => ready!(inner.poll(cx)),
+            KindProj::Passed { inner, warning } => {
+                let answer = ready!(inner.poll(cx));
+                if let (Ok(response), Some(warning)) = (&answer, warning) {
+                    plain_http::warn_of(response, warning);
+                }
+                answer
+            }
             KindProj::Refused { response } => match response.take() {
                 Some(response) => Ok(response),
                 // It was ready before, and may not be polled again.

@@ -9,7 +9,7 @@ use axum_core::response::Response;
 use http::{Method, Request};
 use tower_service::Service;
 
-use super::{Guard, future::GuardedFuture};
+use super::{Guard, future::GuardedFuture, plain_http};
 
 /// Lets requests through to a service, or refuses them. They reach it as they came.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ where
         if is_guarded && self.guard.refuses(request.method(), request.uri(), request.headers()) {
             return GuardedFuture::refused(self.guard.refusal());
         }
-        GuardedFuture::passed(self.inner.call(request), is_guarded && !self.guard.reports_only)
+        let warning = match is_guarded {
+            true => plain_http::warning(&self.guard.rules.cookies, request.headers()),
+            false => None,
+        };
+        GuardedFuture::passed(self.inner.call(request), warning, is_guarded && !self.guard.reports_only)
     }
 }

@@ -25,6 +25,7 @@ mod origin;
 mod origin_spelling;
 mod outage;
 mod passed;
+mod plain_http;
 mod populations;
 mod problems;
 mod promises;

@@ -1,0 +1,50 @@
+//! Finds out that browsers drop the cookies, since the pages are on plain http: users log in again and again, and nothing
+//! fails.
+//!
+//! The guard does it, which looks at `Origin` anyway and is where users log in and refresh: under the layer it would cost
+//! every request.
+
+use std::net::Ipv4Addr;
+
+use http::{HeaderMap, Response, header};
+
+use crate::{
+    cookie::{CookiePlan, Once, sets_secure_cookies},
+    event::LOG_TARGET,
+};
+
+/// The warning that is due if the answer to this request sets cookies.
+pub(super) fn warning(cookies: &CookiePlan, headers: &HeaderMap) -> Option<Once> {
+    let is_possible = cookies.secure && cookies.plain_http.is_open() && drops_secure_cookies(headers);
+    is_possible.then(|| cookies.plain_http.clone())
+}
+
+/// Whether the browser named a page that it loaded over plain http from another computer.
+///
+/// `Sec-Fetch-Site` is sent over https only (W3C Fetch Metadata, section 2): a page on http may call an API on https.
+fn drops_secure_cookies(headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    origin.and_then(|origin| origin.strip_prefix("http://")).is_some_and(|authority| !is_local(authority))
+        && !headers.contains_key("sec-fetch-site")
+}
+
+/// The hosts that browsers trust without https (W3C Secure Contexts, section 3.1).
+fn is_local(authority: &str) -> bool {
+    if authority.starts_with('[') {
+        return authority.starts_with("[::1]");
+    }
+    let host = authority.split(':').next().unwrap_or_default();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Logs the warning if this answer sets cookies.
+pub(super) fn warn_of<B>(answer: &Response<B>, warning: &Once) {
+    if sets_secure_cookies(answer) && warning.is_due() {
+        tracing::warn!(
+            target: LOG_TARGET,
+            "browsers drop Secure session cookies on plain http: use https, or insecure_http_for_development()"
+        );
+    }
+}
