@@ -7,6 +7,9 @@ use crate::{
     problem::{Problem, Renderer},
 };
 
+/// Of every line that the crate logs.
+pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
+
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A configuration that cannot work, found while building. Every message names the cure, also as `Debug`, which is what
@@ -180,6 +183,15 @@ pub enum ConfigError {
         /// What to do.
         cure: &'static str,
     },
+    /// A key that protects nothing: an Ed25519 public key of small order, or a secret of zeros.
+    WeakKey {
+        /// The algorithm that it was read for.
+        algorithm: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+        /// What to use.
+        cure: &'static str,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -273,6 +285,7 @@ impl fmt::Display for ConfigError {
             }
             Self::UnsafeRedisClient { problem, cure } => write!(f, "the Redis client {problem}: {cure}"),
             Self::UnsupportedAlgorithm { algorithm, cure } => write!(f, "{algorithm} cannot be used here: {cure}"),
+            Self::WeakKey { algorithm, problem, cure } => write!(f, "not a key for {algorithm}, {problem}: {cure}"),
             Self::UnsupportedRedisUrl { scheme, cure } => write!(f, "Redis URLs of scheme {scheme:?} do not work: {cure}"),
         }
     }

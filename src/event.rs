@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+pub(crate) use crate::error::LOG_TARGET;
 use crate::{
     id::{SessionId, UserId},
     store::Rotation,
@@ -88,8 +89,6 @@ impl fmt::Debug for EventHook {
         f.write_str(if self.0.is_some() { "EventHook(set)" } else { "EventHook(none)" })
     }
 }
-
-pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
 
 fn log(session_id: SessionId, kind: SessionEventKind) {
     // Worked out within the lines, and so only where somebody listens.

@@ -3,10 +3,13 @@
 //! A key has exactly one algorithm (RFC 8725, section 3.1), so no token can choose how it is verified. Signing and
 //! verifying is done by aws-lc-rs with keys that are prepared once, but for HS256 where `mac` knows of something faster;
 //! jsonwebtoken reads public PEM and the public part of JWKs. Private parts are decoded here, into buffers that are wiped,
-//! which jsonwebtoken's readers do not do.
+//! which jsonwebtoken's readers do not do. What aws-lc accepts and must not, keys for which anybody can sign and second
+//! spellings of signatures, is refused in `ed25519` and `ecdsa`.
 
 mod change;
 mod der;
+mod ecdsa;
+mod ed25519;
 mod jwk;
 mod mac;
 mod pem;
@@ -14,6 +17,7 @@ mod publish;
 mod ring;
 mod set;
 mod signing;
+mod text;
 mod verification;
 
 pub(crate) use self::set::AcceptedKey;

@@ -7,7 +7,7 @@ use aws_lc_rs::{
     signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 
-use super::{Algorithm, MAX_SIGNATURE_LEN, VerificationKey, der, jwk, pem};
+use super::{Algorithm, MAX_SIGNATURE_LEN, VerificationKey, der, ecdsa, jwk, pem};
 use crate::error::ConfigError;
 
 /// A key that signs tokens, and verifies what it signed. Cheap to clone; never printed.
@@ -49,9 +49,12 @@ impl Signature {
 impl SigningKey {
     /// A secret for HS256 of at least 32 bytes (RFC 7518, section 3.2). Make one with `openssl rand -base64 32`.
     ///
+    /// Every byte counts: a text with white space at its ends, such as the line break of a file, is a warning in the
+    /// log, since nodes that got it without have another key.
+    ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`].
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs256(secret).map(Self::mac)
     }
@@ -60,7 +63,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`].
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs384(secret).map(Self::mac)
     }
@@ -69,7 +72,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`].
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs512(secret).map(Self::mac)
     }
@@ -84,6 +87,9 @@ impl SigningKey {
     }
 
     /// A P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
+    ///
+    /// Of the two signatures that ECDSA has for each message and random number, the one with the smaller s is written,
+    /// and no other accepted. Readers of RFC 7515 accept both.
     ///
     /// # Errors
     ///
@@ -129,7 +135,8 @@ impl SigningKey {
     ///
     /// [`ConfigError::InvalidJwk`] when it is no JWK, lacks its `alg` or its private member, has a member twice, is
     /// meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key itself disagree;
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::InvalidKeyId`], [`ConfigError::InvalidKey`];
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`], [`ConfigError::InvalidKeyId`],
+    /// [`ConfigError::InvalidKey`];
     /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         jwk::read(json.as_ref())?.signing_key()
@@ -168,7 +175,11 @@ impl SigningKey {
         match &self.signer {
             Signer::Mac => self.verification.mac(message),
             Signer::Ed25519(pair) => Signature::new(pair.try_sign(message).ok()?.as_ref()),
-            Signer::P256(pair) => Signature::new(pair.sign(&SystemRandom::new(), message).ok()?.as_ref()),
+            Signer::P256(pair) => {
+                let mut signature = Signature::new(pair.sign(&SystemRandom::new(), message).ok()?.as_ref())?;
+                ecdsa::make_canonical(&mut signature.bytes);
+                Some(signature)
+            }
         }
     }
 }

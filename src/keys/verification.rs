@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use aws_lc_rs::{digest, hmac, signature};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Algorithm, Fingerprint, checked_key_id, der, jwk, mac::MacKey, pem, publish, signing::Signature};
+use super::{
+    Algorithm, Fingerprint, checked_key_id, der, ecdsa, ed25519, jwk, mac::MacKey, pem, publish, signing::Signature,
+    text,
+};
 use crate::error::ConfigError;
 
 /// A key that verifies tokens: a secret, or a public key. Cheap to clone; never printed.
@@ -29,7 +32,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`].
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs256, secret.as_ref())
     }
@@ -38,7 +41,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`].
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs384, secret.as_ref())
     }
@@ -47,7 +50,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`].
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs512, secret.as_ref())
     }
@@ -56,7 +59,8 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigError::InvalidKey`], [`ConfigError::WeakKey`] for a point of small order,
+    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::EdDsa, &pem::public_key(Algorithm::EdDsa, pem.as_ref())?)
     }
@@ -74,7 +78,8 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigError::InvalidKey`], [`ConfigError::WeakKey`] for a point of small order,
+    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::EdDsa, der::public_key(Algorithm::EdDsa, der.as_ref())?)
     }
@@ -94,7 +99,8 @@ impl VerificationKey {
     ///
     /// [`ConfigError::PrivateKeyGivenToVerify`] for a private key; [`ConfigError::InvalidJwk`] when it is no JWK, lacks
     /// its `alg`, has a member twice, is meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key
-    /// itself disagree; [`ConfigError::SecretTooShort`], [`ConfigError::InvalidKeyId`], [`ConfigError::InvalidKey`];
+    /// itself disagree; [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`], [`ConfigError::InvalidKeyId`],
+    /// [`ConfigError::InvalidKey`];
     /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         jwk::read(json.as_ref())?.verification_key()
@@ -115,10 +121,18 @@ impl VerificationKey {
         if secret.len() < min {
             return Err(ConfigError::SecretTooShort { algorithm: algorithm.name(), min, actual: secret.len() });
         }
+        if secret.iter().all(|byte| *byte == 0) {
+            return Err(ConfigError::WeakKey {
+                algorithm: algorithm.name(),
+                problem: "the secret is all zeros, which for HMAC is the same as none",
+                cure: "make one with `openssl rand -base64 64`",
+            });
+        }
         // The kid is derived with the key itself, so it gives away no more than any token does.
         let labelled = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let kid = hmac::sign(&labelled, format!("tower-jwt-sessions kid v1 {}", algorithm.name()).as_bytes());
         let kid = URL_SAFE_NO_PAD.encode(kid.as_ref().get(..9).unwrap_or_default());
+        text::warn_of_blanks(secret, &kid);
         let same_secret = hmac::sign(&labelled, b"tower-jwt-sessions fingerprint v1");
         Ok(Self {
             algorithm,
@@ -138,6 +152,9 @@ impl VerificationKey {
             .then(|| signature::ParsedPublicKey::new(scheme, public).ok())
             .flatten()
             .ok_or_else(|| der::invalid_public_key(algorithm, public))?;
+        if let (Algorithm::EdDsa, Ok(public)) = (algorithm, public.try_into()) {
+            ed25519::check(public)?;
+        }
         Ok(Self {
             algorithm,
             kid: publish::thumbprint(algorithm, public).into(),
@@ -150,7 +167,13 @@ impl VerificationKey {
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &*self.check {
             Check::Mac(key) => key.verifies(message, signature),
-            Check::Signature(key) => key.verify_sig(message, signature).is_ok(),
+            Check::Signature(key) => {
+                let is_canonical = match self.algorithm {
+                    Algorithm::Es256 => ecdsa::is_canonical(signature),
+                    _ => true,
+                };
+                is_canonical && key.verify_sig(message, signature).is_ok()
+            }
         }
     }
 
