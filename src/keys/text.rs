@@ -9,8 +9,8 @@ pub(super) fn warn_of_blanks(secret: &[u8], kid: &str) {
         tracing::warn!(
             target: LOG_TARGET,
             kid,
-            "the secret is text with white space at its ends, which is part of the key: remove it on every node, for \
-             example with str::trim; nodes with the same secret show the same kid"
+            cure = "remove it on every node, for example with str::trim; nodes with the same secret show the same kid",
+            "a text secret has white space at its ends, which is part of the key"
         );
     }
 }
