@@ -20,6 +20,13 @@ use crate::{clock::Timestamp, error::ConfigError};
 /// rare, for it counts from the last one sent, and not at all while it waits to write.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
+/// Digits of the time, which stands before everything else that a step is given.
+///
+/// A server that does not know a command repeats the first 128 bytes of its arguments, and fred takes an error that is no
+/// UTF-8, as session ids are none, for a broken connection: instead of the server's word comes a timeout. With so many
+/// digits, zeros first, what is repeated ends before a session id.
+const TIME_WIDTH: usize = 128;
+
 pub(super) struct Connection(Mutex<Current>);
 
 /// A script and what it is given.
@@ -79,8 +86,8 @@ impl Connection {
             // Zero would mean no timeout.
             let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
             let time = match call.clock {
-                Some(now) => format!("c{}", now.as_millis()),
-                None => self.current().deadline(left),
+                Some(now) => format!("c{:0TIME_WIDTH$}", now.as_millis()),
+                None => format!("d{:0TIME_WIDTH$}", self.current().deadline(left)),
             };
             let args = |script: Value| {
                 let mut args = Vec::with_capacity(3 + call.keys.len() + call.args.len());
@@ -108,10 +115,10 @@ impl Connection {
 }
 
 impl Current {
-    /// When the server's clock will show that `left` has passed; empty while that is not known.
-    fn deadline(&self, left: Duration) -> String {
-        let Some((shown, at)) = self.server_time else { return String::new() };
-        format!("d{}", shown.saturating_add(at.elapsed()).saturating_add(left).as_millis())
+    /// When the server's clock will show that `left` has passed, in milliseconds; never while that is not known.
+    fn deadline(&self, left: Duration) -> u64 {
+        let Some((shown, at)) = self.server_time else { return scripts::LARGEST };
+        shown.saturating_add(at.elapsed()).saturating_add(left).as_millis().min(scripts::LARGEST)
     }
 
     /// Whether the script did nothing, because it was too late. Every answer begins with the server's time.

@@ -20,7 +20,11 @@ use fred::{
     },
 };
 
-use super::{link::Link, reply::Unreadable, scripts};
+use super::{
+    link::Link,
+    reply::{Unreadable, without_arguments},
+    scripts,
+};
 use crate::{
     clock::whole_millis,
     error::BoxError,
@@ -136,7 +140,8 @@ async fn entries(
     wait: Option<Duration>,
 ) -> Result<Vec<LogEntry>, BoxError> {
     let position = format!("{}-{}", after.at().as_millis(), after.sequence());
-    let read: Value = client.xread(Some(PAGE), wait.map(whole_millis), key, position).await?;
+    let read: Result<Value, _> = client.xread(Some(PAGE), wait.map(whole_millis), key, position).await;
+    let read = read.map_err(without_arguments)?;
     let streams: XReadResponse<String, String, String, Value> = match read {
         Value::Null => HashMap::new(),
         read => read.into_xread_response()?,
@@ -154,7 +159,7 @@ async fn newest(client: WithOptions<Client>, key: &str) -> Result<LogPosition, B
     let info: HashMap<String, Value> = match client.xinfo_stream(key, false, None).await {
         Ok(info) => info,
         Err(error) if error.details().contains("no such key") => return Ok(LogPosition::START),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(without_arguments(error).into()),
     };
     let id = info.get("last-generated-id").and_then(Value::as_str);
     id.and_then(|id| position(&id)).ok_or_else(|| Unreadable("a stream without a position").into())

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use fred::types::Value;
+use fred::{error::Error as FredError, types::Value};
 
 use crate::{
     clock::Timestamp,
@@ -46,6 +46,12 @@ impl Reply {
         }
     }
 
+    fn text(&mut self) -> Result<Option<String>, BoxError> {
+        // The error of the standard library has the bytes in it.
+        let text = self.bytes()?.map(|bytes| String::from_utf8(bytes).map_err(|_| Unreadable("text that is no UTF-8")));
+        Ok(text.transpose()?)
+    }
+
     pub(super) fn optional_record(&mut self) -> Result<Option<SessionRecord>, BoxError> {
         Ok(self.bytes()?.map(|packed| SessionRecord::from_bytes(&packed)).transpose()?)
     }
@@ -78,9 +84,7 @@ impl Reply {
     }
 
     fn device(&mut self) -> Result<Device, BoxError> {
-        let user_agent = self.bytes()?.map(String::from_utf8).transpose()?;
-        let ip = self.bytes()?.map(String::from_utf8).transpose()?;
-        Ok(Device { user_agent, ip: ip.map(|ip| ip.parse::<IpAddr>()).transpose()? })
+        Ok(Device { user_agent: self.text()?, ip: self.text()?.map(|ip| ip.parse::<IpAddr>()).transpose()? })
     }
 
     pub(super) fn data(&mut self) -> Result<SessionData, BoxError> {
@@ -93,6 +97,18 @@ impl Reply {
         }
     }
 }
+
+/// The error without the arguments of a command, which a server repeats when it does not know the command: they are
+/// credentials, user ids and data. Its code and the name of the command stay.
+pub(super) fn without_arguments(error: FredError) -> FredError {
+    match error.details().split_once(REPEATED_ARGUMENTS) {
+        Some((said, _)) => FredError::new(error.kind().clone(), said.to_owned()),
+        None => error,
+    }
+}
+
+/// In Redis since 5.0 and in Valkey.
+const REPEATED_ARGUMENTS: &str = ", with args beginning with";
 
 /// Redis holds or answered something that this release did not write.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use fred::{
 };
 use tokio::time::Instant;
 
+use super::reply::without_arguments;
 use crate::clock::{Timestamp, whole_millis};
 
 /// A step of the store.
@@ -102,6 +103,16 @@ async fn send(
     timeout: Duration,
     asking: bool,
 ) -> Result<Value, FredError> {
+    send_as(client, command, args, timeout, asking).await.map_err(without_arguments)
+}
+
+async fn send_as(
+    client: &Client,
+    command: &'static str,
+    args: Vec<Value>,
+    timeout: Duration,
+    asking: bool,
+) -> Result<Value, FredError> {
     let options = Options { timeout: Some(timeout), max_attempts: Some(1), fail_fast: true, ..Options::default() };
     let custom = |name| CustomCommand::new_static(name, ClusterHash::FirstKey, false);
     if !asking {
@@ -114,9 +125,12 @@ async fn send(
     pipeline.try_all().await.pop().unwrap_or_else(lost)
 }
 
-/// Lua's numbers are doubles: what is larger than they hold exactly, some 285 000 years, is cut down to that.
+/// Lua's numbers are doubles, which are exact up to this.
+pub(super) const LARGEST: u64 = (1 << 53) - 1;
+
+/// What is larger than Lua's numbers hold exactly, some 285 000 years, is cut down to that.
 pub(super) fn time(time: Timestamp) -> Value {
-    integer(time.as_millis().min((1 << 53) - 1))
+    integer(time.as_millis().min(LARGEST))
 }
 
 /// As [`time`]; half of it, so that sums are exact too.

@@ -9,6 +9,7 @@ use fred::{
     types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig},
 };
 
+use super::reply::without_arguments;
 use crate::error::ConfigError;
 
 /// For one step of the store. Callers then still have time to answer within a second.
@@ -160,9 +161,10 @@ pub(super) fn unreachable(error: FredError) -> ConfigError {
     ConfigError::StoreUnreachable { source: error.into() }
 }
 
-/// The error, unless its message repeats user name or password: Redis repeats the arguments of a command that it does
-/// not know or allow, and those of `AUTH` are the credentials.
+/// The error without the arguments of a command, and not at all if its message repeats user name or password: those of
+/// `AUTH` are the credentials, and not every server is one that we know.
 pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
+    let error = without_arguments(error);
     let shown =
         |secret: &Option<String>| secret.as_ref().is_some_and(|secret| error.details().contains(secret.as_str()));
     if shown(&config.password) || shown(&config.username) {

@@ -8,6 +8,7 @@ mod cookie_header;
 mod cross_site;
 mod data;
 mod fixation;
+mod forbidden;
 mod forgery;
 mod former_cookies;
 mod late_redis;

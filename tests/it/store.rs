@@ -1,5 +1,6 @@
 //! The stores: the conformance suite on each of them, one against the other, and what is special about Redis.
 
+mod forbidden;
 mod log;
 mod model;
 mod outage;

@@ -24,6 +24,7 @@ use super::{
         connection::{Call, Connection},
         link::Link,
         reasons::Reasons,
+        reply::without_arguments,
         settings,
     },
     slots::{Redirection, Slots},
@@ -252,7 +253,8 @@ impl Nodes {
         let options =
             Options { timeout: Some(self.timeout()), max_attempts: Some(1), fail_fast: true, ..Options::default() };
         let command = CustomCommand::new_static("CLUSTER", ClusterHash::FirstKey, false);
-        let answer = client.with_options(&options).custom(command, vec!["SLOTS"]).await?;
+        let answer = client.with_options(&options).custom(command, vec!["SLOTS"]).await;
+        let answer = answer.map_err(without_arguments)?;
         match Slots::read(answer, server) {
             Ok(slots) if slots.is_empty() => {
                 Err(FredError::new(ErrorKind::Cluster, "the server belongs to no cluster that has slots"))

@@ -69,6 +69,12 @@ impl RedisServer {
         (self.guardian, self.pid) = launch(self.port, &self.options).expect("redis-server starts on the same port");
     }
 
+    /// Starts it again with other options.
+    pub(crate) fn restart_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(ToString::to_string).collect();
+        self.restart();
+    }
+
     /// Stops answering, and keeps its connections.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
