@@ -1,21 +1,30 @@
 //! Data that belongs to a session and stays on the server.
 
+use std::fmt;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::SessionManager;
 use crate::{
     error::{Error, ErrorKind},
     session::Session,
-    store::{PutData, PutOutcome},
+    store::{PutData, PutOutcome, Redacted},
 };
 
-/// A value and the version of it that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value and the version of it that was read. `Debug` does not print the value.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Versioned<T> {
     /// The value; `None` when nothing was written yet.
     pub value: Option<T>,
     /// Counts the writes; 0 when there was none.
     pub version: u64,
+}
+
+impl<T> fmt::Debug for Versioned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.as_ref().map(|_| Redacted);
+        f.debug_struct("Versioned").field("value", &value).field("version", &self.version).finish()
+    }
 }
 
 /// How often an update is tried again when others write at the same time.
@@ -24,16 +33,78 @@ const MAX_ATTEMPTS: usize = 32;
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     /// Reads the session's data.
     ///
+    /// # When the type changes
+    ///
+    /// Sessions outlive deployments, so data that an older release wrote is still read by a newer one, and while both
+    /// serve the other way round. A field that is new has to be `Option` or have `#[serde(default)]`, and one that an
+    /// older release needs has to be written on. For any other change there is
+    /// [`data_or_else`](Self::data_or_else), and for whatever JSON it is `data::<serde_json::Value>`.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::SessionEnded`], [`ErrorKind::Store`], [`ErrorKind::WrongManager`], and [`ErrorKind::DataFormat`]
-    /// when what was written is no `T`.
+    /// when what was written is no `T`: a `500`, and the log says what was expected where, but not what is there.
     pub async fn data<T: DeserializeOwned>(&self, session: &Session<C>) -> Result<Versioned<T>, Error> {
+        self.read_data(session, |_, unreadable| Err(self.error_caused_by(ErrorKind::DataFormat, unreadable))).await
+    }
+
+    /// Reads the session's data, through `older` where what was written is no `T`, such as what an older release wrote.
+    ///
+    /// `older` is given the JSON text. With `None` it gives that up: it counts as if nothing had been written, and with
+    /// the version that was read a write replaces it. Until then it is left as it is.
+    ///
+    /// ```
+    /// # use tower_jwt_sessions::{Error, Session, SessionManager};
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Basket {
+    ///     items: Vec<Item>,
+    /// }
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Item {
+    ///     name: String,
+    ///     count: u32,
+    /// }
+    ///
+    /// /// Before items had counts, a basket was a list of names.
+    /// fn older_basket(json: &[u8]) -> Option<Basket> {
+    ///     let names = serde_json::from_slice::<Vec<String>>(json).ok()?;
+    ///     Some(Basket { items: names.into_iter().map(|name| Item { name, count: 1 }).collect() })
+    /// }
+    ///
+    /// async fn items(sessions: &SessionManager<()>, session: &Session) -> Result<usize, Error> {
+    ///     let basket = sessions.data_or_else(session, older_basket).await?;
+    ///     Ok(basket.value.map_or(0, |basket| basket.items.len()))
+    /// }
+    /// # let _ = items;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SessionEnded`], [`ErrorKind::Store`] and [`ErrorKind::WrongManager`].
+    pub async fn data_or_else<T, O>(&self, session: &Session<C>, older: O) -> Result<Versioned<T>, Error>
+    where
+        T: DeserializeOwned,
+        O: FnOnce(&[u8]) -> Option<T> + Send,
+    {
+        self.read_data(session, |json, _| Ok(older(json))).await
+    }
+
+    async fn read_data<T, O>(&self, session: &Session<C>, otherwise: O) -> Result<Versioned<T>, Error>
+    where
+        T: DeserializeOwned,
+        O: FnOnce(&[u8], UnreadableData) -> Result<Option<T>, Error> + Send,
+    {
         self.is_our_session(session)?;
         let read = self.inner.store.get_data(&self.owner(session.user_id()), session.id()).await;
         let data = self.stored(read)?.ok_or_else(|| self.error(ErrorKind::SessionEnded))?;
-        let value = data.bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
-        let value = value.map_err(|invalid| self.error_caused_by(ErrorKind::DataFormat, invalid))?;
+        let value = match data.bytes {
+            None => None,
+            Some(json) => match serde_json::from_slice(&json) {
+                Ok(value) => Some(value),
+                Err(error) => otherwise(&json, UnreadableData::new(&error))?,
+            },
+        };
         Ok(Versioned { value, version: data.version })
     }
 
@@ -67,6 +138,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # let _ = count;
     /// ```
     ///
+    /// # When the type changes
+    ///
+    /// As with [`data`](Self::data); [`update_data_or_else`](Self::update_data_or_else) also changes what an older
+    /// release wrote.
+    ///
     /// # Errors
     ///
     /// As [`SessionManager::data`] and [`SessionManager::put_data`]; [`ErrorKind::DataConflict`] only when others keep
@@ -76,9 +152,35 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         T: Serialize + DeserializeOwned + Send + Sync,
         F: Fn(Option<T>) -> T + Send,
     {
+        self.update(session, change, || self.data(session)).await
+    }
+
+    /// Changes the session's data as [`update_data`](Self::update_data) does, and reads it as
+    /// [`data_or_else`](Self::data_or_else) does: what `older` makes of the data of an older release is changed and
+    /// written as a `T`. Both functions are called again if somebody else wrote meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionManager::data_or_else`] and [`SessionManager::put_data`]; [`ErrorKind::DataConflict`] only when others
+    /// keep writing all the time.
+    pub async fn update_data_or_else<T, O, F>(&self, session: &Session<C>, older: O, change: F) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync,
+        O: Fn(&[u8]) -> Option<T> + Send + Sync,
+        F: Fn(Option<T>) -> T + Send,
+    {
+        self.update(session, change, || self.data_or_else(session, &older)).await
+    }
+
+    async fn update<T, F, R>(&self, session: &Session<C>, change: F, read: impl Fn() -> R + Send) -> Result<T, Error>
+    where
+        T: Serialize + Send + Sync,
+        F: Fn(Option<T>) -> T + Send,
+        R: Future<Output = Result<Versioned<T>, Error>> + Send,
+    {
         let mut attempts = 0;
         loop {
-            let Versioned { value, version } = self.data::<T>(session).await?;
+            let Versioned { value, version } = read().await?;
             let changed = change(value);
             attempts += 1;
             match self.put_data(session, version, &changed).await {
@@ -86,6 +188,100 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                 Err(conflict) if conflict.kind() == ErrorKind::DataConflict && attempts < MAX_ATTEMPTS => {}
                 Err(failure) => return Err(failure),
             }
+        }
+    }
+}
+
+/// Why the data cannot be read: what was expected where. Never what is there, which the text of serde's error repeats.
+#[derive(Debug)]
+struct UnreadableData {
+    expected: Option<String>,
+    line: usize,
+    column: usize,
+}
+
+impl UnreadableData {
+    fn new(error: &serde_json::Error) -> Self {
+        Self { expected: expectation(&error.to_string()), line: error.line(), column: error.column() }
+    }
+}
+
+/// What serde expected, from its own texts: these name fields and types, and what they found only before it. The texts
+/// of others may say anything.
+fn expectation(text: &str) -> Option<String> {
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    if text.starts_with("missing field `") || text.starts_with("duplicate field `") {
+        return Some(text.to_owned());
+    }
+    let told = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant `", "unknown field `"];
+    if !told.iter().any(|start| text.starts_with(start)) {
+        return None;
+    }
+    text.rsplit_once(", expected ").map(|(_, expected)| format!("expected {expected}"))
+}
+
+impl fmt::Display for UnreadableData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expected = self.expected.as_deref().unwrap_or("another value is expected");
+        write!(f, "{expected} at line {}, column {} of the JSON", self.line, self.column)?;
+        f.write_str(": read data of an older type with data_or_else or update_data_or_else")
+    }
+}
+
+impl std::error::Error for UnreadableData {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Data {
+        #[serde(default)]
+        count: u8,
+        #[serde(default)]
+        ids: BTreeMap<u8, [u8; 2]>,
+        #[serde(default)]
+        kind: Option<Kind>,
+        #[serde(default)]
+        ip: Option<std::net::IpAddr>,
+        name: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    enum Kind {
+        One,
+        Two(u8),
+    }
+
+    #[test]
+    fn unreadable_data_names_what_was_expected_and_nothing_of_what_is_there() {
+        for (json, told) in [
+            (r#"{"count":"canary"}"#, "expected u8 at line 1, column 17"),
+            (r#"{"count":"canary, expected canary"}"#, "expected u8 at line 1"),
+            (r#"{"count":777}"#, "expected u8"),
+            (r#"{"ids":{"canary":[1,2]}}"#, "expected"),
+            (r#"{"ids":{"1":[1,2,3]}}"#, "expected"),
+            (r#"{"ids":{"1":[1]}}"#, "expected an array of length 2"),
+            (r#"{"kind":"canary"}"#, "expected `One` or `Two`"),
+            (r#"{"ip":"canary"}"#, "another value is expected"),
+            (r#"{"canary":1}"#, "expected one of `count`, `ids`, `kind`, `ip`, `name`"),
+            (r#"{"count":1}"#, "missing field `name`"),
+            (r#"{"name":"canary","name":"canary"}"#, "duplicate field `name`"),
+            (r#""canary"#, "another value is expected"),
+            (r#"["canary"]"#, "expected u8"),
+            ("canary", "another value is expected at line 1, column 1"),
+        ] {
+            let error = UnreadableData::new(&serde_json::from_str::<Data>(json).unwrap_err());
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(told), "{json}: {text}");
+            assert!(!text.contains("canary") && !text.contains("777"), "{json}: {text}");
         }
     }
 }

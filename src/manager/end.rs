@@ -1,6 +1,6 @@
 //! Ending sessions, and listing those that could be ended.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{fmt, net::IpAddr, time::SystemTime};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -14,11 +14,11 @@ use crate::{
     event::{EndReason, SessionEventKind},
     id::{SessionId, UserId},
     session::{Presented, Session},
-    store::{ListedSession, Revocation, WhichSessions},
+    store::{ListedSession, Redacted, Revocation, WhichSessions},
 };
 
-/// A session as it is shown to its user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A session as it is shown to its user. `Debug` does not print where the login came from.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// The identifier, for [`SessionManager::end`].
@@ -33,6 +33,19 @@ pub struct SessionInfo {
     pub user_agent: Option<String>,
     /// The address of the login, if the application gave it.
     pub ip: Option<IpAddr>,
+}
+
+impl fmt::Debug for SessionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionInfo")
+            .field("id", &self.id)
+            .field("created_at", &self.created_at)
+            .field("refreshed_at", &self.refreshed_at)
+            .field("expires_at", &self.expires_at)
+            .field("user_agent", &self.user_agent.as_ref().map(|_| Redacted))
+            .field("ip", &self.ip.as_ref().map(|_| Redacted))
+            .finish()
+    }
 }
 
 impl From<ListedSession> for SessionInfo {

@@ -7,6 +7,7 @@
 //! inside a transaction (or compare-and-set) with the methods of [`SessionRecord`], and run
 //! `testing::conformance` (feature `test-util`) against it.
 
+mod debug;
 mod erased;
 mod log;
 mod memory;
@@ -15,7 +16,7 @@ mod record;
 
 use std::{borrow::Cow, error::Error as StdError, fmt, future::Future, net::IpAddr, time::Duration};
 
-pub(crate) use self::erased::DynStore;
+pub(crate) use self::{debug::Redacted, erased::DynStore};
 pub use self::{
     log::{LogEntry, LogPage, LogPosition, Revocation},
     memory::MemoryStore,
@@ -110,7 +111,7 @@ pub trait SessionStore: Send + Sync + 'static {
 pub const EXPIRY_REMEMBERED: Duration = Duration::from_secs(120);
 
 /// What [`SessionStore::create`] creates.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct NewSession {
     /// The owner.
@@ -189,7 +190,7 @@ impl ClaimsAge {
 }
 
 /// Where a login came from, as the application told it. Shown in the list of sessions, never used to decide anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Device {
     /// The `User-Agent` of the login, cut to 255 bytes.
     pub user_agent: Option<String>,
@@ -333,7 +334,7 @@ pub struct ListedSession {
 }
 
 /// The application's data of a session, opaque to the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct SessionData {
     /// Counts the writes; 0 when there was none.
     pub version: u64,
@@ -342,7 +343,7 @@ pub struct SessionData {
 }
 
 /// What [`SessionStore::put_data`] writes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct PutData {
     /// The owner.

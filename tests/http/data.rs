@@ -1,10 +1,13 @@
 //! Data that stays on the server with its session.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json, Router,
     extract::{Path, State},
     routing::{get, post},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_jwt_sessions::{Error, Presented, Session, SessionCookies, SessionManager};
 
@@ -16,6 +19,8 @@ on_every_store!(
     it_belongs_to_one_session,
     an_ended_session_stays_ended,
     data_of_another_shape,
+    data_of_an_older_release_is_read_and_updated_as_the_newer_type,
+    data_of_an_older_release_can_be_given_up,
     while_the_store_is_away,
 );
 
@@ -48,6 +53,47 @@ async fn too_late(
     sessions.put_data(&session, 0, &"late").await.map(|version| version.to_string())
 }
 
+/// What a later release of the application keeps in place of a list of names.
+#[derive(Serialize, Deserialize)]
+struct Basket {
+    items: BTreeMap<String, u32>,
+}
+
+fn older_basket(json: &[u8]) -> Option<Basket> {
+    let names = serde_json::from_slice::<Vec<String>>(json).ok()?;
+    Some(Basket { items: names.into_iter().map(|name| (name, 1)).collect() })
+}
+
+async fn strict_basket(State(sessions): Manager, session: Session<Claims>) -> Result<Json<Value>, Error> {
+    let data = sessions.data::<Basket>(&session).await?;
+    Ok(Json(json!({ "basket": data.value, "version": data.version })))
+}
+
+async fn basket(State(sessions): Manager, session: Session<Claims>) -> Result<Json<Value>, Error> {
+    let data = sessions.data_or_else(&session, older_basket).await?;
+    Ok(Json(json!({ "basket": data.value, "version": data.version })))
+}
+
+async fn add(
+    State(sessions): Manager,
+    session: Session<Claims>,
+    Path(name): Path<String>,
+) -> Result<Json<Basket>, Error> {
+    let add = |basket: Option<Basket>| {
+        let mut basket = basket.unwrap_or_else(|| Basket { items: BTreeMap::new() });
+        *basket.items.entry(name.clone()).or_default() += 1;
+        basket
+    };
+    Ok(Json(sessions.update_data_or_else(&session, older_basket, add).await?))
+}
+
+async fn begin_again(State(sessions): Manager, session: Session<Claims>) -> Result<Json<Value>, Error> {
+    let given_up = sessions.data_or_else::<Basket, _>(&session, |_| None).await?;
+    let was_there = given_up.value.is_some();
+    let version = sessions.put_data(&session, given_up.version, &Basket { items: BTreeMap::new() }).await?;
+    Ok(Json(json!({ "was_there": was_there, "version": version })))
+}
+
 async fn login_with_basket(State(sessions): Manager) -> Result<SessionCookies, Error> {
     sessions.login("alice").data(&json!(["apple"])).await
 }
@@ -60,6 +106,10 @@ async fn world(backend: Backend) -> World {
         .route("/count", post(count))
         .route("/too-late", post(too_late))
         .route("/login-with-basket", post(login_with_basket))
+        .route("/strict-basket", get(strict_basket))
+        .route("/basket", get(basket))
+        .route("/basket/{name}", post(add))
+        .route("/begin-again", post(begin_again))
         .layer(world.sessions.layer())
         .with_state(world.sessions.clone());
     world.app = world.app.merge(data);
@@ -141,6 +191,48 @@ async fn data_of_another_shape(backend: Backend) {
     browser.post("/login-with-basket").await.is(200);
     browser.post("/count").await.is_problem(500, "internal_error");
     assert_eq!(browser.get("/data").await.json(), json!({ "value": ["apple"], "version": 1 }));
+}
+
+async fn data_of_an_older_release_is_read_and_updated_as_the_newer_type(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.post("/login-with-basket").await.is(200);
+    browser.get("/strict-basket").await.is_problem(500, "internal_error");
+    assert_eq!(browser.get("/basket").await.json(), json!({ "basket": { "items": { "apple": 1 } }, "version": 1 }));
+    // To read is not to write: nodes of the older release still read it.
+    assert_eq!(browser.get("/data").await.json(), json!({ "value": ["apple"], "version": 1 }));
+    // The change meets the older type once, and never another writer's change after that.
+    let tabs: Vec<_> = (0..12)
+        .map(|_| {
+            let tab = browser.clone();
+            tokio::spawn(async move { tab.send_only("POST /basket/apple", &[]).await.is(200).body.clone() })
+        })
+        .collect();
+    for tab in tabs {
+        tab.await.expect("an answer");
+    }
+    let newer = json!({ "basket": { "items": { "apple": 13 } }, "version": 13 });
+    assert_eq!(browser.get("/basket").await.json(), newer);
+    assert_eq!(browser.get("/strict-basket").await.json(), newer, "it was written as the newer type");
+    // Nothing older, nothing at all.
+    browser.login("bob").await;
+    assert_eq!(browser.get("/basket").await.json(), json!({ "basket": null, "version": 0 }));
+    assert_eq!(browser.post("/basket/pear").await.json(), json!({ "items": { "pear": 1 } }));
+}
+
+async fn data_of_an_older_release_can_be_given_up(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.browser();
+    browser.post("/login-with-basket").await.is(200);
+    assert_eq!(browser.post("/begin-again").await.json(), json!({ "was_there": false, "version": 2 }));
+    assert_eq!(browser.get("/strict-basket").await.json(), json!({ "basket": { "items": {} }, "version": 2 }));
+    // What is of neither type is given up by the function that knows the older ones.
+    assert_eq!(browser.post("/put/2/neither").await.is(200).body, "3");
+    assert_eq!(browser.get("/basket").await.json(), json!({ "basket": null, "version": 3 }));
+    assert_eq!(browser.post("/basket/pear").await.json(), json!({ "items": { "pear": 1 } }));
+    world.store.set_down(true);
+    browser.get("/basket").await.is_problem(503, "store_unavailable");
+    browser.post("/basket/pear").await.is_problem(503, "store_unavailable");
 }
 
 async fn while_the_store_is_away(backend: Backend) {

@@ -4,10 +4,13 @@ use std::fmt::Debug;
 
 use axum::Router;
 use http::{HeaderMap, header::COOKIE};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tower::Layer as _;
 use tower_jwt_sessions::{
-    CookieConfig, KeyRing, Presented, ReplayWindow, SessionLimit, SessionManager, SigningKey, Unauthenticated,
-    VerificationKey, store::SessionStore as _,
+    CookieConfig, KeyRing, Presented, ReplayWindow, SessionLimit, SessionManager, SessionRejectionKind, SigningKey,
+    Unauthenticated, VerificationKey,
+    store::{NewSession, PutData, SessionStore as _},
 };
 use tracing::level_filters::LevelFilter;
 
@@ -269,4 +272,107 @@ async fn everything_that_can_be_printed() {
         assert!(printed.contains(told), "{told} was not printed");
     }
     secrets.are_not_in(&printed);
+}
+
+/// What applications keep in sessions, where it could be printed.
+const CANARY: &str = "canary-of-the-application";
+const CANARY_AGENT: &str = "canary/1.0 (browser)";
+const CANARY_IP: &str = "203.0.113.77";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct CanaryClaims {
+    role: String,
+}
+
+/// `Debug` of every public type that holds data, claims, devices, tokens or secrets, and the text of every error that
+/// meets them. User ids are printed by what names a user, such as an event; a session id by its digest.
+#[tokio::test]
+async fn debug_prints_nothing_that_sessions_hold() {
+    let world = World::new(Backend::Memory).await;
+    let role = || CanaryClaims { role: CANARY.to_owned() };
+    let claims = async |claims: CanaryClaims, _| Ok::<_, String>(Some(claims));
+    let sessions = build(builder::<CanaryClaims>(&world.store, &world.clock).claims_with(role(), claims)).await;
+    let tokens = sessions
+        .login("alice")
+        .data(&json!({ "note": CANARY }))
+        .user_agent(CANARY_AGENT)
+        .ip(CANARY_IP.parse::<std::net::IpAddr>().expect("an address"))
+        .tokens()
+        .await
+        .expect("tokens");
+    let mut secrets = Secrets::default();
+    secrets.token(tokens.access_token());
+    let cookies = format!("{ACCESS}={}; {REFRESH}={}", tokens.access_token(), tokens.refresh_token().expect("both"));
+    let headers = HeaderMap::from_iter([(COOKIE, cookies.parse().expect("a header"))]);
+    let presented = sessions.verifier().present(&headers);
+    let session = presented.session().expect("a session").clone();
+    let (user, id) = (session.user_id().clone(), session.id());
+
+    let mut printed = String::new();
+    let mut print = |value: &dyn Debug| printed += &format!("{value:?}\n{value:#?}\n");
+    print(&tokens);
+    print(&presented);
+    print(&session);
+    print(&sessions);
+    print(&sessions.verifier());
+    print(&sessions.login("alice").data(&json!(CANARY)).user_agent(CANARY_AGENT).replacing(presented.clone()));
+    print(&sessions.list("alice").await.expect("a list"));
+    let data = sessions.data::<Value>(&session).await.expect("data");
+    assert_eq!(data.value, Some(json!({ "note": CANARY })));
+    print(&data);
+    print(&sessions.data_or_else::<u8, _>(&session, |_| Some(7)).await.expect("data"));
+    print(&world.store.get_data(&user, id).await.expect("data"));
+    print(&world.store.list(&user).await.expect("a list"));
+    print(&PutData::new(user.clone(), id, 1, CANARY.into()));
+    let mut new = NewSession::new(user.clone(), id, seconds(60), seconds(60), seconds(60));
+    new.data = Some(CANARY.into());
+    new.device.user_agent = Some(CANARY_AGENT.to_owned());
+    new.device.ip = Some(CANARY_IP.parse().expect("an address"));
+    print(&new);
+    print(&new.device);
+    print(&SessionRejectionKind::Unauthenticated(Unauthenticated::Revoked));
+
+    // What is there is not what was asked for, at any place and of any type.
+    #[derive(Debug, Deserialize)]
+    struct Note {
+        #[serde(rename = "note")]
+        _note: Kind,
+    }
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        One,
+    }
+    let mut failures = vec![
+        sessions.data::<Note>(&session).await.err(),
+        sessions.data::<std::collections::BTreeMap<String, u8>>(&session).await.err(),
+        sessions.data::<std::collections::BTreeMap<String, std::net::IpAddr>>(&session).await.err(),
+        sessions.data::<Vec<Kind>>(&session).await.err(),
+    ];
+    let written = sessions.put_data(&session, 1, &CANARY).await.expect("a version");
+    failures.push(sessions.data::<u8>(&session).await.err());
+    failures.push(sessions.update_data::<u8, _>(&session, |n| n.unwrap_or(0)).await.err());
+    failures.push(sessions.put_data(&session, written + 1, &CANARY).await.err());
+    for failure in &failures {
+        let failure = failure.as_ref().expect("an error");
+        print(failure);
+        print(&failure.to_string());
+        let mut source = std::error::Error::source(failure);
+        while let Some(cause) = source {
+            print(&(cause, cause.to_string()));
+            source = cause.source();
+        }
+    }
+    Log::listen(LevelFilter::TRACE);
+    for failure in failures.into_iter().flatten() {
+        let _ = axum::response::IntoResponse::into_response(failure);
+    }
+    printed += &Log::heard();
+    let told = ["expected `One`", "expected u8", "a session operation failed", "[redacted]", "bytes]", "data_or_else"];
+    for told in told {
+        assert!(printed.contains(told), "{told} was not printed: {printed}");
+    }
+    secrets.are_not_in(&printed);
+    for hidden in [CANARY, CANARY_AGENT, CANARY_IP, "99, 97, 110, 97, 114, 121"] {
+        assert!(!printed.contains(hidden), "{hidden} is in {printed}");
+    }
 }
