@@ -84,6 +84,15 @@ pub enum ConfigError {
         /// The origin.
         origin: String,
     },
+    /// The type of the claims has values that no token can carry.
+    InvalidClaimsType {
+        /// The type.
+        claims: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// What to change.
+        cure: &'static str,
+    },
     /// A URL for Redis that could not be read. The URL itself is not shown, since it may hold a password.
     InvalidRedisUrl {
         /// What is wrong.
@@ -220,6 +229,9 @@ impl fmt::Display for ConfigError {
             Self::DuplicateKeyId { kid } => {
                 write!(f, "two keys of one ring have the kid {kid:?}: remove one, or name it with with_key_id")
             }
+            Self::InvalidClaimsType { claims, problem, cure } => {
+                write!(f, "claims of the type {claims} cannot all be put into a token, {problem}: {cure}")
+            }
             Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
             Self::InvalidJwk { kid: Some(kid), problem, cure } => write!(f, "the JWK {kid:?} {problem}: {cure}"),
             Self::InvalidJwk { kid: None, problem, cure } => write!(f, "the JWK {problem}: {cure}"),
@@ -304,6 +316,21 @@ impl StdError for ConfigError {
             _ => None,
         }
     }
+}
+
+/// What serde expected, from its own texts: these name fields and types, and what they found only before it. The texts
+/// of others may say anything.
+pub(crate) fn expectation(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+    if text.starts_with("missing field `") || text.starts_with("duplicate field `") {
+        return Some(text.to_owned());
+    }
+    let told = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant `", "unknown field `"];
+    if !told.iter().any(|start| text.starts_with(start)) {
+        return None;
+    }
+    text.rsplit_once(", expected ").map(|(_, expected)| format!("expected {expected}"))
 }
 
 /// What went wrong while serving: opaque, with a [`kind`](Error::kind).

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::SessionManager;
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, expectation},
     session::Session,
     store::{PutData, PutOutcome, Redacted},
 };
@@ -202,22 +202,8 @@ struct UnreadableData {
 
 impl UnreadableData {
     fn new(error: &serde_json::Error) -> Self {
-        Self { expected: expectation(&error.to_string()), line: error.line(), column: error.column() }
+        Self { expected: expectation(error), line: error.line(), column: error.column() }
     }
-}
-
-/// What serde expected, from its own texts: these name fields and types, and what they found only before it. The texts
-/// of others may say anything.
-fn expectation(text: &str) -> Option<String> {
-    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
-    if text.starts_with("missing field `") || text.starts_with("duplicate field `") {
-        return Some(text.to_owned());
-    }
-    let told = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant `", "unknown field `"];
-    if !told.iter().any(|start| text.starts_with(start)) {
-        return None;
-    }
-    text.rsplit_once(", expected ").map(|(_, expected)| format!("expected {expected}"))
 }
 
 impl fmt::Display for UnreadableData {

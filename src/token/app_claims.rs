@@ -7,7 +7,11 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::members::{Refused, read_members};
+use super::{
+    members::{Refused, read_members},
+    variants::unit_variants,
+};
+use crate::error::{ConfigError, expectation};
 
 /// The name as an application cannot use it: one of RFC 7519, section 4.1, or one that the crate writes.
 #[inline]
@@ -40,11 +44,58 @@ pub(crate) struct AppClaims {
 #[derive(Debug)]
 pub(crate) enum InvalidClaims {
     Unserializable(serde_json::Error),
-    NotAnObject,
+    NotAnObject(Written),
     Reserved(&'static str),
     Duplicate(String),
-    Unreadable,
+    Unreadable(Cause),
 }
+
+/// What claims are in JSON that are no object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Written {
+    Null,
+    Text,
+    Other,
+}
+
+impl Written {
+    fn of(json: &str) -> Self {
+        match json.trim_ascii_start().as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b'"') => Self::Text,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Why claims are not read back.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Cause {
+    /// What serde keeps aside for later has no place for so wide an integer.
+    WideInteger,
+    /// What was expected, where that is known.
+    Other(Option<String>),
+}
+
+impl Cause {
+    /// Found with serde_json, whose errors say more than those of our reader.
+    fn of<C: DeserializeOwned>(json: &str) -> Self {
+        let Some(error) = serde_json::from_str::<C>(json).err() else { return Self::Other(None) };
+        let text = error.to_string();
+        let is_wide = ["u128", "i128"].iter().any(|wide| {
+            text.starts_with(&format!("{wide} is not supported"))
+                || text.contains(&format!(", expected {wide} at line "))
+        });
+        // Where there is no line, it had been kept aside.
+        if is_wide || text.ends_with(", expected u128") || text.ends_with(", expected i128") {
+            return Self::WideInteger;
+        }
+        Self::Other(expectation(&error))
+    }
+}
+
+/// To write an enum, whose variants without fields are else texts.
+const TAG: &str = "give the enum #[serde(tag = \"type\")], which writes each variant as an object";
 
 impl AppClaims {
     pub(crate) fn new<C: Serialize + DeserializeOwned>(claims: &C, shape: ClaimsShape) -> Result<Self, InvalidClaims> {
@@ -53,7 +104,10 @@ impl AppClaims {
         if json == "null" && shape.empty == "null" {
             return Ok(Self::none());
         }
-        let inner = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or(InvalidClaims::NotAnObject)?;
+        let inner = json
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .ok_or_else(|| InvalidClaims::NotAnObject(Written::of(&json)))?;
         // Raw claims may have blanks around their members.
         let inner = inner.trim_ascii();
         let names = member_names(&json)?;
@@ -68,7 +122,7 @@ impl AppClaims {
         }
         let members = if inner.is_empty() { String::new() } else { format!(",{inner}") };
         // A login whose every request is then refused would be worse.
-        shape.read::<C>(&format!("{members}}}")).map_err(|Refused| InvalidClaims::Unreadable)?;
+        shape.read::<C>(&format!("{members}}}")).map_err(|Refused| InvalidClaims::Unreadable(Cause::of::<C>(&json)))?;
         Ok(Self { members })
     }
 
@@ -81,16 +135,49 @@ impl AppClaims {
     }
 }
 
+/// Refuses a type of claims with a variant that cannot be put into a token. Those of whom it is would be logged in by no
+/// node, and all others would be.
+pub(crate) fn check_claims_type<C: Serialize + DeserializeOwned>(shape: ClaimsShape) -> Result<(), ConfigError> {
+    for (name, variant) in unit_variants::<C>() {
+        // Serialize may be the application's own, and write it in another way.
+        if let Err(InvalidClaims::NotAnObject(_)) = AppClaims::new(&variant, shape) {
+            return Err(ConfigError::InvalidClaimsType {
+                claims: std::any::type_name::<C>(),
+                problem: format!("since the variant {name} has no fields and is written as a text"),
+                cure: TAG,
+            });
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Display for InvalidClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unserializable(_) => f.write_str("the claims cannot be written as JSON"),
-            Self::NotAnObject => f.write_str("claims must be a struct or map, or () for none"),
+            Self::Unserializable(error) => write!(f, "the claims cannot be written as JSON: {error}"),
+            Self::NotAnObject(Written::Text) => {
+                write!(f, "claims must be a struct or map, and not a text, as a variant without fields is: {TAG}")
+            }
+            Self::NotAnObject(Written::Null) => {
+                f.write_str("claims must be a struct or map, or () for none, and not null, as None is: use an empty one")
+            }
+            Self::NotAnObject(Written::Other) => f.write_str("claims must be a struct or map, or () for none"),
             Self::Reserved(name) => write!(f, "the claim {name:?} is the crate's own: rename it"),
-            Self::Unreadable => f.write_str(
-                "the claims cannot be read back as what was written: a field that is skipped when it is empty needs \
-                 #[serde(default)], a float must not be NaN or infinite, and nothing may be nested deeper than 126 levels",
+            Self::Unreadable(Cause::WideInteger) => f.write_str(
+                "the claims cannot be read back as what was written: serde reads no u128 or i128 within \
+                 #[serde(flatten)], #[serde(tag = \"…\")] or #[serde(untagged)]: take the field out of there, make it a \
+                 u64 or i64, or write it as a text with #[serde(with = \"…\")]",
             ),
+            Self::Unreadable(Cause::Other(expected)) => {
+                f.write_str("the claims cannot be read back as what was written")?;
+                if let Some(expected) = expected {
+                    write!(f, " ({expected})")?;
+                }
+                f.write_str(
+                    ": a field that is skipped when it is empty needs #[serde(default)], a float must not be NaN or \
+                     infinite, and nothing may be nested deeper than 126 levels",
+                )
+            }
             Self::Duplicate(name) => write!(f, "the claim {name:?} is there twice"),
         }
     }

@@ -16,12 +16,13 @@ mod members;
 mod names;
 mod reader;
 mod scan;
+mod variants;
 mod verified;
 
 #[cfg(test)]
 pub(crate) use self::codec::SIGNATURES_CHECKED;
 pub(crate) use self::{
-    app_claims::{AppClaims, ClaimsShape, unit_claims},
+    app_claims::{AppClaims, ClaimsShape, check_claims_type, unit_claims},
     codec::{Buffer, Codec, IssueError, Opened, TokenError},
     live::LiveCodec,
 };

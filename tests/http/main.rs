@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bearer;
+mod claims;
 mod clear_site_data;
 mod cookie_configs;
 mod cookie_header;

@@ -1,71 +1,76 @@
-//! What a team writes for itself: an extractor that reads the cookie with axum-extra and decodes it with jsonwebtoken.
+//! What a good engineer writes who wants it fast: an extractor that finds the cookie in its header and decodes the token
+//! with jsonwebtoken, with key and rules that are prepared once, into a struct of just what is asked for.
 
 #![allow(clippy::disallowed_methods, reason = "our own rules are not those of whoever writes this")]
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
     Router,
     extract::FromRequestParts,
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::AppendHeaders,
     routing::{get, post},
 };
-use axum_extra::extract::cookie::{Cookie, CookieJar};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
 use crate::{ISSUER, SECRET, User, alice, answer};
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    sub: String,
+#[derive(Serialize)]
+struct Issued<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
     exp: u64,
-    #[serde(flatten)]
+    user: &'a User,
+}
+
+/// Without `iss`, `aud` and `exp`, which jsonwebtoken looks at itself. Not flattened, which would have serde keep all
+/// members aside first.
+#[derive(Deserialize)]
+struct Authenticated {
+    #[allow(dead_code, reason = "this page does not ask who it is")]
+    sub: String,
     user: User,
 }
 
-struct Authenticated(Arc<Claims>);
-
-static VALIDATION: LazyLock<(DecodingKey, Validation)> = LazyLock::new(|| {
+static RULES: LazyLock<(DecodingKey, Validation)> = LazyLock::new(|| {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[ISSUER]);
     (DecodingKey::from_secret(&SECRET), validation)
 });
 
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let pairs =
+        headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+    pairs.filter_map(|pair| pair.trim_start().split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = StatusCode;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
-        let jar = CookieJar::from_headers(&parts.headers);
-        let token = jar.get("access").ok_or(StatusCode::UNAUTHORIZED)?;
-        let (key, validation) = &*VALIDATION;
-        let decoded = decode::<Claims>(token.value(), key, validation).map_err(|_| StatusCode::UNAUTHORIZED)?;
-        Ok(Self(Arc::new(decoded.claims)))
+        let token = cookie(&parts.headers, "access").ok_or(StatusCode::UNAUTHORIZED)?;
+        let (key, validation) = &*RULES;
+        decode(token, key, validation).map(|token| token.claims).map_err(|_| StatusCode::UNAUTHORIZED)
     }
 }
 
-async fn login(jar: CookieJar) -> Result<CookieJar, StatusCode> {
+async fn login() -> Result<AppendHeaders<[(header::HeaderName, String); 1]>, StatusCode> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let claims = Claims {
-        iss: ISSUER.to_owned(),
-        aud: ISSUER.to_owned(),
-        sub: "alice".to_owned(),
-        exp: now.as_secs() + 3600,
-        user: alice(),
-    };
-    let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&SECRET))
+    let issued = Issued { iss: ISSUER, aud: ISSUER, sub: "alice", exp: now.as_secs() + 3600, user: &alice() };
+    let token = encode(&Header::new(Algorithm::HS256), &issued, &EncodingKey::from_secret(&SECRET))
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(jar.add(Cookie::new("access", token)))
+    Ok(AppendHeaders([(header::SET_COOKIE, format!("access={token}; Path=/; HttpOnly; Secure; SameSite=Lax"))]))
 }
 
-async fn me(Authenticated(claims): Authenticated) -> &'static str {
-    answer(&claims.user.role)
+async fn me(authenticated: Authenticated) -> &'static str {
+    answer(&authenticated.user.role)
 }
 
 pub(crate) fn app() -> Router {

@@ -109,7 +109,7 @@ pub async fn in_process() -> Result<Vec<Peer>, BoxError> {
         with_cookies("bare route under a layer that does nothing", bare().layer(layer_fn(PassThrough))),
         Peer::new("tower-jwt-sessions, 100,000 revocations", ours::app(100_000).await?).await?,
         ours,
-        Peer::new("jsonwebtoken and CookieJar, by hand", hand_written::app()).await?,
+        Peer::new("jsonwebtoken, by hand", hand_written::app()).await?,
         Peer::new("tower-sessions, memory", session_crates::tower_sessions_in_memory()).await?,
         Peer::new("session-guard, memory", session_crates::session_guard_in_memory()).await?,
         Peer::new("axum_session, memory", session_crates::axum_session_in_memory().await?).await?,

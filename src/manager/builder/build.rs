@@ -21,7 +21,7 @@ use crate::{
     live::{Ends, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
     store::Population,
-    token::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
+    token::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
     verifier::{CredentialPlaces, Verifier, VerifierInner},
 };
 
@@ -43,6 +43,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         let audience = checked_identifier("audience", self.audience.unwrap_or_else(|| issuer.clone()))?;
         let store = self.store.ok_or(missing("store"))?;
         let claims = self.claims.or_else(ClaimsLoader::for_unit).ok_or(missing("claims_source"))?;
+
+        let shape = ClaimsShape::of::<C>();
+        check_claims_type::<C>(shape)?;
 
         let keys = KeyRings::new(access_keys, refresh_keys)?;
         let lifetimes = checked_lifetimes(self.lifetimes, self.max_access_lifetime)?;
@@ -88,7 +91,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             renderer: self.renderer,
             max_access_lifetime: lifetimes.max_access,
             not_before: store.started_at(),
-            shape: ClaimsShape::of::<C>(),
+            shape,
             claims: PhantomData,
         };
         let verifier = Verifier::new(inner, self.stale_policy);

@@ -1,6 +1,7 @@
 //! The application's claims: which can travel, and what becomes of them.
 
-use super::*;
+use super::{super::app_claims::Written, *};
+use crate::error::ConfigError;
 
 #[test]
 fn claims_that_cannot_travel_are_refused() {
@@ -56,7 +57,7 @@ fn claims_that_could_not_be_read_back_are_refused() {
     }
     written(&Skipped { roles: vec!["admin".to_owned()] }).unwrap();
     // It would become `Some`.
-    assert!(matches!(written(&None::<Defaulted>), Err(InvalidClaims::NotAnObject)));
+    assert!(matches!(written(&None::<Defaulted>), Err(InvalidClaims::NotAnObject(Written::Null))));
     written(&Some(Defaulted::default())).unwrap();
     written(&None::<Claims>).unwrap();
 }
@@ -87,3 +88,138 @@ fn claims_of_every_shape_are_read_back() {
         assert_eq!(open::<Value>(&codec, &token).unwrap().1, serde_json::from_str::<Value>(raw).unwrap());
     }
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum External {
+    Guest,
+    Member { role: String },
+    Bot(Claims),
+    Machine,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Internal {
+    Guest,
+    Member { role: String },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "of")]
+enum Adjacent {
+    Guest,
+    Member(u8),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Newtype<T>(T);
+
+fn refused<C: Serialize + serde::de::DeserializeOwned>() -> Option<String> {
+    let refused = super::super::app_claims::check_claims_type::<C>(ClaimsShape::of::<C>()).err()?;
+    assert!(matches!(refused, ConfigError::InvalidClaimsType { .. }));
+    Some(refused.to_string())
+}
+
+#[test]
+fn enum_with_variant_without_fields_is_refused_unless_it_is_tagged() {
+    for told in [
+        refused::<External>(),
+        refused::<Option<External>>(),
+        refused::<Box<External>>(),
+        refused::<Newtype<Option<Newtype<External>>>>(),
+    ] {
+        let told = told.unwrap();
+        assert!(told.contains("variant Guest has no fields") && told.contains("#[serde(tag = \"type\")]"), "{told}");
+        assert!(told.contains("External"), "{told}");
+    }
+    assert_eq!(refused::<Internal>(), None);
+    assert_eq!(refused::<Adjacent>(), None);
+    for tagged in [Internal::Guest, Internal::Member { role: "admin".into() }] {
+        written(&tagged).unwrap();
+    }
+    for tagged in [Adjacent::Guest, Adjacent::Member(1)] {
+        written(&tagged).unwrap();
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum WithFields {
+        Member { role: String },
+        Bot(Claims),
+        None {},
+    }
+    assert_eq!(refused::<WithFields>(), None);
+    written(&WithFields::None {}).unwrap();
+    // Whose unit variant the application writes as an object.
+    #[derive(Deserialize)]
+    enum WrittenByHand {
+        Guest,
+    }
+    impl Serialize for WrittenByHand {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let Self::Guest = self;
+            serializer.collect_map([("Guest", ())])
+        }
+    }
+    assert_eq!(refused::<WrittenByHand>(), None);
+    written(&WrittenByHand::Guest).unwrap();
+    for other in [
+        refused::<()>(),
+        refused::<Claims>(),
+        refused::<Option<Claims>>(),
+        refused::<Value>(),
+        refused::<std::collections::BTreeMap<String, u8>>(),
+        refused::<Box<serde_json::value::RawValue>>(),
+        refused::<u8>(),
+        refused::<String>(),
+    ] {
+        assert_eq!(other, None);
+    }
+}
+
+#[test]
+fn texts_at_a_login_name_the_cure() {
+    let told = |refused: Result<AppClaims, InvalidClaims>| refused.err().unwrap().to_string();
+    assert!(told(written(&External::Guest)).contains("#[serde(tag = \"type\")]"));
+    written(&External::Bot(claims())).unwrap();
+
+    #[derive(Serialize, Deserialize)]
+    struct Within {
+        wide: u128,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Signed {
+        wide: i128,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Flat<T> {
+        #[serde(flatten)]
+        within: T,
+    }
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Wide { wide: u128 },
+    }
+    for wide in [0, 7, u128::from(u64::MAX), u128::from(u64::MAX) + 1, u128::MAX] {
+        for told in [told(written(&Flat { within: Within { wide } })), told(written(&Tagged::Wide { wide }))] {
+            assert!(told.contains("no u128 or i128 within #[serde(flatten)]"), "{wide}: {told}");
+        }
+        written(&Within { wide }).unwrap();
+    }
+    for wide in [0, -7, i128::MIN, i128::MAX] {
+        let told = told(written(&Flat { within: Signed { wide } }));
+        assert!(told.contains("no u128 or i128 within #[serde(flatten)]"), "{wide}: {told}");
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Skipped {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        roles: Vec<String>,
+    }
+    assert!(told(written(&Skipped { roles: Vec::new() })).contains("(missing field `roles`): a field that is skipped"));
+    let by_tuple: std::collections::HashMap<(u8, u8), u8> = [((1, 2), 3)].into();
+    assert!(told(written(&Tuples(by_tuple))).contains("key must be a string"));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tuples(std::collections::HashMap<(u8, u8), u8>);
