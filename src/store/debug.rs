@@ -32,7 +32,7 @@ impl fmt::Debug for Bytes {
 impl fmt::Debug for NewSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewSession")
-            .field("user_id", &self.user_id)
+            .field("owner", &self.owner)
             .field("id", &self.id)
             .field("refresh_lifetime", &self.refresh_lifetime)
             .field("absolute_lifetime", &self.absolute_lifetime)
@@ -70,7 +70,7 @@ impl fmt::Debug for SessionData {
 impl fmt::Debug for PutData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutData")
-            .field("user_id", &self.user_id)
+            .field("owner", &self.owner)
             .field("id", &self.id)
             .field("expected_version", &self.expected_version)
             .field("bytes", &Bytes(self.bytes.len()))

@@ -306,7 +306,7 @@ async fn debug_prints_nothing_that_sessions_hold() {
     let headers = HeaderMap::from_iter([(COOKIE, cookies.parse().expect("a header"))]);
     let presented = sessions.verifier().present(&headers);
     let session = presented.session().expect("a session").clone();
-    let (user, id) = (session.user_id().clone(), session.id());
+    let (user, id) = (owner::owner(session.user_id()), session.id());
 
     let mut printed = String::new();
     let mut print = |value: &dyn Debug| printed += &format!("{value:?}\n{value:#?}\n");

@@ -9,13 +9,13 @@ use fred::{
     types::{ClusterHash, CustomCommand, config::Config},
 };
 use tower_jwt_sessions::{
-    SessionId, UserId,
+    SessionId,
     redis::RedisStore,
-    store::{EndSessions, LogPosition, NewSession, PutData, SessionStore as _, StoreError, WhichSessions},
+    store::{EndSessions, LogPosition, NewSession, Owner, PutData, SessionStore as _, StoreError, WhichSessions},
 };
 
 use super::redis::chain;
-use crate::support::redis_server::RedisServer;
+use crate::{owner::owner, support::redis_server::RedisServer};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const AGENT: &str = "a-browser-that-is-named";
@@ -26,12 +26,12 @@ fn ids() -> [SessionId; 3] {
     [*b"sixteen letters!", [200; 16], [0; 16]].map(SessionId::from_bytes)
 }
 
-fn users() -> [UserId; 3] {
-    ["u", "user@name.example", &"x".repeat(250)].map(|user| UserId::new(user).unwrap())
+fn users() -> [Owner; 3] {
+    ["u", "user@name.example", &"x".repeat(250)].map(owner)
 }
 
 /// One of each verb, and what came of it.
-async fn failures(store: &RedisStore, user: &UserId, id: SessionId) -> Vec<StoreError> {
+async fn failures(store: &RedisStore, user: &Owner, id: SessionId) -> Vec<StoreError> {
     let mut new = NewSession::new(user.clone(), id, HOUR, HOUR, HOUR);
     new.device.user_agent = Some(AGENT.to_owned());
     new.data = Some(DATA.into());
@@ -49,15 +49,15 @@ async fn failures(store: &RedisStore, user: &UserId, id: SessionId) -> Vec<Store
     failures.into_iter().map(|failure| failure.expect("an error")).collect()
 }
 
-fn is_told_without_arguments(error: &StoreError, said: &str, user: &UserId, id: SessionId) {
+fn is_told_without_arguments(error: &StoreError, said: &str, user: &Owner, id: SessionId) {
     let told = chain(error);
     assert!(told.contains(said), "{told}");
     let raw = String::from_utf8_lossy(id.as_bytes()).into_owned();
-    let encoded = URL_SAFE_NO_PAD.encode(user.as_str());
+    let encoded = URL_SAFE_NO_PAD.encode(user.user_id().as_str());
     for sent in [&raw, &id.to_string(), &encoded, "sessions:", AGENT, DATA, "KEYS", "args"] {
         assert!(!told.contains(sent), "{sent:?} is in {told}");
     }
-    assert!(user.as_str().len() == 1 || !told.contains(user.as_str()), "{told}");
+    assert!(user.user_id().as_str().len() == 1 || !told.contains(user.user_id().as_str()), "{told}");
 }
 
 #[tokio::test]
