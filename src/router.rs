@@ -37,7 +37,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
     ///
-    /// Times are seconds since the Unix epoch. Errors are [`Problem`] documents. Requests from other sites are refused,
+    /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
+    /// [`list_for`](SessionManager::list_for). Errors are [`Problem`] documents. Requests from other sites are refused,
     /// nothing is cached except `jwks.json`, for five minutes, and no body ever holds a token. The router verifies
     /// requests itself: it works under the layer and without it.
     ///
@@ -106,7 +107,7 @@ where
         Ok(session) => session,
         Err(response) => return Ok(*response),
     };
-    let listed = sessions.list(session.user_id()).await?;
+    let listed = sessions.list_for(&session).await?;
     let rows: Vec<_> = listed.into_iter().map(|info| row(info, session.id())).collect();
     Ok(Json(json!({ "sessions": rows })).into_response())
 }

@@ -9,6 +9,7 @@ use super::{
     presented::{NamedSession, has_certainly_expired},
 };
 use crate::{
+    clock::Timestamp,
     cookie::{SessionCookies, TokenCookie},
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
@@ -18,6 +19,9 @@ use crate::{
 };
 
 /// A session as it is shown to its user. `Debug` does not print where the login came from.
+///
+/// The times of a refresh are cut to the minute. To the millisecond they would tell the holder of a stolen token when to
+/// present it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
@@ -25,9 +29,9 @@ pub struct SessionInfo {
     pub id: SessionId,
     /// The login.
     pub created_at: SystemTime,
-    /// The last refresh that made a new refresh token; the login if there was none.
+    /// The last refresh that made a new refresh token, cut to the minute; the login if there was none.
     pub refreshed_at: SystemTime,
-    /// When it ends unless it is refreshed before.
+    /// When it ends unless it is refreshed before, up to a minute early.
     pub expires_at: SystemTime,
     /// The `User-Agent` of the login, if the application gave it.
     pub user_agent: Option<String>,
@@ -51,15 +55,26 @@ impl fmt::Debug for SessionInfo {
 impl From<ListedSession> for SessionInfo {
     fn from(listed: ListedSession) -> Self {
         let ListedSession { id, record, device } = listed;
+        let refreshed_at = to_the_minute(record.refreshed_at()).max(record.created_at);
+        // The idle end follows the refresh, so it is cut by as much.
+        let cut = record.refreshed_at().since(refreshed_at);
+        let expires_at = match record.idle_end < record.absolute_end {
+            true => record.idle_end.saturating_sub(cut),
+            false => record.absolute_end,
+        };
         Self {
             id,
             created_at: record.created_at.into(),
-            refreshed_at: record.refreshed_at().into(),
-            expires_at: record.expires_at().into(),
+            refreshed_at: refreshed_at.into(),
+            expires_at: expires_at.into(),
             user_agent: device.user_agent,
             ip: device.ip,
         }
     }
+}
+
+fn to_the_minute(time: Timestamp) -> Timestamp {
+    Timestamp::from_secs(time.as_secs() / 60 * 60)
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
@@ -199,16 +214,53 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         Ok(raised.len())
     }
 
-    /// The live sessions of a user, the one refreshed last first.
+    /// Lists the live sessions of a user, the one refreshed last first, by the minute.
+    ///
+    /// For what a session shows to its own user there is [`list_for`](Self::list_for): whoever reads this list again and
+    /// again with a stolen access token sees a refresh by the token's owner within the time between two readings.
     ///
     /// # Errors
     ///
     /// As [`SessionManager::end`].
     pub async fn list(&self, user: impl ToString) -> Result<Vec<SessionInfo>, Error> {
-        let user = self.user_id(user)?;
-        let listed = self.inner.store.list(&self.owner(&user)).await;
-        let mut sessions: Vec<SessionInfo> = self.stored(listed)?.sessions.into_iter().map(SessionInfo::from).collect();
-        sessions.sort_by(|a, b| b.refreshed_at.cmp(&a.refreshed_at).then(a.id.cmp(&b.id)));
-        Ok(sessions)
+        Ok(listed(self.sessions_of(&self.user_id(user)?).await?))
     }
+
+    /// Lists the live sessions of this session's user, as [`list`](Self::list) does.
+    ///
+    /// Of the session itself it shows the refresh that its access token comes from, and not whether another holder has
+    /// refreshed since. `GET /sessions` of the companion router is this list.
+    ///
+    /// ```
+    /// # use tower_jwt_sessions::{Error, Session, SessionInfo, SessionManager};
+    /// async fn devices(sessions: &SessionManager, session: &Session) -> Result<Vec<SessionInfo>, Error> {
+    ///     sessions.list_for(session).await
+    /// }
+    /// # let _ = devices;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub async fn list_for(&self, session: &Session<C>) -> Result<Vec<SessionInfo>, Error> {
+        let mut sessions = self.sessions_of(session.user_id()).await?;
+        let (token, _) = session.proof();
+        for ListedSession { record, .. } in sessions.iter_mut().filter(|listed| listed.id == session.id()) {
+            record.rotated_at = Some(token.issued_at);
+            record.idle_end = token.issued_at.saturating_add(self.inner.lifetimes.refresh).min(record.absolute_end);
+        }
+        Ok(listed(sessions))
+    }
+
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<ListedSession>, Error> {
+        let listed = self.inner.store.list(&self.owner(user)).await;
+        Ok(self.stored(listed)?.sessions)
+    }
+}
+
+/// In the order of what is shown: that of the exact times would tell more.
+fn listed(sessions: Vec<ListedSession>) -> Vec<SessionInfo> {
+    let mut sessions: Vec<SessionInfo> = sessions.into_iter().map(SessionInfo::from).collect();
+    sessions.sort_by(|a, b| b.refreshed_at.cmp(&a.refreshed_at).then(a.id.cmp(&b.id)));
+    sessions
 }
