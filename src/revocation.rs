@@ -64,7 +64,8 @@ impl RevocationList {
         self.min_epoch(session) == Some(Revocation::ENDED)
     }
 
-    fn min_epoch(&self, session: SessionId) -> Option<u32> {
+    /// The smallest epoch whose access tokens are accepted; `None` when nothing is known of the session.
+    pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
         let (shard, hash) = place(session);
         self.shards.get(shard)?.read().find(hash, session).map(|entry| entry.min_epoch)
     }

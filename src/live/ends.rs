@@ -54,6 +54,12 @@ impl Ends {
         self.list.is_revoked(session, epoch)
     }
 
+    /// The smallest epoch whose access tokens this node accepts; `None` when the session has ended as far as it is
+    /// concerned, for which the list has values that are no epochs.
+    pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
+        Some(self.list.min_epoch(session).unwrap_or(0)).filter(|epoch| *epoch < ENDING)
+    }
+
     /// Whether the session has ended as far as this node is concerned, also where the store does not know yet.
     pub(crate) fn is_ended(&self, session: SessionId) -> bool {
         self.list.is_revoked(session, ENDING - 1)

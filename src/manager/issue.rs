@@ -32,7 +32,8 @@ const MAX_LOADS: u32 = 8;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issue {
     AccessOnly,
-    /// An access token for as short as nodes can agree on, so that the client soon refreshes again.
+    /// An access token for as short as nodes can agree on, so that the client soon refreshes again: every one of a
+    /// superseded generation.
     ShortAccess,
     Both,
 }

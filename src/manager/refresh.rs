@@ -52,10 +52,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             tracing::debug!(target: LOG_TARGET, "refused a refresh token that has expired");
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
-        // What this node knows to be ended stays ended, even if a failover made the store forget it.
-        if self.verification().ends.is_ended(id) {
-            return Err(self.used_after_end(token));
-        }
+        // Before the claims, so that they are newer than every `expire_access` that this epoch stands for.
+        let min_epoch = self.min_epoch(token)?;
         let Some(mut loaded) = self.load_claims(user).await? else {
             return Err(self.user_gone(token).await);
         };
@@ -68,6 +66,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                 token_expires_at: token.expires_at,
                 window: self.inner.replay_window,
                 refresh_lifetime: self.inner.lifetimes.refresh,
+                min_epoch,
             },
             log_retention: self.inner.lifetimes.revocation_retention(),
             claims: None,
@@ -83,10 +82,13 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                     break (rotation, record, now);
                 }
                 // Before the step and not after it, so that a source that fails now burns nothing either.
-                RotateOutcome::ClaimsOutdated(expiry) => match self.load_claims_after(user, &loaded, expiry).await? {
-                    Some(newer) => loaded = newer,
-                    None => return Err(self.user_gone(token).await),
-                },
+                RotateOutcome::ClaimsOutdated(expiry) => {
+                    step.presentation.min_epoch = self.min_epoch(token)?;
+                    match self.load_claims_after(user, &loaded, expiry).await? {
+                        Some(newer) => loaded = newer,
+                        None => return Err(self.user_gone(token).await),
+                    }
+                }
                 RotateOutcome::Reused => {
                     self.emit(user, id, SessionEventKind::RefreshTokenReused);
                     self.ended(user, id, EndReason::RefreshTokenReused);
@@ -99,16 +101,25 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
         // Of the generation that stays in the jar: the use of a newer one would confirm what never arrived.
         let presented = SessionRecord { generation: token.generation, ..record };
+        let just_rotated = record.rotated_within(self.inner.replay_window.length().saturating_mul(2), now);
         let (which, record) = match rotation {
-            // Nobody noted that the current token was used, so this is its first use, and its predecessor may be repeated
-            // for another window. The session's idle end has not moved: have the client come again soon, so that it will.
-            Rotation::Current if now.since(record.refreshed_at()) >= self.inner.replay_window.length() * 2 => {
-                (Issue::ShortAccess, presented)
-            }
+            // A superseded token whose answer may be on its way. The use of what it gets confirms nothing, so a thief could
+            // go on with it unnoticed: a client that did lose the answer comes again soon and gets another one.
+            Rotation::Current if token.generation < record.generation => (Issue::ShortAccess, presented),
+            // No use of the current token was noted, so this is its first, and its predecessor may be repeated for another
+            // window. The session's idle end has not moved: have the client come again soon, so that it will.
+            Rotation::Current if !just_rotated => (Issue::ShortAccess, presented),
             Rotation::Current => (Issue::AccessOnly, presented),
             Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
         };
         self.issue(user, id, &record, now, &loaded.claims, which)
+    }
+
+    /// The smallest epoch that this node accepts of the session, which a failover may have made the store forget.
+    ///
+    /// What it knows to be ended stays ended.
+    fn min_epoch(&self, token: &RegisteredClaims) -> Result<u32, Error> {
+        self.verification().ends.min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token))
     }
 
     fn used_after_end(&self, token: &RegisteredClaims) -> Error {

@@ -110,6 +110,7 @@ impl SessionStore for RedisStore {
                 duration_rounded_up(length.saturating_mul(2)),
                 duration(presentation.refresh_lifetime),
                 duration(rotation.log_retention),
+                integer(presentation.min_epoch),
             ];
             let args = args.into_iter().chain(claims(rotation.claims));
             let mut reply = self.run(&scripts::ROTATE, &rotation.owner, args).await?;

@@ -242,6 +242,7 @@ impl SessionStore for MemoryStore {
         let expiry = entry.record.access_expired_at.map(|at| AccessExpiry { at, epoch: entry.record.epoch });
         if let (Some(claims), Some(expiry)) = (rotation.claims, expiry)
             && now < rotation.presentation.token_expires_at
+            && rotation.presentation.min_epoch != Revocation::ENDED
             && claims.is_outdated_by(expiry, now)
         {
             return Ok(RotateOutcome::ClaimsOutdated(expiry));

@@ -259,7 +259,7 @@ pub enum RotateOutcome {
         record: SessionRecord,
         /// The store's time of the step.
         now: Timestamp,
-        /// Whether the token was newer than the record: the store had lost writes, for example in a failover.
+        /// Whether the record was behind the token or the node: the store had lost writes, for example in a failover.
         rolled_back: bool,
     },
     /// [`RotateSession::claims`] are outdated. Nothing changed.

@@ -129,6 +129,7 @@ impl<'a> Scene<'a> {
             token_expires_at: Timestamp::from_secs(1 << 33),
             window: ReplayWindow::Fixed(Duration::from_secs(10)),
             refresh_lifetime: DAY,
+            min_epoch: 0,
         };
         RotateSession::new(self.user.clone(), id(n), presentation, HOUR)
     }

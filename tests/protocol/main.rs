@@ -5,6 +5,7 @@ mod expire_access;
 mod honest;
 mod live;
 mod notes;
+mod pace;
 mod store;
 mod support;
 mod theft;

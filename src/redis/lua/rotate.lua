@@ -1,28 +1,40 @@
 -- SessionRecord::rotate, row by row. The two must agree to the byte; a property test compares them.
 --
 -- ARGV: now, sid, presented generation, end of the token, 'fixed' or 'confirmed', window, two windows,
--- refresh lifetime, log retention, then the claims: age, and time and epoch of the expiry that they are newer than.
+-- refresh lifetime, log retention, smallest valid epoch, then the claims: age, and time and epoch of the expiry that they
+-- are newer than.
+local MAX_CLOCK_SKEW, MAX_LOST_ANSWERS = 60000, 10
 local sid, presented, token_end, kind = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local window, two_windows, refresh, retention =
   tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local min_epoch = tonumber(ARGV[10])
 
 local r, before = find_live(sid)
-if not r or now >= token_end then
+if not r or now >= token_end or min_epoch == ENDED then
   return { now, 'ended' }
 end
-if are_claims_outdated(ARGV[10], ARGV[11], ARGV[12], r.access_expired_at, r.epoch) then
+if are_claims_outdated(ARGV[11], ARGV[12], ARGV[13], r.access_expired_at, r.epoch) then
   return { now, 'outdated', r.access_expired_at, r.epoch }
 end
 
 local rolled_back = 0
+if r.epoch < min_epoch then
+  rolled_back = 1
+  r.epoch = min_epoch
+  r.access_expired_at = now
+end
 if presented > r.generation then
   rolled_back = 1
   r.generation = presented
   r.previous = 0
 end
 
+local function is_within(at, time)
+  return at <= now + MAX_CLOCK_SKEW and elapsed(at) < time
+end
+
 local function rotated_within(time)
-  return r.rotated_at ~= 0 and elapsed(r.rotated_at) < time
+  return r.rotated_at ~= 0 and is_within(r.rotated_at, time)
 end
 
 local function is_repeatable()
@@ -33,7 +45,7 @@ local function is_repeatable()
   if open_since == 0 then
     return kind == 'confirmed'
   end
-  return elapsed(open_since) < window
+  return is_within(open_since, window)
 end
 
 local function advance()
@@ -61,11 +73,12 @@ elseif r.previous == presented and is_repeatable() then
     outcome = 'repeated'
   elseif rotated_within(two_windows) then
     outcome = 'current'
-  else
+  elseif r.generation - presented <= MAX_LOST_ANSWERS then
     advance()
     outcome = 'rotated'
   end
-else
+end
+if not outcome then
   publish_ended({ sid }, retention)
   remove({ sid })
   return { now, 'reused' }

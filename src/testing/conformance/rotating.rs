@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::support::*;
 use crate::{
     clock::Clock,
-    policy::ReplayWindow,
-    store::{Presentation, RotateOutcome, Rotation, SessionStore, WhichSessions},
+    policy::{MAX_CLOCK_SKEW, ReplayWindow},
+    store::{Presentation, Revocation, RotateOutcome, Rotation, SessionRecord, SessionStore, WhichSessions},
     testing::TestClock,
 };
 
@@ -179,16 +179,101 @@ pub async fn rotate_compares_whole_windows<S: SessionStore>(store: S, clock: Tes
     session.expect_reuse(2).await;
 }
 
-/// A clock that steps back closes no window early and logs nobody out.
+/// A clock that steps back by no more than clocks disagree closes no window early.
 pub async fn rotate_survives_a_clock_that_steps_back<S: SessionStore>(store: S, clock: TestClock) {
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
         session.expect(1, Rotation::Rotated, 2).await;
-        clock.set(clock.now().saturating_sub(HOUR));
+        session.confirm(2).await;
+        clock.set(clock.now().saturating_sub(MAX_CLOCK_SKEW));
         session.expect(2, Rotation::Current, 2).await;
         session.expect(1, Rotation::Repeated, 2).await;
         end(&store, &session.user, WhichSessions::All).await;
     }
+}
+
+/// A clock that steps back further opens no window again: it is not known how long ago was what lies ahead.
+pub async fn rotate_closes_windows_that_lie_ahead<S: SessionStore>(store: S, clock: TestClock) {
+    for window in [FIXED, CONFIRMED] {
+        for (presented, wait) in [(1, Duration::ZERO), (1, HOUR), (2, Duration::ZERO), (2, HOUR)] {
+            let mut session = Tracked::login(&store, &clock, window).await;
+            session.expect(1, Rotation::Rotated, 2).await;
+            session.confirm(2).await;
+            clock.advance(wait);
+            clock.set(clock.now().saturating_sub(wait + MAX_CLOCK_SKEW + MS));
+            match presented {
+                1 => session.expect_reuse(1).await,
+                _ => session.expect(2, Rotation::Rotated, 3).await,
+            }
+            end(&store, &session.user, WhichSessions::All).await;
+        }
+    }
+}
+
+/// A rotation that lies ahead and was not confirmed: its answer counts as lost.
+pub async fn rotate_advances_past_a_rotation_that_lies_ahead<S: SessionStore>(store: S, clock: TestClock) {
+    let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
+    session.expect(1, Rotation::Rotated, 2).await;
+    clock.set(clock.now().saturating_sub(HOUR));
+    session.expect(1, Rotation::Rotated, 3).await;
+    session.expect(1, Rotation::Repeated, 3).await;
+    session.expect(3, Rotation::Current, 3).await;
+}
+
+/// Until-confirmed: more answers than get lost by chance mean that somebody throws them away.
+pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: S, clock: TestClock) {
+    for is_used in [true, false] {
+        let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
+        let most = SessionRecord::MAX_LOST_ANSWERS;
+        for lost in 0..=most {
+            session.expect(1, Rotation::Rotated, 2 + lost).await;
+            clock.advance(2 * W);
+        }
+        if !is_used {
+            session.expect_reuse(1).await;
+            continue;
+        }
+        // The last of them arrived late.
+        session.confirm(2 + most).await;
+        session.expect(1, Rotation::Repeated, 2 + most).await;
+        clock.advance(W);
+        // And the count begins again.
+        for lost in 0..=most {
+            session.expect(2 + most, Rotation::Rotated, 3 + most + lost).await;
+            clock.advance(2 * W);
+        }
+        session.expect_reuse(2 + most).await;
+    }
+}
+
+/// The node knows of a greater epoch than the record: the store lost an `expire_access`. Claims that were loaded before
+/// are outdated then.
+pub async fn rotate_raises_the_epoch<S: SessionStore>(store: S, clock: TestClock) {
+    let mut session = Tracked::login(&store, &clock, FIXED).await;
+    clock.advance(DAY);
+    for (min_epoch, epoch) in [(0, 0), (3, 3), (2, 3), (3, 3), (u32::MAX - 1, u32::MAX - 1)] {
+        let generation = session.record.generation;
+        let before = session.record;
+        session.present_with(Presentation { min_epoch, ..presentation(generation, FIXED) }).await;
+        assert_eq!(session.record.epoch, epoch);
+        let raised = epoch > before.epoch;
+        assert_eq!(session.record.access_expired_at, if raised { Some(clock.now()) } else { before.access_expired_at });
+        clock.advance(HOUR);
+    }
+}
+
+/// `Revocation::ENDED` is no epoch.
+pub async fn rotate_refuses_what_is_known_to_have_ended<S: SessionStore>(store: S, clock: TestClock) {
+    let mut session = Tracked::login(&store, &clock, FIXED).await;
+    for generation in [1, 2] {
+        let ended = Presentation { min_epoch: Revocation::ENDED, ..presentation(generation, FIXED) };
+        assert_eq!(session.present_with(ended).await, RotateOutcome::Ended);
+    }
+    session.expect(1, Rotation::Rotated, 2).await;
+    clock.advance(HOUR);
+    let ended = Presentation { min_epoch: Revocation::ENDED, ..presentation(1, FIXED) };
+    assert_eq!(session.present_with(ended).await, RotateOutcome::Ended, "no reuse either");
+    assert!(log(&store).await.is_empty());
 }
 
 /// Reuse ends the session for every verb, is published once, and repeats find a session that has ended.

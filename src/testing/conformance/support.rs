@@ -115,7 +115,13 @@ pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
 }
 
 pub(super) fn presentation(generation: u32, window: ReplayWindow) -> Presentation {
-    Presentation { generation, token_expires_at: Timestamp::from_secs(1 << 33), window, refresh_lifetime: REFRESH }
+    Presentation {
+        generation,
+        token_expires_at: Timestamp::from_secs(1 << 33),
+        window,
+        refresh_lifetime: REFRESH,
+        min_epoch: 0,
+    }
 }
 
 pub(super) async fn present<S: SessionStore>(

@@ -30,12 +30,41 @@ const RETENTION: Duration = Duration::from_secs(3600);
 enum Op {
     Advance(u64),
     StepBack(u64),
-    Create { user: u8, lifetimes: (u64, u64), limit: Option<(u32, bool)>, replaces: Option<u8>, data: Option<Vec<u8>> },
-    Rotate { user: u8, session: u8, generation: u32, window: (bool, u64), token_lives: u64, lifetime: u64 },
-    Confirm { user: u8, session: u8, generation: u32 },
-    End { user: u8, which: u8, session: u8 },
-    ExpireAccess { user: u8 },
-    Put { user: u8, session: u8, version: u64, bytes: Vec<u8> },
+    Create {
+        user: u8,
+        lifetimes: (u64, u64),
+        limit: Option<(u32, bool)>,
+        replaces: Option<u8>,
+        data: Option<Vec<u8>>,
+    },
+    Rotate {
+        user: u8,
+        session: u8,
+        generation: u32,
+        window: (bool, u64),
+        token_lives: u64,
+        lifetime: u64,
+        min_epoch: u32,
+    },
+    Confirm {
+        user: u8,
+        session: u8,
+        generation: u32,
+    },
+    End {
+        user: u8,
+        which: u8,
+        session: u8,
+    },
+    ExpireAccess {
+        user: u8,
+    },
+    Put {
+        user: u8,
+        session: u8,
+        version: u64,
+        bytes: Vec<u8>,
+    },
 }
 
 /// Claims of some age, or none.
@@ -63,6 +92,7 @@ fn op() -> impl Strategy<Value = Op> {
     let session = || 0..8_u8;
     let generation = || prop_oneof![9 => 0..5_u32, 1 => Just(u32::MAX)];
     let lifetime = || prop_oneof![Just(0), Just(1), Just(15_000), Just(3_600_000), Just(604_800_000_u64)];
+    let epoch = || prop_oneof![8 => Just(0), 4 => 0..5_u32, 1 => Just(u32::MAX - 1), 1 => Just(Revocation::ENDED)];
     // In microseconds, so that windows need not be whole milliseconds.
     let window = || (any::<bool>(), prop_oneof![Just(0), Just(10_000_000), Just(10_000_000), 0..20_000_000_u64]);
     let bytes = || vec(any::<u8>(), 0..10);
@@ -71,9 +101,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => time().prop_map(Op::StepBack),
         4 => (user(), (lifetime(), lifetime()), option::of((1..4_u32, any::<bool>())), option::of(session()), option::of(bytes()))
             .prop_map(|(user, lifetimes, limit, replaces, data)| Op::Create { user, lifetimes, limit, replaces, data }),
-        12 => (user(), session(), generation(), window(), prop_oneof![9 => Just(u64::MAX), 1 => Just(0)], lifetime())
-            .prop_map(|(user, session, generation, window, token_lives, lifetime)| {
-                Op::Rotate { user, session, generation, window, token_lives, lifetime }
+        12 => (user(), session(), generation(), window(), prop_oneof![9 => Just(u64::MAX), 1 => Just(0)], lifetime(), epoch())
+            .prop_map(|(user, session, generation, window, token_lives, lifetime, min_epoch)| {
+                Op::Rotate { user, session, generation, window, token_lives, lifetime, min_epoch }
             }),
         2 => (user(), session(), generation()).prop_map(|(user, session, generation)| Op::Confirm { user, session, generation }),
         2 => (user(), 0..4_u8, session()).prop_map(|(user, which, session)| Op::End { user, which, session }),
@@ -124,13 +154,14 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
                 refused => format!("{refused:?}"),
             })
         }
-        Op::Rotate { user: owner, session, generation, window, token_lives, lifetime } => {
+        Op::Rotate { user: owner, session, generation, window, token_lives, lifetime, min_epoch } => {
             let length = Duration::from_micros(window.1);
             let presentation = Presentation {
                 generation: *generation,
                 token_expires_at: clock.now().saturating_add(millis(*token_lives)),
                 window: if window.0 { ReplayWindow::Fixed(length) } else { ReplayWindow::UntilConfirmed(length) },
                 refresh_lifetime: millis(*lifetime),
+                min_epoch: *min_epoch,
             };
             let mut rotation = RotateSession::new(user(*owner), chosen(*session), presentation, RETENTION);
             rotation.claims = claims(token_lives ^ lifetime);

@@ -110,6 +110,7 @@ async fn a_rotation_that_was_given_up_does_not_happen_later() {
             token_expires_at: Timestamp::from_secs(9_999_999_999),
             window: ReplayWindow::default(),
             refresh_lifetime: Duration::from_secs(3600),
+            min_epoch: 0,
         };
         RotateSession::new(user(), session, presentation, Duration::from_secs(60))
     };

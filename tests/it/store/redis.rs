@@ -118,6 +118,7 @@ fn rotation(n: u8, generation: u32) -> RotateSession {
         token_expires_at: Timestamp::from_secs(1 << 33),
         window: ReplayWindow::default(),
         refresh_lifetime: DAY,
+        min_epoch: 0,
     };
     RotateSession::new(user(), id(n), presentation, HOUR)
 }
