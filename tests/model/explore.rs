@@ -37,7 +37,7 @@ where
 }
 
 /// Into the output of the tests also where they pass, in one piece.
-fn tell(report: &str) {
+pub(crate) fn tell(report: &str) {
     stderr().write_all(report.as_bytes()).expect("somebody listens");
 }
 

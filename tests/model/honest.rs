@@ -1,7 +1,7 @@
 //! One browser with several tabs on a network that loses, repeats and delays, within a bound.
 
 use stateright::{Model, Property};
-use tower_jwt_sessions::store::Rotation;
+use tower_jwt_sessions::store::{Rotation, SessionRecord};
 
 use crate::{
     explore,
@@ -108,6 +108,8 @@ struct Honest {
     arrives_in_window: bool,
     /// Whether the store may lose writes, once. Generations then come back, so these are not renumbered but few.
     fails_over: bool,
+    /// Whether it matters how many answers are lost in a row, and how many are.
+    most_lost: Option<u32>,
 }
 
 const MOST_GENERATIONS: u32 = 5;
@@ -121,7 +123,14 @@ impl Honest {
             round_trip: rules.length / 2,
             arrives_in_window: window == Window::Fixed,
             fails_over: false,
+            most_lost: None,
         }
+    }
+
+    /// With few requests at a time, for as many answers as may be lost.
+    fn losing(most_lost: u32) -> Self {
+        let rules = Rules::new(Window::UntilConfirmed, 4);
+        Self { rules, flights: 2, round_trip: 2, most_lost: Some(most_lost), ..Self::new(Window::UntilConfirmed) }
     }
 
     fn with(self, table: Table) -> Self {
@@ -162,8 +171,11 @@ impl State {
         self
     }
 
-    fn canonical(mut self) -> Self {
-        let new = Renumbering::of(self.tokens());
+    fn canonical(mut self, exact: bool) -> Self {
+        let new = match self.record {
+            Some(record) if exact => Renumbering::exact(self.tokens(), &record),
+            _ => Renumbering::of(self.tokens()),
+        };
         self.record.iter_mut().for_each(|record| new.apply_to_record(record));
         self.flights.iter_mut().for_each(|flight| new.apply(flight.content.generation_mut()));
         new.apply(&mut self.jar.refresh);
@@ -263,14 +275,18 @@ impl Model for Honest {
                 state.delivered = state.record.is_some_and(|record| record.0.generation <= state.jar.refresh);
             }
         }
-        Some(if self.fails_over { state.sorted() } else { state.sorted().canonical() })
+        let exact = self.most_lost.is_some();
+        Some(if self.fails_over { state.sorted() } else { state.sorted().canonical(exact) })
     }
 
     fn within_boundary(&self, state: &State) -> bool {
         let last_chance = self.rules.length - self.round_trip;
         let missed = !state.delivered && state.record.is_some_and(|record| record.rotated_ago(last_chance));
         let too_many = self.fails_over && state.tokens().into_iter().any(|generation| generation > MOST_GENERATIONS);
-        !(self.arrives_in_window && missed || too_many)
+        let is_lost = |record: &Record| !state.delivered && record.rotated_ago(2 * self.rules.length);
+        let lost = state.record.filter(is_lost).map_or(0, |record| record.distance());
+        let too_many_lost = self.most_lost.is_some_and(|most| lost > most);
+        !(self.arrives_in_window && missed || too_many || too_many_lost)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -330,6 +346,16 @@ fn a_store_that_fails_over_to_an_older_state() {
     }
 }
 
+/// An answer is lost when neither it nor a repeat of it arrives within two windows.
+const MOST_LOST: u32 = SessionRecord::MAX_LOST_ANSWERS;
+
+#[test]
+fn as_many_answers_as_may_be_lost() {
+    explore::holds("honest client, as many answers in a row are lost as may be", Honest::losing(MOST_LOST));
+    let losing = Honest::losing(MOST_LOST).with(Table::LosesOnce);
+    explore::finds("LosesOnce", losing, NEVER_LOGGED_OUT);
+}
+
 #[test]
 fn the_assumptions_are_needed() {
     let offline = Honest { arrives_in_window: false, ..Honest::new(Window::Fixed) };
@@ -337,6 +363,7 @@ fn the_assumptions_are_needed() {
     let slow = Honest::new(Window::UntilConfirmed);
     let slow = Honest { round_trip: slow.rules.length, flights: 3, ..slow };
     explore::finds("a round trip takes as long as the window", slow, NEVER_LOGGED_OUT);
+    explore::finds("one more answer is lost", Honest::losing(MOST_LOST + 1), NEVER_LOGGED_OUT);
 }
 
 #[test]

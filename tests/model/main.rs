@@ -10,10 +10,12 @@ mod honest;
 mod nodes;
 #[path = "../support/owner.rs"]
 mod owner;
+mod pace;
 mod random;
 mod record;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 mod redis_server;
+mod simulation;
 mod table;
 mod theft;

@@ -6,6 +6,7 @@ use stateright::{Model, Property};
 use crate::{
     explore,
     record::{Record, Rules, Window},
+    table::Table,
 };
 
 const ENDED: u32 = u32::MAX;
@@ -26,6 +27,8 @@ enum Conduct {
     ForgetsOnReread,
     /// Asks only the store whether a session may be refreshed.
     RefreshesWhatItKnowsEnded,
+    /// Issues access tokens with the epoch that the store has, although it knows of a greater one.
+    ForgetsEpochs,
     /// Deletes the session in one step and publishes that in the next.
     DeletesThenPublishes,
 }
@@ -70,6 +73,8 @@ struct State {
     revived: bool,
     /// A refresh failed although the session had not ended.
     refused: bool,
+    /// A node issued an access token that it refuses.
+    locked_out: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -156,6 +161,7 @@ const NO_REVIVAL: &str = "no ended session is refreshed";
 const CONVERGES: &str = "when every node has read the log, no token of an ended session is accepted anywhere";
 const PUBLISHED: &str = "an end that was answered is in the log";
 const STAYS: &str = "expired access logs nobody out";
+const ACCEPTS_ITS_OWN: &str = "a node accepts the access tokens that it issues";
 
 impl Model for Nodes {
     type State = State;
@@ -173,6 +179,7 @@ impl Model for Nodes {
             end_answered: false,
             revived: false,
             refused: false,
+            locked_out: false,
         }]
     }
 
@@ -228,10 +235,21 @@ impl Model for Nodes {
                 if knows && self.conduct != Conduct::RefreshesWhatItKnowsEnded {
                     return None;
                 }
-                let rules = Rules::new(Window::Fixed, 2);
-                let refreshed = state.store.record.as_mut().and_then(|record| record.present(rules, TOKEN)).is_some();
+                let table = match self.conduct {
+                    Conduct::ForgetsEpochs => Table::ForgetsEpochs,
+                    _ => Table::Real,
+                };
+                let rules = Rules::new(Window::Fixed, 2).with(table);
+                let min_epoch = match self.conduct {
+                    // What it asks for is not ended.
+                    Conduct::RefreshesWhatItKnowsEnded if knows => 0,
+                    _ => state.nodes.get(node)?.min_epoch,
+                };
+                let record = state.store.record.as_mut();
+                let refreshed = record.and_then(|record| record.present_at(rules, TOKEN, min_epoch)).is_some();
                 if let Some(record) = state.store.record.filter(|_| refreshed) {
                     state.newest_epoch = state.newest_epoch.max(record.0.epoch);
+                    state.locked_out |= record.0.epoch < min_epoch;
                 }
                 state.revived |= refreshed && (told_ended || state.ended && !state.failed_over);
                 state.refused |= !refreshed && !state.ended && !state.failed_over;
@@ -254,6 +272,7 @@ impl Model for Nodes {
             Property::always(HONOURS, |_, state: &State| !state.anyone_accepts(|node| node.told)),
             Property::always(NO_REVIVAL, |_, state: &State| !state.revived),
             Property::always(STAYS, |_, state: &State| !state.refused),
+            Property::always(ACCEPTS_ITS_OWN, |_, state: &State| !state.locked_out),
             Property::sometimes("a node accepts before it is told", |_, state: &State| {
                 state.ended && state.anyone_accepts(|node| if node.told == ENDED { 0 } else { ENDED })
             }),
@@ -287,6 +306,7 @@ fn notices_broken_nodes() {
         (Conduct::ServesAtOnce, false, HONOURS),
         (Conduct::ForgetsOnReread, true, HONOURS),
         (Conduct::RefreshesWhatItKnowsEnded, true, NO_REVIVAL),
+        (Conduct::ForgetsEpochs, true, ACCEPTS_ITS_OWN),
         (Conduct::DeletesThenPublishes, false, CONVERGES),
         (Conduct::DeletesThenPublishes, false, PUBLISHED),
     ] {

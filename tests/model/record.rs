@@ -40,16 +40,21 @@ impl Rules {
         Self { table, ..self }
     }
 
-    fn presentation(self, generation: u32) -> Presentation {
+    pub(crate) fn window(self) -> ReplayWindow {
         let length = TICK * u32::from(self.length);
+        match self.window {
+            Window::Fixed => ReplayWindow::Fixed(length),
+            Window::UntilConfirmed => ReplayWindow::UntilConfirmed(length),
+        }
+    }
+
+    fn presentation(self, generation: u32, min_epoch: u32) -> Presentation {
         Presentation {
             generation,
             token_expires_at: NOW.saturating_add(FAR),
-            window: match self.window {
-                Window::Fixed => ReplayWindow::Fixed(length),
-                Window::UntilConfirmed => ReplayWindow::UntilConfirmed(length),
-            },
+            window: self.window(),
             refresh_lifetime: FAR,
+            min_epoch,
         }
     }
 }
@@ -79,13 +84,32 @@ impl Record {
 
     /// Takes the step, as a store does. `None` means that the session has ended.
     pub(crate) fn present(&mut self, rules: Rules, generation: u32) -> Option<Rotation> {
-        match rules.table.rotate(&mut self.0, &rules.presentation(generation), NOW) {
+        self.present_at(rules, generation, 0)
+    }
+
+    /// The same at a node that knows of this smallest valid epoch.
+    pub(crate) fn present_at(&mut self, rules: Rules, generation: u32, min_epoch: u32) -> Option<Rotation> {
+        match rules.table.rotate(&mut self.0, &rules.presentation(generation, min_epoch), NOW) {
             Step::Live { rotation, .. } => {
                 self.0.idle_end = NOW.saturating_add(FAR);
+                // No model has claims.
+                self.0.access_expired_at = None;
                 Some(rotation)
             }
             Step::Reused | Step::Ended => None,
         }
+    }
+
+    /// How many generations the newest is ahead of the one that may be repeated.
+    pub(crate) fn distance(&self) -> u32 {
+        self.0.previous.map_or(0, |previous| self.0.generation - previous)
+    }
+
+    /// The store's clock is set back by an hour: what it noted lies ahead from now on, for longer than a model looks.
+    pub(crate) fn set_back(&mut self) {
+        let ahead = |at: Timestamp| at.saturating_add(TICK * 3_600);
+        self.0.rotated_at = self.0.rotated_at.map(ahead);
+        self.0.confirmed_at = self.0.confirmed_at.map(ahead);
     }
 
     /// Notes the use of an access token. Says whether it was one of the current generation.
@@ -137,7 +161,10 @@ impl Record {
     /// One tick passes.
     pub(crate) fn age(&mut self, rules: Rules) {
         let oldest = |windows: u32| NOW.saturating_sub(TICK * u32::from(rules.length) * windows);
-        let back = |at: Timestamp, windows| at.saturating_sub(TICK).max(oldest(windows));
+        let back = |at: Timestamp, windows| match at <= NOW {
+            true => at.saturating_sub(TICK).max(oldest(windows)),
+            false => at,
+        };
         self.0.rotated_at = self.0.rotated_at.map(|at| back(at, 2));
         self.0.confirmed_at = self.0.confirmed_at.map(|at| back(at, 1));
     }
@@ -153,21 +180,32 @@ impl Record {
     }
 }
 
-/// Numbers generations anew from 1, in the same order. The table only compares them and counts on from the newest, so
-/// nothing else about them matters, as long as the record's is the newest of all.
-pub(crate) struct Renumbering(Vec<u32>);
+/// Numbers generations anew from 1, in the same order. The table compares them and counts on from the newest, as long as
+/// the record's is the newest of all; and it bounds how far the newest is ahead of the previous one, which is less than
+/// the bound where only the order is kept.
+pub(crate) struct Renumbering {
+    sorted: Vec<u32>,
+    /// From here on distances stay as they are.
+    exact_from: u32,
+}
 
 impl Renumbering {
     pub(crate) fn of(generations: impl IntoIterator<Item = u32>) -> Self {
         let mut sorted: Vec<u32> = generations.into_iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
-        Self(sorted)
+        Self { sorted, exact_from: u32::MAX }
+    }
+
+    /// One that keeps the distance from the generation that may be repeated to the newer ones.
+    pub(crate) fn exact(generations: impl IntoIterator<Item = u32>, record: &Record) -> Self {
+        Self { exact_from: record.0.previous.unwrap_or(record.0.generation), ..Self::of(generations) }
     }
 
     pub(crate) fn apply(&self, generation: &mut u32) {
-        let rank = self.0.binary_search(generation).expect("every generation was named");
-        *generation = u32::try_from(rank).expect("few generations") + 1;
+        let beyond = generation.saturating_sub(self.exact_from);
+        let named = self.sorted.binary_search(&(*generation - beyond)).expect("every generation was named");
+        *generation = u32::try_from(named).expect("few generations") + 1 + beyond;
     }
 
     pub(crate) fn apply_to_record(&self, record: &mut Record) {

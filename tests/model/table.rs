@@ -29,6 +29,14 @@ pub(crate) enum Table {
     ConfirmsAnything,
     /// A superseded token rotates.
     ReuseAdvances,
+    /// Any number of answers may be lost.
+    LosesWithoutEnd,
+    /// The second answer that is lost is taken for theft.
+    LosesOnce,
+    /// What lies ahead, since the clock was set back, counts as happening now.
+    AheadIsNow,
+    /// Access tokens are issued with the record's epoch, whatever the node knows.
+    ForgetsEpochs,
 }
 
 impl Table {
@@ -42,14 +50,21 @@ impl Table {
             Self::PreviousNeverCloses if record.previous == Some(presented.generation) => {
                 return live(Rotation::Repeated);
             }
+            Self::AheadIsNow => {
+                record.rotated_at = record.rotated_at.map(|at| at.min(now));
+                record.confirmed_at = record.confirmed_at.map(|at| at.min(now));
+                record.rotate(presented, now)
+            }
+            Self::ForgetsEpochs => record.rotate(&Presentation { min_epoch: 0, ..*presented }, now),
             Self::CurrentRotatesAtOnce if presented.generation == record.generation => {
                 return advance(record, presented, now);
             }
             _ => record.rotate(presented, now),
         };
+        let is_lost = before.previous == Some(presented.generation) && before.confirmed_at.is_none();
         let rotation = match step {
             Step::Live { rotation, .. } => rotation,
-            Step::Reused if self == Self::ReuseAdvances => {
+            Step::Reused if self == Self::ReuseAdvances || self == Self::LosesWithoutEnd && is_lost => {
                 *record = before;
                 return advance(record, presented, now);
             }
@@ -68,6 +83,10 @@ impl Table {
             }
             Self::AdvancesAtOnce if rotation == Rotation::Current && before.previous == Some(presented.generation) => {
                 return advance(record, presented, now);
+            }
+            Self::LosesOnce if advanced && before.generation - presented.generation > 1 => {
+                record.ended = true;
+                return Step::Reused;
             }
             Self::AdvanceKeepsTheLost if advanced => record.previous = Some(before.generation),
             _ => {}

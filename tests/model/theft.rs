@@ -34,6 +34,8 @@ struct State {
     closing: Vec<(u32, u8)>,
     /// Whether a token was honoured after its window.
     late_honoured: bool,
+    /// Whether the store's clock was set back.
+    set_back: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +51,7 @@ enum Action {
     Lose,
     Use,
     Tick,
+    SetBack,
 }
 
 #[derive(Clone, Copy)]
@@ -57,11 +60,17 @@ struct Theft {
     round_trip: u8,
     /// Neither of the two comes within two windows of the other, as two tabs would.
     apart: bool,
+    /// Whether the store's clock may be set back, once.
+    sets_back: bool,
 }
 
 impl Theft {
     fn new(window: Window) -> Self {
-        Self { rules: Rules::new(window, 2), round_trip: 2, apart: false }
+        Self { rules: Rules::new(window, 2), round_trip: 2, apart: false, sets_back: false }
+    }
+
+    fn setting_back(window: Window) -> Self {
+        Self { sets_back: true, ..Self::new(window) }
     }
 
     fn apart(window: Window) -> Self {
@@ -191,6 +200,7 @@ impl Model for Theft {
             last_served: Party::Victim,
             closing: Vec::new(),
             late_honoured: false,
+            set_back: false,
         }]
     }
 
@@ -199,6 +209,9 @@ impl Model for Theft {
             return;
         }
         actions.push(Action::Tick);
+        if self.sets_back && !state.set_back {
+            actions.push(Action::SetBack);
+        }
         if state.stolen.is_empty() {
             actions.push(Action::Steal);
         }
@@ -245,6 +258,10 @@ impl Model for Theft {
                 state.served(Party::Victim, answer);
             }
             Action::Lose => state.flight = None,
+            Action::SetBack => {
+                state.record.iter_mut().for_each(Record::set_back);
+                state.set_back = true;
+            }
             Action::Use => state.use_access(self.rules, Party::Victim, state.jar.access),
             Action::Tick => {
                 state.record.iter_mut().for_each(|record| record.age(self.rules));
@@ -282,6 +299,15 @@ impl Model for Theft {
 fn a_token_after_its_window_ends_the_session() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         explore::holds(&format!("victim and thief, {window:?}"), Theft::new(window));
+    }
+}
+
+#[test]
+fn a_token_after_its_window_ends_the_session_also_when_the_clock_is_set_back() {
+    for window in [Window::Fixed, Window::UntilConfirmed] {
+        let theft = Theft::setting_back(window);
+        explore::holds(&format!("victim and thief, {window:?}, the clock is set back"), theft);
+        explore::finds(&format!("AheadIsNow, {window:?}"), theft.with(Table::AheadIsNow), ENDS);
     }
 }
 
