@@ -112,3 +112,27 @@ async fn a_node_that_starts_afterwards_knows_what_the_store_knows() {
     fresh.end_all("alice").await.unwrap();
     assert!(!accepts(&fresh, &phone));
 }
+
+/// Nodes know of an epoch that the store has forgotten. What they issue is accepted, and the store learns of it.
+#[tokio::test]
+async fn access_that_was_expired_since_the_backup_locks_nobody_out() {
+    let mut redis = Kept::start("expired-access");
+    let (here, there) = (node_on(&redis.server).await, node_on(&redis.server).await);
+    let phone = browser(here.login("alice").await.unwrap());
+    redis.back_up().await;
+    assert_eq!(here.expire_access("alice").await.unwrap(), 1);
+    refuses_soon(&there, &phone).await;
+
+    redis.restore();
+    for node in [&here, &there] {
+        soon_works(async || node.list("alice").await.is_ok()).await;
+        becomes(node, is_live).await;
+    }
+    // A node that starts now knows of neither.
+    let late = node_on(&redis.server).await;
+    let refreshed = refresh(&there, &phone).await.unwrap();
+    let again = refresh(&late, &phone).await.unwrap();
+    for node in [&here, &there, &late] {
+        assert!(accepts(node, &refreshed) && accepts(node, &again));
+    }
+}
