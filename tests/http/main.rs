@@ -18,9 +18,9 @@ mod life;
 mod limit;
 #[path = "../support/log.rs"]
 mod log;
+mod lost_epochs;
 mod managers;
 mod many_tokens;
-mod lost_epochs;
 mod native;
 mod nodes;
 mod old_tokens;
