@@ -10,11 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{clock::Timestamp, id::SessionId, revocation::RevocationList, store::Revocation};
+use self::{id::SessionId, revocation::RevocationList, store::Revocation};
 
-mod clock {
-    pub(crate) use tower_jwt_sessions::Timestamp;
-}
 mod id {
     pub(crate) use tower_jwt_sessions::SessionId;
 }
@@ -26,7 +23,7 @@ mod store {
 mod revocation;
 
 const ENTRIES: u64 = 1_000_000;
-const NOW: Timestamp = Timestamp::from_secs(1_000_000_000);
+const NOW: u32 = 1_000;
 
 fn session(n: u64) -> SessionId {
     let mut bits = n.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -43,8 +40,12 @@ fn resident() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-fn later(secs: u64) -> Timestamp {
-    NOW.saturating_add(Duration::from_secs(secs))
+fn later(secs: u32) -> u32 {
+    NOW + secs
+}
+
+fn is_revoked(list: &RevocationList, session: SessionId) -> bool {
+    list.find(session, 0, || NOW).is_some()
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
@@ -54,7 +55,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 /// Look-ups of sessions in an order that no cache foresees; few requests are of a revoked session.
 fn look_up(list: &RevocationList, sessions: &[SessionId]) -> f64 {
     let began = Instant::now();
-    let revoked = sessions.iter().filter(|session| black_box(list).is_revoked(**session, 0)).count();
+    let revoked = sessions.iter().filter(|session| is_revoked(black_box(list), **session)).count();
     black_box(revoked);
     began.elapsed().as_nanos() as f64 / sessions.len() as f64
 }
@@ -64,7 +65,7 @@ fn tail(list: &RevocationList, sessions: &[SessionId]) -> (Duration, Duration) {
     let mut times: Vec<Duration> = Vec::with_capacity(sessions.len());
     for session in sessions {
         let began = Instant::now();
-        black_box(list.is_revoked(*session, 0));
+        black_box(is_revoked(list, *session));
         times.push(began.elapsed());
     }
     times.sort_unstable();
@@ -117,11 +118,7 @@ fn main() {
             let mut written = 0;
             while !stop.load(Ordering::Relaxed) {
                 let now = later(60 + written / 100_000);
-                list.revoke(
-                    Revocation::ended(session(ENTRIES * 4 + written)),
-                    now.saturating_add(Duration::from_secs(10)),
-                    now,
-                );
+                list.revoke(Revocation::ended(session(ENTRIES * 4 + u64::from(written))), now + 10, now);
                 written += 1;
             }
             written
@@ -134,7 +131,7 @@ fn main() {
         let written = writer.join().expect("the writer counts");
         println!(
             "look-up while {:.1} million revocations a second come: {mean:.1} ns; timed singly p50 {p50:?}, p99 {p99:?}",
-            written as f64 / elapsed.as_secs_f64() / 1e6
+            f64::from(written) / elapsed.as_secs_f64() / 1e6
         );
     });
 

@@ -1,5 +1,7 @@
 //! Following the revocation log: how this node learns what other nodes ended.
 
+mod skipped;
+
 use std::{
     fmt,
     future::Future,
@@ -9,13 +11,14 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{runtime::Handle, sync::watch, time::Instant};
+use tokio::{runtime::Handle, sync::watch};
 
+use self::skipped::Skipped;
 use crate::{
-    clock::{Clock, SystemClock, Timestamp, jittered},
+    clock::{Clock, SystemClock, jittered, whole_millis},
     error::ConfigError,
     event::LOG_TARGET,
     live::{AbortOnDrop, Ends},
@@ -45,7 +48,7 @@ pub enum FeedStatus {
     Live,
     /// The log cannot be read. What a node does then is its [`StalePolicy`].
     Stale {
-        /// Since when.
+        /// Since when, by the wall clock of this node, to be shown. A [`StalePolicy`] does not go by it.
         since: SystemTime,
     },
 }
@@ -61,6 +64,7 @@ pub enum StalePolicy {
     #[default]
     KeepServing,
     /// Answer requests with a session with `503` when the log could not be read for this long: for administration.
+    /// Setting the wall clock makes no difference.
     FailClosedAfter(Duration),
 }
 
@@ -81,12 +85,17 @@ impl Feed {
         let _ = self.status.clone().wait_for(|status| *status != FeedStatus::CatchingUp).await;
     }
 
-    /// Whether a session may be served under this policy.
-    pub(crate) fn permits(&self, policy: StalePolicy, serve_before_catch_up: bool, now: Timestamp) -> bool {
+    /// Whether a session may be served under this policy. Asks for the clock's monotonic reading only if that matters.
+    pub(crate) fn permits(
+        &self,
+        policy: StalePolicy,
+        serve_before_catch_up: bool,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
         match (self.glance.read(), policy) {
             (Glance::CATCHING_UP, _) => serve_before_catch_up,
             (Glance::LIVE, _) | (_, StalePolicy::KeepServing) => true,
-            (since, StalePolicy::FailClosedAfter(limit)) => now.since(Timestamp::from_millis(since)) < limit,
+            (stale, StalePolicy::FailClosedAfter(limit)) => self.glance.stale_for(stale, now()) < limit,
         }
     }
 }
@@ -99,11 +108,12 @@ impl fmt::Debug for Feed {
 
 /// Copies the log into the list of revocations, for ever.
 pub(crate) struct Follower {
-    pub(crate) store: Arc<dyn DynStore>,
-    pub(crate) ends: Arc<Ends>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// How long a revocation is remembered after it was published.
-    pub(crate) retention: Duration,
+    store: Arc<dyn DynStore>,
+    ends: Arc<Ends>,
+    clock: Arc<dyn Clock>,
+    /// How long a revocation is remembered.
+    retention: Duration,
+    skipped: Skipped,
 }
 
 /// How long one read waits for an entry. A connection that died without a word is noticed when it has passed.
@@ -114,8 +124,12 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 impl Follower {
+    pub(crate) fn new(store: Arc<dyn DynStore>, ends: Arc<Ends>, clock: Arc<dyn Clock>, retention: Duration) -> Self {
+        Self { store, ends, clock, retention, skipped: Skipped::default() }
+    }
+
     /// Begins to follow, on the runtime of the caller.
-    pub(crate) fn start(self) -> Result<(Feed, AbortOnDrop), ConfigError> {
+    pub(crate) fn start(mut self) -> Result<(Feed, AbortOnDrop), ConfigError> {
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let mut position = LogPosition::START;
         // A store in this process answers at once, and is ready before the first request.
@@ -125,12 +139,13 @@ impl Follower {
                 .is_some_and(|page| self.take(&page, &mut position));
         let status = if caught_up { FeedStatus::Live } else { FeedStatus::CatchingUp };
         let (sender, receiver) = watch::channel(status);
-        let glance = Arc::new(Glance::at(status));
-        let task = runtime.spawn(self.follow(Status { sender, glance: Arc::clone(&glance) }, position));
+        let now = self.clock.instant();
+        let glance = Arc::new(Glance::new(status, now));
+        let task = runtime.spawn(self.follow(Status { sender, glance: Arc::clone(&glance), read_at: now }, position));
         Ok((Feed { status: receiver, glance }, AbortOnDrop(task.abort_handle())))
     }
 
-    async fn follow(self, status: Status, mut position: LogPosition) {
+    async fn follow(mut self, mut status: Status, mut position: LogPosition) {
         let mut backoff = BACKOFF.0;
         let mut has_failed = false;
         loop {
@@ -139,6 +154,7 @@ impl Follower {
             let asked_at = Instant::now();
             match self.store.read_log(position, wait).await {
                 Ok(page) => {
+                    status.read_at = self.clock.instant();
                     if self.take(&page, &mut position) {
                         self.note(&status, FeedStatus::Live, None);
                     }
@@ -151,11 +167,11 @@ impl Follower {
                         has_failed = false;
                     }
                     // Where there is news, more may come soon.
-                    if is_live || !page.entries.is_empty() {
+                    if is_live || !page.is_empty() {
                         backoff = BACKOFF.0;
                     }
                     // A store that does not wait when it is asked to must not be asked without end.
-                    if is_live && page.entries.is_empty() && asked_at.elapsed() < SHORTEST_WAIT {
+                    if is_live && page.is_empty() && asked_at.elapsed() < SHORTEST_WAIT {
                         tokio::time::sleep(SHORTEST_WAIT).await;
                     }
                 }
@@ -176,13 +192,19 @@ impl Follower {
     }
 
     /// Takes a page into the list and moves on. Says whether that was all there is.
-    fn take(&self, page: &LogPage, position: &mut LogPosition) -> bool {
-        let now = self.clock.now();
+    fn take(&mut self, page: &LogPage, position: &mut LogPosition) -> bool {
         for entry in &page.entries {
-            // By the store's time: the entry is needed until tokens issued before it have expired.
-            let until = entry.position.at().saturating_add(self.retention);
-            entry.revocations.iter().for_each(|revocation| self.ends.revoke(*revocation, until, now));
-            *position = (*position).max(entry.position);
+            // The entry is needed until tokens issued before it have expired. That may be sooner than a whole retention
+            // from now, but it takes the wall clock to tell, which may be wrong. Where it is behind the store's, tokens
+            // expire later by it, so that lasts longer.
+            let behind = entry.position.at().since(self.clock.now());
+            let lives = self.retention.saturating_add(behind);
+            entry.revocations.iter().for_each(|revocation| self.ends.revoke(*revocation, lives));
+        }
+        *position = page.last().map_or(*position, |last| last.max(*position));
+        if self.skipped.report(&page.skipped) {
+            // They may have told of an end.
+            self.ends.tell_of_gap();
         }
         if page.newest < *position {
             // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log that
@@ -194,12 +216,12 @@ impl Follower {
             self.ends.tell_of_gap();
             return false;
         }
-        page.newest == *position || page.entries.is_empty()
+        page.newest == *position || page.is_empty()
     }
 
     /// Changes the status. The first failure of an outage is logged as an error, the others are not.
     fn note(&self, status: &Status, new: FeedStatus, failure: Option<(&StoreError, bool)>) {
-        let changed = status.change(new, |old| match (old, new) {
+        let changed = status.change(new, self.clock.instant(), |old| match (old, new) {
             // The first attempts of a node that never caught up, and later ones of an outage, change nothing.
             (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
             (old, new) => old != new,
@@ -234,17 +256,19 @@ impl Follower {
 struct Status {
     sender: watch::Sender<FeedStatus>,
     glance: Arc<Glance>,
+    /// When the log was read last, by the clock's monotonic reading.
+    read_at: Instant,
 }
 
 impl Status {
-    /// Changes the status if the one before calls for it. Says whether it did.
-    fn change(&self, new: FeedStatus, when: impl FnOnce(FeedStatus) -> bool) -> bool {
+    /// Changes the status at this time if the one before calls for it. Says whether it did.
+    fn change(&self, new: FeedStatus, now: Instant, when: impl FnOnce(FeedStatus) -> bool) -> bool {
         self.sender.send_if_modified(|status| {
             let changes = when(*status);
             if changes {
                 *status = new;
                 // Before anybody is told, so that no request sees less than a watcher.
-                self.glance.write(new);
+                self.glance.write(new, now);
             }
             changes
         })
@@ -253,37 +277,51 @@ impl Status {
 
 /// A status in one word: a receiver reads under a lock, whose line all threads write to.
 #[derive(Debug)]
-struct Glance(AtomicU64);
+struct Glance {
+    word: AtomicU64,
+    begun: Instant,
+}
 
 impl Glance {
     const CATCHING_UP: u64 = 0;
     const LIVE: u64 = u64::MAX;
 
-    fn at(status: FeedStatus) -> Self {
-        let glance = Self(AtomicU64::new(0));
-        glance.write(status);
+    fn new(status: FeedStatus, now: Instant) -> Self {
+        let glance = Self { word: AtomicU64::new(0), begun: now };
+        glance.write(status, now);
         glance
     }
 
-    /// [`Self::CATCHING_UP`], [`Self::LIVE`], or since when the log cannot be read, in milliseconds since the epoch.
+    /// [`Self::CATCHING_UP`], [`Self::LIVE`], or since when the log cannot be read, for [`Self::stale_for`].
     fn read(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.word.load(Ordering::Acquire)
     }
 
-    fn write(&self, status: FeedStatus) {
+    fn write(&self, status: FeedStatus, now: Instant) {
         let word = match status {
             FeedStatus::CatchingUp => Self::CATCHING_UP,
             FeedStatus::Live => Self::LIVE,
-            FeedStatus::Stale { since } => Timestamp::from(since).as_millis().clamp(1, Self::LIVE - 1),
+            FeedStatus::Stale { .. } => self.millis(now).clamp(1, Self::LIVE - 1),
         };
-        self.0.store(word, Ordering::Release);
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// How long the log cannot be read by now.
+    fn stale_for(&self, stale: u64, now: Instant) -> Duration {
+        Duration::from_millis(self.millis(now).saturating_sub(stale))
+    }
+
+    /// Since a millisecond before the beginning, which is no status.
+    fn millis(&self, now: Instant) -> u64 {
+        whole_millis(now.saturating_duration_since(self.begun)).saturating_add(1)
     }
 }
 
 impl Drop for Status {
     fn drop(&mut self) {
         let stale = FeedStatus::Stale { since: SystemClock.now().into() };
-        self.change(stale, |status| status == FeedStatus::Live);
+        // The clock may be what has panicked.
+        self.change(stale, self.read_at, |status| status == FeedStatus::Live);
         if std::thread::panicking() {
             #[cfg(feature = "metrics")]
             metrics::gauge!("tower_jwt_sessions_feed_live").set(0.0);

@@ -2,12 +2,15 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{clock::Timestamp, id::SessionId, store::Revocation};
+use crate::{id::SessionId, store::Revocation};
 
 /// The smallest valid epoch of every session that was revoked lately.
 ///
 /// An entry is needed only until the last access token that it concerns has expired, so the list is bounded by the
-/// revocations of that time.
+/// revocations of that time. One that is over is applied no more, whether or not it was dropped yet.
+///
+/// Times are whole seconds since a moment that the caller chooses, by a clock that never steps: with the wall clock, one
+/// that is ahead for a moment would make the list forget what it must know.
 ///
 /// However long the list is, a call looks at a few hundred entries at most: it grows, shrinks and forgets a bucket at a
 /// time (linear hashing). Only the directory of a shard, two bytes for each of its entries, is copied as a whole when
@@ -27,7 +30,7 @@ struct Shard(RwLock<Buckets>);
 struct Entry {
     session: SessionId,
     min_epoch: u32,
-    /// In seconds, rounded up; `u32::MAX`, the year 2106, stands for ever.
+    /// The first second in which it is over.
     until: u32,
 }
 
@@ -37,37 +40,70 @@ const FULL: usize = 12;
 /// Buckets that one call looks through at most, as long as it finds something that is over.
 const SWEEP: usize = 16;
 
+/// Above every epoch that a session reaches, below [`Revocation::ENDED`], so that the end takes its place.
+pub(crate) const END_UNFINISHED: u32 = Revocation::ENDED - 1;
+
+/// What the list says of an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// The session has ended, or its access tokens were expired since this one was issued.
+    Certainly,
+    /// The end of the session was asked for here, and the store has not confirmed it.
+    EndUnfinished,
+}
+
 impl RevocationList {
     /// Remembers a revocation until the given time. Entries are merged by maximum: what came late or twice changes
     /// nothing.
-    pub(crate) fn revoke(&self, revocation: Revocation, until: Timestamp, now: Timestamp) {
+    pub(crate) fn revoke(&self, revocation: Revocation, until: u32, now: u32) {
         self.revoke_counting(revocation, until, now);
     }
 
-    /// Says how many entries were looked at or moved.
-    fn revoke_counting(&self, revocation: Revocation, until: Timestamp, now: Timestamp) -> usize {
-        let (shard, hash) = place(revocation.session);
-        let Some(shard) = self.shards.get(shard) else { return 0 };
-        let until = u32::try_from(until.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        let mut buckets = shard.write();
-        let work = buckets.sweep(u32::try_from(now.as_secs()).unwrap_or(u32::MAX));
-        work + buckets.put(hash, Entry { session: revocation.session, min_epoch: revocation.min_epoch, until })
+    /// Remembers that an end was asked for. The end itself, should it be known or become known, replaces that.
+    pub(crate) fn begin_end(&self, session: SessionId, until: u32, now: u32) {
+        self.revoke(Revocation { session, min_epoch: END_UNFINISHED }, until, now);
     }
 
-    /// Whether access tokens of this session and epoch are revoked.
-    pub(crate) fn is_revoked(&self, session: SessionId, epoch: u32) -> bool {
-        self.min_epoch(session).is_some_and(|min_epoch| epoch < min_epoch)
+    /// Says how many entries were looked at or moved.
+    fn revoke_counting(&self, revocation: Revocation, until: u32, now: u32) -> usize {
+        let (shard, hash) = place(revocation.session);
+        let Some(shard) = self.shards.get(shard) else { return 0 };
+        let mut buckets = shard.write();
+        let work = buckets.sweep(now);
+        work + buckets.put(hash, Entry { session: revocation.session, min_epoch: revocation.min_epoch, until }, now)
+    }
+
+    /// Whether access tokens of this session and epoch are revoked. Asks for the time only if they seem to be.
+    pub(crate) fn find(&self, session: SessionId, epoch: u32, now: impl FnOnce() -> u32) -> Option<Revoked> {
+        let min_epoch = self.min_epoch_if(session, |min_epoch| epoch < min_epoch, now)?;
+        Some(if min_epoch == END_UNFINISHED { Revoked::EndUnfinished } else { Revoked::Certainly })
     }
 
     /// Whether the session has ended.
-    pub(crate) fn is_ended(&self, session: SessionId) -> bool {
-        self.min_epoch(session) == Some(Revocation::ENDED)
+    pub(crate) fn is_ended(&self, session: SessionId, now: impl FnOnce() -> u32) -> bool {
+        self.min_epoch_if(session, |min_epoch| min_epoch == Revocation::ENDED, now).is_some()
+    }
+
+    /// Whether an end was asked for and not confirmed.
+    pub(crate) fn is_end_unfinished(&self, session: SessionId, now: impl FnOnce() -> u32) -> bool {
+        self.min_epoch_if(session, |min_epoch| min_epoch == END_UNFINISHED, now).is_some()
     }
 
     /// The smallest epoch whose access tokens are accepted; `None` when nothing is known of the session.
-    pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
+    pub(crate) fn min_epoch(&self, session: SessionId, now: impl FnOnce() -> u32) -> Option<u32> {
+        self.min_epoch_if(session, |_| true, now)
+    }
+
+    fn min_epoch_if(
+        &self,
+        session: SessionId,
+        matters: impl FnOnce(u32) -> bool,
+        now: impl FnOnce() -> u32,
+    ) -> Option<u32> {
         let (shard, hash) = place(session);
-        self.shards.get(shard)?.read().find(hash, session).map(|entry| entry.min_epoch)
+        // Copied, so that no clock is read under the lock.
+        let entry = self.shards.get(shard)?.read().find(hash, session).copied()?;
+        (matters(entry.min_epoch) && now() < entry.until).then_some(entry.min_epoch)
     }
 }
 
@@ -118,12 +154,14 @@ impl Buckets {
         self.buckets.get(slot(hash, self.buckets.len()))?.find(hash, session)
     }
 
-    fn put(&mut self, hash: usize, new: Entry) -> usize {
+    fn put(&mut self, hash: usize, new: Entry, now: u32) -> usize {
         let mut work = self.grow_if_full();
         let slot = slot(hash, self.buckets.len());
         let Some(bucket) = self.buckets.get_mut(slot) else { return work };
         work += bucket.entries.len() + 1;
         match bucket.entries.iter_mut().find(|entry| entry.session == new.session) {
+            // What is over must not come back with another revocation of the session.
+            Some(entry) if entry.until <= now => *entry = new,
             Some(entry) => {
                 entry.min_epoch = entry.min_epoch.max(new.min_epoch);
                 entry.until = entry.until.max(new.until);
@@ -229,7 +267,7 @@ impl Bucket {
     /// Says how many that were.
     fn drop_what_is_over(&mut self, now: u32) -> usize {
         let before = self.entries.len();
-        self.entries.retain(|entry| now < entry.until || entry.until == u32::MAX);
+        self.entries.retain(|entry| now < entry.until);
         let gone = before - self.entries.len();
         if gone > 0 {
             self.entries.shrink_to(self.entries.len() + ROOM);
@@ -250,11 +288,17 @@ fn bit(hash: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_secs(1_000);
+    const NOW: u32 = 1_000;
+
+    fn is_revoked(list: &RevocationList, session: SessionId, epoch: u32) -> bool {
+        list.find(session, epoch, || NOW).is_some()
+    }
+
+    fn is_ended(list: &RevocationList, session: SessionId) -> bool {
+        list.is_ended(session, || NOW)
+    }
 
     /// Spread like real ones, over shards and buckets.
     fn session(n: u64) -> SessionId {
@@ -271,12 +315,12 @@ mod tests {
     #[test]
     fn refuses_smaller_epochs_only() {
         let list = RevocationList::default();
-        assert!(!list.is_revoked(session(1), 0));
-        list.revoke(Revocation { session: session(1), min_epoch: 2 }, NOW, NOW);
-        assert!(list.is_revoked(session(1), 1));
-        assert!(!list.is_revoked(session(1), 2));
-        assert!(!list.is_ended(session(1)));
-        assert!(!list.is_revoked(session(2), 0));
+        assert!(!is_revoked(&list, session(1), 0));
+        list.revoke(Revocation { session: session(1), min_epoch: 2 }, later(60), NOW);
+        assert!(is_revoked(&list, session(1), 1));
+        assert!(!is_revoked(&list, session(1), 2));
+        assert!(!is_ended(&list, session(1)));
+        assert!(!is_revoked(&list, session(2), 0));
     }
 
     #[test]
@@ -284,8 +328,8 @@ mod tests {
         let list = RevocationList::default();
         list.revoke(Revocation::ended(session(1)), later(60), NOW);
         list.revoke(Revocation { session: session(1), min_epoch: 1 }, later(60), NOW);
-        assert!(list.is_ended(session(1)));
-        assert!(list.is_revoked(session(1), u32::MAX - 1));
+        assert!(is_ended(&list, session(1)));
+        assert!(is_revoked(&list, session(1), u32::MAX - 1));
     }
 
     fn len(list: &RevocationList) -> usize {
@@ -301,26 +345,26 @@ mod tests {
         list.shards.iter().map(|shard| size_of::<Shard>() + buckets(&shard.read())).sum()
     }
 
-    fn later(secs: u64) -> Timestamp {
-        NOW.saturating_add(Duration::from_secs(secs))
+    fn later(secs: u64) -> u32 {
+        NOW + u32::try_from(secs).unwrap()
     }
 
     #[test]
     fn forgets_what_is_over_and_keeps_the_rest() {
         let list = RevocationList::default();
-        let later = NOW.saturating_add(Duration::from_secs(60));
-        list.revoke(Revocation::ended(session(0)), later.saturating_add(Duration::from_secs(60)), NOW);
+        let (later, much_later) = (later(60), later(120));
+        list.revoke(Revocation::ended(session(0)), much_later, NOW);
         for n in 1..5_000 {
             list.revoke(Revocation::ended(session(n)), later, NOW);
         }
         assert_eq!(len(&list), 5_000);
         for n in 5_000..10_000 {
-            list.revoke(Revocation::ended(session(n)), later.saturating_add(Duration::from_secs(1)), later);
+            list.revoke(Revocation::ended(session(n)), later + 1, later);
         }
         assert!(len(&list) < 9_000, "{}", len(&list));
-        assert!(list.is_ended(session(0)));
-        assert!(!list.is_ended(session(1)));
-        assert!(list.is_ended(session(9_999)));
+        assert!(is_ended(&list, session(0)));
+        assert!(!is_ended(&list, session(1)), "it is gone, not only over");
+        assert!(is_ended(&list, session(9_999)));
     }
 
     #[test]
@@ -330,14 +374,14 @@ mod tests {
         let revoke = |n, until, now| list.revoke_counting(Revocation::ended(session(n)), until, now);
         let growing = (0..COUNT).map(|n| revoke(n, later(60), NOW)).max();
         assert_eq!(len(&list), COUNT as usize);
-        assert!((0..COUNT).all(|n| list.is_ended(session(n))));
-        assert!(!(COUNT..COUNT * 2).any(|n| list.is_ended(session(n))));
+        assert!((0..COUNT).all(|n| is_ended(&list, session(n))));
+        assert!(!(COUNT..COUNT * 2).any(|n| is_ended(&list, session(n))));
         let full = size(&list);
         assert!(full < COUNT as usize * 40, "{full} bytes");
 
         // All of them are over, and few new ones come.
         let shrinking = (COUNT..COUNT + COUNT / 10).map(|n| revoke(n, later(120), later(60))).max();
-        assert!((COUNT..COUNT + COUNT / 10).all(|n| list.is_ended(session(n))));
+        assert!((COUNT..COUNT + COUNT / 10).all(|n| is_ended(&list, session(n))));
         assert_eq!(len(&list), COUNT as usize / 10, "what is over is gone");
         assert!(size(&list) < full / 5, "{} bytes", size(&list));
         let most = growing.max(shrinking).unwrap_or_default();
@@ -345,21 +389,56 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_never_forgotten_early() {
+    fn an_entry_is_never_dropped_early() {
         let list = RevocationList::default();
-        let until = later(60).saturating_add(Duration::from_millis(1));
-        list.revoke(Revocation::ended(session(0)), until, NOW);
-        let far = Timestamp::from_secs(u64::from(u32::MAX) + 10);
-        list.revoke(Revocation::ended(session(1)), far, NOW);
+        list.revoke(Revocation::ended(session(0)), later(61), NOW);
         for n in 2..5_000 {
-            list.revoke(Revocation::ended(session(n)), far, later(60));
+            list.revoke(Revocation::ended(session(n)), u32::MAX, later(60));
         }
-        assert!(list.is_ended(session(0)));
+        assert!(is_ended(&list, session(0)));
         for n in 2..5_000 {
-            list.revoke(Revocation::ended(session(n)), far, far);
+            list.revoke(Revocation::ended(session(n)), u32::MAX, later(61));
         }
-        assert!(!list.is_ended(session(0)));
-        assert!(list.is_ended(session(1)), "a time that does not fit is never over");
+        assert!(!is_ended(&list, session(0)));
+    }
+
+    #[test]
+    fn entry_that_is_over_is_not_applied_although_it_was_not_dropped() {
+        let list = RevocationList::default();
+        list.revoke(Revocation::ended(session(1)), later(60), NOW);
+        let at = |seconds| (list.find(session(1), 0, || later(seconds)), list.is_ended(session(1), || later(seconds)));
+        assert_eq!(at(59), (Some(Revoked::Certainly), true));
+        assert_eq!(at(60), (None, false));
+        assert_eq!(len(&list), 1);
+
+        // And it does not come back with another revocation of the session.
+        list.revoke(Revocation { session: session(1), min_epoch: 1 }, later(120), later(60));
+        assert!(!list.is_ended(session(1), || later(60)));
+        assert_eq!(list.find(session(1), 0, || later(60)), Some(Revoked::Certainly));
+        assert_eq!(list.find(session(1), 1, || later(60)), None);
+    }
+
+    #[test]
+    fn time_is_read_only_for_entries_that_matter() {
+        let list = RevocationList::default();
+        list.revoke(Revocation { session: session(1), min_epoch: 1 }, later(60), NOW);
+        for (session, epoch) in [(session(2), 0), (session(1), 1)] {
+            assert_eq!(list.find(session, epoch, || unreachable!("the clock was read")), None);
+        }
+        assert!(!list.is_ended(session(1), || unreachable!("the clock was read")));
+    }
+
+    #[test]
+    fn unfinished_end_is_told_apart_until_the_end_is_known() {
+        let list = RevocationList::default();
+        list.revoke(Revocation { session: session(1), min_epoch: 1 }, later(60), NOW);
+        list.begin_end(session(1), later(60), NOW);
+        assert_eq!(list.find(session(1), 7, || NOW), Some(Revoked::EndUnfinished));
+        assert!(list.is_end_unfinished(session(1), || NOW) && !is_ended(&list, session(1)));
+        list.revoke(Revocation::ended(session(1)), later(60), NOW);
+        list.begin_end(session(1), later(60), NOW);
+        assert_eq!(list.find(session(1), 7, || NOW), Some(Revoked::Certainly));
+        assert!(!list.is_end_unfinished(session(1), || NOW) && is_ended(&list, session(1)));
     }
 
     #[test]
@@ -367,7 +446,7 @@ mod tests {
         let list = RevocationList::default();
         (0..1_000).for_each(|n| list.revoke(Revocation::ended(session(n)), later(1_000), NOW));
         std::thread::scope(|scope| {
-            let reader = scope.spawn(|| (0..20).all(|_| (0..1_000).all(|n| list.is_ended(session(n)))));
+            let reader = scope.spawn(|| (0..20).all(|_| (0..1_000).all(|n| is_ended(&list, session(n)))));
             for n in 1_000..50_000 {
                 list.revoke(Revocation::ended(session(n)), later(n / 100), later(n / 150));
             }
@@ -392,14 +471,13 @@ mod tests {
                 for bucket in &list.shards[0].read().buckets {
                     proptest::prop_assert_eq!(bucket.bits, bits(&bucket.entries));
                 }
-                // What is over may be forgotten or not, so it is asked for no more.
                 plain.retain(|_, (_, until)| *until > now);
                 let entry = plain.entry(n).or_insert((epoch, now + lives));
                 *entry = (entry.0.max(epoch), entry.1.max(now + lives));
-                for (n, (epoch, until)) in &plain {
-                    if *until > now {
-                        proptest::prop_assert!(*epoch == 0 || list.is_revoked(session(*n), epoch - 1));
-                    }
+                for (n, epoch) in (0..40).flat_map(|n| (0..4).map(move |epoch| (n, epoch))) {
+                    let expected = plain.get(&n).is_some_and(|(min, until)| epoch < *min && now < *until);
+                    let found = list.find(session(n), epoch, || later(now)).is_some();
+                    proptest::prop_assert_eq!(found, expected, "session {}, epoch {}", n, epoch);
                 }
             }
         }

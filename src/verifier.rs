@@ -16,6 +16,7 @@ use crate::{
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
+    revocation::Revoked,
     session::{Origin, Presented, Session},
     token::{Buffer, ClaimsShape, LiveCodec, MAX_TOKEN_LEN, Opened, RegisteredClaims, TokenError},
 };
@@ -59,9 +60,9 @@ pub(crate) struct VerifierInner<C> {
 
 /// Why a request has no session.
 ///
-/// For the log and for pages that greet an expired user differently. Answers tell four cases apart: no credentials, a
-/// request that cannot be understood, revocations that are unknown, and a token that cannot be used, for whichever
-/// reason.
+/// For the log and for pages that greet an expired user differently. Answers tell five cases apart: no credentials, a
+/// request that cannot be understood, revocations that are unknown, an end that is unfinished, and a token that cannot be
+/// used, for whichever reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unauthenticated {
@@ -80,6 +81,9 @@ pub enum Unauthenticated {
     Expired,
     /// The session has ended, or its access tokens were expired.
     Revoked,
+    /// The end of the session was asked for at this node, and the store failed: it may live on, and this node tries again
+    /// until it knows. Answered with `503`, so that nobody takes it for a logout.
+    EndUnfinished,
     /// The access token is good as far as this node knows, but it does not know enough of what other nodes ended: see
     /// [`StalePolicy`]. Answered with `503`.
     RevocationsUnknown,
@@ -92,6 +96,7 @@ impl Unauthenticated {
             Self::NoCredentials => Problem::MISSING_CREDENTIALS,
             Self::InvalidRequest => Problem::INVALID_REQUEST,
             Self::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
+            Self::EndUnfinished => Problem::STORE_UNAVAILABLE,
             Self::OnlyRefreshToken | Self::AmbiguousCookie | Self::InvalidToken | Self::Expired | Self::Revoked => {
                 Problem::INVALID_TOKEN
             }
@@ -209,7 +214,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         now: Timestamp,
     ) -> Result<Session<C>, Unauthenticated> {
         let session = self.verify_access(found, policy, now)?;
-        let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, now);
+        let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, || self.clock.instant());
         match self.feed.as_ref().is_none_or(permits) {
             true => Ok(session),
             false => Err(Unauthenticated::RevocationsUnknown),
@@ -240,10 +245,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         {
             return Err(misfit());
         }
-        if self.not_before.is_some_and(|start| registered.issued_at.as_secs() < start.as_secs())
-            || self.ends.is_revoked(registered.session_id, registered.epoch)
-        {
+        if self.not_before.is_some_and(|start| registered.issued_at.as_secs() < start.as_secs()) {
             return Err(Unauthenticated::Revoked);
+        }
+        if let Some(revoked) = self.ends.find(registered.session_id, registered.epoch) {
+            return Err(match revoked {
+                Revoked::Certainly => Unauthenticated::Revoked,
+                Revoked::EndUnfinished => Unauthenticated::EndUnfinished,
+            });
         }
         let claims = opened.app_claims(self.shape).map_err(|error| refused("access", error))?;
         Ok(Session::new(opened.registered.into_owned(), now, claims, Some(Arc::clone(self) as _), policy))

@@ -4,25 +4,30 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
 
-use crate::{clock::Timestamp, id::SessionId, revocation::RevocationList, store::Revocation};
+use crate::{
+    clock::Clock,
+    id::SessionId,
+    revocation::{END_UNFINISHED, RevocationList, Revoked},
+    store::Revocation,
+};
 
 /// The list of revocations, with an entry beside it for each session whose end somebody awaits.
 ///
 /// Whatever ends a session on this node, or is heard of from another one, comes through here.
-#[derive(Default)]
+///
+/// What it knows ages by the clock's monotonic reading: the wall clock can be set while the process runs.
 pub(crate) struct Ends {
     list: RevocationList,
+    clock: Arc<dyn Clock>,
+    begun: Instant,
     /// Locked by those who begin or stop to wait and by each revocation, never by a request.
     watched: Mutex<HashMap<SessionId, watch::Sender<News>>>,
 }
-
-/// The smallest valid epoch of a session whose end was asked for here and may not have reached the store: no token's
-/// epoch comes so far.
-const ENDING: u32 = Revocation::ENDED - 1;
 
 /// What those who wait for the end of a session are told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,41 +38,55 @@ pub(super) struct News {
 }
 
 impl Ends {
-    /// Refuses a session whose end the store is about to be told of. Until that has worked, and
-    /// [`revoke`](Self::revoke) says so, each attempt to end it goes to the store.
-    pub(crate) fn begin_to_end(&self, session: SessionId, until: Timestamp, now: Timestamp) {
-        self.list.revoke(Revocation { session, min_epoch: ENDING }, until, now);
-        self.tell_ended(session);
+    /// An empty list.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { list: RevocationList::default(), begun: clock.instant(), clock, watched: Mutex::default() }
     }
 
-    /// Remembers a revocation that the store knows of until the given time.
-    pub(crate) fn revoke(&self, revocation: Revocation, until: Timestamp, now: Timestamp) {
+    /// Remembers a revocation for this long.
+    pub(crate) fn revoke(&self, revocation: Revocation, lives: Duration) {
         // The list first: who begins to wait looks there after they are registered.
-        self.list.revoke(revocation, until, now);
+        let now = self.elapsed();
+        self.list.revoke(revocation, rounded_up(now.saturating_add(lives)), seconds(now));
         if revocation.min_epoch == Revocation::ENDED {
             self.tell_ended(revocation.session);
         }
     }
 
-    /// Whether access tokens of this session and epoch are revoked.
-    pub(crate) fn is_revoked(&self, session: SessionId, epoch: u32) -> bool {
-        self.list.is_revoked(session, epoch)
+    /// Remembers for this long that the end of a session was asked for: its access tokens are refused, and it is not
+    /// known to have ended.
+    pub(crate) fn begin_end(&self, session: SessionId, lives: Duration) {
+        let now = self.elapsed();
+        self.list.begin_end(session, rounded_up(now.saturating_add(lives)), seconds(now));
     }
 
-    /// The smallest epoch whose access tokens this node accepts; `None` when the session has ended as far as it is
-    /// concerned, for which the list has values that are no epochs.
+    /// The smallest epoch whose access tokens this node accepts; `None` when the session has ended.
     pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
-        Some(self.list.min_epoch(session).unwrap_or(0)).filter(|epoch| *epoch < ENDING)
+        match self.list.min_epoch(session, || seconds(self.elapsed())) {
+            Some(Revocation::ENDED) => None,
+            // An end that is not confirmed is no epoch, and what it stands for is not for this to decide.
+            Some(min_epoch) if min_epoch < END_UNFINISHED => Some(min_epoch),
+            Some(_) | None => Some(0),
+        }
     }
 
-    /// Whether the session has ended as far as this node is concerned, also where the store does not know yet.
-    pub(crate) fn is_ended(&self, session: SessionId) -> bool {
-        self.list.is_revoked(session, ENDING - 1)
+    /// Whether access tokens of this session and epoch are revoked, and how surely.
+    pub(crate) fn find(&self, session: SessionId, epoch: u32) -> Option<Revoked> {
+        self.list.find(session, epoch, || seconds(self.elapsed()))
     }
 
     /// Whether the session has ended and the store knows: there is nothing left to do.
-    pub(crate) fn is_end_stored(&self, session: SessionId) -> bool {
-        self.list.is_ended(session)
+    pub(crate) fn is_ended(&self, session: SessionId) -> bool {
+        self.list.is_ended(session, || seconds(self.elapsed()))
+    }
+
+    /// Whether an end was asked for that the store has not confirmed.
+    pub(super) fn is_end_unfinished(&self, session: SessionId) -> bool {
+        self.list.is_end_unfinished(session, || seconds(self.elapsed()))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.instant().saturating_duration_since(self.begun)
     }
 
     /// Revocations may have been missed: whoever waits must ask the store.
@@ -100,6 +119,15 @@ impl Ends {
     pub(super) fn watched_sessions(&self) -> usize {
         self.watched().len()
     }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// So that nothing is over too early.
+fn rounded_up(time: Duration) -> u32 {
+    seconds(time.saturating_add(Duration::from_nanos(999_999_999)))
 }
 
 impl fmt::Debug for Ends {

@@ -3,36 +3,35 @@
 //! Verifying needs none of this. It is for the few routes that must know from the source, and for what stays open.
 
 mod ended;
+mod ender;
 mod ends;
 mod health;
 mod notes;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::{fmt, sync::Arc};
 
-use tokio::task::AbortHandle;
+use tokio::{runtime::Handle, task::AbortHandle};
 
 pub use self::ended::Ended;
-pub(crate) use self::ends::Ends;
-pub(crate) use self::health::Health;
 use self::notes::Notes;
+pub(crate) use self::{ender::SessionEnder, ends::Ends, health::Health};
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     error::ConfigError,
     id::{SessionId, UserId},
     policy::ReplayWindow,
-    store::{DynStore, FoundSession, Owner, Population, StoreError},
+    store::{FoundSession, StoreError},
     token::RegisteredClaims,
 };
 
 /// The way from a session back to the store it came from. Sessions share it; it does not know their claims.
 pub(crate) struct Source {
-    store: Arc<dyn DynStore>,
-    population: Population,
-    health: Arc<Health>,
-    ends: Arc<Ends>,
-    clock: Arc<dyn Clock>,
+    ender: Arc<SessionEnder>,
+    /// Ends that are unfinished are tried again for as long as anything verifies.
+    _retries: AbortOnDrop,
     /// `None` where the replay window does not depend on it.
     notes: Option<Notes>,
     /// Whoever waits for an end needs the feed of revocations, also when the manager is gone.
@@ -53,25 +52,25 @@ pub(crate) enum Standing {
 }
 
 impl Source {
+    /// Begins what works in the background, on the runtime of the caller.
     pub(crate) fn new(
-        store: Arc<dyn DynStore>,
-        population: Population,
-        ends: Arc<Ends>,
-        clock: Arc<dyn Clock>,
+        ender: SessionEnder,
         window: ReplayWindow,
         follower: AbortOnDrop,
     ) -> Result<Arc<Self>, ConfigError> {
-        let health = Arc::new(Health::of_store());
+        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let ender = Arc::new(ender);
         let notes = match window {
             ReplayWindow::Fixed(_) => None,
-            ReplayWindow::UntilConfirmed(_) => Some(Notes::start(Arc::clone(&store), population, Arc::clone(&health))?),
+            ReplayWindow::UntilConfirmed(_) => {
+                let (store, health, clock) = (&ender.store, &ender.health, &ender.clock);
+                Some(Notes::start(&runtime, Arc::clone(store), ender.population, Arc::clone(health), Arc::clone(clock)))
+            }
         };
+        let retries = runtime.spawn(Arc::clone(&ender).retry_unfinished());
         Ok(Arc::new(Self {
-            store,
-            population,
-            health,
-            ends,
-            clock,
+            ender,
+            _retries: AbortOnDrop(retries.abort_handle()),
             notes,
             _follower: follower,
             asking: tokio::sync::Semaphore::const_new(MAX_ASKING),
@@ -87,13 +86,18 @@ impl Source {
 
     /// Notes whether the store works.
     pub(crate) fn observe<T>(&self, answer: &Result<T, StoreError>) {
-        self.health.observe(answer.as_ref().err().map(|failure| failure as _));
+        self.ender.health.observe(answer.as_ref().err().map(|failure| failure as _));
+    }
+
+    /// How sessions are ended.
+    pub(crate) fn ender(&self) -> &SessionEnder {
+        &self.ender
     }
 
     /// Asks the store whether an access token of this epoch is good.
     pub(crate) async fn standing(&self, user: &UserId, id: SessionId, epoch: u32) -> Result<Standing, StoreError> {
         // What this node was told stays true, even if a failover made the store forget it.
-        if self.ends.is_revoked(id, epoch) {
+        if self.ender.finish(user, id).await? || self.ender.ends.find(id, epoch).is_some() {
             return Ok(Standing::Revoked);
         }
         Ok(match self.find(user, id).await? {
@@ -104,13 +108,13 @@ impl Source {
 
     /// A future for the end of a session whose access token, good until `expires_at`, was seen. It listens from now on.
     pub(crate) fn ended(self: &Arc<Self>, user: &UserId, id: SessionId, expires_at: Timestamp) -> Ended {
-        let watch = self.ends.watch(id);
-        let ask_at = tokio::time::Instant::now() + expires_at.since(self.clock.now());
+        let watch = self.ender.ends.watch(id);
+        let ask_at = tokio::time::Instant::now() + expires_at.since(self.ender.clock.now());
         Ended::new(ended::wait(Arc::clone(self), watch, user.clone(), id, ask_at))
     }
 
     async fn find(&self, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        let found = self.store.find(&Owner::new(self.population, user.clone()), id).await;
+        let found = self.ender.store.find(&self.ender.owner(user), id).await;
         self.observe(&found);
         found
     }
@@ -118,7 +122,7 @@ impl Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("ends", &self.ends).finish_non_exhaustive()
+        f.debug_struct("Source").field("ends", &self.ender.ends).finish_non_exhaustive()
     }
 }
 

@@ -6,15 +6,14 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 
 use super::Health;
 use crate::{
-    clock::Timestamp,
-    error::ConfigError,
+    clock::{Clock, Timestamp},
     id::SessionId,
     store::{DynStore, Owner, Population},
     token::RegisteredClaims,
@@ -26,6 +25,7 @@ pub(crate) struct Notes {
     seen: Arc<Seen>,
     sender: mpsc::Sender<Note>,
     population: Population,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -43,23 +43,24 @@ const MAX_WRITING: usize = 16;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Notes {
-    /// Begins to write, on the runtime of the caller, until this is dropped.
+    /// Begins to write, until this is dropped.
     pub(crate) fn start(
+        runtime: &Handle,
         store: Arc<dyn DynStore>,
         population: Population,
         health: Arc<Health>,
-    ) -> Result<Self, ConfigError> {
-        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
-        let seen = Arc::<Seen>::default();
+        let seen = Arc::new(Seen::new(clock.instant()));
         runtime.spawn(write(store, health, Arc::clone(&seen), waiting));
-        Ok(Self { seen, sender, population })
+        Self { seen, sender, population, clock }
     }
 
     /// Notes that this access token was used. Never waits.
     pub(crate) fn note(&self, token: &RegisteredClaims, now: Timestamp) {
         // The first generation supersedes none, so there is no window to close.
-        if token.generation < 2 || !self.seen.is_first(token, now) {
+        if token.generation < 2 || !self.seen.is_first(token, now, || self.clock.instant()) {
             return;
         }
         let owner = Owner::new(self.population, token.user_id.clone());
@@ -101,6 +102,8 @@ async fn write(store: Arc<dyn DynStore>, health: Arc<Health>, seen: Arc<Seen>, m
 struct Seen {
     /// Written to at the first use of a generation, only read at all others.
     shards: Box<[RwLock<Shard>]>,
+    /// What it knows ages by a clock that never steps.
+    begun: Instant,
 }
 
 /// By the first half of the session identifier: random bits, of which any eight bytes are unique enough.
@@ -116,7 +119,7 @@ struct Shard {
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
     generation: u32,
-    /// Seconds since the Unix epoch, which overflow in the year 2106.
+    /// In seconds since the beginning.
     until: u32,
 }
 
@@ -142,22 +145,24 @@ const SHARDS: usize = 64;
 /// About 900,000 sessions in all, 18 MB. What fits into a table of 2¹⁴ places.
 const MAX_IN_SHARD: usize = 7 << 11;
 
-impl Default for Seen {
-    fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
-    }
-}
-
 impl Seen {
-    /// Whether this is the first time that this generation is seen.
-    fn is_first(&self, token: &RegisteredClaims, now: Timestamp) -> bool {
+    fn new(begun: Instant) -> Self {
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), begun }
+    }
+
+    /// Whether this is the first time that this generation is seen. `now` is what the token was verified by;
+    /// `instant`, by which its sighting ages, is asked for only then.
+    fn is_first(&self, token: &RegisteredClaims, now: Timestamp, instant: impl FnOnce() -> Instant) -> bool {
         let Some((key, shard)) = self.place(token.session_id) else { return false };
         let is_known = |shard: &Shard| shard.table.get(&key).is_some_and(|known| known.generation >= token.generation);
         if is_known(&shard.read().unwrap_or_else(PoisonError::into_inner)) {
             return false;
         }
+        let elapsed = seconds(instant().saturating_duration_since(self.begun));
+        // Both are rounded down.
+        let until = elapsed.saturating_add(seconds(token.expires_at.since(now))).saturating_add(2);
+        let sighting = Sighting { generation: token.generation, until };
         let mut shard = write_to(shard);
-        let sighting = Sighting { generation: token.generation, until: seconds(token.expires_at).saturating_add(1) };
         if let Some(known) = shard.table.get_mut(&key) {
             let is_newer = known.generation < token.generation;
             if is_newer {
@@ -165,7 +170,7 @@ impl Seen {
             }
             return is_newer;
         }
-        let has_room = shard.make_room(seconds(now));
+        let has_room = shard.make_room(elapsed);
         if has_room {
             shard.table.insert(key, sighting);
         }
@@ -214,16 +219,19 @@ impl Shard {
     }
 }
 
-fn seconds(time: Timestamp) -> u32 {
+fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::id::UserId;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
     fn token(session: u64, generation: u32) -> RegisteredClaims {
         let mut bytes = [0; SessionId::LEN];
@@ -242,38 +250,41 @@ mod tests {
 
     #[test]
     fn sees_each_generation_once() {
-        let seen = Seen::default();
-        assert!(seen.is_first(&token(1, 2), NOW));
-        assert!(!seen.is_first(&token(1, 2), NOW));
-        assert!(seen.is_first(&token(2, 2), NOW));
-        assert!(seen.is_first(&token(1, 3), NOW));
-        assert!(!seen.is_first(&token(1, 2), NOW), "a straggler is no first use");
+        let seen = Seen::new(*BEGUN);
+        assert!(seen.is_first(&token(1, 2), NOW, || *BEGUN));
+        assert!(!seen.is_first(&token(1, 2), NOW, || *BEGUN));
+        assert!(seen.is_first(&token(2, 2), NOW, || *BEGUN));
+        assert!(seen.is_first(&token(1, 3), NOW, || *BEGUN));
+        assert!(!seen.is_first(&token(1, 2), NOW, || *BEGUN), "a straggler is no first use");
         seen.forget(token(1, 2).session_id, 2);
-        assert!(!seen.is_first(&token(1, 3), NOW), "there was a newer one");
+        assert!(!seen.is_first(&token(1, 3), NOW, || *BEGUN), "there was a newer one");
         seen.forget(token(1, 3).session_id, 3);
-        assert!(seen.is_first(&token(1, 3), NOW));
+        assert!(seen.is_first(&token(1, 3), NOW, || *BEGUN));
     }
 
     #[test]
     fn what_is_known_is_only_read() {
-        let seen = Arc::new(Seen::default());
-        assert!(seen.is_first(&token(1, 2), NOW));
+        let seen = Arc::new(Seen::new(*BEGUN));
+        assert!(seen.is_first(&token(1, 2), NOW, || *BEGUN));
         let reader = seen.place(token(1, 2).session_id).unwrap().1.read().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let other = Arc::clone(&seen);
-        std::thread::spawn(move || sender.send(other.is_first(&token(1, 2), NOW)));
+        std::thread::spawn(move || sender.send(other.is_first(&token(1, 2), NOW, || *BEGUN)));
         assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(false), "it waits for another reader");
         drop(reader);
     }
 
     #[test]
     fn is_bounded_and_forgets_what_expired() {
-        let seen = Seen::default();
-        let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW)).count();
+        let seen = Seen::new(*BEGUN);
+        let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW, || *BEGUN)).count();
         assert_eq!(noted, MAX_IN_SHARD);
-        let later = NOW.saturating_add(Duration::from_secs(3601));
-        assert!(!seen.is_first(&token(200_000, 2), later.saturating_sub(Duration::from_secs(1))));
-        assert!(seen.is_first(&token(200_000, 2), later));
+        // The wall clock says nothing of it: it can be set.
+        let far = NOW.saturating_add(Duration::from_secs(7200));
+        assert!(!seen.is_first(&token(200_000, 2), far, || *BEGUN));
+        let later = |secs| move || *BEGUN + Duration::from_secs(secs);
+        assert!(!seen.is_first(&token(200_000, 2), NOW, later(3601)));
+        assert!(seen.is_first(&token(200_000, 2), NOW, later(3602)));
         assert_eq!(seen.place(token(1, 2).session_id).unwrap().1.read().unwrap().table.len(), 1);
     }
 

@@ -73,17 +73,18 @@ async fn waiting_keeps_nothing_else_alive() {
 }
 
 #[test]
-fn an_end_is_known_to_the_store_only_when_revoke_says_so() {
-    let ends = super::Ends::default();
-    let (id, now) = (SessionId::from_bytes([9; SessionId::LEN]), SystemClock.now());
-    let until = now.saturating_add(std::time::Duration::from_secs(60));
-    ends.revoke(crate::store::Revocation { session: id, min_epoch: 7 }, until, now);
-    assert!(!ends.is_ended(id) && !ends.is_end_stored(id));
-    ends.begin_to_end(id, until, now);
-    assert!(ends.is_ended(id) && ends.is_revoked(id, 7) && !ends.is_end_stored(id));
-    ends.revoke(crate::store::Revocation::ended(id), until, now);
-    assert!(ends.is_ended(id) && ends.is_end_stored(id));
+fn end_is_known_to_the_store_only_when_revoke_says_so() {
+    use crate::{revocation::Revoked, store::Revocation};
+
+    let ends = super::Ends::new(Arc::new(SystemClock));
+    let (id, hour) = (SessionId::from_bytes([9; SessionId::LEN]), std::time::Duration::from_secs(3600));
+    ends.revoke(Revocation { session: id, min_epoch: 7 }, hour);
+    assert_eq!((ends.is_ended(id), ends.find(id, 7)), (false, None));
+    ends.begin_end(id, hour);
+    assert_eq!((ends.is_ended(id), ends.find(id, 7)), (false, Some(Revoked::EndUnfinished)));
+    ends.revoke(Revocation::ended(id), hour);
+    assert_eq!((ends.is_ended(id), ends.find(id, 7)), (true, Some(Revoked::Certainly)));
     // What comes late takes nothing back.
-    ends.begin_to_end(id, until, now);
-    assert!(ends.is_end_stored(id));
+    ends.begin_end(id, hour);
+    assert!(ends.is_ended(id));
 }

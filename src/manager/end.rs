@@ -85,18 +85,18 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: this node refuses the access token from
-    /// now on, but the session may live, and the cookies stay so that the logout can be tried again;
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: the session may live on, and the cookies stay
+    /// so that the logout can be tried again. This node keeps what it was asked for: it answers `503` to the session's
+    /// access token, and completes the logout as soon as the store works again, or when the session is refreshed here.
+    /// Until then other nodes serve the session, and it stays alive if this process ends before.
+    ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when it cannot be told which credentials are
     /// meant, or there are more than a few, and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). Nothing was
     /// done then.
     pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let sessions = self.to_be_ended(self.named(presented));
-        self.begin_to_end(&sessions);
-        for named in &sessions {
-            self.end_named(named, EndReason::LoggedOut).await?;
-        }
+        self.end_named(&sessions, EndReason::LoggedOut).await?;
         self.removal()
     }
 
@@ -116,7 +116,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             named.which == TokenCookie::Access && session == Some(&named.claims)
         };
         let (mut alive, others): (Vec<_>, Vec<_>) = self.named(presented).into_iter().partition(is_good);
-        self.begin_to_end(&alive);
         for named in others {
             if !alive.iter().any(|other| other.is_of_session(&named)) && self.is_alive(&named).await? {
                 alive.push(named);
@@ -126,23 +125,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         if alive.is_empty() {
             return Err(self.error(ErrorKind::SessionEnded));
         }
-        self.begin_to_end(&alive);
-        let mut users: Vec<&UserId> = Vec::new();
-        for NamedSession { claims, .. } in &alive {
-            if users.contains(&&claims.user_id) {
-                continue;
-            }
-            users.push(&claims.user_id);
-            // All in one step: once these are over, a retry would not count as logged in.
-            let ended = self.end_in_store(&claims.user_id, WhichSessions::All, EndReason::LoggedOut).await?;
-            let is_left = |named: &&NamedSession| {
-                named.claims.user_id == claims.user_id && !ended.contains(&named.claims.session_id)
-            };
-            for named in alive.iter().filter(is_left) {
-                // By its name as well: the store may have lost it, and other nodes must hear of it all the same.
-                self.end_named(named, EndReason::LoggedOut).await?;
-            }
-        }
+        let ended = self.ender().end_all_of(&self.to_end(&alive), EndReason::LoggedOut).await;
+        ended.map_err(|failure| self.store_error(failure))?;
         self.removal()
     }
 
@@ -152,7 +136,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             TokenCookie::Access => self.now() >= claims.expires_at,
             TokenCookie::Refresh => has_certainly_expired(claims, self.now()),
         };
-        if has_expired || self.verification().ends.is_end_stored(claims.session_id) {
+        if has_expired || self.verification().ends.is_ended(claims.session_id) {
             return Ok(false);
         }
         let found = self.inner.store.find(&self.owner(&claims.user_id), claims.session_id).await;
@@ -167,7 +151,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId), [`ErrorKind::Store`](crate::ErrorKind::Store).
+    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId); [`ErrorKind::Store`](crate::ErrorKind::Store) when
+    /// the store failed. This node then tries again until the store has done it, or until the process ends. Sessions that
+    /// begin after this call are not meant.
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
         let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
@@ -189,11 +175,22 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store), as with [`SessionManager::end`];
+    /// [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
     pub async fn end_others(&self, session: &Session<C>) -> Result<usize, Error> {
         self.is_our_session(session)?;
         let others = WhichSessions::Others(session.id());
         Ok(self.end_in_store(session.user_id(), others, EndReason::Revoked).await?.len())
+    }
+
+    async fn end_in_store(
+        &self,
+        user: &UserId,
+        which: WhichSessions,
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, Error> {
+        let ended = self.ender().end(user, which, reason).await;
+        ended.map_err(|failure| self.store_error(failure))
     }
 
     /// Expires every access token of a user while the sessions live on: the next refresh brings fresh claims, and
@@ -201,7 +198,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// As [`SessionManager::end`].
+    /// As [`SessionManager::end`], but nothing is tried again: call it once more.
     pub async fn expire_access(&self, user: impl ToString) -> Result<usize, Error> {
         let user = self.user_id(user)?;
         let retention = self.inner.lifetimes.revocation_retention();
@@ -221,7 +218,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// As [`SessionManager::end`].
+    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId), [`ErrorKind::Store`](crate::ErrorKind::Store).
     pub async fn list(&self, user: impl ToString) -> Result<Vec<SessionInfo>, Error> {
         Ok(listed(self.sessions_of(&self.user_id(user)?).await?))
     }

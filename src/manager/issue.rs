@@ -1,6 +1,6 @@
 //! From a record to tokens, and from tokens to cookies.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -19,7 +19,8 @@ use crate::{
 /// Claims of a user, loaded and known to fit, and when their loading began.
 pub(super) struct LoadedClaims {
     pub(super) claims: AppClaims,
-    asked_at: Timestamp,
+    /// By the clock's monotonic reading, since this is for their age.
+    asked_at: Instant,
     /// Heard of before they were asked for.
     newer_than: Option<AccessExpiry>,
     loads: u32,
@@ -46,7 +47,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Loads the claims of a user and makes sure that they can be issued, before anything is changed. `None` when the
     /// user is gone.
     pub(super) async fn load_claims(&self, user: &UserId) -> Result<Option<LoadedClaims>, Error> {
-        let asked_at = self.now();
+        let asked_at = self.instant();
         let loaded = self.inner.claims.load(user).await;
         let Some(claims) = loaded.map_err(|failure| self.error_caused_by(ErrorKind::ClaimsSource, failure))? else {
             return Ok(None);
@@ -82,7 +83,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// How old they are, for the step that will be signed with them. The store's clock and ours may differ, so it
     /// compares ages, not times.
     pub(super) fn claims_age(&self, loaded: &LoadedClaims) -> ClaimsAge {
-        let age = self.now().since(loaded.asked_at).saturating_add(CLAIMS_SLACK);
+        let age = self.instant().saturating_duration_since(loaded.asked_at).saturating_add(CLAIMS_SLACK);
         ClaimsAge { age, newer_than: loaded.newer_than }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     event::{EndReason, SessionEventKind},
     id::{InvalidUserId, SessionId, UserId},
     session::Presented,
-    store::{CreateOutcome, Device, EndSessions, NewSession, WhichSessions},
+    store::{CreateOutcome, Device, NewSession},
     tokens::SessionTokens,
 };
 
@@ -104,8 +104,9 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         let mut old = sessions.to_be_ended(sessions.named(&presented));
         let replaces = old.iter().position(|named| named.claims.user_id == user);
         let replaces = replaces.map(|n| old.remove(n).claims.session_id);
-        for named in &old {
-            sessions.end_named(named, EndReason::Replaced).await?;
+        for (owner, which) in sessions.to_end(&old) {
+            let ended = sessions.ender().end_or_leave(&owner, which, EndReason::Replaced).await;
+            ended.map_err(|failure| sessions.store_error(failure))?;
         }
 
         let id = SessionId::random().ok_or_else(|| sessions.error(ErrorKind::Internal))?;
@@ -136,7 +137,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         };
         // The step publishes it only if the store has it, which `ended` says.
         if let Some(replaced) = replaces {
-            sessions.begin_to_end_here(replaced);
+            sessions.verification().ends.begin_end(replaced, lifetimes.revocation_retention());
         }
         for gone in ended {
             let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };
@@ -150,22 +151,6 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     fn user_id_checked(&self, user: Result<UserId, InvalidUserId>) -> Result<UserId, Error> {
         user.map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
-    }
-
-    /// Ends sessions in the store and tells this node and whoever listens.
-    pub(super) async fn end_in_store(
-        &self,
-        user: &UserId,
-        which: WhichSessions,
-        reason: EndReason,
-    ) -> Result<Vec<SessionId>, Error> {
-        let log_retention = self.inner.lifetimes.revocation_retention();
-        let ended = self.inner.store.end(&EndSessions { owner: self.owner(user), which, log_retention }).await;
-        let ended = self.stored(ended)?;
-        for session in &ended {
-            self.ended(user, *session, reason);
-        }
-        Ok(ended)
     }
 }
 

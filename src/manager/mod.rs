@@ -14,6 +14,7 @@ mod tokens;
 use std::{
     fmt,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,7 +27,7 @@ use crate::{
     event::{EndReason, EventHook, SessionEventKind},
     feed::Feed,
     id::{SessionId, UserId},
-    live::Source,
+    live::{SessionEnder, Source},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
     store::{DynStore, Owner, Population, Revocation, StoreError},
     verifier::{Verifier, VerifierInner},
@@ -131,6 +132,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.verification().clock.now()
     }
 
+    /// For ages: see [`Clock::instant`](crate::Clock::instant).
+    fn instant(&self) -> Instant {
+        self.verification().clock.instant()
+    }
+
     fn error(&self, kind: ErrorKind) -> Error {
         Error::new(kind, &self.verification().renderer)
     }
@@ -151,27 +157,25 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Passes an answer of the store on, and notes whether the store works.
     fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
         self.inner.source.observe(&answer);
-        answer.map_err(|failure| self.error_caused_by(ErrorKind::Store, failure))
+        answer.map_err(|failure| self.store_error(failure))
     }
 
-    /// Makes this node refuse the session from now on, whatever comes of the store, which is yet to be told.
-    fn begin_to_end_here(&self, session: SessionId) {
-        let now = self.now();
-        self.verification().ends.begin_to_end(session, self.remembered_until(now), now);
+    fn store_error(&self, failure: StoreError) -> Error {
+        self.error_caused_by(ErrorKind::Store, failure)
     }
 
-    /// Makes this node refuse a session that the store has ended. From now on this node answers for it by itself.
+    /// How sessions are ended. It notes whether the store works by itself.
+    fn ender(&self) -> &SessionEnder {
+        self.inner.source.ender()
+    }
+
+    /// Makes this node refuse a session that has certainly ended, also should the store forget that.
     fn revoke_here(&self, session: SessionId) {
         self.revoke_here_below(Revocation::ended(session));
     }
 
     fn revoke_here_below(&self, revocation: Revocation) {
-        let now = self.now();
-        self.verification().ends.revoke(revocation, self.remembered_until(now), now);
-    }
-
-    fn remembered_until(&self, now: Timestamp) -> Timestamp {
-        now.saturating_add(self.inner.lifetimes.revocation_retention())
+        self.verification().ends.revoke(revocation, self.inner.lifetimes.revocation_retention());
     }
 
     /// Notes that the store has ended a session.

@@ -8,6 +8,7 @@ use crate::{
     cookie::TokenCookie,
     error::{Error, ErrorKind},
     event::EndReason,
+    id::{SessionId, UserId},
     policy::{Lifetimes, MAX_CLOCK_SKEW},
     session::{Presented, Session},
     store::WhichSessions,
@@ -86,7 +87,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub(super) fn to_be_ended(&self, named: Vec<NamedSession>) -> Vec<NamedSession> {
         let mut sessions: Vec<NamedSession> = Vec::new();
         for named in named {
-            let is_known = self.verification().ends.is_end_stored(named.claims.session_id);
+            let is_known = self.verification().ends.is_ended(named.claims.session_id);
             match sessions.iter_mut().find(|other| other.is_of_session(&named)) {
                 _ if is_known => {}
                 // Access and refresh token of a session expire at different times: whichever is later.
@@ -98,23 +99,24 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         sessions
     }
 
-    /// Has this node refuse the sessions before the store is told.
-    pub(super) fn begin_to_end<'n>(&self, sessions: impl IntoIterator<Item = &'n NamedSession>) {
+    /// What to end of them. By its name if access tokens of the session may be about; one that is history only if the store
+    /// has it: where it does not, there is nothing to publish, or an old token would fill the log.
+    pub(super) fn to_end(&self, sessions: &[NamedSession]) -> Vec<(UserId, WhichSessions)> {
         let now = self.now();
-        let sessions = sessions.into_iter().filter(|named| !named.is_history(&self.inner.lifetimes, now));
-        sessions.for_each(|named| self.begin_to_end_here(named.claims.session_id));
+        let which = |named: &NamedSession| match named.is_history(&self.inner.lifetimes, now) {
+            true => WhichSessions::One(named.claims.session_id),
+            false => WhichSessions::Proven(named.claims.session_id),
+        };
+        sessions.iter().map(|named| (named.claims.user_id.clone(), which(named))).collect()
     }
 
-    /// Ends a session that a token of ours names, in the store and here. Says whether it was alive.
-    pub(super) async fn end_named(&self, named: &NamedSession, reason: EndReason) -> Result<bool, Error> {
-        let (user, id) = (&named.claims.user_id, named.claims.session_id);
-        if named.is_history(&self.inner.lifetimes, self.now()) {
-            // Only if the store has it: where it does not, there is nothing to publish, or an old token would fill the log.
-            let ended = self.end_in_store(user, WhichSessions::One(id), reason).await?;
-            return Ok(!ended.is_empty());
-        }
-        let ended = self.end_in_store(user, WhichSessions::Proven(id), reason).await?;
-        self.revoke_here(id);
-        Ok(!ended.is_empty())
+    /// Ends sessions that tokens of ours name, in the store and here. Returns those that were alive.
+    pub(super) async fn end_named(
+        &self,
+        sessions: &[NamedSession],
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, Error> {
+        let ended = self.ender().end_each(&self.to_end(sessions), reason).await;
+        ended.map_err(|failure| self.store_error(failure))
     }
 }

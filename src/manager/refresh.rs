@@ -7,7 +7,6 @@ use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, SessionEventKind},
-    id::{SessionId, UserId},
     session::{Presented, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
@@ -53,7 +52,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
         // Before the claims, so that they are newer than every `expire_access` that this epoch stands for.
-        let min_epoch = self.min_epoch(token)?;
+        let min_epoch = self.min_epoch(token).await?;
         let Some(mut loaded) = self.load_claims(user).await? else {
             return Err(self.user_gone(token).await);
         };
@@ -83,7 +82,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                 }
                 // Before the step and not after it, so that a source that fails now burns nothing either.
                 RotateOutcome::ClaimsOutdated(expiry) => {
-                    step.presentation.min_epoch = self.min_epoch(token)?;
+                    step.presentation.min_epoch = self.min_epoch(token).await?;
                     match self.load_claims_after(user, &loaded, expiry).await? {
                         Some(newer) => loaded = newer,
                         None => return Err(self.user_gone(token).await),
@@ -117,8 +116,13 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// The smallest epoch that this node accepts of the session, which a failover may have made the store forget.
     ///
-    /// What it knows to be ended stays ended.
-    fn min_epoch(&self, token: &RegisteredClaims) -> Result<u32, Error> {
+    /// What it knows to be ended stays ended. What was asked to end and did not has to end first: neither may it go on, nor
+    /// is it over before the store says so.
+    async fn min_epoch(&self, token: &RegisteredClaims) -> Result<u32, Error> {
+        let is_over = self.ender().finish(&token.user_id, token.session_id).await;
+        if is_over.map_err(|failure| self.store_error(failure))? {
+            return Err(self.used_after_end(token));
+        }
         self.verification().ends.min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token))
     }
 
@@ -129,20 +133,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of a user whom the claims source no longer knows.
     async fn user_gone(&self, token: &RegisteredClaims) -> Error {
-        match self.end_all_and(&token.user_id, token.session_id).await {
+        let presented = (token.user_id.clone(), WhichSessions::Proven(token.session_id));
+        match self.ender().end_all_of(&[presented], EndReason::UserGone).await {
             Ok(()) => self.error(ErrorKind::InvalidRefreshToken),
-            Err(failure) => failure,
+            Err(failure) => self.store_error(failure),
         }
-    }
-
-    async fn end_all_and(&self, user: &UserId, session: SessionId) -> Result<(), Error> {
-        // Not refused here before the store knows: the next attempt would be stopped by that, and not complete this one.
-        let ended = self.end_in_store(user, WhichSessions::All, EndReason::UserGone).await?;
-        if !ended.contains(&session) {
-            // By its name: the store may have lost it, and other nodes must hear of it all the same.
-            self.end_in_store(user, WhichSessions::Proven(session), EndReason::UserGone).await?;
-            self.revoke_here(session);
-        }
-        Ok(())
     }
 }

@@ -53,18 +53,14 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] when the store failed: this node refuses the session from now on, but it may live, so keep
-    /// the token and try again.
+    /// [`ErrorKind::Store`] when the store failed: the session may live on, and ends as with
+    /// [`logout`](Self::logout). Keep the token and try again.
     pub async fn end_with_token(&self, token: &str) -> Result<bool, Error> {
         let Some((which, claims)) = self.verification().open_any(token.as_bytes(), self.now()) else {
             return Ok(false);
         };
         let sessions = self.to_be_ended(vec![NamedSession { which, claims }]);
-        self.begin_to_end(&sessions);
-        let mut was_alive = false;
-        for named in &sessions {
-            was_alive |= self.end_named(named, EndReason::LoggedOut).await?;
-        }
-        Ok(was_alive)
+        let ended = self.end_named(&sessions, EndReason::LoggedOut).await?;
+        Ok(!ended.is_empty())
     }
 }

@@ -38,8 +38,9 @@ const PAGE: u64 = 5_000;
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Longer waits end early; Redis would refuse absurd ones.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// The one field of an entry: for each revocation the session and the smallest valid epoch, 20 bytes.
-const FIELD: &str = "r";
+/// The field of an entry that matters: for each revocation the session and the smallest valid epoch, 20 bytes. Another
+/// format has to have another name, so that releases that do not know it skip it. Fields beside this one are ignored.
+const FIELD: &[u8] = b"r";
 const REVOCATION_LEN: usize = SessionId::LEN + 4;
 
 /// The connection on which the log is awaited, while nobody awaits it.
@@ -123,14 +124,14 @@ async fn read(
     .await?;
     if newest < after {
         // Nothing will come at these positions, for the log was lost: the caller must hear of it. The server waits.
-        return Ok((LogPage { entries: Vec::new(), newest }, false));
+        return Ok((LogPage { newest, ..LogPage::default() }, false));
     }
-    let entries = match early {
+    let mut page = match early {
         Some(entries) => entries,
         None => entries.await,
     }?;
-    let last = entries.last().map_or(newest, |entry| entry.position);
-    Ok((LogPage { entries, newest: newest.max(last) }, true))
+    page.newest = page.last().map_or(newest, |last| newest.max(last));
+    Ok((page, true))
 }
 
 async fn entries(
@@ -138,15 +139,23 @@ async fn entries(
     key: &str,
     after: LogPosition,
     wait: Option<Duration>,
-) -> Result<Vec<LogEntry>, BoxError> {
-    let position = format!("{}-{}", after.at().as_millis(), after.sequence());
-    let read: Result<Value, _> = client.xread(Some(PAGE), wait.map(whole_millis), key, position).await;
+) -> Result<LogPage, BoxError> {
+    let read: Result<Value, _> = client.xread(Some(PAGE), wait.map(whole_millis), key, after.to_string()).await;
     let read = read.map_err(without_arguments)?;
-    let streams: XReadResponse<String, String, String, Value> = match read {
+    // Names of fields as bytes: others may be anything.
+    let streams: XReadResponse<String, String, Vec<u8>, Value> = match read {
         Value::Null => HashMap::new(),
         read => read.into_xread_response()?,
     };
-    streams.into_values().flatten().map(|(id, fields)| entry(&id, fields)).collect()
+    let mut page = LogPage::default();
+    for (id, fields) in streams.into_values().flatten() {
+        let position = position(&id).ok_or(Unreadable("an entry of a stream without a position"))?;
+        match revocations(fields) {
+            Some(revocations) => page.entries.push(LogEntry { position, revocations }),
+            None => page.skipped.push(position),
+        }
+    }
+    Ok(page)
 }
 
 fn with_timeout(client: &Client, timeout: Duration) -> WithOptions<Client> {
@@ -170,18 +179,17 @@ fn position(id: &str) -> Option<LogPosition> {
     Some(LogPosition::new(millis.parse().ok()?, sequence.parse().ok()?))
 }
 
-fn entry(id: &str, mut fields: HashMap<String, Value>) -> Result<LogEntry, BoxError> {
-    let unreadable = || Unreadable("a log entry of another kind");
-    let packed = fields.remove(FIELD).and_then(Value::into_owned_bytes).ok_or_else(unreadable)?;
+/// What an entry revokes; `None` if it cannot be read.
+fn revocations(mut fields: HashMap<Vec<u8>, Value>) -> Option<Vec<Revocation>> {
+    let packed = fields.remove(FIELD)?.into_owned_bytes()?;
     let (chunks, rest) = packed.as_chunks::<REVOCATION_LEN>();
-    if !rest.is_empty() {
-        return Err(unreadable().into());
-    }
     let revocation = |chunk: &[u8; REVOCATION_LEN]| {
         let (session, min_epoch) = chunk.split_first_chunk()?;
         let min_epoch = u32::from_be_bytes(min_epoch.try_into().ok()?);
         Some(Revocation { session: SessionId::from_bytes(*session), min_epoch })
     };
-    let revocations = chunks.iter().map(revocation).collect::<Option<Vec<_>>>().ok_or_else(unreadable)?;
-    Ok(LogEntry { position: position(id).ok_or_else(unreadable)?, revocations })
+    if !rest.is_empty() || chunks.is_empty() {
+        return None;
+    }
+    chunks.iter().map(revocation).collect()
 }

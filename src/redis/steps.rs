@@ -144,7 +144,13 @@ impl SessionStore for RedisStore {
                 WhichSessions::Others(id) => ("others", sid(id)),
                 WhichSessions::All => ("all", word("")),
             };
-            let args = [word(which), id, duration(end.log_retention), integer(MAX_TOMBSTONES_OF_A_USER)];
+            let args = [
+                word(which),
+                id,
+                duration(end.log_retention),
+                integer(MAX_TOMBSTONES_OF_A_USER),
+                duration_rounded_up(end.min_age),
+            ];
             let (mut reply, unfinished) = self.take(&scripts::END, &end.owner, args).await?;
             reply.time()?;
             let mut ended = reply.session_ids()?;

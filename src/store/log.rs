@@ -1,5 +1,7 @@
 //! The revocation log: what ended, in order, for every node to read.
 
+use std::fmt;
+
 use crate::{clock::Timestamp, id::SessionId};
 
 /// A position in the revocation log. Positions grow with time; [`LogPosition::START`] precedes every entry.
@@ -26,6 +28,13 @@ impl LogPosition {
     /// The number of the entry within its millisecond.
     pub const fn sequence(self) -> u64 {
         self.sequence
+    }
+}
+
+/// As Redis writes the ids of a stream: `1767225600000-0`.
+impl fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.millis, self.sequence)
     }
 }
 
@@ -62,7 +71,23 @@ impl Revocation {
 pub struct LogPage {
     /// The entries after the given position, oldest first; possibly not all of them.
     pub entries: Vec<LogEntry>,
+    /// The positions of those among them that cannot be read, oldest first: damaged, written by somebody else, or in the
+    /// format of a later release. A reader steps over them, or one entry would keep all that follow from it.
+    pub skipped: Vec<LogPosition>,
     /// The position of the newest entry that was ever written, as far as the store remembers. Smaller than a position
     /// that was read before: the log was lost, and is to be read again from the start.
     pub newest: LogPosition,
+}
+
+impl LogPage {
+    /// Whether nothing stands after the given position.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.skipped.is_empty()
+    }
+
+    /// The position of the last entry of this page, read or skipped; `None` if there is none.
+    pub fn last(&self) -> Option<LogPosition> {
+        let read = self.entries.iter().map(|entry| entry.position);
+        read.chain(self.skipped.iter().copied()).max()
+    }
 }

@@ -119,10 +119,20 @@ impl State {
 
     /// Removes sessions of a user and returns those that were live.
     fn remove(&mut self, owner: &Owner, now: Timestamp, mut chosen: impl FnMut(SessionId) -> bool) -> Vec<SessionId> {
+        self.remove_records(owner, now, |id, _| chosen(id))
+    }
+
+    /// As [`remove`](Self::remove), chosen also by their records.
+    fn remove_records(
+        &mut self,
+        owner: &Owner,
+        now: Timestamp,
+        mut chosen: impl FnMut(SessionId, &SessionRecord) -> bool,
+    ) -> Vec<SessionId> {
         let Some(sessions) = self.users.get_mut(owner) else { return Vec::new() };
         let mut ended = Vec::new();
         sessions.retain(|id, entry| {
-            let remove = chosen(*id);
+            let remove = chosen(*id, &entry.record);
             if remove && entry.record.is_live(now) {
                 ended.push(*id);
             }
@@ -182,7 +192,7 @@ impl State {
 
     fn page(&self, after: LogPosition) -> LogPage {
         let start = self.log.partition_point(|entry| entry.position <= after);
-        LogPage { entries: self.log.range(start..).cloned().collect(), newest: self.newest }
+        LogPage { entries: self.log.range(start..).cloned().collect(), newest: self.newest, ..LogPage::default() }
     }
 }
 
@@ -271,7 +281,9 @@ impl SessionStore for MemoryStore {
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
         let now = self.now();
         let state = &mut *self.state();
-        let gone = state.remove(&end.owner, now, |id| end.which.includes(id));
+        let gone = state.remove_records(&end.owner, now, |id, record| {
+            end.which.includes(id) && !end.spares(record.created_at, now)
+        });
         self.publish(state, now, end.log_retention, ended(&gone));
         Ok(gone)
     }

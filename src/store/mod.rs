@@ -65,7 +65,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends sessions with their data: flag, publish in the log, delete. Returns the identifiers of those that were
-    /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished.
+    /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished. Leaves
+    /// sessions alone that [`EndSessions::spares`].
     ///
     /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it does
     /// not know it: its access tokens may still be about. Nothing else that it does not know is ever published, or a
@@ -280,12 +281,23 @@ pub struct EndSessions {
     pub which: WhichSessions,
     /// How long entries of the log must be kept.
     pub log_retention: Duration,
+    /// Spares sessions that began less than this ago, by the store's clock. Zero, the default, spares none.
+    ///
+    /// For an end that is tried again: how long ago it was asked for. Whoever has logged in since is not meant.
+    pub min_age: Duration,
 }
 
 impl EndSessions {
-    /// The end of these sessions of this user.
+    /// The end of these sessions of this user, however young they are.
     pub fn new(owner: Owner, which: WhichSessions, log_retention: Duration) -> Self {
-        Self { owner, which, log_retention }
+        Self { owner, which, log_retention, min_age: Duration::ZERO }
+    }
+
+    /// Whether a session that began then is too young to be meant.
+    ///
+    /// One from the future is not: the store's clock was set back, so its age is unknown.
+    pub fn spares(&self, created_at: Timestamp, now: Timestamp) -> bool {
+        created_at <= now && now.since(created_at) < self.min_age
     }
 }
 

@@ -39,4 +39,5 @@ mod secrecy;
 mod set_back;
 mod set_cookie;
 mod support;
+mod unfinished;
 mod until_confirmed;

@@ -18,7 +18,7 @@ use crate::{
     error::ConfigError,
     event::LOG_TARGET,
     feed::Follower,
-    live::{Ends, Source},
+    live::{Ends, SessionEnder, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
     store::Population,
     token::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
@@ -67,17 +67,17 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         // still differ.
         let refresh_audience = format!("{audience}#refresh");
         let population = Population::new(&issuer, &audience);
-        let ends = Arc::new(Ends::default());
-        let follower = Follower {
-            store: Arc::clone(&store),
-            ends: Arc::clone(&ends),
-            clock: Arc::clone(&self.clock),
-            retention: lifetimes.revocation_retention(),
+        let ends = Arc::new(Ends::new(Arc::clone(&self.clock)));
+        let shared = || (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
+        let retention = lifetimes.revocation_retention();
+        let (feed, follower) = {
+            let (store, ends, clock) = shared();
+            Follower::new(store, ends, clock, retention).start()?
         };
-        let (feed, follower) = follower.start()?;
         let source = {
-            let (store, ends, clock) = (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
-            Source::new(store, population, ends, clock, self.replay_window, follower)?
+            let (store, ends, clock) = shared();
+            let ender = SessionEnder::new(store, population, ends, clock, retention, self.events.clone());
+            Source::new(ender, self.replay_window, follower)?
         };
         let inner = VerifierInner {
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),

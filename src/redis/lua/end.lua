@@ -1,12 +1,20 @@
 -- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of tombstones
--- of a user.
-local which, chosen, retention, room = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local ended, gone = {}, {}
+-- of a user, age below which a session is spared.
+local which, chosen, retention, room, min_age = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local ended, gone, spared = {}, {}, false
+
+-- EndSessions::spares.
+local function spares(r)
+  return r.ended == 0 and r.created_at <= now and now - r.created_at < min_age
+end
 
 if which == 'one' or which == 'proven' then
   local packed = redis.call('HGET', SESSIONS, chosen)
   if packed then
     local r = unpack_record(packed)
+    if spares(r) then
+      return { now, {} }
+    end
     if is_live(r) then
       ended[1] = chosen
     end
@@ -41,7 +49,7 @@ if which == 'one' or which == 'proven' then
   end
 elseif which == 'others' then
   for _, session in ipairs(walk()) do
-    if session[1] ~= chosen then
+    if session[1] ~= chosen and not spares(session[2]) then
       ended[#ended + 1] = session[1]
     end
   end
@@ -51,18 +59,22 @@ else
   local flat = redis.call('HGETALL', SESSIONS)
   for i = 1, #flat, 2 do
     local readable, r = pcall(unpack_record, flat[i + 1])
-    if not readable or r.ended == 0 then
-      gone[#gone + 1] = flat[i]
-    end
-    if #flat[i] == 16 and (not readable or is_live(r)) then
-      ended[#ended + 1] = flat[i]
+    if readable and spares(r) then
+      spared = true
+    else
+      if not readable or r.ended == 0 then
+        gone[#gone + 1] = flat[i]
+      end
+      if #flat[i] == 16 and (not readable or is_live(r)) then
+        ended[#ended + 1] = flat[i]
+      end
     end
   end
 end
 
 publish_ended(ended, retention)
 remove(gone)
-if which == 'all' then
+if which == 'all' and not spared then
   local kept = redis.call('HMGET', DATA, EXPIRED_AT, PENDING)
   redis.call('DEL', DATA)
   if kept[1] then

@@ -1,0 +1,36 @@
+//! Entries of the revocation log that cannot be read: stepped over, counted, and reported once.
+
+use std::collections::BTreeSet;
+
+use crate::{event::LOG_TARGET, store::LogPosition};
+
+/// Those that were reported, so that one that is read again is not.
+#[derive(Debug, Default)]
+pub(super) struct Skipped(BTreeSet<LogPosition>);
+
+/// Lines of the log for one page.
+const MAX_LINES: usize = 10;
+/// Of more the oldest are forgotten, and reported again should the log be read again from its start.
+const MAX_REMEMBERED: usize = 10_000;
+
+impl Skipped {
+    /// Says whether there are some that were not reported before.
+    pub(super) fn report(&mut self, skipped: &[LogPosition]) -> bool {
+        let new: Vec<_> = skipped.iter().filter(|position| self.0.insert(**position)).collect();
+        while self.0.len() > MAX_REMEMBERED {
+            self.0.pop_first();
+        }
+        #[cfg(feature = "metrics")]
+        if !new.is_empty() {
+            let count = u64::try_from(new.len()).unwrap_or(u64::MAX);
+            metrics::counter!("tower_jwt_sessions_log_entries_skipped_total").increment(count);
+        }
+        for id in new.iter().take(MAX_LINES) {
+            tracing::warn!(target: LOG_TARGET, %id, "revocation log entry skipped: this release cannot read it");
+        }
+        if let Some(count) = new.len().checked_sub(MAX_LINES).filter(|count| *count > 0) {
+            tracing::warn!(target: LOG_TARGET, count, "more revocation log entries skipped: this release cannot read them");
+        }
+        !new.is_empty()
+    }
+}

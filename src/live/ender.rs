@@ -1,0 +1,225 @@
+//! Ends sessions: in the store, on this node, and for whoever listens to events.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Ends, Health,
+    unfinished::{Attempt, UnfinishedEnd, UnfinishedEnds},
+};
+use crate::{
+    clock::{Clock, jittered},
+    event::{EndReason, EventHook, SessionEventKind},
+    id::{SessionId, UserId},
+    store::{DynStore, EndSessions, Owner, Population, Revocation, StoreError, WhichSessions},
+};
+
+/// Ends sessions, and keeps what the store did not carry out until it does.
+///
+/// An end that fails is reported as a failure, and yet it must not be forgotten: the session would be refused here, live
+/// on at other nodes, and nobody would try again. So it is tried again in the background, and when the session is
+/// presented.
+pub(crate) struct SessionEnder {
+    pub(super) store: Arc<dyn DynStore>,
+    pub(super) population: Population,
+    pub(super) health: Arc<Health>,
+    pub(super) ends: Arc<Ends>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How long a revocation matters.
+    retention: Duration,
+    events: EventHook,
+    unfinished: UnfinishedEnds,
+}
+
+/// How long after a failure unfinished ends are tried again, at first and at last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+impl SessionEnder {
+    pub(crate) fn new(
+        store: Arc<dyn DynStore>,
+        population: Population,
+        ends: Arc<Ends>,
+        clock: Arc<dyn Clock>,
+        retention: Duration,
+        events: EventHook,
+    ) -> Self {
+        let health = Arc::new(Health::of_store());
+        Self { store, population, health, ends, clock, retention, events, unfinished: UnfinishedEnds::default() }
+    }
+
+    /// Ends sessions of a user. Returns those that were alive.
+    pub(crate) async fn end(
+        &self,
+        user: &UserId,
+        which: WhichSessions,
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        self.run(self.begin(user, which, reason)).await
+    }
+
+    /// Ends sessions of several users. When one end fails the others are not tried, but kept as well.
+    pub(crate) async fn end_each(
+        &self,
+        sessions: &[(UserId, WhichSessions)],
+        reason: EndReason,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let attempts: Vec<_> = sessions.iter().map(|(user, which)| self.begin(user, *which, reason)).collect();
+        let mut ended = Vec::new();
+        for attempt in attempts {
+            ended.extend(self.run(attempt).await?);
+        }
+        Ok(ended)
+    }
+
+    /// Ends every session of the users of these sessions. The given ones also by themselves, since the store may have
+    /// lost them, and other nodes must learn of it all the same.
+    pub(crate) async fn end_all_of(
+        &self,
+        sessions: &[(UserId, WhichSessions)],
+        reason: EndReason,
+    ) -> Result<(), StoreError> {
+        let mut users: Vec<(Attempt<'_>, Vec<Attempt<'_>>)> = Vec::new();
+        for (user, which) in sessions {
+            let one = self.begin(user, *which, reason);
+            match users.iter_mut().find(|(all, _)| all.end.owner.user_id() == user) {
+                Some((_, of_user)) => of_user.push(one),
+                None => users.push((self.begin(user, WhichSessions::All, reason), vec![one])),
+            }
+        }
+        for (all, of_user) in users {
+            // All in one step: once the given ones are over, a retry of the request would not count as logged in.
+            let ended = self.run(all).await?;
+            for one in of_user {
+                match ended.iter().any(|id| one.end.which.includes(*id)) {
+                    true => one.succeeded(),
+                    false => drop(self.run(one).await?),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends sessions as a part of something greater, which fails as a whole if this does: nothing is kept then.
+    pub(crate) async fn end_or_leave(
+        &self,
+        user: &UserId,
+        which: WhichSessions,
+        reason: EndReason,
+    ) -> Result<(), StoreError> {
+        let ended = self.take(&self.asked(user, which, reason), Duration::ZERO).await;
+        self.health.observe(ended.as_ref().err().map(|failure| failure as _));
+        ended.map(drop)
+    }
+
+    /// Completes what was asked for and not finished, as far as it concerns this session. Says whether the session is
+    /// known to have ended.
+    pub(crate) async fn finish(&self, user: &UserId, session: SessionId) -> Result<bool, StoreError> {
+        if self.ends.is_ended(session) {
+            return Ok(true);
+        }
+        let finished = self.try_to_finish(user, session).await;
+        if finished.is_err() {
+            self.health.observe(finished.as_ref().err().map(|failure| failure as _));
+        }
+        finished.map(|()| self.ends.is_ended(session))
+    }
+
+    async fn try_to_finish(&self, user: &UserId, session: SessionId) -> Result<(), StoreError> {
+        let unfinished = self.unfinished.concerning(&self.owner(user), session);
+        // Of one that is just being tried, or was dropped from the table.
+        if unfinished.is_empty() && self.ends.is_end_unfinished(session) {
+            let end = self.asked(user, WhichSessions::Proven(session), EndReason::LoggedOut);
+            return self.take(&end, Duration::ZERO).await.map(drop);
+        }
+        for (number, end) in unfinished {
+            match end.which {
+                WhichSessions::One(_) | WhichSessions::Proven(_) => self.retry(number, &end).await?,
+                // Of many sessions only this one: the others can wait, and one that cannot be read stops nobody else.
+                WhichSessions::Others(_) | WhichSessions::All => {
+                    let one = UnfinishedEnd { which: WhichSessions::One(session), ..end };
+                    self.take(&one, self.age(&one)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries what is unfinished again, without end. All of it while the store works, one end at a time; of a store that
+    /// fails it asks one thing, and then waits.
+    pub(super) async fn retry_unfinished(self: Arc<Self>) {
+        let mut backoff = BACKOFF.0;
+        loop {
+            self.unfinished.wait().await;
+            tokio::time::sleep(jittered(backoff)).await;
+            while let Some((number, end)) = self.unfinished.first() {
+                if let Err(failure) = self.retry(number, &end).await {
+                    let source = std::error::Error::source(&failure).map(tracing::field::display);
+                    tracing::debug!(
+                        target: crate::event::LOG_TARGET,
+                        error = %failure,
+                        source,
+                        "an unfinished session end failed again"
+                    );
+                    self.unfinished.postpone(number);
+                    backoff = backoff.saturating_mul(2).min(BACKOFF.1);
+                    break;
+                }
+                backoff = BACKOFF.0;
+            }
+        }
+    }
+
+    async fn retry(&self, number: u64, end: &UnfinishedEnd) -> Result<(), StoreError> {
+        let min_age = match end.which {
+            // There never is another session of that name.
+            WhichSessions::One(_) | WhichSessions::Proven(_) => Duration::ZERO,
+            WhichSessions::Others(_) | WhichSessions::All => self.age(end),
+        };
+        self.take(end, min_age).await?;
+        self.unfinished.finish(number, end.asked_at);
+        Ok(())
+    }
+
+    pub(super) fn owner(&self, user: &UserId) -> Owner {
+        Owner::new(self.population, user.clone())
+    }
+
+    fn age(&self, end: &UnfinishedEnd) -> Duration {
+        self.clock.instant().saturating_duration_since(end.asked_at)
+    }
+
+    fn begin(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> Attempt<'_> {
+        if let WhichSessions::Proven(session) = which {
+            self.ends.begin_end(session, self.retention);
+        }
+        self.unfinished.attempt(self.asked(user, which, reason))
+    }
+
+    fn asked(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> UnfinishedEnd {
+        UnfinishedEnd { owner: self.owner(user), which, reason, asked_at: self.clock.instant() }
+    }
+
+    async fn run(&self, attempt: Attempt<'_>) -> Result<Vec<SessionId>, StoreError> {
+        let ended = self.take(&attempt.end, Duration::ZERO).await;
+        self.health.observe(ended.as_ref().err().map(|failure| failure as _));
+        if ended.is_ok() {
+            attempt.succeeded();
+        }
+        ended
+    }
+
+    /// Takes the step. `min_age` spares sessions that began after the end was asked for.
+    async fn take(&self, end: &UnfinishedEnd, min_age: Duration) -> Result<Vec<SessionId>, StoreError> {
+        let UnfinishedEnd { owner, which, reason, .. } = end;
+        let step = EndSessions { owner: owner.clone(), which: *which, log_retention: self.retention, min_age };
+        let ended = self.store.end(&step).await?;
+        // The store may have lost it, or ended it before: it is over anyway.
+        if let WhichSessions::Proven(session) = which {
+            self.ends.revoke(Revocation::ended(*session), self.retention);
+        }
+        for session in &ended {
+            self.ends.revoke(Revocation::ended(*session), self.retention);
+            self.events.emit(owner.user_id(), *session, SessionEventKind::Ended(*reason));
+        }
+        Ok(ended)
+    }
+}

@@ -1,0 +1,305 @@
+//! Ends of sessions that were asked for and that the store has not carried out.
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    event::{EndReason, LOG_TARGET},
+    id::SessionId,
+    store::{Owner, WhichSessions},
+};
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct UnfinishedEnd {
+    pub(super) owner: Owner,
+    pub(super) which: WhichSessions,
+    pub(super) reason: EndReason,
+    /// Sessions that begin later are not meant.
+    pub(super) asked_at: Instant,
+}
+
+/// Those of this process, oldest first. They are lost when it ends.
+#[derive(Debug)]
+pub(super) struct UnfinishedEnds {
+    table: Mutex<Table>,
+    added: Notify,
+    capacity: usize,
+}
+
+/// Some 300 bytes each.
+const CAPACITY: usize = 10_000;
+/// One user must not drive out those of others: any id can be given to end.
+const CAPACITY_OF_USER: usize = 100;
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By numbers that grow.
+    ends: BTreeMap<u64, UnfinishedEnd>,
+    of_owner: HashMap<Owner, Vec<u64>>,
+    next: u64,
+    /// What the log was told since the table was empty last.
+    is_reported: bool,
+    is_overflow_reported: bool,
+}
+
+impl Default for UnfinishedEnds {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+}
+
+impl UnfinishedEnds {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { table: Mutex::default(), added: Notify::new(), capacity }
+    }
+
+    /// An attempt to carry out an end. Unless it is told to have succeeded the end is kept: also when the future that
+    /// holds it is dropped.
+    pub(super) fn attempt(&self, end: UnfinishedEnd) -> Attempt<'_> {
+        Attempt { ends: self, end, has_succeeded: false }
+    }
+
+    fn keep(&self, end: UnfinishedEnd) {
+        self.table().keep(end, self.capacity);
+        self.added.notify_one();
+    }
+
+    /// Waits until there is one.
+    pub(super) async fn wait(&self) {
+        while self.table().ends.is_empty() {
+            self.added.notified().await;
+        }
+    }
+
+    /// The one that was tried least recently, and its number.
+    pub(super) fn first(&self) -> Option<(u64, UnfinishedEnd)> {
+        self.table().ends.first_key_value().map(|(number, end)| (*number, end.clone()))
+    }
+
+    /// Those that this session of this user may be meant by.
+    pub(super) fn concerning(&self, owner: &Owner, session: SessionId) -> Vec<(u64, UnfinishedEnd)> {
+        let table = self.table();
+        let numbers = table.of_owner.get(owner).into_iter().flatten();
+        let ends = numbers.filter_map(|number| Some((*number, table.ends.get(number)?)));
+        ends.filter(|(_, end)| end.which.includes(session)).map(|(number, end)| (number, end.clone())).collect()
+    }
+
+    /// The store has carried it out, as it was when it was read here.
+    pub(super) fn finish(&self, number: u64, asked_at: Instant) {
+        self.table().finish(number, asked_at);
+    }
+
+    /// It failed again: all others come first now.
+    pub(super) fn postpone(&self, number: u64) {
+        self.table().postpone(number);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics while it is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn keep(&mut self, new: UnfinishedEnd, capacity: usize) {
+        let of_owner = self.of_owner.get(&new.owner).map(Vec::as_slice).unwrap_or_default();
+        let is_same = |number: &u64| self.ends.get(number).is_some_and(|end| end.which == new.which);
+        let same = of_owner.iter().copied().find(is_same);
+        let oldest_of_owner = of_owner.first().copied().filter(|_| of_owner.len() >= CAPACITY_OF_USER);
+        if let Some(same) = same.and_then(|number| self.ends.get_mut(&number)) {
+            // Whatever the earlier one meant the later one means too.
+            same.asked_at = same.asked_at.max(new.asked_at);
+            return;
+        }
+        let oldest = || self.ends.first_key_value().map(|(number, _)| *number).filter(|_| self.ends.len() >= capacity);
+        if let Some(dropped) = oldest_of_owner.or_else(oldest) {
+            self.drop_unfinished(dropped);
+        }
+        self.insert(new);
+        count(1.0);
+    }
+
+    fn drop_unfinished(&mut self, number: u64) {
+        self.remove(number);
+        count(-1.0);
+        #[cfg(feature = "metrics")]
+        metrics::counter!("tower_jwt_sessions_unfinished_ends_dropped_total").increment(1);
+        if !std::mem::replace(&mut self.is_overflow_reported, true) {
+            tracing::error!(target: LOG_TARGET, "unfinished session ends dropped: too many are waiting for the session store");
+        }
+    }
+
+    fn finish(&mut self, number: u64, asked_at: Instant) {
+        // It was asked for again meanwhile.
+        if self.ends.get(&number).is_none_or(|end| end.asked_at != asked_at) {
+            return;
+        }
+        self.remove(number);
+        count(-1.0);
+        if self.ends.is_empty() {
+            self.is_overflow_reported = false;
+            if std::mem::take(&mut self.is_reported) {
+                tracing::info!(target: LOG_TARGET, "unfinished session ends completed");
+            }
+        }
+    }
+
+    fn postpone(&mut self, number: u64) {
+        let Some(end) = self.remove(number) else { return };
+        self.insert(end);
+        // Not at the first failure, which the next attempt often makes good at once.
+        if !std::mem::replace(&mut self.is_reported, true) {
+            tracing::warn!(
+                target: LOG_TARGET,
+                "session ends unfinished: the session store failed; they are tried again until they succeed"
+            );
+        }
+    }
+
+    fn insert(&mut self, end: UnfinishedEnd) {
+        self.of_owner.entry(end.owner.clone()).or_default().push(self.next);
+        self.ends.insert(self.next, end);
+        self.next += 1;
+    }
+
+    fn remove(&mut self, number: u64) -> Option<UnfinishedEnd> {
+        let end = self.ends.remove(&number)?;
+        if let Entry::Occupied(mut numbers) = self.of_owner.entry(end.owner.clone()) {
+            numbers.get_mut().retain(|other| *other != number);
+            if numbers.get().is_empty() {
+                numbers.remove();
+            }
+        }
+        Some(end)
+    }
+}
+
+/// Of all managers in this process together.
+fn count(change: f64) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("tower_jwt_sessions_unfinished_ends").increment(change);
+    #[cfg(not(feature = "metrics"))]
+    let _ = change;
+}
+
+/// See [`UnfinishedEnds::attempt`].
+#[must_use = "an end is kept as unfinished when this is dropped"]
+pub(super) struct Attempt<'e> {
+    ends: &'e UnfinishedEnds,
+    pub(super) end: UnfinishedEnd,
+    has_succeeded: bool,
+}
+
+impl Attempt<'_> {
+    pub(super) fn succeeded(mut self) {
+        self.has_succeeded = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.has_succeeded {
+            self.ends.keep(self.end.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{id::UserId, store::Population};
+
+    fn user(n: usize) -> Owner {
+        Owner::new(Population::new("https://app.test", "https://app.test"), UserId::new(n).unwrap())
+    }
+
+    fn session(n: u8) -> SessionId {
+        SessionId::from_bytes([n; SessionId::LEN])
+    }
+
+    fn end(user_number: usize, which: WhichSessions, asked_at: Instant) -> UnfinishedEnd {
+        UnfinishedEnd { owner: user(user_number), which, reason: EndReason::LoggedOut, asked_at }
+    }
+
+    fn numbers(ends: &UnfinishedEnds, user_number: usize, id: u8) -> Vec<u64> {
+        ends.concerning(&user(user_number), session(id)).into_iter().map(|(number, _)| number).collect()
+    }
+
+    #[test]
+    fn attempt_is_kept_unless_it_succeeded() {
+        let (ends, now) = (UnfinishedEnds::default(), Instant::now());
+        ends.attempt(end(1, WhichSessions::All, now)).succeeded();
+        assert!(ends.first().is_none());
+        drop(ends.attempt(end(1, WhichSessions::All, now)));
+        let (number, kept) = ends.first().unwrap();
+        assert_eq!((kept.owner, kept.which), (user(1), WhichSessions::All));
+        ends.finish(number, now);
+        assert!(ends.first().is_none() && ends.table().of_owner.is_empty());
+    }
+
+    #[test]
+    fn finds_what_concerns_a_session() {
+        let (ends, now) = (UnfinishedEnds::default(), Instant::now());
+        for which in [WhichSessions::Others(session(1)), WhichSessions::Proven(session(2)), WhichSessions::All] {
+            ends.keep(end(1, which, now));
+        }
+        assert_eq!([1, 2, 3].map(|id| numbers(&ends, 1, id)), [vec![2], vec![0, 1, 2], vec![0, 2]]);
+        assert!(numbers(&ends, 2, 2).is_empty(), "they are of another user");
+    }
+
+    #[test]
+    fn same_end_asked_again_is_kept_once_and_means_later_sessions_too() {
+        let (ends, now) = (UnfinishedEnds::default(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        ends.keep(end(1, WhichSessions::All, now));
+        let (number, tried) = ends.first().unwrap();
+        ends.keep(end(1, WhichSessions::All, later));
+        ends.finish(number, tried.asked_at);
+        let (number, kept) = ends.first().expect("the second one was not carried out");
+        assert_eq!(kept.asked_at, later);
+        ends.finish(number, later);
+        assert!(ends.first().is_none());
+    }
+
+    #[test]
+    fn postponed_end_comes_last() {
+        let (ends, now) = (UnfinishedEnds::default(), Instant::now());
+        (0..3).for_each(|n| ends.keep(end(n, WhichSessions::All, now)));
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            let (number, tried) = ends.first().unwrap();
+            order.push(tried.owner);
+            ends.postpone(number);
+        }
+        assert_eq!(order, [0, 1, 2, 0].map(user));
+    }
+
+    #[test]
+    fn table_that_is_full_drops_the_oldest() {
+        let (ends, now) = (UnfinishedEnds::with_capacity(3), Instant::now());
+        (0..5).for_each(|n| ends.keep(end(n, WhichSessions::All, now)));
+        let kept: Vec<bool> = (0..5).map(|n| !numbers(&ends, n, 1).is_empty()).collect();
+        assert_eq!(kept, [false, false, true, true, true]);
+        assert_eq!(ends.table().of_owner.len(), 3);
+    }
+
+    #[test]
+    fn user_drives_out_no_end_of_another() {
+        let (ends, now) = (UnfinishedEnds::with_capacity(CAPACITY_OF_USER + 2), Instant::now());
+        ends.keep(end(1, WhichSessions::All, now));
+        for n in 0..=u8::MAX {
+            ends.keep(end(2, WhichSessions::One(session(n)), now));
+        }
+        assert!(!numbers(&ends, 1, 1).is_empty());
+        assert_eq!(ends.table().ends.len(), 1 + CAPACITY_OF_USER);
+        assert!(numbers(&ends, 2, 0).is_empty() && !numbers(&ends, 2, u8::MAX).is_empty());
+    }
+}
