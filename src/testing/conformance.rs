@@ -93,6 +93,7 @@ macro_rules! for_each_store_case {
             ends_one_proven_session,
             ends_the_other_sessions,
             ends_all_sessions,
+            ends_spare_the_young,
             ends_with_the_data,
             ends_without_naming_what_expired,
             never_revives_what_ended,

@@ -3,6 +3,7 @@
 #[path = "../support/browser.rs"]
 mod browser;
 mod burst;
+mod clocks;
 mod crashes;
 mod disagreement;
 mod end_elsewhere;
@@ -19,3 +20,5 @@ mod redis_server;
 mod restored;
 mod silence;
 mod support;
+mod unfinished;
+mod unreadable;

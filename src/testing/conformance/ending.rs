@@ -6,7 +6,7 @@ use super::support::*;
 use crate::{
     clock::Clock,
     store::{
-        AccessExpiry, ClaimsAge, CreateOutcome, EXPIRY_REMEMBERED, PutOutcome, Revocation, RotateOutcome,
+        AccessExpiry, ClaimsAge, CreateOutcome, EXPIRY_REMEMBERED, EndSessions, PutOutcome, Revocation, RotateOutcome,
         RotateSession, SessionData, SessionStore, WhichSessions,
     },
     testing::TestClock,
@@ -55,6 +55,46 @@ pub async fn ends_the_other_sessions<S: SessionStore>(store: S, _: TestClock) {
     assert!(published_end(&store, id(1)).await && published_end(&store, id(3)).await);
     assert_eq!(end(&store, &user("user"), WhichSessions::Others(id(9))).await, [id(2)]);
     assert_eq!(list(&store, &user("other")).await, [id(4)]);
+}
+
+/// An end that is tried again spares sessions that began since it was asked for, whichever sessions it names.
+pub async fn ends_spare_the_young<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    login(&store, &user, id(1)).await;
+    login(&store, &user, id(2)).await;
+    put(&store, &user, id(2), 0, b"kept").await;
+    clock.advance(HOUR);
+    login(&store, &user, id(3)).await;
+    put(&store, &user, id(3), 0, b"kept too").await;
+    clock.advance(MS);
+    let end = async |which, min_age| {
+        let mut end = EndSessions::new(user.clone(), which, RETENTION);
+        end.min_age = min_age;
+        sorted(must(store.end(&end).await))
+    };
+    for which in [WhichSessions::One(id(3)), WhichSessions::Proven(id(3)), WhichSessions::Others(id(1))] {
+        let spared = end(which, if which == WhichSessions::Others(id(1)) { 2 * HOUR } else { 2 * MS }).await;
+        assert!(spared.is_empty(), "{which:?}");
+    }
+    // The data of those who stay stays.
+    let data = must(store.get_data(&user, id(3)).await).and_then(|data| data.bytes);
+    assert_eq!(data.as_deref(), Some(&b"kept too"[..]));
+    assert!(published(&store).await.is_empty());
+
+    // Exactly as old is old enough, also by less than a millisecond.
+    assert!(end(WhichSessions::Others(id(1)), HOUR + MS + Duration::from_nanos(1)).await.is_empty());
+    assert_eq!(end(WhichSessions::Others(id(1)), HOUR + MS).await, [id(2)]);
+    assert_eq!(must(store.get_data(&user, id(2)).await), None);
+    assert_eq!(end(WhichSessions::All, 2 * MS).await, [id(1)]);
+    assert_eq!(list(&store, &user).await, [id(3)]);
+    let data = must(store.get_data(&user, id(3)).await).and_then(|data| data.bytes);
+    assert_eq!(data.as_deref(), Some(&b"kept too"[..]));
+    assert_eq!(published(&store).await, [Revocation::ended(id(2)), Revocation::ended(id(1))]);
+
+    // A session from the future is as old as anything: the clock was set back.
+    clock.set(clock.now().saturating_sub(HOUR));
+    assert_eq!(end(WhichSessions::All, HOUR).await, [id(3)]);
+    assert!(list(&store, &user).await.is_empty());
 }
 
 /// All sessions of the user end, and only those.
