@@ -123,3 +123,28 @@ async fn expired_access_that_cannot_be_published_is_an_error_and_completed_by_a_
     refuses_soon(&there, &old).await;
     assert!(accepts(&here, &fresh) && accepts(&there, &fresh));
 }
+
+#[tokio::test]
+async fn unreadable_entry_of_the_log_hides_nothing() {
+    let nodes = Nodes::new().await;
+    let Nodes { scene, here, there } = &nodes;
+    let cookies = nodes.login().await;
+    scene.append_to_log(&[b"\xff", b"\xfe"]).await;
+    scene.append_to_log(&[b"r", b"short"]).await;
+    let _removal = here.logout(&here.verifier().present(&cookies)).await.unwrap();
+    refuses_soon(there, &cookies).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_published_is_completed_without_a_request() {
+    let nodes = Nodes::new().await;
+    let Nodes { scene, here, there } = &nodes;
+    let cookies = nodes.login().await;
+    scene.refuse_log().await;
+    let failed = here.logout(&here.verifier().present(&cookies)).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Store);
+    assert!(accepts(there, &cookies), "nothing could tell it");
+    scene.allow_log().await;
+    refuses_soon(there, &cookies).await;
+    refuses_soon(here, &cookies).await;
+}

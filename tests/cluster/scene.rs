@@ -84,6 +84,12 @@ impl<'a> Scene<'a> {
         self.rename(&self.kept_log(), &self.log_key()).await;
     }
 
+    /// An entry of the log with these fields, by the position that the server gives it.
+    pub(crate) async fn append_to_log(&self, fields: &[&[u8]]) {
+        let fields = fields.iter().map(|field| Value::from(*field));
+        self.at(&self.log_key(), "XADD", [Value::from("*")].into_iter().chain(fields).collect()).await;
+    }
+
     /// A key in the slot of the log.
     fn kept_log(&self) -> String {
         format!("{{{}}}:kept", self.log_key())

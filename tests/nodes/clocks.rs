@@ -18,6 +18,7 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
+    owner::owner,
     redis_server::RedisServer,
     support::{PATIENCE, accepts, becomes, browser, is_stale, node, redis_store, refuses_soon},
 };
@@ -144,7 +145,7 @@ async fn claims_are_as_old_as_they_are_whatever_the_clock_says() {
             async move {
                 if loads.fetch_add(1, Ordering::SeqCst) == 0 {
                     // Access is expired while they are on their way, and then the clock is set back.
-                    store.expire_access(&user, HOUR).await.unwrap();
+                    store.expire_access(&owner(&user), HOUR).await.unwrap();
                     own.advance(MINUTE / 2);
                     clock.advance(MINUTE / 2);
                     own.set(own.now().saturating_sub(HOUR));

@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     log::Log,
     outages::{admin, command, node_on},
+    owner::{owner, sessions_key},
     redis_server::RedisServer,
     support::{PATIENCE, accepts, browser, is_live, refuses_soon},
 };
@@ -119,7 +120,7 @@ async fn what_is_open_asks_the_store_when_an_entry_is_skipped() {
     let mut ended = there.verifier().verify(&headers).unwrap().ended();
     let redis = admin(&server.url()).await;
     assert!(futures_util::poll!(&mut ended).is_pending());
-    command(&redis, "DEL", &["sessions:{YWxpY2U}"]).await;
+    command(&redis, "DEL", &[&sessions_key("", &owner("alice"))]).await;
     append(&redis, &[b"r2", b"?"]).await;
     tokio::time::timeout(PATIENCE, ended).await.expect("the store knows of no such session");
 }
