@@ -365,6 +365,9 @@ pub enum ErrorKind {
     InvalidUserId,
     /// The request carried no refresh token. 401.
     MissingRefreshToken,
+    /// The user's sessions were ended since the proof of this login began, or the proof is older than half an hour
+    /// ([`Login::proven_since`](crate::Login::proven_since)). Nothing was changed: the user has to log in again. 401.
+    ProofOutdated,
     /// The session has ended. 401.
     SessionEnded,
     /// The user has as many sessions as allowed, and the limit says to refuse. 409.
@@ -405,6 +408,7 @@ impl Error {
             ErrorKind::MissingRefreshToken => Problem::MISSING_CREDENTIALS,
             ErrorKind::InvalidRefreshToken => Problem::INVALID_REFRESH_TOKEN,
             ErrorKind::InvalidRequest => Problem::INVALID_REQUEST,
+            ErrorKind::ProofOutdated => Problem::PROOF_OUTDATED,
             ErrorKind::SessionEnded => Problem::INVALID_TOKEN,
             ErrorKind::SessionLimitReached => Problem::SESSION_LIMIT_REACHED,
             ErrorKind::UserNotFound => Problem::USER_NOT_FOUND,
@@ -436,6 +440,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::InvalidUserId => "the user id is not valid",
             ErrorKind::MissingRefreshToken => "there is no refresh token",
+            ErrorKind::ProofOutdated => "the sessions of the user were ended since the proof of the login began",
             ErrorKind::SessionEnded => "the session has ended",
             ErrorKind::SessionLimitReached => "the user has too many sessions",
             ErrorKind::Store => "the session store failed",

@@ -55,7 +55,7 @@ pub use self::{
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},
     live::Ended,
-    manager::{ClaimsSource, Login, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
+    manager::{ClaimsSource, Login, ProofStart, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
     middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{AssuranceLevel, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
     problem::Problem,

@@ -27,6 +27,8 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 401. The access token is expired, revoked or none of ours: refresh, and log in if that fails.
 /// # `invalid_refresh_token`
 /// 401. The refresh token is expired, was superseded, belongs to an ended session or is none of ours: log in.
+/// # `proof_outdated`
+/// 401. The user's sessions were ended while the login was under way, or it took too long: log in again.
 /// # `cross_site_request`
 /// 403. The request came from another site.
 /// # `user_not_found`
@@ -82,6 +84,8 @@ impl Problem {
         Self::unauthorized("invalid_token", "The session has expired or ended.", CHALLENGE_INVALID);
     pub(crate) const INVALID_REFRESH_TOKEN: Self =
         Self::unauthorized("invalid_refresh_token", "The session cannot be continued.", CHALLENGE_INVALID);
+    pub(crate) const PROOF_OUTDATED: Self =
+        Self::unauthorized("proof_outdated", "The login has to be repeated.", CHALLENGE);
     #[cfg(feature = "router")]
     pub(crate) const CROSS_SITE_REQUEST: Self =
         Self::new(StatusCode::FORBIDDEN, "cross_site_request", "Requests from other sites are refused here.");

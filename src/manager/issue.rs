@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::SessionManager;
+use super::{SessionManager, UNDER_WAY};
 use crate::{
     clock::Timestamp,
     cookie::{IssueCookieError, SessionCookies},
@@ -21,7 +21,7 @@ pub(super) struct LoadedClaims {
     pub(super) claims: AppClaims,
     /// By the clock's monotonic reading, since this is for their age.
     asked_at: Instant,
-    /// Heard of before they were asked for.
+    /// Known before they were asked for.
     newer_than: Option<AccessExpiry>,
     loads: u32,
 }
@@ -52,6 +52,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let Some(claims) = loaded.map_err(|failure| self.error_caused_by(ErrorKind::ClaimsSource, failure))? else {
             return Ok(None);
         };
+        if self.instant().saturating_duration_since(asked_at) >= UNDER_WAY {
+            return Err(
+                self.error_caused_by(ErrorKind::ClaimsSource, "claims took longer to load than they can be trusted")
+            );
+        }
         let verification = self.verification();
         let claims = AppClaims::new(&claims, verification.shape)
             .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;

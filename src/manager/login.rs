@@ -4,14 +4,18 @@ use std::{future::IntoFuture, net::IpAddr, pin::Pin};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{SessionManager, issue::Issue};
+use super::{
+    SessionManager,
+    issue::Issue,
+    proof::{Proof, ProofStart},
+};
 use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::{InvalidUserId, SessionId, UserId},
     session::Presented,
-    store::{CreateOutcome, Device, NewSession},
+    store::{CreateOutcome, Device, LoginProof, NewSession},
     tokens::SessionTokens,
 };
 
@@ -19,9 +23,10 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`ErrorKind::UserNotFound`], [`ErrorKind::SessionLimitReached`], [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`],
-/// or one of the kinds that mean a mistake of the application: [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`],
-/// [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`], [`ErrorKind::WrongManager`].
+/// [`ErrorKind::UserNotFound`], [`ErrorKind::ProofOutdated`], [`ErrorKind::SessionLimitReached`],
+/// [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that mean a mistake of the application:
+/// [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`], [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`],
+/// [`ErrorKind::WrongManager`].
 #[must_use = "a login happens when it is awaited"]
 pub struct Login<'m, C> {
     sessions: &'m SessionManager<C>,
@@ -29,6 +34,7 @@ pub struct Login<'m, C> {
     presented: Presented<C>,
     data: Option<Result<Vec<u8>, serde_json::Error>>,
     device: Device,
+    proof: Option<Proof>,
 }
 
 const MAX_USER_AGENT_LEN: usize = 255;
@@ -39,8 +45,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// ```no_run
     /// # use tower_jwt_sessions::{Error, Presented, SessionCookies, SessionManager};
     /// async fn login(sessions: &SessionManager<()>, presented: Presented<()>) -> Result<SessionCookies, Error> {
-    ///     // … after the password was found to be right:
-    ///     sessions.login(42).replacing(presented).user_agent("curl/8").await
+    ///     let proof = sessions.start_proof();
+    ///     // … after the password hash was read, and the password found to be right:
+    ///     sessions.login(42).proven_since(proof).replacing(presented).user_agent("curl/8").await
     /// }
     /// # let _ = login;
     /// ```
@@ -51,6 +58,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             presented: Presented::default(),
             data: None,
             device: Device::default(),
+            proof: None,
         }
     }
 }
@@ -63,6 +71,17 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     /// ends by its idle limit.
     pub fn replacing(mut self, presented: Presented<C>) -> Self {
         self.presented = presented;
+        self
+    }
+
+    /// Says since when the proof of the user counts, such as the check of a password: [`SessionManager::start_proof`].
+    ///
+    /// The login is refused with [`ErrorKind::ProofOutdated`] if the user's other sessions, or all of them, were ended
+    /// after that, on whichever node: because the password changed, for example. So it is if the proof is older than half
+    /// an hour. A proof that began within about one round trip to the store after the end may be refused as well, never
+    /// one from before it accepted. Default: nothing is said, and the login counts as one that follows the end.
+    pub fn proven_since(mut self, start: ProofStart) -> Self {
+        self.proof = Some(Proof::new(start));
         self
     }
 
@@ -92,10 +111,11 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     }
 
     pub(super) async fn run(self) -> Result<SessionTokens, Error> {
-        let Self { sessions, user, presented, data, device } = self;
+        let Self { sessions, user, presented, data, device, mut proof } = self;
         sessions.is_ours(&presented)?;
         let user = sessions.user_id_checked(user)?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
+        sessions.stated(proof.as_ref())?;
         let Some(mut loaded) = sessions.load_claims(&user).await? else {
             return Err(sessions.error(ErrorKind::UserNotFound));
         };
@@ -122,16 +142,24 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
             device,
             log_retention: lifetimes.revocation_retention(),
             claims: None,
+            proof: None,
         };
         let (record, now, ended) = loop {
+            new.proof = sessions.stated(proof.as_ref())?;
             new.claims = Some(sessions.claims_age(&loaded));
             let created = sessions.inner.store.create(&new).await;
+            let answered = sessions.instant();
             match sessions.stored(created)? {
                 CreateOutcome::Created { record, now, ended } => break (record, now, ended),
                 CreateOutcome::LimitReached => return Err(sessions.error(ErrorKind::SessionLimitReached)),
                 CreateOutcome::ClaimsOutdated(expiry) => {
                     let newer = sessions.load_claims_after(&user, &loaded, expiry).await?;
                     loaded = newer.ok_or_else(|| sessions.error(ErrorKind::UserNotFound))?;
+                }
+                CreateOutcome::ProofOutdated(mark) => {
+                    if !proof.as_mut().is_some_and(|proof| proof.outlasts(mark, answered)) {
+                        return Err(sessions.error(ErrorKind::ProofOutdated));
+                    }
                 }
             }
         };
@@ -151,6 +179,13 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     fn user_id_checked(&self, user: Result<UserId, InvalidUserId>) -> Result<UserId, Error> {
         user.map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
+    }
+
+    /// What the store is told of the proof of a login.
+    fn stated(&self, proof: Option<&Proof>) -> Result<Option<LoginProof>, Error> {
+        let stated =
+            proof.map(|proof| proof.stated(self.instant()).ok_or_else(|| self.error(ErrorKind::ProofOutdated)));
+        stated.transpose()
     }
 }
 

@@ -8,18 +8,22 @@ mod issue;
 mod keys;
 mod login;
 mod presented;
+mod proof;
 mod refresh;
 mod tokens;
 
 use std::{
     fmt,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login};
+pub use self::{
+    builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login,
+    proof::ProofStart,
+};
 use self::{claims::ClaimsLoader, keys::KeyRings};
 use crate::{
     clock::Timestamp,
@@ -29,9 +33,13 @@ use crate::{
     id::{SessionId, UserId},
     live::{SessionEnder, Source},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
-    store::{DynStore, Owner, Population, Revocation, StoreError},
+    store::{DynStore, MARKS_REMEMBERED, Owner, Population, Revocation, StoreError},
     verifier::{Verifier, VerifierInner},
 };
+
+/// How old the claims or the proof of a login may be when its session is created: the store must still know what happened
+/// meanwhile, also if its clock is ahead.
+const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 
 /// Begins, refreshes and ends sessions.
 ///

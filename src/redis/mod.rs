@@ -69,6 +69,7 @@ mod cluster;
 mod connection;
 mod link;
 mod log;
+mod pieces;
 mod reasons;
 mod reply;
 mod scripts;

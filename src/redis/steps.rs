@@ -1,11 +1,12 @@
 //! Each verb of the store: what its script is given, and what it answers.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use fred::types::Value;
 
 use super::{
     RedisStore, Servers,
+    pieces::Pieces,
     reply::{Reply, Unreadable},
     scripts::{self, bytes, duration, duration_rounded_up, integer, optional, time, word},
 };
@@ -15,9 +16,9 @@ use crate::{
     id::SessionId,
     policy::{ReplayWindow, WhenFull},
     store::{
-        AccessExpiry, ClaimsAge, CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner,
-        PutData, PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord,
-        SessionStore, StoreError, WhichSessions,
+        AccessExpiry, ClaimsAge, CreateOutcome, EndMark, EndSessions, FoundSession, ListedSession, LogPage,
+        LogPosition, LoginProof, NewSession, Owner, PutData, PutOutcome, RotateOutcome, RotateSession, Rotation,
+        SessionData, SessionList, SessionRecord, SessionStore, StoreError, WhichSessions,
     },
 };
 
@@ -37,6 +38,21 @@ fn claims(claims: Option<ClaimsAge>) -> [Value; 3] {
         known.map_or_else(nothing, |known| time(known.at)),
         known.map_or_else(nothing, |known| integer(known.epoch)),
     ]
+}
+
+fn proof(proof: Option<LoginProof>) -> Value {
+    match proof {
+        None => word(""),
+        Some(LoginProof { newer_than: None }) => word("+"),
+        Some(LoginProof { newer_than: Some(mark) }) => format!("+{}", mark.as_millis()).into(),
+    }
+}
+
+/// The server counts microseconds, and cuts off what is less on both sides of the difference.
+fn end_mark(reply: &mut Reply) -> Result<EndMark, BoxError> {
+    let at = reply.time()?;
+    let micros: u64 = reply.word()?.parse()?;
+    Ok(EndMark { at, age: Duration::from_micros(micros.saturating_sub(1)) })
 }
 
 fn expiry(reply: &mut Reply) -> Result<AccessExpiry, BoxError> {
@@ -76,12 +92,13 @@ impl SessionStore for RedisStore {
                 optional(ip.as_deref().map(str::as_bytes)),
                 optional(new.data.as_deref()),
             ];
-            let args = args.into_iter().chain(claims(new.claims));
+            let args = args.into_iter().chain(claims(new.claims)).chain([proof(new.proof)]);
             let mut reply = self.run(&scripts::CREATE, &new.owner, args).await?;
             let now = reply.time()?;
             match reply.word()?.as_str() {
                 "limit" => Ok(CreateOutcome::LimitReached),
                 "outdated" => Ok(CreateOutcome::ClaimsOutdated(expiry(&mut reply)?)),
+                "unproven" => Ok(CreateOutcome::ProofOutdated(end_mark(&mut reply)?)),
                 "created" => Ok(CreateOutcome::Created { record: reply.record()?, now, ended: reply.session_ids()? }),
                 _ => Err(unknown_outcome()),
             }
@@ -144,18 +161,20 @@ impl SessionStore for RedisStore {
                 WhichSessions::Others(id) => ("others", sid(id)),
                 WhichSessions::All => ("all", word("")),
             };
-            let args = [
+            let args = vec![
                 word(which),
                 id,
                 duration(end.log_retention),
                 integer(MAX_TOMBSTONES_OF_A_USER),
                 duration_rounded_up(end.min_age),
             ];
-            let (mut reply, unfinished) = self.take(&scripts::END, &end.owner, args).await?;
-            reply.time()?;
-            let mut ended = reply.session_ids()?;
+            let pieces = Pieces { step: &scripts::END, owner: end.owner.clone(), args, read: Reply::session_ids };
+            let found = self.over_all(pieces).await?;
+            let mut ended = found.rows;
             // The attempt before this one reported a failure.
-            ended.extend(unfinished.into_iter().filter(|id| end.which.includes(*id)));
+            ended.extend(found.unfinished.into_iter().filter(|id| end.which.includes(*id)));
+            ended.sort_unstable();
+            ended.dedup();
             Ok(ended)
         };
         step.await.map_err(failed("ending sessions"))
@@ -163,17 +182,32 @@ impl SessionStore for RedisStore {
 
     async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         let step = async {
-            let mut reply = self.run(&scripts::LIST, owner, []).await?;
-            Ok(SessionList { now: reply.time()?, sessions: reply.rows(Reply::listed)? })
+            let mut cursor = "0".to_owned();
+            // Of a hash that grows a scan may tell twice.
+            let mut listed: HashMap<SessionId, ListedSession> = HashMap::new();
+            loop {
+                let mut reply = self.run(&scripts::LIST, owner, [Value::from(&*cursor)]).await?;
+                let now = reply.time()?;
+                listed.extend(reply.rows(Reply::listed)?.into_iter().map(|session| (session.id, session)));
+                cursor = reply.word()?;
+                if cursor == "0" {
+                    let live = listed.into_values().filter(|session| session.record.is_live(now));
+                    return Ok(SessionList { now, sessions: live.collect() });
+                }
+            }
         };
         step.await.map_err(failed("listing sessions"))
     }
 
     async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         let step = async {
-            let mut reply = self.run(&scripts::EXPIRE_ACCESS, owner, [duration(log_retention)]).await?;
-            reply.time()?;
-            reply.rows(|mut row| Ok((row.session_id()?, row.integer()?)))
+            let pieces = Pieces {
+                step: &scripts::EXPIRE_ACCESS,
+                owner: owner.clone(),
+                args: vec![duration(log_retention)],
+                read: |reply| reply.rows(|mut row| Ok((row.session_id()?, row.integer()?))),
+            };
+            Ok(self.over_all(pieces).await?.rows)
         };
         step.await.map_err(failed("expiring access tokens"))
     }

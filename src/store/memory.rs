@@ -4,15 +4,15 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use super::{
-    AccessExpiry, CreateOutcome, Device, EXPIRY_REMEMBERED, EndSessions, FoundSession, ListedSession, LogEntry,
-    LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession,
-    SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError,
+    AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
+    LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession,
+    SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError, WhichSessions,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
@@ -50,10 +50,45 @@ struct State {
     newest: LogPosition,
     /// The longest time for which anybody asked that entries be kept.
     log_retention: Duration,
-    created_since_sweep: usize,
+    /// What logins that are under way may have missed.
+    marks: HashMap<Owner, Marks>,
+    added_since_sweep: usize,
+    /// Sessions and marks.
+    left_by_sweep: usize,
     swept_at: Timestamp,
-    /// When access was expired lately.
-    expired_at: HashMap<Owner, Timestamp>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    access_expired_at: Option<Timestamp>,
+    ended: Option<EndOfSessions>,
+}
+
+#[derive(Clone, Copy)]
+struct EndOfSessions {
+    at: Timestamp,
+    /// Its age must not depend on a wall clock that may be set.
+    reading: Instant,
+}
+
+impl Marks {
+    fn latest(&self) -> Option<Timestamp> {
+        self.access_expired_at.max(self.ended.map(|ended| ended.at))
+    }
+
+    /// The time of a mark that is left now.
+    fn next(&self, now: Timestamp) -> Timestamp {
+        self.latest().map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
+    }
+
+    /// Those that are not too old.
+    fn remembered(&self, now: Timestamp) -> Self {
+        let is_remembered = |at: &Timestamp| now.since(*at) < MARKS_REMEMBERED;
+        Self {
+            access_expired_at: self.access_expired_at.filter(is_remembered),
+            ended: self.ended.filter(|ended| is_remembered(&ended.at)),
+        }
+    }
 }
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -118,65 +153,65 @@ impl State {
     }
 
     /// Removes sessions of a user and returns those that were live.
-    fn remove(&mut self, owner: &Owner, now: Timestamp, mut chosen: impl FnMut(SessionId) -> bool) -> Vec<SessionId> {
-        self.remove_records(owner, now, |id, _| chosen(id))
-    }
-
-    /// As [`remove`](Self::remove), chosen also by their records.
-    fn remove_records(
-        &mut self,
-        owner: &Owner,
-        now: Timestamp,
-        mut chosen: impl FnMut(SessionId, &SessionRecord) -> bool,
-    ) -> Vec<SessionId> {
+    fn remove(&mut self, owner: &Owner, now: Timestamp, ids: impl IntoIterator<Item = SessionId>) -> Vec<SessionId> {
         let Some(sessions) = self.users.get_mut(owner) else { return Vec::new() };
-        let mut ended = Vec::new();
-        sessions.retain(|id, entry| {
-            let remove = chosen(*id, &entry.record);
-            if remove && entry.record.is_live(now) {
-                ended.push(*id);
-            }
-            !remove
-        });
+        let removed = ids.into_iter().filter_map(|id| sessions.remove(&id).map(|entry| (id, entry)));
+        let ended = removed.filter(|(_, entry)| entry.record.is_live(now)).map(|(id, _)| id).collect();
         if sessions.is_empty() {
             self.users.remove(owner);
         }
         ended
     }
 
-    /// Which sessions of a user must go so that one more fits; `None` when the limit says to refuse.
-    fn over_limit(&self, owner: &Owner, limit: Option<SessionLimit>) -> Option<Vec<SessionId>> {
-        let (Some(limit), Some(sessions)) = (limit, self.users.get(owner)) else { return Some(Vec::new()) };
+    /// The same, looking at each session of the user.
+    fn remove_where(
+        &mut self,
+        owner: &Owner,
+        now: Timestamp,
+        is_meant: impl Fn(SessionId, &SessionRecord) -> bool,
+    ) -> Vec<SessionId> {
+        let sessions = self.users.get(owner).into_iter().flatten();
+        let meant: Vec<_> = sessions.filter(|(id, entry)| is_meant(**id, &entry.record)).map(|(id, _)| *id).collect();
+        self.remove(owner, now, meant)
+    }
+
+    /// Which sessions of a user must go so that one more fits; `None` when the limit says to refuse. Looks at each of
+    /// them only when there may be too many.
+    fn over_limit(&mut self, owner: &Owner, limit: Option<SessionLimit>, now: Timestamp) -> Option<Vec<SessionId>> {
+        let Some(limit) = limit else { return Some(Vec::new()) };
         let keep = limit.max() as usize - 1;
-        if sessions.len() <= keep {
+        if self.users.get(owner).is_none_or(|sessions| sessions.len() <= keep) {
             return Some(Vec::new());
         }
+        self.remove_where(owner, now, |_, record| !record.is_live(now));
+        let sessions = self.users.get(owner).into_iter().flatten();
+        let mut by_age: Vec<_> = sessions.map(|(id, entry)| (entry.record.refreshed_at(), *id)).collect();
+        let surplus = by_age.len().saturating_sub(keep);
         match limit.when_full() {
-            WhenFull::Refuse => None,
+            WhenFull::Refuse if surplus > 0 => None,
+            WhenFull::Refuse => Some(Vec::new()),
             WhenFull::EndLeastRecentlyRefreshed => {
-                let mut by_age: Vec<_> =
-                    sessions.iter().map(|(id, entry)| (entry.record.refreshed_at(), *id)).collect();
                 by_age.sort_unstable();
-                by_age.truncate(sessions.len() - keep);
-                Some(by_age.into_iter().map(|(_, id)| id).collect())
+                Some(by_age.into_iter().take(surplus).map(|(_, id)| id).collect())
             }
         }
     }
 
-    /// Drops what has expired whenever as many sessions were created as there are users, so that the work is constant
-    /// for each login, and at least once an hour, so that little traffic does not keep what a lot of it has left.
+    /// Drops what has expired whenever as much was added as the last time left, so that the work for each login does not
+    /// grow with what is there, and at least once an hour, so that little traffic does not keep what a lot of it has left.
     fn sweep(&mut self, now: Timestamp) {
-        self.created_since_sweep += 1;
-        if self.created_since_sweep <= self.users.len() && now.since(self.swept_at) < SWEEP_INTERVAL {
+        self.added_since_sweep += 1;
+        if self.added_since_sweep <= self.left_by_sweep && now.since(self.swept_at) < SWEEP_INTERVAL {
             return;
         }
-        self.created_since_sweep = 0;
+        self.added_since_sweep = 0;
         self.swept_at = now;
-        self.expired_at.retain(|_, at| now.since(*at) < EXPIRY_REMEMBERED);
+        self.marks.retain(|_, marks| marks.remembered(now).latest().is_some());
         self.users.retain(|_, sessions| {
             sessions.retain(|_, entry| entry.record.is_live(now));
             !sessions.is_empty()
         });
+        self.left_by_sweep = self.marks.len() + self.users.values().map(HashMap::len).sum::<usize>();
     }
 
     fn append(&mut self, now: Timestamp, retention: Duration, revocations: Vec<Revocation>) {
@@ -205,11 +240,15 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let state = &mut *self.state();
         state.sweep(now);
-        state.remove_expired(&new.owner, now);
 
-        let expired_at = state.expired_at.get(&new.owner).copied();
-        let expired_at = expired_at.filter(|at| now.since(*at) < EXPIRY_REMEMBERED);
-        let expiry = expired_at.map(|at| AccessExpiry { at, epoch: 0 });
+        let marks = state.marks.get(&new.owner).map(|marks| marks.remembered(now)).unwrap_or_default();
+        if let (Some(proof), Some(EndOfSessions { at, reading })) = (new.proof, marks.ended)
+            && proof.is_outdated_by(at)
+        {
+            let age = self.shared.clock.instant().saturating_duration_since(reading);
+            return Ok(CreateOutcome::ProofOutdated(EndMark { at, age }));
+        }
+        let expiry = marks.latest().map(|at| AccessExpiry { at, epoch: 0 });
         if let (Some(claims), Some(expiry)) = (new.claims, expiry)
             && claims.is_outdated_by(expiry, now)
         {
@@ -218,7 +257,7 @@ impl SessionStore for MemoryStore {
 
         let replaced = new.replaces.filter(|id| state.live(&new.owner, *id, now).is_some());
         let kept_out = replaced.and_then(|id| state.users.get_mut(&new.owner)?.remove(&id).map(|entry| (id, entry)));
-        let Some(evicted) = state.over_limit(&new.owner, new.limit) else {
+        let Some(evicted) = state.over_limit(&new.owner, new.limit, now) else {
             // Refused: the session that would have been replaced stays.
             if let Some((id, entry)) = kept_out {
                 state.users.entry(new.owner.clone()).or_default().insert(id, entry);
@@ -226,11 +265,11 @@ impl SessionStore for MemoryStore {
             return Ok(CreateOutcome::LimitReached);
         };
         let mut gone: Vec<SessionId> = replaced.into_iter().collect();
-        gone.extend(state.remove(&new.owner, now, |id| evicted.contains(&id)));
+        gone.extend(state.remove(&new.owner, now, evicted));
         self.publish(state, now, new.log_retention, ended(&gone));
 
         let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
-        record.access_expired_at = expired_at;
+        record.access_expired_at = marks.latest();
         let data = match &new.data {
             Some(bytes) => SessionData { version: 1, bytes: Some(bytes.clone()) },
             None => SessionData::default(),
@@ -263,7 +302,7 @@ impl SessionStore for MemoryStore {
             }
             Step::Ended => RotateOutcome::Ended,
             Step::Reused => {
-                state.remove(&rotation.owner, now, |id| id == rotation.id);
+                state.remove(&rotation.owner, now, [rotation.id]);
                 self.publish(state, now, rotation.log_retention, ended(&[rotation.id]));
                 RotateOutcome::Reused
             }
@@ -281,9 +320,21 @@ impl SessionStore for MemoryStore {
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
         let now = self.now();
         let state = &mut *self.state();
-        let gone = state.remove_records(&end.owner, now, |id, record| {
-            end.which.includes(id) && !end.spares(record.created_at, now)
-        });
+        let gone = match end.which {
+            WhichSessions::One(id) | WhichSessions::Proven(id) => state.remove(&end.owner, now, [id]),
+            WhichSessions::Others(_) | WhichSessions::All => {
+                state.sweep(now);
+                let marks = state.marks.entry(end.owner.clone()).or_default();
+                let instant = self.shared.clock.instant();
+                // As old as the end that was asked for, unless a later one was.
+                let asked_at = instant.checked_sub(end.min_age).unwrap_or(instant);
+                let reading = marks.ended.map_or(asked_at, |before| before.reading.max(asked_at));
+                marks.ended = Some(EndOfSessions { at: marks.next(now), reading });
+                let is_meant =
+                    |id, record: &SessionRecord| end.which.includes(id) && !end.spares(record.created_at, now);
+                state.remove_where(&end.owner, now, is_meant)
+            }
+        };
         self.publish(state, now, end.log_retention, ended(&gone));
         Ok(gone)
     }
@@ -304,17 +355,16 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let state = &mut *self.state();
         state.sweep(now);
-        // Later than the last time, also within one millisecond: a login that has heard of that one must hear of this one
-        // too.
-        let latest = state.expired_at.entry(owner.clone()).or_default();
-        *latest = now.max(latest.saturating_add(Duration::from_millis(1)));
+        let marks = state.marks.entry(owner.clone()).or_default();
+        let at = marks.next(now);
+        marks.access_expired_at = Some(at);
         let raised: Vec<(SessionId, u32)> = state
             .users
             .get_mut(owner)
             .into_iter()
             .flatten()
             .filter(|(_, entry)| entry.record.is_live(now))
-            .map(|(id, entry)| (*id, entry.record.expire_access(now)))
+            .map(|(id, entry)| (*id, entry.record.expire_access(at)))
             .collect();
         let revocations =
             raised.iter().map(|(session, min_epoch)| Revocation { session: *session, min_epoch: *min_epoch });
@@ -352,21 +402,5 @@ impl SessionStore for MemoryStore {
 
     fn started_at(&self) -> Option<Timestamp> {
         Some(self.shared.started_at)
-    }
-}
-
-impl State {
-    fn remove_expired(&mut self, owner: &Owner, now: Timestamp) {
-        let expired: Vec<SessionId> = self
-            .users
-            .get(owner)
-            .into_iter()
-            .flatten()
-            .filter(|(_, entry)| !entry.record.is_live(now))
-            .map(|(id, _)| *id)
-            .collect();
-        if !expired.is_empty() {
-            self.remove(owner, now, |id| expired.contains(&id));
-        }
     }
 }

@@ -38,10 +38,14 @@ use crate::{clock::Timestamp, id::SessionId, policy::SessionLimit};
 ///
 /// Implementors write `async fn`.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Creates a session, ends the one it replaces and enforces the limit, in one step.
+    /// Creates a session, ends the one it replaces and enforces the limit, in one step. Its cost does not grow with the
+    /// number of sessions without a limit, and with one not beyond that.
     ///
-    /// Changes nothing if the claims are outdated by the user's last [`expire_access`](Self::expire_access), which is
-    /// remembered for [`EXPIRY_REMEMBERED`]. The new record's `access_expired_at` is the time of it.
+    /// Two marks of the owner, each remembered for [`MARKS_REMEMBERED`], say what a login that is under way may have
+    /// missed: when access was expired last ([`expire_access`](Self::expire_access)), and when sessions were ended last
+    /// by an [`end`](Self::end) of all or of the others. Nothing changes if the proof of the login is not known to be
+    /// newer than the second ([`LoginProof::is_outdated_by`]), nor if the claims are outdated by the later of both
+    /// ([`ClaimsAge::is_outdated_by`]), whose time becomes the new record's `access_expired_at`.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Reads a live session.
@@ -68,18 +72,27 @@ pub trait SessionStore: Send + Sync + 'static {
     /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished. Leaves
     /// sessions alone that [`EndSessions::spares`].
     ///
+    /// [`WhichSessions::All`] and [`WhichSessions::Others`] leave a mark for [`create`](Self::create), also when there is
+    /// no session to end. A store may end many sessions in several steps, each of which publishes what it ends: the first
+    /// leaves the mark, all of them end what began before it and nothing that began after, and an error means that the
+    /// rest is to be ended by a retry.
+    ///
     /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it does
     /// not know it: its access tokens may still be about. Nothing else that it does not know is ever published, or a
     /// user could end the sessions of others by their identifiers.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
-    /// Lists the live sessions of a user, in no particular order.
+    /// Lists the live sessions of a user, in no particular order. Of many sessions it need not be one step: each that
+    /// lives all the while is listed once.
     fn list(&self, owner: &Owner) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
 
     /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that
     /// the access tokens issued until now are refused and the next refresh loads new claims. Returns the identifiers
-    /// with their new epochs. Remembers the time of it for [`create`](Self::create), also when there is no session; a
-    /// second call within the millisecond counts as one later, or a login could take it for the first.
+    /// with their new epochs. Leaves a mark for [`create`](Self::create), also when there is no session, whose time becomes
+    /// the `access_expired_at` of the records.
+    ///
+    /// A mark is later than both marks of the owner before it, also within one millisecond: a login that knows of those
+    /// must learn of this one too. Many sessions may be treated in several steps, as with [`end`](Self::end).
     fn expire_access(
         &self,
         owner: &Owner,
@@ -107,9 +120,9 @@ pub trait SessionStore: Send + Sync + 'static {
     fn started_at(&self) -> Option<Timestamp>;
 }
 
-/// How long [`SessionStore::expire_access`] is remembered for logins that are under way: two minutes, longer than any
-/// login takes from asking for claims to creating the session.
-pub const EXPIRY_REMEMBERED: Duration = Duration::from_secs(120);
+/// How long the marks of [`SessionStore::expire_access`] and [`SessionStore::end`] are remembered for logins that are under
+/// way: one hour. A login is refused when its proof is older than half of that.
+pub const MARKS_REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
 /// What [`SessionStore::create`] creates.
 #[derive(Clone)]
@@ -135,6 +148,8 @@ pub struct NewSession {
     pub log_retention: Duration,
     /// The claims that will be signed; `None` when there is nothing to compare.
     pub claims: Option<ClaimsAge>,
+    /// What the login says of its proof; `None` when it says nothing, and no mark refuses it.
+    pub proof: Option<LoginProof>,
 }
 
 impl NewSession {
@@ -157,23 +172,52 @@ impl NewSession {
             device: Device::default(),
             log_retention,
             claims: None,
+            proof: None,
         }
     }
 }
 
+/// That a login says since when the proof of its user counts, such as the check of a password.
+///
+/// Sessions may have been ended since, because the password changed, and then the proof is worth nothing. The store does
+/// not compare times: it tells of the last [`EndMark`] unless that is known, and the node, which knows how old the proof is
+/// by its own clock, compares ages and takes the step again if the proof is newer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoginProof {
+    /// The [`EndMark::at`] that it is known to be newer than.
+    pub newer_than: Option<Timestamp>,
+}
+
+impl LoginProof {
+    /// Whether the proof may be older than the mark of this time.
+    pub fn is_outdated_by(&self, mark: Timestamp) -> bool {
+        self.newer_than.is_none_or(|known| known < mark)
+    }
+}
+
+/// The mark of the last [`SessionStore::end`] of all sessions of an owner or of the others, as a step met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndMark {
+    /// Its time by the store's clock, later than that of every mark of the owner before it: it names the mark.
+    pub at: Timestamp,
+    /// How long before this step the mark was left, as exactly as the store knows. Never more than in truth: a store that
+    /// counts milliseconds takes one off.
+    pub age: Duration,
+}
+
 /// How old claims are that will be signed after a step, by the clock of the node that loaded them.
 ///
-/// Access may have been expired since ([`SessionStore::expire_access`]), and then they must be loaded again *before* the
-/// step: after it, a source that fails would leave a step behind that nobody got the answer of.
+/// Access may have been expired since ([`SessionStore::expire_access`]), or for a login sessions ended, because the user
+/// is gone. Then they must be loaded again *before* the step: after it, a source that fails would leave a step behind that nobody got the answer of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimsAge {
     /// How long ago they were asked for.
     pub age: Duration,
-    /// They were asked for after this was heard of, so they are newer, whatever their age.
+    /// They were asked for after this was known, so they are newer, whatever their age.
     pub newer_than: Option<AccessExpiry>,
 }
 
-/// A call of [`SessionStore::expire_access`], as a step met it.
+/// A call of [`SessionStore::expire_access`], as a step met it; for [`SessionStore::create`] also the mark of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessExpiry {
     /// When, by the store's clock.
@@ -215,6 +259,8 @@ pub enum CreateOutcome {
     LimitReached,
     /// [`NewSession::claims`] are outdated. Nothing changed.
     ClaimsOutdated(AccessExpiry),
+    /// [`NewSession::proof`] is not known to be newer than this. Nothing changed.
+    ProofOutdated(EndMark),
 }
 
 /// A live session, as read from the store.

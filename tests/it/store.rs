@@ -2,6 +2,7 @@
 
 mod forbidden;
 mod log;
+mod many;
 mod model;
 mod outage;
 mod redis;

@@ -1,33 +1,55 @@
 -- ARGV: now, sid, refresh lifetime, absolute lifetime, log retention, limit (0: none), 'evict' or 'refuse', the
 -- session to replace or '', then user agent, ip and data, each '' or '+' and the value;
--- then the claims: age, and time and epoch of the expiry that they are newer than.
+-- then the claims: age, and time and epoch of the expiry that they are newer than; and the proof: '' or '+' and the mark
+-- that it is newer than.
 local sid, refresh, absolute, retention = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local limit, when_full, replaces = tonumber(ARGV[6]), ARGV[7], ARGV[8]
+-- Where sessions are not limited, each login looks at so many of the old ones and removes those that expired: enough that
+-- a quarter of all at most has expired, and no more however many there are.
+local LOOK_AT = 4
 
-local expired_at = tonumber(redis.call('HGET', DATA, EXPIRED_AT) or 0)
-if expired_at ~= 0 and elapsed(expired_at) >= EXPIRY_REMEMBERED then
-  expired_at = 0
-end
-if are_claims_outdated(ARGV[12], ARGV[13], ARGV[14], expired_at, 0) then
-  return { now, 'outdated', expired_at, 0 }
-end
-
-local sessions = walk()
-if redis.call('HEXISTS', SESSIONS, sid) == 1 and not find_live(sid) then
-  error('the identifier of the new session belongs to one that was ended')
+-- The time of a mark, 0 when there is none or when it is too old.
+local function remembered(at)
+  at = tonumber(at) or unreadable()
+  return elapsed(at) < MARKS_REMEMBERED and at or 0
 end
 
-local ended, others = {}, {}
-for _, session in ipairs(sessions) do
-  if session[1] == replaces then
-    ended[1] = replaces
-  else
-    others[#others + 1] = session
+local marks = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
+local ended_at, ended_micros = string.match(marks[2] or '0 0', '^(%d+) (%d+)$')
+ended_at = remembered(ended_at)
+if ARGV[15] ~= '' and ended_at > (tonumber(string.sub(ARGV[15], 2)) or 0) then
+  return { now, 'unproven', ended_at, text(math.max(micros - tonumber(ended_micros), 0)) }
+end
+local marked_at = math.max(remembered(marks[1] or 0), ended_at)
+if are_claims_outdated(ARGV[12], ARGV[13], ARGV[14], marked_at, 0) then
+  return { now, 'outdated', marked_at, 0 }
+end
+
+local there = redis.call('HGET', SESSIONS, sid)
+if there then
+  local r = unpack_record(there)
+  if now >= expires_at(r) then
+    remove({ sid })
+  elseif r.ended == 1 then
+    error('the identifier of the new session belongs to one that was ended')
   end
 end
 
-if limit > 0 and #others > limit - 1 then
-  if when_full == 'refuse' then
+local ended = {}
+if replaces ~= '' and find_live(replaces) then
+  ended[1] = replaces
+end
+
+-- All of them are looked at only when there may be too many.
+if limit > 0 and redis.call('HLEN', SESSIONS) - #ended > limit - 1 then
+  local others = {}
+  for _, session in ipairs(live_of(redis.call('HGETALL', SESSIONS))) do
+    if session[1] ~= replaces then
+      others[#others + 1] = session
+    end
+  end
+  local surplus = #others - (limit - 1)
+  if surplus > 0 and when_full == 'refuse' then
     return { now, 'limit' }
   end
   local function refreshed_at(r)
@@ -43,15 +65,26 @@ if limit > 0 and #others > limit - 1 then
     end
     return false
   end
-  table.sort(others, function(a, b)
+  local function goes_before(a, b)
     local x, y = refreshed_at(a[2]), refreshed_at(b[2])
     if x ~= y then
       return x < y
     end
     return precedes(a[1], b[1])
-  end)
-  for i = 1, #others - (limit - 1) do
-    ended[#ended + 1] = others[i][1]
+  end
+  if surplus == 1 then
+    local first = others[1]
+    for i = 2, #others do
+      if goes_before(others[i], first) then
+        first = others[i]
+      end
+    end
+    ended[#ended + 1] = first[1]
+  elseif surplus > 1 then
+    table.sort(others, goes_before)
+    for i = 1, surplus do
+      ended[#ended + 1] = others[i][1]
+    end
   end
 end
 -- By an earlier login, which has reported a failure: this one reports that it is over.
@@ -60,11 +93,21 @@ if is_pending(replaces) then
 end
 local is_published = publish_ended(ended, retention)
 remove(ended)
+if limit == 0 then
+  local expired, some = {}, redis.call('HRANDFIELD', SESSIONS, -LOOK_AT, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    local readable, r = pcall(unpack_record, some[i + 1])
+    if readable and now >= expires_at(r) then
+      expired[#expired + 1] = some[i]
+    end
+  end
+  remove(expired)
+end
 
 local absolute_end = now + absolute
 local r = {
   ended = 0, generation = 1, previous = 0, epoch = 0,
-  created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = expired_at,
+  created_at = now, rotated_at = 0, confirmed_at = 0, access_expired_at = marked_at,
   idle_end = math.min(now + refresh, absolute_end), absolute_end = absolute_end,
 }
 local packed = pack_record(r)

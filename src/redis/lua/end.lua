@@ -1,12 +1,7 @@
 -- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of tombstones
--- of a user, age below which a session is spared.
+-- of a user, age below which a session is spared; where to go on, at first '0', and the time of the first piece, at first ''.
 local which, chosen, retention, room, min_age = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local ended, gone, spared = {}, {}, false
-
--- EndSessions::spares.
-local function spares(r)
-  return r.ended == 0 and r.created_at <= now and now - r.created_at < min_age
-end
+local ended, gone = {}, {}
 
 if which == 'one' or which == 'proven' then
   local packed = redis.call('HGET', SESSIONS, chosen)
@@ -25,19 +20,16 @@ if which == 'one' or which == 'proven' then
   elseif which == 'proven' then
     -- A signed token names a session that the store lost. Its access tokens may live, so it is published all the same;
     -- the tombstone keeps repeats from doing so again. It is no session: nothing counts, lists or revives it.
-    local tombstones = {}
-    local flat = redis.call('HGETALL', SESSIONS)
-    for i = 1, #flat, 2 do
-      local readable, r = pcall(unpack_record, flat[i + 1])
-      if readable and r.ended == 1 then
-        tombstones[#tombstones + 1] = { flat[i], r.created_at }
-      end
-    end
     publish_ended({ chosen }, retention)
     remove({ chosen })
-    table.sort(tombstones, function(a, b) return a[2] < b[2] end)
-    for i = 1, #tombstones - (room - 1) do
-      remove({ tombstones[i][1] })
+    local tombstones = (redis.call('HGET', DATA, TOMBSTONES) or '') .. chosen
+    while #tombstones > room * 16 do
+      local oldest = string.sub(tombstones, 1, 16)
+      local there = redis.call('HGET', SESSIONS, oldest)
+      if there and unpack_record(there).ended == 1 then
+        remove({ oldest })
+      end
+      tombstones = string.sub(tombstones, 17)
     end
     redis.call('HSET', SESSIONS, chosen, pack_record({
       ended = 1, generation = 1, previous = 0, epoch = 0,
@@ -45,45 +37,59 @@ if which == 'one' or which == 'proven' then
       idle_end = now + retention, absolute_end = now + retention,
     }))
     keep(SESSIONS, retention)
-    return { now, {} }
+    redis.call('HSET', DATA, TOMBSTONES, tombstones)
+    keep(DATA, retention)
+    return { now, {}, '0', '' }
   end
-elseif which == 'others' then
-  for _, session in ipairs(walk()) do
-    if session[1] ~= chosen and not spares(session[2]) then
-      ended[#ended + 1] = session[1]
-    end
+  publish_ended(ended, retention)
+  remove(gone)
+  return { now, ended, '0', '' }
+end
+
+local flat, cursor = next_piece(ARGV[7])
+local is_first, since = ARGV[8] == '', tonumber(ARGV[8]) or now
+
+-- EndSessions::spares.
+local function is_spared(r)
+  return r.created_at <= now and now - r.created_at < min_age
+end
+
+-- What began after the first piece is left alone. What began in the future began before the clock was set back.
+local function is_meant(r)
+  return r.ended == 0 and not is_spared(r) and (is_first or r.created_at <= since or r.created_at > now)
+end
+
+for i = 1, #flat, 2 do
+  local readable, r = pcall(unpack_record, flat[i + 1])
+  -- An end of all is the only verb that removes what it cannot read, and it takes that for live: it must always work.
+  if which == 'others' and not (readable and #flat[i] == 16) then
+    unreadable()
   end
-  gone = ended
-else
-  -- The only verb that removes what it cannot read, and it takes that for live: ending everything must always work.
-  local flat = redis.call('HGETALL', SESSIONS)
-  for i = 1, #flat, 2 do
-    local readable, r = pcall(unpack_record, flat[i + 1])
-    if readable and spares(r) then
-      spared = true
-    else
-      if not readable or r.ended == 0 then
-        gone[#gone + 1] = flat[i]
-      end
-      if #flat[i] == 16 and (not readable or is_live(r)) then
-        ended[#ended + 1] = flat[i]
-      end
+  if (which == 'all' or flat[i] ~= chosen) and (not readable or is_meant(r)) then
+    gone[#gone + 1] = flat[i]
+    if #flat[i] == 16 and (not readable or is_live(r)) then
+      ended[#ended + 1] = flat[i]
     end
   end
 end
 
 publish_ended(ended, retention)
-remove(gone)
-if which == 'all' and not spared then
-  local kept = redis.call('HMGET', DATA, EXPIRED_AT, PENDING)
-  redis.call('DEL', DATA)
-  if kept[1] then
-    redis.call('HSET', DATA, EXPIRED_AT, kept[1])
-    keep(DATA, EXPIRY_REMEMBERED)
-  end
-  if kept[2] then
-    redis.call('HSET', DATA, PENDING, kept[2])
-    keep(DATA, math.max(retention, (struct.unpack('>I8', kept[2]))))
-  end
+if is_first then
+  -- For logins that are under way: create.lua reads it. As old as the end that was asked for, unless a later one was.
+  local before = tonumber(string.match(redis.call('HGET', DATA, ENDED_AT) or '', ' (%d+)$') or 0)
+  leave_mark(ENDED_AT, text(next_mark()) .. ' ' .. text(math.max(micros - min_age * 1000, before)))
 end
-return { now, ended }
+remove(gone)
+if which == 'all' and cursor == '0' and redis.call('EXISTS', SESSIONS) == 0 then
+  -- What belongs to no session goes as well.
+  local fields = { EXPIRED_AT, ENDED_AT, TOMBSTONES, PENDING }
+  local kept = redis.call('HMGET', DATA, unpack(fields))
+  redis.call('DEL', DATA)
+  for i, field in ipairs(fields) do
+    if kept[i] then
+      redis.call('HSET', DATA, field, kept[i])
+    end
+  end
+  keep(DATA, math.max(MARKS_REMEMBERED, retention, kept[4] and struct.unpack('>I8', kept[4]) or 0))
+end
+return { now, ended, cursor, text(since) }

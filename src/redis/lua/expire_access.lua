@@ -1,19 +1,29 @@
--- ARGV: now, log retention. The greatest u32 means "ended" in the log, so no epoch reaches it.
-local sessions, raised = walk(), {}
-local expired_before = tonumber(redis.call('HGET', DATA, EXPIRED_AT) or 0)
-for i, session in ipairs(sessions) do
-  local r = session[2]
-  r.epoch = math.min(r.epoch + 1, MAX_U32 - 1)
-  r.access_expired_at = now
-  raised[i] = { session[1], r.epoch }
+-- ARGV: now, log retention, where to go on, at first '0', and the mark that the first piece left, at first ''.
+--
+-- The greatest u32 means "ended" in the log, so no epoch reaches it.
+local flat, cursor = next_piece(ARGV[3])
+local mark = tonumber(ARGV[4]) or next_mark()
+local raised, changed, longest = {}, {}, nil
+for _, session in ipairs(live_of(flat)) do
+  local sid, r = session[1], session[2]
+  -- One that carries the mark began after it, or was met before: of a hash that grows a scan may tell twice.
+  if ARGV[4] == '' or r.access_expired_at < mark then
+    r.epoch = math.min(r.epoch + 1, MAX_U32 - 1)
+    r.access_expired_at = mark
+    raised[#raised + 1] = { sid, r.epoch }
+    changed[#changed + 1], changed[#changed + 2] = sid, pack_record(r)
+    if not longest or expires_at(r) > expires_at(longest) then
+      longest = r
+    end
+  end
 end
 publish(raised, tonumber(ARGV[2]))
--- For logins that are under way: create.lua reads it. Later than the last time, also within one millisecond: a login
--- that has heard of that one must hear of this one too.
-redis.call('HSET', DATA, EXPIRED_AT, text(math.max(now, expired_before + 1)))
-keep(DATA, EXPIRY_REMEMBERED)
-for _, session in ipairs(sessions) do
-  redis.call('HSET', SESSIONS, session[1], pack_record(session[2]))
-  keep_user(session[2])
+if ARGV[4] == '' then
+  -- For logins that are under way: create.lua reads it.
+  leave_mark(EXPIRED_AT, text(mark))
 end
-return { now, raised }
+if longest then
+  call_with('HSET', SESSIONS, changed)
+  keep_user(longest)
+end
+return { now, raised, cursor, text(mark) }

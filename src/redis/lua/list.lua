@@ -1,8 +1,9 @@
--- ARGV: now.
+-- ARGV: now, where to go on, at first '0'.
+local flat, cursor = next_piece(ARGV[2])
 local listed = {}
-for i, session in ipairs(walk()) do
+for i, session in ipairs(live_of(flat)) do
   local sid, r = session[1], session[2]
   local device = redis.call('HMGET', DATA, 'u' .. sid, 'i' .. sid)
   listed[i] = { sid, pack_record(r), device[1], device[2] }
 end
-return { now, listed }
+return { now, listed, cursor }

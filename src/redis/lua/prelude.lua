@@ -11,18 +11,25 @@ local EXACT = 9007199254740992
 local MAX_U32 = 4294967295
 -- Above every epoch: the session has ended.
 local ENDED = MAX_U32
--- The field with the time of the last expire_access, and how long it counts, in milliseconds.
-local EXPIRED_AT, EXPIRY_REMEMBERED = 'x', 120000
+-- The fields with the marks that logins heed, and how long these count, in milliseconds: the time of the last
+-- expire_access; and of the last end of all or of the others, behind it the same in microseconds.
+local EXPIRED_AT, ENDED_AT, MARKS_REMEMBERED = 'x', 'e', 3600000
+-- The field with the identifiers of tombstones, oldest first.
+local TOMBSTONES = 't'
+-- So many sessions are looked at in one script where a user may have any number.
+local PIECE = 250
 -- The field with what is to be published; only in a cluster.
 local PENDING = 'p'
 
-local now
+local now, micros
 local by_test_clock = string.sub(ARGV[1], 1, 1) == 'c'
 if by_test_clock then
   now = tonumber(string.sub(ARGV[1], 2))
+  micros = now * 1000
 else
   local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  now = math.floor(micros / 1000)
   -- A server that stood still runs afterwards what it was sent meanwhile. The caller has reported a failure by then,
   -- so nothing may happen.
   if ARGV[1] ~= '' and now > tonumber(string.sub(ARGV[1], 2)) then
@@ -99,16 +106,25 @@ local function keep_user(r)
   keep(DATA, millis)
 end
 
-local function remove(sids)
-  for _, sid in ipairs(sids) do
-    redis.call('HDEL', SESSIONS, sid)
-    redis.call('HDEL', DATA, 'u' .. sid, 'i' .. sid, 'd' .. sid)
+-- Calls a command on a key with any number of further arguments: Lua cannot pass more than some thousands at a time.
+local function call_with(command, key, args)
+  for i = 1, #args, 1000 do
+    redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
   end
 end
 
--- The live sessions of the user as { sid, record } pairs. Removes those that expired, never what it cannot read.
-local function walk()
-  local flat = redis.call('HGETALL', SESSIONS)
+local function remove(sids)
+  local data = {}
+  for _, sid in ipairs(sids) do
+    data[#data + 1], data[#data + 2], data[#data + 3] = 'u' .. sid, 'i' .. sid, 'd' .. sid
+  end
+  call_with('HDEL', SESSIONS, sids)
+  call_with('HDEL', DATA, data)
+end
+
+-- The live sessions among these fields and values, as { sid, record } pairs. Removes those that expired, never what it
+-- cannot read.
+local function live_of(flat)
   local live, dead = {}, {}
   for i = 1, #flat, 2 do
     local r = unpack_record(flat[i + 1])
@@ -123,6 +139,29 @@ local function walk()
   end
   remove(dead)
   return live
+end
+
+-- The next of the user's fields with their values, and where to go on; that is '0' when there are no more. All of them
+-- while Redis keeps them packed.
+local function next_piece(cursor)
+  local found = redis.call('HSCAN', SESSIONS, cursor, 'COUNT', PIECE)
+  return found[2], found[1]
+end
+
+-- The time of a mark that is left now. Later than both before it, also within one millisecond: a login that knows of those
+-- must learn of this one too.
+local function next_mark()
+  local before = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
+  local expired_at = tonumber(before[1] or 0) or 0
+  local ended_at = tonumber(string.match(before[2] or '', '^%d+') or 0)
+  return math.max(now, expired_at + 1, ended_at + 1)
+end
+
+local function leave_mark(field, value)
+  -- First what needs no memory: when that is full, sessions must end all the same.
+  redis.call('HDEL', DATA, field)
+  redis.call('HSET', DATA, field, value)
+  keep(DATA, MARKS_REMEMBERED)
 end
 
 -- As in the log: for each { sid, smallest valid epoch } 20 bytes.

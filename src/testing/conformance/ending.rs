@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::support::*;
 use crate::{
     clock::Clock,
+    id::SessionId,
     store::{
-        AccessExpiry, ClaimsAge, CreateOutcome, EXPIRY_REMEMBERED, EndSessions, PutOutcome, Revocation, RotateOutcome,
-        RotateSession, SessionData, SessionStore, WhichSessions,
+        AccessExpiry, ClaimsAge, CreateOutcome, EndMark, EndSessions, LoginProof, MARKS_REMEMBERED, NewSession,
+        PutOutcome, Revocation, RotateOutcome, RotateSession, SessionData, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -179,18 +180,18 @@ pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: T
     assert_eq!(published, expected);
 }
 
-/// A login that follows learns of it for two minutes, also when there was no session, and when all have ended since.
+/// A login that follows learns of it for an hour, also when there was no session, and when all have ended since.
 pub async fn expired_access_is_remembered_for_logins<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
     let expired_at = clock.now();
-    clock.advance(EXPIRY_REMEMBERED - Duration::from_millis(1));
+    clock.advance(MARKS_REMEMBERED - Duration::from_millis(1));
     let begun = async |n| {
         login(&store, &user, id(n)).await;
         find(&store, &user, id(n)).await.and_then(|record| record.access_expired_at)
     };
     assert_eq!(begun(1).await, Some(expired_at));
-    end(&store, &user, WhichSessions::All).await;
+    end(&store, &user, WhichSessions::One(id(1))).await;
     assert_eq!(begun(2).await, Some(expired_at));
     clock.advance(Duration::from_millis(1));
     assert_eq!(begun(3).await, None);
@@ -246,7 +247,7 @@ pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: Te
     assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
 }
 
-/// One that comes within the same millisecond is news to a login that has heard of the one before.
+/// One that comes within the same millisecond is news to a login that knows the one before.
 pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
     let user = user("user");
     let mut new = new_session(&user, id(1));
@@ -261,6 +262,155 @@ pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: 
     }
     new.claims = Some(ClaimsAge { age: HOUR, newer_than: known });
     assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
+}
+
+/// A login whose claims were asked for before an end of all or of the others has to ask again, also when nothing ended. The
+/// end of one session is no reason to.
+pub async fn ends_are_remembered_for_claims<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    let mut new = new_session(&user, id(1));
+    new.claims = Some(ClaimsAge { age: Duration::from_secs(5), newer_than: None });
+    for which in [WhichSessions::One(id(9)), WhichSessions::Proven(id(9))] {
+        end(&store, &user, which).await;
+        assert_eq!(create(&store, &new).await.0.access_expired_at, None, "{which:?}");
+        end(&store, &user, WhichSessions::One(id(1))).await;
+    }
+    for which in [WhichSessions::All, WhichSessions::Others(id(1))] {
+        clock.advance(MARKS_REMEMBERED);
+        end(&store, &user, which).await;
+        let expiry = AccessExpiry { at: clock.now(), epoch: 0 };
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(must(store.create(&new).await), CreateOutcome::ClaimsOutdated(expiry), "{which:?}");
+        assert!(list(&store, &user).await.is_empty());
+        clock.advance(MS);
+        assert_eq!(create(&store, &new).await.0.access_expired_at, Some(expiry.at));
+        end(&store, &user, WhichSessions::One(id(1))).await;
+    }
+    // Forgotten, but not before.
+    end(&store, &user, WhichSessions::All).await;
+    new.claims = Some(ClaimsAge { age: DAY, newer_than: None });
+    clock.advance(MARKS_REMEMBERED - MS);
+    assert!(matches!(must(store.create(&new).await), CreateOutcome::ClaimsOutdated(_)));
+    clock.advance(MS);
+    assert_eq!(create(&store, &new).await.0.access_expired_at, None);
+}
+
+/// A login that states a proof is told of an end of all or of the others until it knows it, and changes nothing before.
+pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    login(&store, &user, id(1)).await;
+    let mut new = new_session(&user, id(2));
+    (new.replaces, new.proof) = (Some(id(1)), Some(LoginProof::default()));
+    let mut known = None;
+    for which in [WhichSessions::Others(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
+        end(&store, &user, which).await;
+        login(&store, &user, id(1)).await;
+        for passed in [0, 1, 60_000] {
+            clock.advance(Duration::from_millis(passed));
+            new.proof = Some(LoginProof { newer_than: known });
+            let EndMark { at, age } = outdated_proof(&store, &new).await;
+            let (most, least) = (clock.now().since(at), clock.now().since(at).saturating_sub(MS));
+            assert!(least <= age && age <= most, "an age of {age:?}, {most:?} after {which:?}");
+            assert_eq!(list(&store, &user).await, [id(1)], "nothing changed");
+            assert!(find(&store, &user, id(1)).await.is_some());
+        }
+        known = Some(outdated_proof(&store, &new).await.at);
+    }
+    // Who says nothing of a proof, or knows the mark, goes on. Another user has another mark.
+    for proof in [None, Some(LoginProof { newer_than: known })] {
+        new.proof = proof;
+        create(&store, &new).await;
+    }
+    let mut other = new_session(&super::support::user("other"), id(3));
+    other.proof = Some(LoginProof::default());
+    create(&store, &other).await;
+}
+
+/// What ends one session leaves no mark, nor does what expires access. A mark is forgotten after an hour.
+pub async fn proofs_are_outdated_by_ends_of_all_or_others_only<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    let mut new = new_session(&user, id(4));
+    new.proof = Some(LoginProof::default());
+    for n in [1, 2, 3] {
+        login(&store, &user, id(n)).await;
+    }
+    end(&store, &user, WhichSessions::One(id(1))).await;
+    end(&store, &user, WhichSessions::Proven(id(2))).await;
+    end(&store, &user, WhichSessions::Proven(id(9))).await;
+    must(store.expire_access(&user, RETENTION).await);
+    create(&store, &new).await;
+    clock.advance(MS);
+    assert_eq!(end(&store, &user, WhichSessions::All).await, [id(3), id(4)]);
+    clock.advance(MARKS_REMEMBERED - MS);
+    outdated_proof(&store, &new).await;
+    clock.advance(MS);
+    create(&store, &new).await;
+}
+
+/// Each mark is later than both before it, whichever was left, so that none passes for one that is known.
+pub async fn marks_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
+    let user = user("user");
+    let mut new = new_session(&user, id(1));
+    let (mut claims, mut proof) = (None, None);
+    for is_end in [true, true, false, true, false, false, true] {
+        match is_end {
+            true => drop(end(&store, &user, WhichSessions::All).await),
+            false => drop(must(store.expire_access(&user, RETENTION).await)),
+        }
+        new.claims = Some(ClaimsAge { age: HOUR, newer_than: claims });
+        new.proof = Some(LoginProof { newer_than: proof });
+        if is_end {
+            proof = Some(outdated_proof(&store, &new).await.at);
+            new.proof = Some(LoginProof { newer_than: proof });
+        }
+        match must(store.create(&new).await) {
+            CreateOutcome::ClaimsOutdated(expiry) => claims = Some(expiry),
+            other => panic!("claims from before the mark were taken: {other:?}"),
+        }
+    }
+    new.claims = Some(ClaimsAge { age: HOUR, newer_than: claims });
+    create(&store, &new).await;
+}
+
+/// Of more sessions than a store may go over in one step, each is listed, expired and ended, once.
+pub async fn ends_many_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    let all: Vec<SessionId> = (0..1_300_u32).map(numbered).collect();
+    for id in &all {
+        login(&store, &user, *id).await;
+    }
+    assert_eq!(list(&store, &user).await, all);
+    let mut raised = must(store.expire_access(&user, RETENTION).await);
+    raised.sort_unstable();
+    assert_eq!(raised, all.iter().map(|id| (*id, 1)).collect::<Vec<_>>());
+    for session in must(store.list(&user).await).sessions {
+        assert_eq!((session.record.epoch, session.record.access_expired_at), (1, Some(clock.now())));
+    }
+    clock.advance(MS);
+    assert_eq!(end(&store, &user, WhichSessions::Others(numbered(7))).await, [&all[..7], &all[8..]].concat());
+    assert_eq!(list(&store, &user).await, [numbered(7)]);
+    let mut ended: Vec<SessionId> =
+        published(&store).await.into_iter().filter(|r| r.min_epoch == Revocation::ENDED).map(|r| r.session).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [&all[..7], &all[8..]].concat(), "each is published once");
+    for id in &all {
+        login(&store, &user, *id).await;
+    }
+    assert_eq!(end(&store, &user, WhichSessions::All).await, all);
+    assert!(list(&store, &user).await.is_empty());
+}
+
+fn numbered(n: u32) -> SessionId {
+    let mut bytes = [0; SessionId::LEN];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    SessionId::from_bytes(bytes)
+}
+
+async fn outdated_proof<S: SessionStore>(store: &S, new: &NewSession) -> EndMark {
+    match must(store.create(new).await) {
+        CreateOutcome::ProofOutdated(mark) => mark,
+        other => panic!("a proof that may be outdated was taken: {other:?}"),
+    }
 }
 
 /// Epochs count up, and the records say otherwise what they said before.

@@ -8,8 +8,8 @@ use tower_jwt_sessions::{
     Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit,
     redis::RedisStore,
     store::{
-        ClaimsAge, CreateOutcome, EndSessions, LogPosition, NewSession, Owner, Presentation, PutData, Revocation,
-        RotateSession, SessionStore, WhichSessions,
+        ClaimsAge, CreateOutcome, EndMark, EndSessions, LogPosition, LoginProof, NewSession, Owner, Presentation,
+        PutData, Revocation, RotateSession, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -149,7 +149,10 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
             new.replaces = replaces.map(chosen);
             new.data.clone_from(data);
             new.claims = claims(lifetimes.0);
+            new.proof = (lifetimes.1 % 2 == 1).then(|| LoginProof::default());
             store.create(&new).await.map(|outcome| match outcome {
+                // The age is as exact as each knows it.
+                CreateOutcome::ProofOutdated(EndMark { at, .. }) => format!("{at:?}"),
                 CreateOutcome::Created { record, now, ended } => format!("{record:?} {now:?} {:?}", sorted(ended)),
                 refused => format!("{refused:?}"),
             })
@@ -237,14 +240,14 @@ async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Re
         let before = std::mem::replace(&mut live, everything(&memory).await);
         prop_assert_eq!(&everything(&redis).await, &live, "after {:?}", op);
         expired |= match &op {
-            // Of when access was expired last, nothing but the record of a new session tells.
+            // Of the marks that logins heed, nothing but the record of a new session tells.
             Op::Advance(millis) => live != before || marked && Duration::from_millis(*millis) >= RETENTION,
             Op::Create { lifetimes, .. } => lifetimes.0 == 0 || lifetimes.1 == 0,
             Op::Rotate { lifetime, .. } => *lifetime == 0,
             _ => false,
         };
 
-        marked |= matches!(op, Op::ExpireAccess { .. });
+        marked |= matches!(op, Op::ExpireAccess { .. } | Op::End { which: 2.., .. });
 
         let expected_news = news(&memory, &mut memory_at).await;
         let actual_news = news(&redis, &mut redis_at).await;
