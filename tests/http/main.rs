@@ -21,6 +21,7 @@ mod log;
 mod lost_epochs;
 mod managers;
 mod many_tokens;
+mod login_races;
 mod native;
 mod nodes;
 mod old_tokens;

@@ -119,7 +119,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), "no-store");
         let challenge = match (status, code) {
             (400, _) => r#"Bearer realm="session", error="invalid_request""#,
-            (401, "missing_credentials") => r#"Bearer realm="session""#,
+            (401, "missing_credentials" | "proof_outdated") => r#"Bearer realm="session""#,
             (401, _) => r#"Bearer realm="session", error="invalid_token""#,
             _ => "",
         };
