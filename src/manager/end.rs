@@ -162,6 +162,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of a user, for example when the account is disabled. Returns how many were alive.
     ///
+    /// A login that is under way asks for the claims again, and is refused if its proof began before this
+    /// ([`Login::proven_since`](crate::Login::proven_since)), on every node. So change the password or disable the account
+    /// first. To log the user in again in the same request, do not state the proof from before.
+    ///
     /// # Errors
     ///
     /// As [`SessionManager::end`].
@@ -171,7 +175,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 
     /// Ends every other session of this session's user, for example after a change of password (OWASP ASVS 5.0,
-    /// 7.4.3). Returns how many were alive.
+    /// 7.4.3). Returns how many were alive. Logins that are under way are treated as by [`end_all`](Self::end_all).
     ///
     /// # Errors
     ///

@@ -16,8 +16,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'_, C> {
     /// # use tower_jwt_sessions::{Error, SessionManager, SessionTokens};
     /// /// For `POST /token`, say: the answer is the JSON that OAuth clients know.
     /// async fn login(sessions: &SessionManager<()>) -> Result<SessionTokens, Error> {
+    ///     let proof = sessions.start_proof();
     ///     // … after the password was found to be right:
-    ///     sessions.login(42).user_agent("cli/1").tokens().await
+    ///     sessions.login(42).proven_since(proof).user_agent("cli/1").tokens().await
     /// }
     /// # let _ = login;
     /// ```

@@ -8,7 +8,7 @@
 //! | key | type | holds |
 //! |---|---|---|
 //! | `{prefix}sessions:{owner}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
-//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; when access was expired last; in a cluster also what is still to be published |
+//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; for an hour when access was expired last, and when all or the other sessions were ended last; in a cluster also what is still to be published |
 //! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live: the longest time that any manager of the store asked for |
 //!
 //! `owner` stands in braces: the [`Population`](crate::store::Population), a dot, and the user id in base64url. So managers
@@ -59,10 +59,21 @@
 //! everything then. Slots may be moved while serving; for as long as the keys of one are under way, its users may be told
 //! to try again. With TLS, the certificates must name the servers as `CLUSTER SLOTS` does.
 //!
+//! # Users with many sessions
+//!
+//! A login and a refresh cost the same however many sessions the user has. Without a limit, a login looks at four of them,
+//! chosen at random, to remove those that expired: about a quarter of what is stored has expired at most. With a limit it
+//! looks at all of them, but only when there may be as many as the limit; the first login after a limit was lowered ends all
+//! that are too many in one script.
+//!
+//! What concerns all sessions of a user, the list, ends of all or of the others and the expiry of access, looks at 250 in
+//! each script, so that no user holds up the server. If one of the scripts fails, the operation reports a failure: what it
+//! ended is published, and a retry ends the rest.
+//!
 //! # What cannot be read
 //!
 //! A value that is no session record of a known version is an error for every step that meets it, and never removed
-//! or taken for "no session". One step repairs it: ending *all* sessions of the user removes it, and publishes its
+//! or taken for "no session". A login meets it only where it has to count the sessions against a limit. One step repairs it: ending *all* sessions of the user removes it, and publishes its
 //! session as ended.
 
 mod cluster;

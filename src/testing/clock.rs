@@ -12,6 +12,10 @@ use crate::clock::{Clock, Timestamp, whole_millis};
 
 /// A [`Clock`] that stands still until it is moved. Clones share their time.
 ///
+/// What happens while it stands still happens in the same millisecond. So a login that states its proof
+/// ([`Login::proven_since`](crate::Login::proven_since)) right after all sessions of the user were ended is refused, because
+/// it cannot be told which was first: [`advance`](Self::advance) the clock between them.
+///
 /// ```
 /// use std::time::Duration;
 /// use tower_jwt_sessions::{Clock, MemoryStore, testing::TestClock};

@@ -31,6 +31,9 @@ pub(super) async fn login(
     headers: HeaderMap,
     Json(Credentials { username, password }): Json<Credentials>,
 ) -> Result<(SessionCookies, axum::Json<Value>), AppError> {
+    // Before the password hash is read: if an administrator ends the user's sessions during the check, this login is
+    // refused.
+    let proof = sessions.start_proof();
     if !users.check_password(&username, password).await? {
         // The same words whether the user exists or not.
         let detail = "User name or password is wrong.";
@@ -39,8 +42,8 @@ pub(super) async fn login(
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
     // A new login never continues the session that the browser had: that one ends.
     // The address is the peer's. Behind a proxy it is in a header, but only believe one that your proxy sets.
-    let login = sessions.login(username).replacing(presented).user_agent(user_agent).ip(client.ip().to_canonical());
-    let cookies = login.await?;
+    let login = sessions.login(username).proven_since(proof).replacing(presented);
+    let cookies = login.user_agent(user_agent).ip(client.ip().to_canonical()).await?;
     let expires_in = cookies.expires_in().unwrap_or_default().as_secs();
     Ok((cookies, axum::Json(json!({ "success": true, "expires_in": expires_in }))))
 }
