@@ -404,3 +404,24 @@ impl SessionStore for MemoryStore {
         Some(self.shared.started_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::UserId, store::Population, testing::TestClock};
+
+    /// Otherwise a login would cost the more the more sessions there are.
+    #[tokio::test]
+    async fn sweeps_become_rare_as_sessions_grow() {
+        let store = MemoryStore::with_clock(TestClock::new());
+        let owner = Owner::new(Population::new("https://app.test", "https://app.test"), UserId::new("user").unwrap());
+        let hour = Duration::from_secs(3600);
+        let mut sweeps = 0;
+        for _ in 0..2_000 {
+            let new = NewSession::new(owner.clone(), SessionId::random().unwrap(), hour, hour, hour);
+            store.create(&new).await.unwrap();
+            sweeps += u32::from(store.state().added_since_sweep == 0);
+        }
+        assert!(sweeps <= 12, "{sweeps} sweeps");
+    }
+}

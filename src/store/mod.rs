@@ -30,8 +30,8 @@ use crate::{clock::Timestamp, id::SessionId, policy::SessionLimit};
 /// Outcomes that belong to the protocol (no such session, limit reached, token reused) are values; `Err` means that the
 /// store itself failed, and is answered with `503`. **No method has a default body that would weaken it.** Every method
 /// that changes something is one atomic step, judged by the store's own clock, and either happens entirely or not at
-/// all; only what concerns all sessions of a user may take several. A session is *live* while it is neither ended nor past its idle or absolute limit; everything else is treated
-/// as if it did not exist.
+/// all; only what concerns all sessions of a user may take several. A session is *live* while it is neither ended nor past
+/// its idle or absolute limit; everything else is treated as if it did not exist.
 ///
 /// Users of two [populations](Population) never meet: everything is keyed by the [`Owner`], both parts of it. They share the
 /// log, whose entries are kept for the longest `log_retention` that was ever asked for.

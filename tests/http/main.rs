@@ -18,10 +18,10 @@ mod life;
 mod limit;
 #[path = "../support/log.rs"]
 mod log;
+mod login_races;
 mod lost_epochs;
 mod managers;
 mod many_tokens;
-mod login_races;
 mod native;
 mod nodes;
 mod old_tokens;

@@ -2,10 +2,12 @@
 
 mod ended;
 mod expire_access;
+mod gate;
 mod honest;
 mod live;
 mod notes;
 mod pace;
+mod pairs;
 mod store;
 mod support;
 mod theft;

@@ -17,10 +17,13 @@ use tower_jwt_sessions::{
     testing::TestClock,
 };
 
+use crate::gate::Gate;
+
 #[derive(Clone)]
 pub(crate) struct Wrapped {
     inner: MemoryStore,
     pub(crate) switches: Arc<Switches>,
+    gate: Gate,
 }
 
 #[derive(Default)]
@@ -37,7 +40,12 @@ pub(crate) struct Switches {
 
 impl Wrapped {
     pub(crate) fn new(clock: &TestClock) -> Self {
-        Self { inner: MemoryStore::with_clock(clock.clone()), switches: Arc::default() }
+        Self { inner: MemoryStore::with_clock(clock.clone()), switches: Arc::default(), gate: Gate::default() }
+    }
+
+    /// The same store behind a gate.
+    pub(crate) fn behind(&self, gate: &Gate) -> Self {
+        Self { gate: gate.clone(), ..self.clone() }
     }
 
     pub(crate) fn set_down(&self, is_down: bool) {
@@ -63,18 +71,18 @@ impl Wrapped {
 impl SessionStore for Wrapped {
     async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
         self.up()?;
-        self.inner.create(new).await
+        self.gate.around("create", self.inner.create(new)).await
     }
 
     async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
         self.switches.finds.fetch_add(1, SeqCst);
         self.up()?;
-        self.inner.find(owner, id).await
+        self.gate.around("find", self.inner.find(owner, id)).await
     }
 
     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
         self.up()?;
-        self.inner.rotate(rotation).await
+        self.gate.around("rotate", self.inner.rotate(rotation)).await
     }
 
     async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
@@ -83,32 +91,32 @@ impl SessionStore for Wrapped {
         if self.switches.loses_notes.load(SeqCst) {
             return Err(StoreError::new("confirming a session", "it is down"));
         }
-        self.inner.confirm(owner, id, generation).await
+        self.gate.around("confirm", self.inner.confirm(owner, id, generation)).await
     }
 
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
         self.up()?;
-        self.inner.end(end).await
+        self.gate.around("end", self.inner.end(end)).await
     }
 
     async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         self.up()?;
-        self.inner.list(owner).await
+        self.gate.around("list", self.inner.list(owner)).await
     }
 
     async fn expire_access(&self, owner: &Owner, retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         self.up()?;
-        self.inner.expire_access(owner, retention).await
+        self.gate.around("expire_access", self.inner.expire_access(owner, retention)).await
     }
 
     async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
         self.up()?;
-        self.inner.get_data(owner, id).await
+        self.gate.around("get_data", self.inner.get_data(owner, id)).await
     }
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         self.up()?;
-        self.inner.put_data(put).await
+        self.gate.around("put_data", self.inner.put_data(put)).await
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {

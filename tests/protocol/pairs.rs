@@ -1,0 +1,296 @@
+//! Two operations at the same time: each pair of them, one of which is held before and after each of its steps while the
+//! other runs. What holds whichever comes first is the table in `docs/security.md`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::SeqCst},
+};
+
+use serde::{Deserialize, Serialize};
+use tower_jwt_sessions::{
+    ClaimsSource, Error, ErrorKind, KeyRing, ProofStart, SessionId, SessionManager, UserId, testing::TestClock,
+};
+
+use crate::{
+    gate::Gate,
+    store::Wrapped,
+    support::{Jar, MINUTE, SECOND, pass, settle},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Login,
+    Refresh,
+    Logout,
+    /// Of the session, by its identifier.
+    End,
+    /// By the other session.
+    EndOthers,
+    EndAll,
+    /// After the rank of the user changed.
+    ExpireAccess,
+    /// The first use of an access token.
+    Confirm,
+    Data,
+}
+use Op::{Confirm, Data, End, EndAll, EndOthers, ExpireAccess, Login, Logout, Refresh};
+
+macro_rules! pairs {
+    ($($held:ident: $held_op:ident;)*) => { $(
+        mod $held {
+            use super::*;
+            pairs!(meets $held_op: login Login, refresh Refresh, logout Logout, end End, end_others EndOthers,
+                end_all EndAll, expire_access ExpireAccess, confirm Confirm, data Data);
+        }
+    )* };
+    (meets $held_op:ident: $($other:ident $other_op:ident),*) => { $(
+        #[tokio::test(start_paused = true)]
+        async fn $other() {
+            race_at_each_point($held_op, $other_op).await;
+        }
+    )* };
+}
+
+pairs! {
+    login_meets: Login;
+    refresh_meets: Refresh;
+    logout_meets: Logout;
+    end_meets: End;
+    end_others_meets: EndOthers;
+    end_all_meets: EndAll;
+    expire_access_meets: ExpireAccess;
+    confirm_meets: Confirm;
+    data_meets: Data;
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Rank {
+    rank: u32,
+}
+
+#[derive(Clone, Default)]
+struct Users {
+    rank: Arc<AtomicU32>,
+    gate: Gate,
+}
+
+impl ClaimsSource<Rank> for Users {
+    async fn load(&self, _: &UserId) -> Result<Option<Rank>, Box<dyn std::error::Error + Send + Sync>> {
+        let read = async { Rank { rank: self.rank.load(SeqCst) } };
+        Ok(Some(self.gate.around("load", read).await))
+    }
+}
+
+type Node = SessionManager<Rank>;
+
+/// A node, and what an operation on it is about: two sessions of one user.
+#[derive(Clone)]
+struct Actor {
+    node: Node,
+    users: Users,
+    jar: Jar,
+    id: SessionId,
+    other: Jar,
+}
+
+/// What came of an operation.
+#[derive(Default)]
+struct Told {
+    /// The cookies of a login or a refresh.
+    jar: Option<Jar>,
+    error: Option<ErrorKind>,
+    /// There was no session to do it with.
+    is_anonymous: bool,
+}
+
+impl Told {
+    fn of<T>(outcome: Result<T, Error>) -> Self {
+        Self { error: outcome.err().map(|error| error.kind()), ..Self::default() }
+    }
+}
+
+impl Actor {
+    fn new(store: Wrapped, users: Users, clock: &TestClock) -> Node {
+        SessionManager::builder()
+            .access_keys(KeyRing::hs256([1; 32]).unwrap())
+            .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
+            .issuer("https://app.test")
+            .clock(clock.clone())
+            .store(store)
+            .claims_source(users)
+            .build()
+            .unwrap()
+    }
+
+    async fn run(self, op: Op, proof: ProofStart) -> Told {
+        let Self { node, users, mut jar, id, other } = self;
+        let anonymous = || Told { is_anonymous: true, ..Told::default() };
+        match op {
+            Login => match node.login("alice").proven_since(proof).await {
+                Ok(cookies) => Told { jar: Some(Jar::of(cookies)), ..Told::default() },
+                refused => Told::of(refused),
+            },
+            Refresh => match jar.ask(&node).await {
+                Ok(cookies) => {
+                    jar.keep(cookies);
+                    Told { jar: Some(jar), ..Told::default() }
+                }
+                refused => Told::of(refused),
+            },
+            Logout => Told::of(node.logout(&node.verifier().present(&jar.headers())).await),
+            End => Told::of(node.end("alice", id).await),
+            EndOthers => match other.visit(&node) {
+                Some(session) => Told::of(node.end_others(&session).await),
+                None => anonymous(),
+            },
+            EndAll => Told::of(node.end_all("alice").await),
+            ExpireAccess => {
+                users.rank.fetch_add(1, SeqCst);
+                Told::of(node.expire_access("alice").await)
+            }
+            Confirm => {
+                let is_seen = jar.visit(&node).is_some();
+                settle().await;
+                if is_seen { Told::default() } else { anonymous() }
+            }
+            Data => match jar.visit(&node) {
+                Some(session) => Told::of(node.update_data(&session, |n: Option<u32>| n.unwrap_or(0) + 1).await),
+                None => anonymous(),
+            },
+        }
+    }
+}
+
+async fn race_at_each_point(held: Op, other: Op) {
+    for point in 0.. {
+        assert!(point < 50, "the operation does not end");
+        if !race(held, other, point).await {
+            assert!(point > 0, "nothing was held");
+            return;
+        }
+    }
+}
+
+/// Says whether the first operation was held at this point. If not, the second runs after it.
+async fn race(held: Op, other: Op, point: usize) -> bool {
+    let clock = TestClock::new();
+    let store = Wrapped::new(&clock);
+    let users = Users::default();
+    let there = Actor::new(store.clone(), users.clone(), &clock);
+    let mut jar = Jar::of(there.login("alice").await.unwrap());
+    let id = there.list("alice").await.unwrap()[0].id;
+    let kept = Jar::of(there.login("alice").await.unwrap());
+    let other_id = there.list("alice").await.unwrap().into_iter().find(|listed| listed.id != id).unwrap().id;
+    pass(&clock, MINUTE).await;
+    if held == Confirm || other == Confirm {
+        // Otherwise there is nothing to confirm.
+        jar.refresh(&there).await.unwrap();
+    }
+
+    let gate = Gate::holding_at(point);
+    let behind = Users { gate: gate.clone(), ..users.clone() };
+    let here = Actor::new(store.behind(&gate), behind.clone(), &clock);
+    here.feed().caught_up().await;
+    let actor = Actor { node: here.clone(), users: behind, jar: jar.clone(), id, other: kept.clone() };
+    let first = tokio::spawn(actor.clone().run(held, here.start_proof()));
+    settle().await;
+    let is_held = gate.is_holding();
+    let (was_created, had_ended) = (gate.was_taken("create"), gate.was_taken("end"));
+    pass(&clock, SECOND).await;
+    let second = Actor { node: there.clone(), users: users.clone(), ..actor }.run(other, there.start_proof()).await;
+    pass(&clock, SECOND).await;
+    gate.release();
+    let first = first.await.unwrap();
+    settle().await;
+
+    // What must be over.
+    let told = [(held, &first), (other, &second)];
+    let was_run = |op: Op| told.iter().any(|(run, told)| *run == op && !told.is_anonymous);
+    let is_over = [Logout, End, EndOthers, EndAll].into_iter().any(was_run);
+    let nodes = [&here, &there];
+    let what = format!("{held:?} held at point {point}, {other:?}");
+
+    // What the operations answered.
+    let mut jars = vec![jar];
+    let mut logins = Vec::new();
+    for (position, (op, told)) in told.into_iter().enumerate() {
+        match (op, told.error) {
+            (Login, error) => {
+                let ends = [EndOthers, EndAll].contains(if position == 0 { &other } else { &held });
+                // The first of them, if the second has ended everything before it was taken.
+                let is_refused = position == 0 && ends && !was_created && !second.is_anonymous;
+                assert_eq!(error, is_refused.then_some(ErrorKind::ProofOutdated), "{what}");
+                let is_ended = ends && (position == 0 || !had_ended);
+                logins.extend(told.jar.clone().map(|jar| (jar, is_ended)));
+            }
+            (Refresh, None) => jars.extend(told.jar.clone()),
+            (Refresh, Some(error)) => assert_eq!((error, is_over), (ErrorKind::InvalidRefreshToken, true), "{what}"),
+            (Data, Some(error)) => assert_eq!((error, is_over), (ErrorKind::SessionEnded, true), "{what}"),
+            (_, error) => assert_eq!(error, None, "{what}"),
+        }
+        // Without the session there is nothing to do with it.
+        let by_other = if op == EndOthers { was_run(EndAll) } else { is_over };
+        let may_be_anonymous = by_other || was_run(ExpireAccess);
+        assert!(!told.is_anonymous || may_be_anonymous, "{what}");
+    }
+
+    // What there is now.
+    let mut expected: Vec<SessionId> = there.list("alice").await.unwrap().iter().map(|listed| listed.id).collect();
+    assert_eq!(expected.contains(&id), !is_over, "{what}");
+    assert_eq!(expected.contains(&other_id), !was_run(EndAll), "{what}");
+    expected.retain(|listed| *listed != id && *listed != other_id);
+    assert_eq!(expected.len(), logins.iter().filter(|(_, is_ended)| !is_ended).count(), "{what}");
+
+    let rank = users.rank.load(SeqCst);
+    let written = told.iter().filter(|(op, told)| *op == Data && told.error.is_none() && !told.is_anonymous).count();
+    let newest = jars.len() - 1;
+    for (n, jar) in jars.into_iter().enumerate() {
+        match is_over {
+            true => assert_over(&nodes, &jar, &what).await,
+            false if n == newest => assert_works(&nodes, jar, rank, u32::try_from(written).ok(), &clock, &what).await,
+            false => assert_rank(&nodes, &jar, rank, &what),
+        }
+    }
+    match was_run(EndAll) {
+        true => assert_over(&nodes, &kept, &what).await,
+        false => assert_works(&nodes, kept, rank, Some(0), &clock, &what).await,
+    }
+    for (jar, is_ended) in logins {
+        match is_ended {
+            true => assert_over(&nodes, &jar, &what).await,
+            false => assert_works(&nodes, jar, rank, Some(0), &clock, &what).await,
+        }
+    }
+    is_held
+}
+
+/// The session is refused everywhere and nothing brings it back.
+async fn assert_over(nodes: &[&Node], jar: &Jar, what: &str) {
+    for node in nodes {
+        assert!(jar.visit(node).is_none(), "{what}: an ended session is accepted");
+        let refused = jar.ask(node).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidRefreshToken, "{what}");
+        assert!(jar.visit(node).is_none(), "{what}: an ended session is accepted");
+    }
+}
+
+/// What is accepted says what is true.
+fn assert_rank(nodes: &[&Node], jar: &Jar, rank: u32, what: &str) {
+    for node in nodes {
+        assert!(jar.visit(node).is_none_or(|session| session.claims().rank == rank), "{what}: old claims");
+    }
+}
+
+/// The session goes on everywhere, with the newest claims and the data that was written.
+async fn assert_works(nodes: &[&Node], mut jar: Jar, rank: u32, written: Option<u32>, clock: &TestClock, what: &str) {
+    assert_rank(nodes, &jar, rank, what);
+    pass(clock, MINUTE).await;
+    jar.refresh(nodes[1]).await.unwrap_or_else(|error| panic!("{what}: logged out: {error}"));
+    settle().await;
+    for node in nodes {
+        let session = jar.visit(node).unwrap_or_else(|| panic!("{what}: refused"));
+        assert_eq!(session.claims().rank, rank, "{what}");
+        let data = node.data::<u32>(&session).await.unwrap();
+        assert_eq!(Some(data.value.unwrap_or(0)), written, "{what}: data");
+    }
+}
