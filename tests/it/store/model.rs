@@ -149,7 +149,7 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
             new.replaces = replaces.map(chosen);
             new.data.clone_from(data);
             new.claims = claims(lifetimes.0);
-            new.proof = (lifetimes.1 % 2 == 1).then(|| LoginProof::default());
+            new.proof = (lifetimes.1 % 2 == 1).then(LoginProof::default);
             store.create(&new).await.map(|outcome| match outcome {
                 // The age is as exact as each knows it.
                 CreateOutcome::ProofOutdated(EndMark { at, .. }) => format!("{at:?}"),
