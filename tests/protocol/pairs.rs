@@ -109,19 +109,19 @@ impl Told {
     }
 }
 
-impl Actor {
-    fn new(store: Wrapped, users: Users, clock: &TestClock) -> Node {
-        SessionManager::builder()
-            .access_keys(KeyRing::hs256([1; 32]).unwrap())
-            .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
-            .issuer("https://app.test")
-            .clock(clock.clone())
-            .store(store)
-            .claims_source(users)
-            .build()
-            .unwrap()
-    }
+fn build(store: Wrapped, users: Users, clock: &TestClock) -> Node {
+    SessionManager::builder()
+        .access_keys(KeyRing::hs256([1; 32]).unwrap())
+        .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
+        .issuer("https://app.test")
+        .clock(clock.clone())
+        .store(store)
+        .claims_source(users)
+        .build()
+        .unwrap()
+}
 
+impl Actor {
     async fn run(self, op: Op, proof: ProofStart) -> Told {
         let Self { node, users, mut jar, id, other } = self;
         let anonymous = || Told { is_anonymous: true, ..Told::default() };
@@ -176,7 +176,7 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     let clock = TestClock::new();
     let store = Wrapped::new(&clock);
     let users = Users::default();
-    let there = Actor::new(store.clone(), users.clone(), &clock);
+    let there = build(store.clone(), users.clone(), &clock);
     let mut jar = Jar::of(there.login("alice").await.unwrap());
     let id = there.list("alice").await.unwrap()[0].id;
     let kept = Jar::of(there.login("alice").await.unwrap());
@@ -189,7 +189,7 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
 
     let gate = Gate::holding_at(point);
     let behind = Users { gate: gate.clone(), ..users.clone() };
-    let here = Actor::new(store.behind(&gate), behind.clone(), &clock);
+    let here = build(store.behind(&gate), behind.clone(), &clock);
     here.feed().caught_up().await;
     let actor = Actor { node: here.clone(), users: behind, jar: jar.clone(), id, other: kept.clone() };
     let first = tokio::spawn(actor.clone().run(held, here.start_proof()));
