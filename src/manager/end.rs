@@ -242,8 +242,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
     pub async fn list_for(&self, session: &Session<C>) -> Result<Vec<SessionInfo>, Error> {
+        self.is_our_session(session)?;
         let mut sessions = self.sessions_of(session.user_id()).await?;
         let (token, _) = session.proof();
         for ListedSession { record, .. } in sessions.iter_mut().filter(|listed| listed.id == session.id()) {

@@ -53,6 +53,7 @@ async fn every_step_refuses_what_another_manager_presented(backend: Backend) {
         sessions.login("alice").replacing(presented.clone()).await.err(),
         sessions.login("bob").replacing(presented.clone()).tokens().await.err(),
         sessions.end_others(&session).await.err(),
+        sessions.list_for(&session).await.err(),
         sessions.data::<u8>(&session).await.err(),
         sessions.put_data(&session, 0, &1).await.err(),
         sessions.update_data(&session, |_: Option<u8>| 1).await.err(),

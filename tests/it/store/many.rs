@@ -99,6 +99,7 @@ fn rotation(id: SessionId) -> RotateSession {
         token_expires_at: Timestamp::from_secs(1 << 33),
         window: ReplayWindow::default(),
         refresh_lifetime: DAY,
+        min_epoch: 0,
     };
     RotateSession::new(user(), id, presentation, HOUR)
 }
