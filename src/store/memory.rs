@@ -321,7 +321,11 @@ impl SessionStore for MemoryStore {
         let now = self.now();
         let state = &mut *self.state();
         let gone = match end.which {
-            WhichSessions::One(id) | WhichSessions::Proven(id) => state.remove(&end.owner, now, [id]),
+            WhichSessions::One(id) | WhichSessions::Proven(id) => {
+                let entry = state.users.get(&end.owner).and_then(|sessions| sessions.get(&id));
+                let is_spared = entry.is_some_and(|entry| end.spares(entry.record.created_at, now));
+                state.remove(&end.owner, now, Some(id).filter(|_| !is_spared))
+            }
             WhichSessions::Others(_) | WhichSessions::All => {
                 state.sweep(now);
                 let marks = state.marks.entry(end.owner.clone()).or_default();

@@ -88,7 +88,9 @@ async fn thousands_of_unreadable_entries_are_a_few_lines() {
     let headers = login(&here, "alice").await;
     let script = "for n = 1, 12000 do redis.call('XADD', 'sessions:log', '*', 'junk', n) end";
     command(&redis, "EVAL", &[script, "0"]).await;
-    here.end_all("alice").await.unwrap();
+    // Should this take longer than a busy machine has time for, the node completes it by itself.
+    let _ended = here.end_all("alice").await;
+    refuses_soon(&here, &headers).await;
     Log::listen(LevelFilter::DEBUG);
     let late = tokio::time::timeout(PATIENCE, node_on(&server)).await.expect("it catches up");
     assert!(!accepts(&late, &headers), "what stands behind them is read");
