@@ -322,9 +322,11 @@ impl SessionStore for MemoryStore {
         let state = &mut *self.state();
         let gone = match end.which {
             WhichSessions::One(id) | WhichSessions::Proven(id) => {
-                let entry = state.users.get(&end.owner).and_then(|sessions| sessions.get(&id));
-                let is_spared = entry.is_some_and(|entry| end.spares(entry.record.created_at, now));
-                state.remove(&end.owner, now, Some(id).filter(|_| !is_spared))
+                let is_meant = |entry: &mut Entry| !end.spares(entry.record.created_at, now);
+                match state.live(&end.owner, id, now).is_none_or(is_meant) {
+                    true => state.remove(&end.owner, now, [id]),
+                    false => Vec::new(),
+                }
             }
             WhichSessions::Others(_) | WhichSessions::All => {
                 state.sweep(now);

@@ -104,6 +104,7 @@ macro_rules! for_each_store_case {
             ends_are_remembered_for_claims,
             outdated_proofs_change_nothing,
             proofs_are_outdated_by_ends_of_all_or_others_only,
+            ends_tried_again_leave_a_mark_as_old_as_they_are,
             marks_within_a_millisecond_differ,
             ends_many_sessions,
             expires_access_again_and_again,

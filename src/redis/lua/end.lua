@@ -1,20 +1,19 @@
 -- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of tombstones
 -- of a user, age below which a session is spared; where to go on, at first '0', and the time of the first piece, at first ''.
 local which, chosen, retention, room, min_age = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local is_first, since = ARGV[8] == '', tonumber(ARGV[8]) or now
 local ended, gone = {}, {}
+local is_first, since = ARGV[8] == '', tonumber(ARGV[8]) or now
 
--- EndSessions::spares, by the time of the first piece, which also spares what began since. What began in the future began
--- before the clock was set back.
-local function is_meant(r)
-  return r.ended == 0 and not (r.created_at <= now and since - r.created_at < min_age)
+-- EndSessions::spares, by the time of the first piece: no later one means more than that.
+local function is_spared(r)
+  return r.created_at <= now and since - r.created_at < min_age
 end
 
 if which == 'one' or which == 'proven' then
   local packed = redis.call('HGET', SESSIONS, chosen)
   if packed then
     local r = unpack_record(packed)
-    if r.ended == 0 and not is_meant(r) then
+    if is_spared(r) then
       return { now, {}, '0', '' }
     end
     if is_live(r) then
@@ -54,6 +53,11 @@ if which == 'one' or which == 'proven' then
 end
 
 local flat, cursor = next_piece(ARGV[7])
+
+-- What began after the first piece is left alone. What began in the future began before the clock was set back.
+local function is_meant(r)
+  return r.ended == 0 and not is_spared(r) and (is_first or r.created_at <= since or r.created_at > now)
+end
 
 for i = 1, #flat, 2 do
   local readable, r = pcall(unpack_record, flat[i + 1])

@@ -347,6 +347,27 @@ pub async fn proofs_are_outdated_by_ends_of_all_or_others_only<S: SessionStore>(
     create(&store, &new).await;
 }
 
+/// An end that is tried again outdates the proofs that it would have outdated when it was asked for, and no younger ones. It
+/// takes nothing back from a later end.
+pub async fn ends_tried_again_leave_a_mark_as_old_as_they_are<S: SessionStore>(store: S, clock: TestClock) {
+    let user = user("user");
+    let minute = Duration::from_secs(60);
+    let mut new = new_session(&user, id(1));
+    new.proof = Some(LoginProof::default());
+    let mut retry = EndSessions::new(user.clone(), WhichSessions::All, RETENTION);
+    retry.min_age = minute;
+    must(store.end(&retry).await);
+    let first = outdated_proof(&store, &new).await;
+    assert!(minute - MS <= first.age && first.age <= minute, "{first:?}");
+    new.proof = Some(LoginProof { newer_than: Some(first.at) });
+
+    end(&store, &user, WhichSessions::Others(id(9))).await;
+    clock.advance(MS * 10);
+    must(store.end(&retry).await);
+    let second = outdated_proof(&store, &new).await;
+    assert!(second.at > first.at && MS * 9 <= second.age && second.age <= MS * 10, "{second:?}");
+}
+
 /// Each mark is later than both before it, whichever was left, so that none passes for one that is known.
 pub async fn marks_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
     let user = user("user");
