@@ -12,11 +12,11 @@ use tower_jwt_sessions::{
     testing::{TestClock, conformance},
 };
 
-use crate::{servers, support::redis_store};
+use crate::{patient::patient_store, servers};
 
 async fn cluster_store(clock: TestClock) -> RedisStore {
     let (servers, prefix) = servers::shared().await;
-    redis_store(&servers.url(), &prefix).await.with_clock(clock)
+    patient_store(&servers.url(), &prefix).await.with_clock(clock)
 }
 
 macro_rules! conformance {
@@ -34,7 +34,7 @@ tower_jwt_sessions::for_each_store_case!(conformance);
 #[tokio::test]
 async fn a_client_of_the_application_is_enough() {
     let (servers, prefix) = servers::shared().await;
-    let performance = PerformanceConfig { default_command_timeout: Duration::from_millis(400), ..Default::default() };
+    let performance = PerformanceConfig { default_command_timeout: Duration::from_secs(60), ..Default::default() };
     let connection = ConnectionConfig { max_command_attempts: 1, ..Default::default() };
     let policy = ReconnectPolicy::new_exponential(0, 50, 1000, 2);
     let config = Config::from_url(&servers.url()).unwrap();

@@ -13,6 +13,8 @@ mod nodes;
 mod outages;
 #[path = "../support/owner.rs"]
 mod owner;
+#[path = "../support/patient.rs"]
+mod patient;
 mod random;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]

@@ -6,8 +6,9 @@ use tower::ServiceExt as _;
 use tower_jwt_sessions::{ErrorKind, SessionLimit, SessionManager};
 
 use crate::{
+    patient::patient_store,
     scene::{MINUTE, Scene},
-    support::{accepts, browser, node, redis_store, refuses_soon},
+    support::{accepts, browser, node, refuses_soon},
 };
 
 struct Nodes {
@@ -19,7 +20,7 @@ struct Nodes {
 impl Nodes {
     async fn new() -> Self {
         let scene = Scene::new().await;
-        let store = async || redis_store(&scene.servers.url(), &scene.prefix).await.with_clock(scene.clock.clone());
+        let store = async || patient_store(&scene.servers.url(), &scene.prefix).await.with_clock(scene.clock.clone());
         let limit = SessionLimit::evict(3.try_into().unwrap());
         let build = |store| node(store).clock(scene.clock.clone()).session_limit(limit).build().unwrap();
         let (here, there) = (build(store().await), build(store().await));

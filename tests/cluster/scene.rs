@@ -15,8 +15,8 @@ use tower_jwt_sessions::{
 
 use crate::{
     owner::{owner, sessions_key},
+    patient::patient_store,
     servers::{self, Servers},
-    support::redis_store,
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ impl Scene<'static> {
 impl<'a> Scene<'a> {
     pub(crate) async fn on(servers: &'a Servers, prefix: String) -> Self {
         let clock = TestClock::new();
-        let store = redis_store(&servers.url(), &prefix).await.with_clock(clock.clone());
+        let store = patient_store(&servers.url(), &prefix).await.with_clock(clock.clone());
         let user = user_apart(&prefix);
         Self { servers, store, clock, prefix, user }
     }

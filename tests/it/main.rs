@@ -4,5 +4,7 @@
 
 #[path = "../support/owner.rs"]
 mod owner;
+#[path = "../support/patient.rs"]
+mod patient;
 mod store;
 mod support;

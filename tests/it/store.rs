@@ -12,12 +12,12 @@ mod tls;
 
 use tower_jwt_sessions::{MemoryStore, redis::RedisStore, testing::TestClock};
 
-use crate::support::redis_server;
+use crate::{patient::patient_store, support::redis_server};
 
 /// An empty store in the shared server, by the server's clock.
 async fn redis_store() -> RedisStore {
     let (server, prefix) = redis_server::shared();
-    RedisStore::connect(&server.url()).await.expect("the server runs").key_prefix(prefix).expect("a plain prefix")
+    patient_store(&server.url(), &prefix).await
 }
 
 async fn memory_store(clock: TestClock) -> MemoryStore {

@@ -20,10 +20,11 @@ use http::HeaderMap;
 use tower_jwt_sessions::{Clock as _, MemoryStore, SessionId, SessionManager, SystemClock, store::SessionRecord};
 
 use crate::{
-    outages::{admin, command, node_on},
+    outages::{admin, command},
     owner::{owner, sessions_key},
+    patient::patient_store,
     redis_server::RedisServer,
-    support::{PATIENCE, accepts, browser, node, soon},
+    support::{accepts, browser, node, soon},
 };
 
 const SESSIONS: usize = 100_000;
@@ -83,11 +84,17 @@ async fn put(redis: &Client, user: &str, sessions: &[SessionId]) {
         redis.custom(CustomCommand::new_static("HSET", ClusterHash::FirstKey, false), args).await.unwrap();
 }
 
+async fn patient_node(server: &RedisServer) -> SessionManager {
+    let node = node(patient_store(&server.url(), "").await).build().unwrap();
+    node.feed().caught_up().await;
+    node
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_revocations_arrives_completely() {
     let server = RedisServer::start();
     let redis = admin(&server.url()).await;
-    let (here, there) = (node_on(&server).await, node_on(&server).await);
+    let (here, there) = (patient_node(&server).await, patient_node(&server).await);
     // With the same keys, and a store of its own.
     let logins = node(MemoryStore::new()).build().unwrap();
     let (mut browsers, mut users) = (Vec::with_capacity(SESSIONS), Vec::new());
@@ -128,10 +135,9 @@ async fn a_burst_of_revocations_arrives_completely() {
     );
     assert_eq!(entries, (SESSIONS / 10 + at_once.len()) as u64);
     assert!(bytes < 50 * SESSIONS as u64, "{bytes}");
-    assert!(arrived - published < PATIENCE / 4, "it arrives {:?} after the end", arrived - published);
-    assert!(answers > 100 && longest < Duration::from_secs(2), "{answers} answers, the longest took {longest:?}");
+    assert!(answers > 0, "nobody was answered meanwhile");
 
     // And a node that starts now reads all of it before it serves.
-    let late = node_on(&server).await;
+    let late = patient_node(&server).await;
     assert!(browsers.iter().all(|headers| !accepts(&late, headers)));
 }

@@ -14,6 +14,8 @@ mod meter;
 mod outages;
 #[path = "../support/owner.rs"]
 mod owner;
+#[path = "../support/patient.rs"]
+mod patient;
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 mod redis_server;

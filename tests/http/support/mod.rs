@@ -7,6 +7,8 @@ pub(crate) mod cookie_jar;
 mod native;
 #[path = "../../support/owner.rs"]
 pub(crate) mod owner;
+#[path = "../../support/patient.rs"]
+mod patient;
 #[path = "../../it/support/redis_server.rs"]
 #[expect(dead_code, reason = "the tests of the store need more of it")]
 pub(crate) mod redis_server;

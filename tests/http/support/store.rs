@@ -18,7 +18,7 @@ use tower_jwt_sessions::{
     testing::TestClock,
 };
 
-use super::{owner::owner, redis_server};
+use super::{owner::owner, patient::patient_store, redis_server};
 
 /// Where the sessions of a test are kept.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +39,7 @@ impl Backend {
             Self::Memory => AnyStore::Memory(MemoryStore::with_clock(clock.clone())),
             Self::Redis => {
                 let (server, prefix) = redis_server::shared();
-                let store = RedisStore::connect(&server.url()).await.expect("a connection");
-                AnyStore::Redis(store.key_prefix(prefix).expect("a prefix").with_clock(clock.clone()))
+                AnyStore::Redis(patient_store(&server.url(), &prefix).await.with_clock(clock.clone()))
             }
         }
     }
