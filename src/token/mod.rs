@@ -19,7 +19,7 @@ mod scan;
 mod variants;
 mod verified;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "router"))]
 pub(crate) use self::codec::SIGNATURES_CHECKED;
 pub(crate) use self::{
     app_claims::{AppClaims, ClaimsShape, check_claims_type, unit_claims},
