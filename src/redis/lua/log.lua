@@ -20,17 +20,23 @@ local function log_id()
   return text(now) .. '-0'
 end
 
--- The longest time for which anybody asked that entries be kept, as the newest entry says; nil when that one does not.
--- Managers with other lifetimes, and nodes of a deployment whose lifetimes change, share the log.
+-- The longest time for which anybody asked that entries be kept, as the newest entry that says so has it; nil when none of
+-- the last hundred does. Managers with other lifetimes, and nodes of a deployment whose lifetimes change, share the log.
 local function longest_retention(asked)
-  local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
-  if not newest then
-    return asked
-  end
-  for i = 1, #newest[2], 2 do
-    local kept = newest[2][i] == 'k' and tonumber(newest[2][i + 1])
-    if kept then
-      return math.max(asked, kept)
+  -- All of ours say so: only behind what others wrote is there anything to look for.
+  for _, count in ipairs({ 1, 100 }) do
+    local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', count)
+    if #newest == 0 then
+      return asked
+    end
+    for _, entry in ipairs(newest) do
+      local fields = entry[2]
+      for i = 1, #fields, 2 do
+        local kept = fields[i] == 'k' and tonumber(fields[i + 1])
+        if kept then
+          return math.max(asked, kept)
+        end
+      end
     end
   end
   return nil
@@ -40,10 +46,8 @@ local function append(packed, retention)
   local longest = longest_retention(retention)
   -- Trimmed by a command of its own: when memory is full, Redis refuses what needs more of it in a script that has not
   -- written yet, and sessions must end even then.
-  -- Not at all while it is unknown how long to keep it.
-  if longest then
-    redis.call('XTRIM', LOG, 'MINID', '~', text(math.max(now - longest, 0)))
-  end
+  -- Of nothing while it is unknown how long to keep it.
+  redis.call('XTRIM', LOG, 'MINID', '~', text(longest and math.max(now - longest, 0) or 0))
   retention = longest or retention
   redis.call('XADD', LOG, log_id(), 'r', packed, 'k', text(retention))
   keep(LOG, retention)

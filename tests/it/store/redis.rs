@@ -234,6 +234,27 @@ async fn the_log_forgets_what_is_older_than_its_retention() {
     assert_eq!(left.last(), Some(&Revocation::ended(id(200))));
 }
 
+/// The retention stands in each entry, and the next one to write takes it from there.
+#[tokio::test]
+async fn entry_of_somebody_else_shortens_no_retention() {
+    let (store, raw, prefix) = store_and_raw().await;
+    let clock = TestClock::new();
+    let store = store.with_clock(clock.clone());
+    store.create(&new_session(1)).await.unwrap();
+    // Redis trims whole nodes of a hundred entries.
+    for _ in 0..150 {
+        store.expire_access(&user(), DAY).await.unwrap();
+    }
+    clock.advance(HOUR * 2);
+    let junk = format!("{}-5", clock.now().as_millis());
+    raw.command("XADD", &[&format!("{prefix}sessions:log"), &junk, "junk", "1"]).await;
+    clock.advance(HOUR * 2);
+    for _ in 0..2 {
+        store.expire_access(&user(), HOUR).await.unwrap();
+    }
+    assert_eq!(published(&store).await.len(), 152);
+}
+
 #[tokio::test]
 async fn a_long_log_is_read_in_pages() {
     let (store, raw, prefix) = store_and_raw().await;
