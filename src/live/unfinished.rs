@@ -111,14 +111,18 @@ impl Table {
         let of_owner = self.of_owner.get(&new.owner).map(Vec::as_slice).unwrap_or_default();
         let is_same = |number: &u64| self.ends.get(number).is_some_and(|end| end.which == new.which);
         let same = of_owner.iter().copied().find(is_same);
-        let oldest_of_owner = of_owner.first().copied().filter(|_| of_owner.len() >= CAPACITY_OF_USER);
+        // The oldest of those that mean the fewest sessions: else a user whose sessions are all to end could have that
+        // forgotten, by ending single ones.
+        let breadth = |number: &u64| self.ends.get(number).map(|end| breadth(end.which));
+        let is_full = of_owner.len() >= CAPACITY_OF_USER;
+        let dropped_of_owner = of_owner.iter().copied().min_by_key(breadth).filter(|_| is_full);
         if let Some(same) = same.and_then(|number| self.ends.get_mut(&number)) {
             // Whatever the earlier one meant the later one means too.
             same.asked_at = same.asked_at.max(new.asked_at);
             return;
         }
         let oldest = || self.ends.first_key_value().map(|(number, _)| *number).filter(|_| self.ends.len() >= capacity);
-        if let Some(dropped) = oldest_of_owner.or_else(oldest) {
+        if let Some(dropped) = dropped_of_owner.or_else(oldest) {
             self.drop_unfinished(dropped);
         }
         self.insert(new);
@@ -177,6 +181,15 @@ impl Table {
             }
         }
         Some(end)
+    }
+}
+
+/// How much is lost when an end is dropped.
+fn breadth(which: WhichSessions) -> u8 {
+    match which {
+        WhichSessions::One(_) | WhichSessions::Proven(_) => 0,
+        WhichSessions::Others(_) => 1,
+        WhichSessions::All => 2,
     }
 }
 
@@ -301,5 +314,17 @@ mod tests {
         assert!(!numbers(&ends, 1, 1).is_empty());
         assert_eq!(ends.table().ends.len(), 1 + CAPACITY_OF_USER);
         assert!(numbers(&ends, 2, 0).is_empty() && !numbers(&ends, 2, u8::MAX).is_empty());
+    }
+
+    #[test]
+    fn ends_of_single_sessions_drive_out_no_end_of_all() {
+        let (ends, now) = (UnfinishedEnds::default(), Instant::now());
+        ends.keep(end(1, WhichSessions::All, now));
+        ends.keep(end(1, WhichSessions::Others(session(0)), now));
+        for n in 1..=u8::MAX {
+            ends.keep(end(1, WhichSessions::One(session(n)), now));
+        }
+        assert_eq!(ends.table().ends.len(), CAPACITY_OF_USER);
+        assert_eq!(numbers(&ends, 1, 1), [0, 1], "all and the others are kept, the oldest single one is not");
     }
 }
