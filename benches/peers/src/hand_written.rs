@@ -1,5 +1,5 @@
-//! What a good engineer writes who wants it fast: an extractor that finds the cookie in its header and decodes the token
-//! with jsonwebtoken, with key and rules that are prepared once, into a struct of just what is asked for.
+//! What an engineer who cares about speed writes by hand: an extractor that finds the cookie in its header and decodes the
+//! token with jsonwebtoken, with key and rules prepared once, into a struct of just what is needed.
 
 #![allow(clippy::disallowed_methods, reason = "our own rules are not those of whoever writes this")]
 
@@ -29,8 +29,8 @@ struct Issued<'a> {
     user: &'a User,
 }
 
-/// Without `iss`, `aud` and `exp`, which jsonwebtoken looks at itself. Not flattened, which would have serde keep all
-/// members aside first.
+/// Without `iss`, `aud` and `exp`, which jsonwebtoken checks itself. Not flattened, since serde would then buffer all
+/// members first.
 #[derive(Deserialize)]
 struct Authenticated {
     #[allow(dead_code, reason = "this page does not ask who it is")]

@@ -57,8 +57,9 @@ pub(super) async fn set_role(
     Ok(axum::Json(json!({ "user_id": name, "role": role })))
 }
 
-/// Deletes first and ends the sessions then, so that no login comes between: one that is under way asks for the claims
-/// again, or is refused for its proof. When ending fails, the request can be repeated: it ends the sessions also of a user who is gone already.
+/// Deletes the user first and then ends the sessions, so that no login survives: one that is under way loads the claims
+/// again, or is refused for its proof. If ending fails, the request can be repeated: it also ends the sessions of a user
+/// who is already gone.
 pub(super) async fn delete_user(
     _: Admin,
     State(users): State<Users>,

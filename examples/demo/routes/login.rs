@@ -31,8 +31,7 @@ pub(super) async fn login(
     headers: HeaderMap,
     Json(Credentials { username, password }): Json<Credentials>,
 ) -> Result<(SessionCookies, axum::Json<Value>), AppError> {
-    // Before the password hash is read: if an administrator ends the user's sessions during the check, this login is
-    // refused.
+    // Before the password hash is read: if the user's sessions are ended during the check, this login is refused.
     let proof = sessions.start_proof();
     if !users.check_password(&username, password).await? {
         // The same words whether the user exists or not.
