@@ -33,16 +33,16 @@ pub enum SessionEventKind {
     Refreshed(Rotation),
     /// It was ended.
     Ended(EndReason),
-    /// A superseded refresh token was presented after its window, or after more responses in a row than get lost
-    /// ([`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS)): it was stolen, or the response that replaced it. An
-    /// [`EndReason::RefreshTokenReused`] follows.
+    /// A superseded refresh token was presented after its window, or after more answers in a row than get lost
+    /// ([`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS)): the token was stolen, or the answer that
+    /// replaced it was. An [`EndReason::RefreshTokenReused`] follows.
     RefreshTokenReused,
     /// A refresh token that had expired, or whose session had ended, was presented.
     UsedAfterEnd,
     /// Its access tokens were expired, so that the next refresh loads new claims.
     AccessExpired,
-    /// The store knew an older generation than the token, or an older epoch than the node: it lost writes, for example in
-    /// a failover.
+    /// The store had an older generation than the token, or an older epoch than the node: it lost writes, for example
+    /// in a failover.
     StoreRolledBack,
 }
 
@@ -101,7 +101,7 @@ fn log(session_id: SessionId, kind: SessionEventKind) {
                 target: LOG_TARGET,
                 session = %session(),
                 event,
-                "a superseded refresh token was presented after its window; the session ends"
+                "session ended: a superseded refresh token was presented again"
             );
         }
         SessionEventKind::StoreRolledBack => {
@@ -109,7 +109,7 @@ fn log(session_id: SessionId, kind: SessionEventKind) {
                 target: LOG_TARGET,
                 session = %session(),
                 event,
-                "the store lost writes; the newer generation and epoch were adopted"
+                "session store lost writes: the newer generation or epoch was adopted"
             );
         }
         SessionEventKind::Ended(reason) => tracing::info!(target: LOG_TARGET, session = %session(), event, ?reason),

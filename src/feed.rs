@@ -48,7 +48,7 @@ pub enum FeedStatus {
     Live,
     /// The log cannot be read. What a node does then is its [`StalePolicy`].
     Stale {
-        /// Since when, by the wall clock of this node, to be shown. A [`StalePolicy`] does not go by it.
+        /// Since when, by the wall clock of this node. For display only: a [`StalePolicy`] does not go by it.
         since: SystemTime,
     },
 }
@@ -63,8 +63,8 @@ pub enum StalePolicy {
     /// could end meanwhile are served here until their access token expires. The default.
     #[default]
     KeepServing,
-    /// Answer requests with a session with `503` when the log could not be read for this long: for administration.
-    /// Setting the wall clock makes no difference.
+    /// Answer requests with a session with `503` when the log has been unavailable for this long: for administration.
+    /// Measured by the monotonic clock, so setting the wall clock makes no difference.
     FailClosedAfter(Duration),
 }
 
@@ -85,7 +85,7 @@ impl Feed {
         let _ = self.status.clone().wait_for(|status| *status != FeedStatus::CatchingUp).await;
     }
 
-    /// Whether a session may be served under this policy. Asks for the clock's monotonic reading only if that matters.
+    /// Whether a session may be served under this policy. Reads the monotonic clock only if that matters.
     pub(crate) fn permits(
         &self,
         policy: StalePolicy,
@@ -106,7 +106,7 @@ impl fmt::Debug for Feed {
     }
 }
 
-/// Copies the log into the list of revocations, for ever.
+/// Copies the log into the list of revocations, for as long as it is not dropped.
 pub(crate) struct Follower {
     store: Arc<dyn DynStore>,
     ends: Arc<Ends>,
@@ -162,7 +162,7 @@ impl Follower {
                     // server that has too many of them refuses again and again while it answers other reads.
                     if is_live {
                         if has_failed {
-                            tracing::info!(target: LOG_TARGET, "the revocation log can be followed again");
+                            tracing::info!(target: LOG_TARGET, "revocation log recovered");
                         }
                         has_failed = false;
                     }
@@ -195,22 +195,22 @@ impl Follower {
     fn take(&mut self, page: &LogPage, position: &mut LogPosition) -> bool {
         for entry in &page.entries {
             // The entry is needed until tokens issued before it have expired. That may be sooner than a whole retention
-            // from now, but it takes the wall clock to tell, which may be wrong. Where it is behind the store's, tokens
-            // expire later by it, so that lasts longer.
+            // from now, but only the wall clock could tell, and it may be wrong. If it is behind the store's, tokens
+            // expire later here by as much, and the entry is kept for as much longer.
             let behind = entry.position.at().since(self.clock.now());
             let lives = self.retention.saturating_add(behind);
             entry.revocations.iter().for_each(|revocation| self.ends.revoke(*revocation, lives));
         }
         *position = page.last().map_or(*position, |last| last.max(*position));
         if self.skipped.report(&page.skipped) {
-            // They may have told of an end.
+            // One of them may have been an end.
             self.ends.tell_of_gap();
         }
         if page.newest < *position {
             // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log that
             // vanished altogether may just be old: nothing has ended for as long as it is kept.
             if page.newest != LogPosition::START {
-                tracing::warn!(target: LOG_TARGET, "the revocation log went backwards; reading it again");
+                tracing::warn!(target: LOG_TARGET, "revocation log went backwards: reading it again from the start");
             }
             *position = LogPosition::START;
             self.ends.tell_of_gap();
@@ -238,13 +238,13 @@ impl Follower {
                         target: LOG_TARGET,
                         error = %failure,
                         source,
-                        "the revocation log cannot be read: what other nodes end is not heard of here meanwhile"
+                        "revocation log unavailable: ends on other nodes are unknown here until it recovers"
                     );
                 } else {
-                    tracing::debug!(target: LOG_TARGET, error = %failure, source, "the revocation log still cannot be read");
+                    tracing::debug!(target: LOG_TARGET, error = %failure, source, "revocation log still unavailable");
                 }
             }
-            None if changed => tracing::debug!(target: LOG_TARGET, "the revocation log is read to its end"),
+            None if changed => tracing::debug!(target: LOG_TARGET, "revocation log read to its end"),
             None => {}
         }
         #[cfg(feature = "metrics")]
@@ -256,12 +256,12 @@ impl Follower {
 struct Status {
     sender: watch::Sender<FeedStatus>,
     glance: Arc<Glance>,
-    /// When the log was read last, by the clock's monotonic reading.
+    /// When the log was last read, by the monotonic clock.
     read_at: Instant,
 }
 
 impl Status {
-    /// Changes the status at this time if the one before calls for it. Says whether it did.
+    /// Changes the status if the current one calls for it. Says whether it did.
     fn change(&self, new: FeedStatus, now: Instant, when: impl FnOnce(FeedStatus) -> bool) -> bool {
         self.sender.send_if_modified(|status| {
             let changes = when(*status);
@@ -292,7 +292,7 @@ impl Glance {
         glance
     }
 
-    /// [`Self::CATCHING_UP`], [`Self::LIVE`], or since when the log cannot be read, for [`Self::stale_for`].
+    /// [`Self::CATCHING_UP`], [`Self::LIVE`], or since when the log has been unavailable, for [`Self::stale_for`].
     fn read(&self) -> u64 {
         self.word.load(Ordering::Acquire)
     }
@@ -306,12 +306,12 @@ impl Glance {
         self.word.store(word, Ordering::Release);
     }
 
-    /// How long the log cannot be read by now.
+    /// How long the log has been unavailable.
     fn stale_for(&self, stale: u64, now: Instant) -> Duration {
         Duration::from_millis(self.millis(now).saturating_sub(stale))
     }
 
-    /// Since a millisecond before the beginning, which is no status.
+    /// Milliseconds since one before `begun`, so that it is never zero, which is a status.
     fn millis(&self, now: Instant) -> u64 {
         whole_millis(now.saturating_duration_since(self.begun)).saturating_add(1)
     }
@@ -320,12 +320,12 @@ impl Glance {
 impl Drop for Status {
     fn drop(&mut self) {
         let stale = FeedStatus::Stale { since: SystemClock.now().into() };
-        // The clock may be what has panicked.
+        // The clock may be what panicked, so it is not read.
         self.change(stale, self.read_at, |status| status == FeedStatus::Live);
         if std::thread::panicking() {
             #[cfg(feature = "metrics")]
             metrics::gauge!("tower_jwt_sessions_feed_live").set(0.0);
-            tracing::error!(target: LOG_TARGET, "the follower of the revocation log has panicked and is gone");
+            tracing::error!(target: LOG_TARGET, "revocation log follower stopped: it panicked");
         }
     }
 }

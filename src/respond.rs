@@ -25,7 +25,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         // What store and claims source fail at is logged once an outage, where it happens. These are mistakes to be mended.
         if self.problem() == Problem::INTERNAL_ERROR {
-            tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "a session operation failed");
+            tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "session operation failed");
         }
         self.renderer().render(&self.problem())
     }

@@ -60,9 +60,9 @@ pub(crate) struct VerifierInner<C> {
 
 /// Why a request has no session.
 ///
-/// For the log and for pages that greet an expired user differently. Answers tell five cases apart: no credentials, a
-/// request that cannot be understood, revocations that are unknown, an end that is unfinished, and a token that cannot be
-/// used, for whichever reason.
+/// For the log and for pages that greet an expired user differently. Answers tell only five cases apart: no
+/// credentials, a request that cannot be understood, unknown revocations, an unfinished end, and a token that cannot be
+/// used, for whatever reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unauthenticated {
@@ -81,8 +81,8 @@ pub enum Unauthenticated {
     Expired,
     /// The session has ended, or its access tokens were expired.
     Revoked,
-    /// The end of the session was asked for at this node, and the store failed: it may live on, and this node tries again
-    /// until it knows. Answered with `503`, so that nobody takes it for a logout.
+    /// A logout of the session at this node failed in the store: the session may live on, and this node tries again
+    /// until it has ended. Answered with `503`, so that nobody takes it for a successful logout.
     EndUnfinished,
     /// The access token is good as far as this node knows, but it does not know enough of what other nodes ended: see
     /// [`StalePolicy`]. Answered with `503`.
@@ -147,7 +147,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     fn verify(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
         let found = self.places.find(headers)?;
         if found.are_absent() {
-            // Not even the time matters to a stranger.
+            // Without credentials not even the time matters.
             return Err(Unauthenticated::NoCredentials);
         }
         let now = self.clock.recent();
@@ -158,7 +158,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         verified
     }
 
-    /// Checks two signatures at most: what else there is may name sessions, which only a login or a logout asks about.
+    /// Checks two signatures at most. Other values may name sessions, which only matters to a login or a logout.
     fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
         let now = self.clock.now();
         let mut presented = Presented { origin: Some(Arc::clone(self) as _), ..Presented::default() };
@@ -180,7 +180,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             }
             Err(_) => presented.is_invalid = true,
         }
-        // One that was verified is the only one of its kind.
+        // A verified token is the only value of its kind.
         let is_verified = |which| match which {
             TokenCookie::Access => presented.session.is_some(),
             TokenCookie::Refresh => presented.refresh.is_some(),
@@ -197,7 +197,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             .find_map(|which| self.open_old(which, token, now).map(|claims| (which, claims)))
     }
 
-    /// The claims of a token of ours that may have expired or been revoked: good for no more than to end its session.
+    /// The claims of a token of ours that may have expired or been revoked: good only to end its session.
     pub(crate) fn open_old(&self, which: TokenCookie, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
         let codec = match which {
             TokenCookie::Access => &self.access,
@@ -263,7 +263,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     }
 }
 
-// Not of every type of claims anew: what each request needs is then inlined where it is compiled for those.
+// Not generic over the claims, so that they are compiled once and what each request needs can be inlined.
 
 fn open_with_any_claims(codec: &LiveCodec, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
     let mut buffer = Buffer::new();
@@ -288,7 +288,7 @@ fn ambiguous(warning: &Once) -> Unauthenticated {
     if warning.is_due() {
         tracing::warn!(
             target: LOG_TARGET,
-            "duplicated session cookie, neither counts: if its domain or path has changed, use CookieConfig::replaces"
+            "duplicate session cookies, none counts: if their domain or path has changed, use CookieConfig::replaces"
         );
     }
     reason

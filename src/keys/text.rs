@@ -2,15 +2,15 @@
 
 use crate::error::LOG_TARGET;
 
-/// Warns of a text that begins or ends with what editors and shells add unseen. One node that reads its secret from a
-/// file with a line break at the end has another key than those that got it from the environment.
+/// Warns of a text that begins or ends with white space, which editors and shells add unseen. A node that reads its
+/// secret from a file with a line break at the end has another key than one that gets it from the environment.
 pub(super) fn warn_of_blanks(secret: &[u8], kid: &str) {
     if has_blanks_around(secret) {
         tracing::warn!(
             target: LOG_TARGET,
             kid,
             cure = "remove it on every node, for example with str::trim; nodes with the same secret show the same kid",
-            "a text secret has white space at its ends, which is part of the key"
+            "text secret begins or ends with white space, which is part of the key"
         );
     }
 }

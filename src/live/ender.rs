@@ -1,4 +1,4 @@
-//! Ends sessions: in the store, on this node, and for whoever listens to events.
+//! Ends sessions: in the store, on this node, and for the event hook.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,24 +13,23 @@ use crate::{
     store::{DynStore, EndSessions, Owner, Population, Revocation, StoreError, WhichSessions},
 };
 
-/// Ends sessions, and keeps what the store did not carry out until it does.
+/// Ends sessions, and keeps ends that the store did not carry out until it does.
 ///
-/// An end that fails is reported as a failure, and yet it must not be forgotten: the session would be refused here, live
-/// on at other nodes, and nobody would try again. So it is tried again in the background, and when the session is
-/// presented.
+/// A failed end is reported as a failure, but must not be forgotten: the session would be refused here and live on at
+/// other nodes. So it is tried again in the background, and when the session is presented.
 pub(crate) struct SessionEnder {
     pub(super) store: Arc<dyn DynStore>,
     pub(super) population: Population,
     pub(super) health: Arc<Health>,
     pub(super) ends: Arc<Ends>,
     pub(super) clock: Arc<dyn Clock>,
-    /// How long a revocation matters.
+    /// How long a revocation is needed.
     retention: Duration,
     events: EventHook,
     unfinished: UnfinishedEnds,
 }
 
-/// How long after a failure unfinished ends are tried again, at first and at last.
+/// The shortest and the longest wait before unfinished ends are tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 impl SessionEnder {
@@ -56,7 +55,7 @@ impl SessionEnder {
         self.run(self.begin(user, which, reason)).await
     }
 
-    /// Ends sessions of several users. When one end fails the others are not tried, but kept as well.
+    /// Ends sessions of several users. If one end fails, the others are not tried but kept as well.
     pub(crate) async fn end_each(
         &self,
         sessions: &[(UserId, WhichSessions)],
@@ -70,8 +69,8 @@ impl SessionEnder {
         Ok(ended)
     }
 
-    /// Ends every session of the users of these sessions. The given ones also by themselves, since the store may have
-    /// lost them, and other nodes must learn of it all the same.
+    /// Ends every session of the users of these sessions. Those given are also ended by themselves, since the store may
+    /// have lost them, and other nodes must still learn of their end.
     pub(crate) async fn end_all_of(
         &self,
         sessions: &[(UserId, WhichSessions)],
@@ -86,7 +85,7 @@ impl SessionEnder {
             }
         }
         for (all, of_user) in users {
-            // All in one step: once the given ones are over, a retry of the request would not count as logged in.
+            // All of them first: once the given ones have ended, a retry of the request would be refused.
             let ended = self.run(all).await?;
             for one in of_user {
                 match ended.iter().any(|id| one.end.which.includes(*id)) {
@@ -98,7 +97,7 @@ impl SessionEnder {
         Ok(())
     }
 
-    /// Ends sessions as a part of something greater, which fails as a whole if this does: nothing is kept then.
+    /// Ends sessions as part of an operation that fails as a whole if this fails: nothing is kept then.
     pub(crate) async fn end_or_leave(
         &self,
         user: &UserId,
@@ -110,8 +109,7 @@ impl SessionEnder {
         ended.map(drop)
     }
 
-    /// Completes what was asked for and not finished, as far as it concerns this session. Says whether the session is
-    /// known to have ended.
+    /// Completes the unfinished ends that concern this session. Says whether the session is known to have ended.
     pub(crate) async fn finish(&self, user: &UserId, session: SessionId) -> Result<bool, StoreError> {
         if self.ends.is_ended(session) {
             return Ok(true);
@@ -125,7 +123,7 @@ impl SessionEnder {
 
     async fn try_to_finish(&self, user: &UserId, session: SessionId) -> Result<(), StoreError> {
         let unfinished = self.unfinished.concerning(&self.owner(user), session);
-        // Of one that is just being tried, or was dropped from the table.
+        // The end is being tried at this moment, or was dropped from the table.
         if unfinished.is_empty() && self.ends.is_end_unfinished(session) {
             let end = self.asked(user, WhichSessions::Proven(session), EndReason::LoggedOut);
             return self.take(&end, Duration::ZERO).await.map(drop);
@@ -133,7 +131,7 @@ impl SessionEnder {
         for (number, end) in unfinished {
             match end.which {
                 WhichSessions::One(_) | WhichSessions::Proven(_) => self.retry(number, &end).await?,
-                // Of many sessions only this one: the others can wait, and one that cannot be read stops nobody else.
+                // Only this one of many: the others can wait, and one that cannot be read holds up no other.
                 WhichSessions::Others(_) | WhichSessions::All => {
                     let one = UnfinishedEnd { which: WhichSessions::One(session), ..end };
                     self.take(&one, self.age(&one)).await?;
@@ -143,8 +141,7 @@ impl SessionEnder {
         Ok(())
     }
 
-    /// Tries what is unfinished again, without end. All of it while the store works, one end at a time; of a store that
-    /// fails it asks one thing, and then waits.
+    /// Tries unfinished ends again, in a loop: one after the other while the store works; after a failure it waits.
     pub(super) async fn retry_unfinished(self: Arc<Self>) {
         let mut backoff = BACKOFF.0;
         loop {
@@ -157,7 +154,7 @@ impl SessionEnder {
                         target: crate::event::LOG_TARGET,
                         error = %failure,
                         source,
-                        "an unfinished session end failed again"
+                        "unfinished session end failed again"
                     );
                     self.unfinished.postpone(number);
                     backoff = backoff.saturating_mul(2).min(BACKOFF.1);
@@ -170,7 +167,7 @@ impl SessionEnder {
 
     async fn retry(&self, number: u64, end: &UnfinishedEnd) -> Result<(), StoreError> {
         let min_age = match end.which {
-            // There never is another session of that name.
+            // No later session has that id.
             WhichSessions::One(_) | WhichSessions::Proven(_) => Duration::ZERO,
             WhichSessions::Others(_) | WhichSessions::All => self.age(end),
         };
@@ -212,7 +209,7 @@ impl SessionEnder {
         let UnfinishedEnd { owner, which, reason, .. } = end;
         let step = EndSessions { owner: owner.clone(), which: *which, log_retention: self.retention, min_age };
         let ended = self.store.end(&step).await?;
-        // The store may have lost it, or ended it before: it is over anyway.
+        // Whether the store had lost it or ended it before: it is over.
         if let WhichSessions::Proven(session) = which {
             self.ends.revoke(Revocation::ended(*session), self.retention);
         }

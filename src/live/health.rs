@@ -1,5 +1,5 @@
-//! One line in the log when something that we depend on fails, one when it is back, however many requests come in
-//! between.
+//! One line in the log when something that we depend on fails, one when it has recovered, however many requests
+//! come in between.
 
 use std::{
     error::Error as StdError,
@@ -49,7 +49,7 @@ impl Health {
         let failed_at = self.failed_at.load(Ordering::Relaxed);
         let is_over = failed_at != 0 && now.saturating_sub(failed_at) >= whole_millis(RECOVERED_AFTER);
         if is_over && self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            tracing::info!(target: LOG_TARGET, "the {} works again", self.name);
+            tracing::info!(target: LOG_TARGET, "{} recovered", self.name);
         }
     }
 
@@ -59,9 +59,9 @@ impl Health {
         let source = failure.source().map(tracing::field::display);
         let (name, consequence) = (self.name, self.consequence);
         if self.failed_at.swap(now.max(1), Ordering::Relaxed) == 0 {
-            tracing::error!(target: LOG_TARGET, error = %failure, source, "the {name} fails: {consequence}");
+            tracing::error!(target: LOG_TARGET, error = %failure, source, "{name} unavailable: {consequence}");
         } else {
-            tracing::debug!(target: LOG_TARGET, error = %failure, source, "the {name} still fails");
+            tracing::debug!(target: LOG_TARGET, error = %failure, source, "{name} still unavailable");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Ends of sessions that were asked for and that the store has not carried out.
+//! Ends of sessions that were asked for and that the store has not carried out yet.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -14,17 +14,17 @@ use crate::{
     store::{Owner, WhichSessions},
 };
 
-/// One of them.
+/// An end that was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct UnfinishedEnd {
     pub(super) owner: Owner,
     pub(super) which: WhichSessions,
     pub(super) reason: EndReason,
-    /// Sessions that begin later are not meant.
+    /// Sessions that begin later are spared.
     pub(super) asked_at: Instant,
 }
 
-/// Those of this process, oldest first. They are lost when it ends.
+/// The unfinished ends of a manager, oldest first. They are lost when the process ends.
 #[derive(Debug)]
 pub(super) struct UnfinishedEnds {
     table: Mutex<Table>,
@@ -32,18 +32,18 @@ pub(super) struct UnfinishedEnds {
     capacity: usize,
 }
 
-/// Some 300 bytes each.
+/// Each takes some 300 bytes.
 const CAPACITY: usize = 10_000;
-/// One user must not drive out those of others: any id can be given to end.
+/// One user must not displace the ends of others: `end` takes any id.
 const CAPACITY_OF_USER: usize = 100;
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By numbers that grow.
+    /// By ascending numbers.
     ends: BTreeMap<u64, UnfinishedEnd>,
     of_owner: HashMap<Owner, Vec<u64>>,
     next: u64,
-    /// What the log was told since the table was empty last.
+    /// What was logged since the table was last empty.
     is_reported: bool,
     is_overflow_reported: bool,
 }
@@ -59,8 +59,8 @@ impl UnfinishedEnds {
         Self { table: Mutex::default(), added: Notify::new(), capacity }
     }
 
-    /// An attempt to carry out an end. Unless it is told to have succeeded the end is kept: also when the future that
-    /// holds it is dropped.
+    /// An attempt to carry out an end. The end is kept unless [`Attempt::succeeded`] is called, even if the future that
+    /// holds the attempt is dropped.
     pub(super) fn attempt(&self, end: UnfinishedEnd) -> Attempt<'_> {
         Attempt { ends: self, end, has_succeeded: false }
     }
@@ -70,19 +70,19 @@ impl UnfinishedEnds {
         self.added.notify_one();
     }
 
-    /// Waits until there is one.
+    /// Waits until there is an unfinished end.
     pub(super) async fn wait(&self) {
         while self.table().ends.is_empty() {
             self.added.notified().await;
         }
     }
 
-    /// The one that was tried least recently, and its number.
+    /// The one that was tried least recently, with its number.
     pub(super) fn first(&self) -> Option<(u64, UnfinishedEnd)> {
         self.table().ends.first_key_value().map(|(number, end)| (*number, end.clone()))
     }
 
-    /// Those that this session of this user may be meant by.
+    /// Those that may concern this session of this user.
     pub(super) fn concerning(&self, owner: &Owner, session: SessionId) -> Vec<(u64, UnfinishedEnd)> {
         let table = self.table();
         let numbers = table.of_owner.get(owner).into_iter().flatten();
@@ -90,12 +90,12 @@ impl UnfinishedEnds {
         ends.filter(|(_, end)| end.which.includes(session)).map(|(number, end)| (number, end.clone())).collect()
     }
 
-    /// The store has carried it out, as it was when it was read here.
+    /// The store has carried it out. Kept if it was asked for again after `asked_at`.
     pub(super) fn finish(&self, number: u64, asked_at: Instant) {
         self.table().finish(number, asked_at);
     }
 
-    /// It failed again: all others come first now.
+    /// It failed again: all others are tried before it.
     pub(super) fn postpone(&self, number: u64) {
         self.table().postpone(number);
     }
@@ -117,7 +117,7 @@ impl Table {
         let is_full = of_owner.len() >= CAPACITY_OF_USER;
         let dropped_of_owner = of_owner.iter().copied().min_by_key(breadth).filter(|_| is_full);
         if let Some(same) = same.and_then(|number| self.ends.get_mut(&number)) {
-            // Whatever the earlier one meant the later one means too.
+            // The later end includes whatever the earlier one meant.
             same.asked_at = same.asked_at.max(new.asked_at);
             return;
         }
@@ -140,7 +140,7 @@ impl Table {
     }
 
     fn finish(&mut self, number: u64, asked_at: Instant) {
-        // It was asked for again meanwhile.
+        // Unless it was asked for again meanwhile.
         if self.ends.get(&number).is_none_or(|end| end.asked_at != asked_at) {
             return;
         }
@@ -157,11 +157,11 @@ impl Table {
     fn postpone(&mut self, number: u64) {
         let Some(end) = self.remove(number) else { return };
         self.insert(end);
-        // Not at the first failure, which the next attempt often makes good at once.
+        // Not at the first failure: often the next attempt succeeds.
         if !std::mem::replace(&mut self.is_reported, true) {
             tracing::warn!(
                 target: LOG_TARGET,
-                "session ends unfinished: the session store failed; they are tried again until they succeed"
+                "session ends unfinished: the session store failed, retrying until they succeed"
             );
         }
     }
@@ -193,7 +193,7 @@ fn breadth(which: WhichSessions) -> u8 {
     }
 }
 
-/// Of all managers in this process together.
+/// Counts for all managers in this process together.
 fn count(change: f64) {
     #[cfg(feature = "metrics")]
     metrics::gauge!("tower_jwt_sessions_unfinished_ends").increment(change);

@@ -109,5 +109,5 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 fn log(kind: &'static str, ring: &KeyRing) {
     let signing = ring.signing_key().verification_key().key_id();
     let verifying: Vec<_> = ring.verification_keys().key_ids().collect();
-    tracing::info!(target: LOG_TARGET, kind, signing, ?verifying, "the keys were replaced");
+    tracing::info!(target: LOG_TARGET, kind, signing, ?verifying, "keys replaced");
 }

@@ -84,7 +84,7 @@ async fn claims_that_cannot_be_read_back_are_a_line_with_the_cure() {
         Log::listen(LevelFilter::TRACE);
         Browser::new(app, &world.clock).send("POST /login/alice", &[]).await.is_problem(500, "internal_error");
         let log = Log::heard();
-        let line = log.lines().find(|line| line.contains("a session operation failed")).expect("a line").to_owned();
+        let line = log.lines().find(|line| line.contains("session operation failed")).expect("a line").to_owned();
         assert!(!line.contains("alice"), "{line}");
         line
     }
