@@ -96,7 +96,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         self.now()
     }
 
-    /// A reading that never steps, for the age of what this process knows.
+    /// A monotonic reading, for the age of what this process knows.
     ///
     /// The wall clock can be set while the process runs; an age taken from it would then be wrong. The default is
     /// [`Instant::now`]. Override it together with [`now`](Self::now) in a clock for tests.

@@ -7,7 +7,7 @@ use crate::{
     problem::{Problem, Renderer},
 };
 
-/// Of every line that the crate logs.
+/// The target of every line that the crate logs.
 pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -86,7 +86,7 @@ pub enum ConfigError {
     },
     /// The type of the claims has values that no token can carry.
     InvalidClaimsType {
-        /// The type.
+        /// The name of the type.
         claims: &'static str,
         /// What is wrong.
         problem: String,
@@ -192,7 +192,7 @@ pub enum ConfigError {
         /// What to do.
         cure: &'static str,
     },
-    /// A key that protects nothing: an Ed25519 public key of small order, or a secret of zeros.
+    /// A key that protects nothing: an Ed25519 public key of small order, or a secret of all zeros.
     WeakKey {
         /// The algorithm that it was read for.
         algorithm: &'static str,
@@ -230,7 +230,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "two keys of one ring have the kid {kid:?}: remove one, or name it with with_key_id")
             }
             Self::InvalidClaimsType { claims, problem, cure } => {
-                write!(f, "claims of the type {claims} cannot all be put into a token, {problem}: {cure}")
+                write!(f, "some values of the claims type {claims} cannot be put into a token, {problem}: {cure}")
             }
             Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
             Self::InvalidJwk { kid: Some(kid), problem, cure } => write!(f, "the JWK {kid:?} {problem}: {cure}"),
@@ -297,7 +297,7 @@ impl fmt::Display for ConfigError {
             }
             Self::UnsafeRedisClient { problem, cure } => write!(f, "the Redis client {problem}: {cure}"),
             Self::UnsupportedAlgorithm { algorithm, cure } => write!(f, "{algorithm} cannot be used here: {cure}"),
-            Self::WeakKey { algorithm, problem, cure } => write!(f, "not a key for {algorithm}, {problem}: {cure}"),
+            Self::WeakKey { algorithm, problem, cure } => write!(f, "weak key for {algorithm}: {problem}: {cure}"),
             Self::UnsupportedRedisUrl { scheme, cure } => write!(f, "Redis URLs of scheme {scheme:?} do not work: {cure}"),
         }
     }
@@ -318,8 +318,8 @@ impl StdError for ConfigError {
     }
 }
 
-/// What serde expected, from its own texts: these name fields and types, and what they found only before it. The texts
-/// of others may say anything.
+/// What serde expected. Only from serde's own texts, where it follows what was found and names nothing but fields and
+/// types; the texts of others may say anything.
 pub(crate) fn expectation(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
@@ -365,7 +365,7 @@ pub enum ErrorKind {
     InvalidUserId,
     /// The request carried no refresh token. 401.
     MissingRefreshToken,
-    /// The user's sessions were ended since the proof of this login began, or the proof is older than half an hour
+    /// The user's sessions were ended after the proof of this login began, or the proof is older than half an hour
     /// ([`Login::proven_since`](crate::Login::proven_since)). Nothing was changed: the user has to log in again. 401.
     ProofOutdated,
     /// The session has ended. 401.
@@ -378,7 +378,7 @@ pub enum ErrorKind {
     TokenTooLong,
     /// The claims source does not know the user who logs in. 403.
     UserNotFound,
-    /// A [`Session`](crate::Session), or what a request presented, comes from the layer or verifier of another
+    /// The [`Session`](crate::Session) or [`Presented`](crate::Presented) comes from the layer or verifier of another
     /// [`SessionManager`](crate::SessionManager). Nothing was changed. 500.
     WrongManager,
 }
@@ -436,18 +436,20 @@ impl fmt::Display for Error {
             ErrorKind::Internal => "the operating system or the cryptographic library failed",
             ErrorKind::InvalidRefreshToken => "the refresh token is not valid",
             ErrorKind::InvalidRequest => {
-                "the request has credentials in two places, too many, or none that can be read"
+                "the request has credentials in two places, too many of them, or some that cannot be read"
             }
             ErrorKind::InvalidUserId => "the user id is not valid",
             ErrorKind::MissingRefreshToken => "there is no refresh token",
-            ErrorKind::ProofOutdated => "the sessions of the user were ended since the proof of the login began",
+            ErrorKind::ProofOutdated => {
+                "the proof of the login is older than an end of the user's sessions, or too old"
+            }
             ErrorKind::SessionEnded => "the session has ended",
             ErrorKind::SessionLimitReached => "the user has too many sessions",
             ErrorKind::Store => "the session store failed",
             ErrorKind::TokenTooLong => "the token does not fit into a cookie: put less into the claims",
             ErrorKind::UserNotFound => "there is no such user",
             ErrorKind::WrongManager => {
-                "session or presented tokens of another SessionManager: use the manager whose layer the route is under"
+                "session or tokens of another SessionManager: use the manager whose layer the route is under"
             }
         })?;
         // Only where the cause is a mistake of the application, and says which.

@@ -87,7 +87,7 @@ impl SessionId {
     }
 }
 
-/// The first bytes of the SHA-256 of these parts, each with its length in front, under a label of its own.
+/// The first bytes of the SHA-256 of these parts, each prefixed with its length, under a label.
 pub(crate) fn short_digest<'p, const LEN: usize>(label: &str, parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; LEN] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(label.as_bytes());

@@ -28,12 +28,11 @@ use crate::{
 /// session yet (OWASP ASVS 5.0, 3.5.1). `GET`, `HEAD` and `OPTIONS` pass. Other methods pass if `Sec-Fetch-Site` says
 /// `same-origin` or `none`, or, where a browser does not send it, if `Origin` is the configured
 /// [`own_origin`](crate::SessionManagerBuilder::own_origin) or, without one, names the `Host` of the request, in
-/// whatever case and with or without the default port of its scheme. Requests
-/// with neither header come from no browser and pass too, unless
-/// [`refuse_without_origin`](crate::SessionManagerBuilder::refuse_without_origin) says otherwise. A trusted origin
-/// always passes; a request that has one of the three headers twice never does.
+/// whatever case and with or without the default port of its scheme. Requests with neither header come from no browser
+/// and pass too, unless [`refuse_without_origin`](crate::SessionManagerBuilder::refuse_without_origin) says otherwise.
+/// A trusted origin always passes; a request that has one of the three headers twice never does.
 ///
-/// A login or refresh for a page on plain http, where browsers drop `Secure` cookies, is a warning in the log, once.
+/// The first login or refresh for a page on plain http, where browsers drop `Secure` cookies, is a warning in the log.
 ///
 /// Answers that depend on the two headers say so in `Vary`. No `X-Forwarded-…` header is ever looked at.
 #[derive(Clone, Debug)]

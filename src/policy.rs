@@ -27,10 +27,10 @@ pub enum ReplayWindow {
     /// Open until the successor was used for the first time, and this long after that. The default, with ten seconds.
     ///
     /// A client that lost the answer may come back an hour later. A repeat that comes later than twice the given time
-    /// after the rotation *advances* the session, so that whoever holds the successor that was never used is now the one
-    /// with a superseded token. After [`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS) answers in a row
-    /// that nobody used, the next attempt ends the session. Until then, each attempt between once and twice the given time
-    /// after the rotation gets an access token that is good for a minute.
+    /// after the rotation *advances* the session, so that whoever holds the successor that was never used is now the
+    /// one with a superseded token. After [`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS) answers
+    /// in a row that nobody used, the next attempt ends the session. Until then, an attempt between once and twice the
+    /// given time after the rotation gets an access token that is good for a minute.
     ///
     /// A use is a verified request with the successor's access token on any node, or a refresh with the successor. Each
     /// node notes the first one of each generation in the background, with one command to the store and 20 to 39 bytes

@@ -28,7 +28,7 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// # `invalid_refresh_token`
 /// 401. The refresh token is expired, was superseded, belongs to an ended session or is none of ours: log in.
 /// # `proof_outdated`
-/// 401. The user's sessions were ended while the login was under way, or it took too long: log in again.
+/// 401. The user's sessions were ended while the login was under way, or the login took too long: log in again.
 /// # `cross_site_request`
 /// 403. The request came from another site.
 /// # `user_not_found`

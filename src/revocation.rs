@@ -7,10 +7,10 @@ use crate::{id::SessionId, store::Revocation};
 /// The smallest valid epoch of every session that was revoked lately.
 ///
 /// An entry is needed only until the last access token that it concerns has expired, so the list is bounded by the
-/// revocations of that time. One that is over is applied no more, whether or not it was dropped yet.
+/// revocations of that time. An entry that is over no longer applies, whether or not it has been dropped yet.
 ///
-/// Times are whole seconds since a moment that the caller chooses, by a clock that never steps: with the wall clock, one
-/// that is ahead for a moment would make the list forget what it must know.
+/// Times are whole seconds since a moment that the caller chooses, by a monotonic clock: a wall clock that is ahead for
+/// a moment would make the list forget what it must know.
 ///
 /// However long the list is, a call looks at a few hundred entries at most: it grows, shrinks and forgets a bucket at a
 /// time (linear hashing). Only the directory of a shard, two bytes for each of its entries, is copied as a whole when
@@ -40,13 +40,13 @@ const FULL: usize = 12;
 /// Buckets that one call looks through at most, as long as it finds something that is over.
 const SWEEP: usize = 16;
 
-/// Above every epoch that a session reaches, below [`Revocation::ENDED`], so that the end takes its place.
+/// Above every epoch that a session reaches, and below [`Revocation::ENDED`], which therefore replaces it.
 pub(crate) const END_UNFINISHED: u32 = Revocation::ENDED - 1;
 
 /// What the list says of an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revoked {
-    /// The session has ended, or its access tokens were expired since this one was issued.
+    /// The session has ended, or its access tokens were expired after this one was issued.
     Certainly,
     /// The end of the session was asked for here, and the store has not confirmed it.
     EndUnfinished,
@@ -59,7 +59,7 @@ impl RevocationList {
         self.revoke_counting(revocation, until, now);
     }
 
-    /// Remembers that an end was asked for. The end itself, should it be known or become known, replaces that.
+    /// Remembers that an end was asked for. The end itself, whether known already or later, takes precedence.
     pub(crate) fn begin_end(&self, session: SessionId, until: u32, now: u32) {
         self.revoke(Revocation { session, min_epoch: END_UNFINISHED }, until, now);
     }
@@ -73,7 +73,7 @@ impl RevocationList {
         work + buckets.put(hash, Entry { session: revocation.session, min_epoch: revocation.min_epoch, until }, now)
     }
 
-    /// Whether access tokens of this session and epoch are revoked. Asks for the time only if they seem to be.
+    /// Whether access tokens of this session and epoch are revoked. Reads the time only if they seem to be.
     pub(crate) fn find(&self, session: SessionId, epoch: u32, now: impl FnOnce() -> u32) -> Option<Revoked> {
         let min_epoch = self.min_epoch_if(session, |min_epoch| epoch < min_epoch, now)?;
         Some(if min_epoch == END_UNFINISHED { Revoked::EndUnfinished } else { Revoked::Certainly })
@@ -84,7 +84,7 @@ impl RevocationList {
         self.min_epoch_if(session, |min_epoch| min_epoch == Revocation::ENDED, now).is_some()
     }
 
-    /// Whether an end was asked for and not confirmed.
+    /// Whether an end was asked for and has not been confirmed.
     pub(crate) fn is_end_unfinished(&self, session: SessionId, now: impl FnOnce() -> u32) -> bool {
         self.min_epoch_if(session, |min_epoch| min_epoch == END_UNFINISHED, now).is_some()
     }
@@ -363,7 +363,7 @@ mod tests {
         }
         assert!(len(&list) < 9_000, "{}", len(&list));
         assert!(is_ended(&list, session(0)));
-        assert!(!is_ended(&list, session(1)), "it is gone, not only over");
+        assert!(!is_ended(&list, session(1)), "it was dropped, and is not just over");
         assert!(is_ended(&list, session(9_999)));
     }
 

@@ -89,8 +89,8 @@ where
 {
     match sessions.logout_all(&sessions.verifier().present(&headers)).await {
         Ok(cookies) => Ok((cookies, success()).into_response()),
-        // Whose sessions? Saying "done" would claim an end of sessions that nobody named. Where there were no credentials,
-        // or they cannot be judged now, that is what the client is told.
+        // Whose sessions? Success would claim an end of sessions that nobody named. If there were no credentials, or
+        // they cannot be judged now, the client is told that.
         Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &headers) {
             Ok(_) => Err(error),
             Err(response) => Ok(*response),

@@ -225,11 +225,11 @@ pub struct Presented<C = ()> {
     pub(crate) refresh: Option<RegisteredClaims>,
     /// Whether there was a refresh cookie, good or bad.
     pub(crate) refresh_attempted: bool,
-    /// Whether there are two credentials, more values of a cookie than are looked at, or a header that cannot be read:
-    /// it proves nothing then.
+    /// Whether there are credentials in two places, more values of a cookie than are looked at, or a header that cannot
+    /// be read. The request then proves nothing.
     pub(crate) is_invalid: bool,
-    /// The other values that could be tokens of ours, a few at most. They prove nothing, but may name sessions to be
-    /// ended. Not verified yet: most requests never need it, and signatures take time.
+    /// The other values that could be tokens of ours, a few at most. They prove nothing, but may name sessions to end.
+    /// Not verified yet: most requests never need that, and signatures take time.
     pub(crate) unverified: Vec<(TokenCookie, Box<[u8]>)>,
     /// The verifier that looked at the request.
     pub(crate) origin: Option<Arc<dyn Origin>>,
@@ -252,7 +252,7 @@ impl<C> Presented<C> {
     }
 }
 
-/// Whether the origin, if there is one, is this verifier.
+/// Whether the origin is this verifier, or there is none.
 fn is_of<V>(origin: Option<&Arc<dyn Origin>>, verifier: &Arc<V>) -> bool {
     origin.is_none_or(|origin| ptr::addr_eq(Arc::as_ptr(origin), Arc::as_ptr(verifier)))
 }

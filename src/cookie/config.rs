@@ -202,24 +202,25 @@ impl CookieConfig {
 
     /// Removes the cookies of a former configuration, so that they do not stay beside those of this one. Default: none.
     ///
-    /// Browsers tell cookies apart by name, domain, path and partition, and send all that fit. After a change of
-    /// [`domain`](Self::domain), [`path`](Self::path), [`refresh_path`](Self::refresh_path) or
+    /// Browsers tell cookies apart by name, domain, path and partition, and send every one that matches. After a change
+    /// of [`domain`](Self::domain), [`path`](Self::path), [`refresh_path`](Self::refresh_path) or
     /// [`partitioned`](Self::partitioned) under the same [`names`](Self::names) and [`prefix`](Self::prefix), a browser
     /// that was logged in before the change sends two cookies of one name, which count as none: every request is
-    /// answered with `401` until the former cookies expire. Name the former configuration here for as long as they live,
-    /// which is the refresh lifetime. Former names are removed as well, and so is what the former configuration itself
-    /// replaced.
+    /// answered with `401` until the former cookies expire. Pass the former configuration here for as long as its
+    /// cookies live, which is the refresh lifetime. Cookies of former names are removed as well, and so are those that
+    /// the former configuration itself replaced.
     ///
-    /// Login and refresh remove the former cookie of each that they set, logout removes all of them, each with a
-    /// `Set-Cookie` line of its own.
+    /// A login or refresh removes the former version of each cookie that it sets, a logout removes all of them, each
+    /// with a `Set-Cookie` line of its own.
     ///
-    /// While nodes of both configurations serve, which they do during a rolling deployment, each has to replace the
-    /// cookies of the other: deploy `old.replaces(new)` first, and `new.replaces(old)` after that. Another service that
-    /// still shares the former cookies loses them.
+    /// During a rolling deployment nodes of both configurations serve, and each has to replace the cookies of the
+    /// other: deploy `old.replaces(new)` first, then `new.replaces(old)`. Another service that still shares the former
+    /// cookies loses them.
     ///
-    /// Not sent by [`add_to`](crate::SessionCookies::add_to) where a current cookie has the same name. Former `Secure`
-    /// cookies are not removed with [`insecure_http_for_development`](Self::insecure_http_for_development), where
-    /// browsers neither send nor remove them.
+    /// [`add_to`](crate::SessionCookies::add_to) does not send the removal where a current cookie has the same name.
+    /// Former `Secure` cookies are not removed with
+    /// [`insecure_http_for_development`](Self::insecure_http_for_development), where browsers neither send nor remove
+    /// them.
     ///
     /// ```
     /// use tower_jwt_sessions::{CookieConfig, CookiePrefix};
@@ -254,7 +255,7 @@ impl CookieConfig {
             if plans.first().is_some_and(|own| TokenCookie::BOTH.iter().all(|which| plan.has(&own.key(*which)))) {
                 return Err(problem(
                     "replaces(..) names the current cookies: the same names, domain and paths",
-                    "leave it out, or pass the configuration of the deployment before",
+                    "leave it out, or pass the configuration of the previous deployment",
                 ));
             }
             former.extend(plans);
@@ -262,7 +263,7 @@ impl CookieConfig {
         Ok(CookiePlan { former: former_cookies(&plan, &former), ..plan })
     }
 
-    /// This former configuration, and behind it those that it replaced itself.
+    /// The plan of this former configuration, then those of the ones that it replaced itself.
     fn former_plans(&self) -> Result<Vec<CookiePlan>, ConfigError> {
         let mut plans = vec![self.plan_alone().map_err(|error| match error {
             ConfigError::Cookie { problem, cure } => self::problem(format!("replaces(..): {problem}"), cure),
@@ -352,9 +353,9 @@ pub(crate) struct CookiePlan {
     pub(super) clear_site_data: Option<HeaderValue>,
     /// What is removed when the current cookie of its kind is set.
     pub(super) former: Vec<(TokenCookie, Self)>,
-    /// The warning that a request has two cookies of one name.
+    /// The warning about a request with two cookies of one name.
     pub(crate) ambiguity: Once,
-    /// The warning that browsers drop the cookies, since they are on plain http.
+    /// The warning that browsers drop the cookies on plain http.
     pub(crate) plain_http: Once,
 }
 
@@ -382,13 +383,13 @@ impl CookiePlan {
 /// The cookies of former plans that browsers keep beside the current ones, each once.
 fn former_cookies(current: &CookiePlan, former: &[CookiePlan]) -> Vec<(TokenCookie, CookiePlan)> {
     let mut found: Vec<(TokenCookie, CookiePlan)> = Vec::new();
-    // Refresh cookies first: one that somebody used as an access cookie too goes with its successor only.
+    // Refresh cookies first: a former cookie that was used for both is removed with the new refresh cookie only.
     for which in [TokenCookie::Refresh, TokenCookie::Access] {
         // Over plain http there are no Secure cookies.
         for plan in former.iter().filter(|plan| current.secure || !plan.secure) {
             let key = plan.key(which);
             if !current.has(&key) && !found.iter().any(|(which, plan)| plan.key(*which) == key) {
-                // What decides whether browsers take the line is as for the current cookies, which it comes with.
+                // `Secure` and `SameSite` decide whether browsers accept the line: as in the current cookies beside it.
                 let (secure, same_site) = (current.secure, current.same_site);
                 found.push((which, CookiePlan { secure, same_site, ..plan.clone() }));
             }

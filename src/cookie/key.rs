@@ -2,22 +2,22 @@
 
 use tower_cookies::Cookie;
 
-/// The longest attribute that browsers take notice of; without its path a cookie gets that of the request (RFC 6265bis,
-/// section 5.6).
+/// Browsers ignore longer attributes, and a cookie whose path is ignored gets that of the request (RFC 6265bis, section
+/// 5.6).
 pub(super) const MAX_ATTRIBUTE_LEN: usize = 1024;
 
-/// Cookies with equal keys replace each other, all others are kept side by side (RFC 6265bis, section 5.7; CHIPS).
+/// Cookies with equal keys replace each other; all others are kept side by side (RFC 6265bis, section 5.7; CHIPS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CookieKey {
     pub(super) name: String,
-    /// `None` is this host only.
+    /// `None` for this host only.
     pub(super) domain: Option<String>,
     pub(super) path: String,
     pub(super) partitioned: bool,
 }
 
 impl CookieKey {
-    /// That of a cookie with a path.
+    /// The key of a cookie that has a path.
     pub(super) fn of(cookie: &Cookie<'_>) -> Self {
         Self {
             name: cookie.name().to_owned(),
@@ -27,11 +27,11 @@ impl CookieKey {
         }
     }
 
-    /// Whether a `Set-Cookie` line is about this cookie, read as browsers do: of several attributes of one name the last
-    /// counts, and one that is too long counts as missing.
+    /// Whether a `Set-Cookie` line is about this cookie, read as browsers do: of several attributes of one name the
+    /// last counts, and one that is too long is ignored.
     ///
-    /// Without a path it depends on the address of the request, which is not known here: such a line is taken for one
-    /// about this cookie.
+    /// A line without a path gets one from the address of the request, which is not known here. It is taken to be about
+    /// this cookie.
     pub(super) fn is_in(&self, line: &[u8]) -> bool {
         let mut parts = line.split(|byte| *byte == b';').map(pair);
         if parts.next().is_none_or(|(name, _)| name != self.name.as_bytes()) {
@@ -53,7 +53,7 @@ impl CookieKey {
     }
 }
 
-/// A name and what is behind its equals sign.
+/// A name and what follows its equals sign.
 fn pair(part: &[u8]) -> (&[u8], &[u8]) {
     let end = part.iter().position(|byte| *byte == b'=');
     let (name, value) = end.and_then(|end| part.split_at_checked(end)).unwrap_or((part, b""));
@@ -81,7 +81,7 @@ mod tests {
             ("a=1; Path=/x; Path=/y", false, false, false),
             ("a=1; Path=/x/", false, false, false),
             ("a=1; Path=/", false, false, false),
-            // Of the path of the request, or of one that browsers do not take.
+            // No path, or one that browsers ignore.
             ("a=1", true, false, false),
             ("a=1; Domain=app.test", false, true, false),
             ("a=1; Path=x", true, false, false),
@@ -95,6 +95,6 @@ mod tests {
             assert_eq!(found, [of_host, of_domain, of_partitioned], "{line}");
         }
         let long = format!("a=1; Path=/x; Domain={}; Path=/{}", "x".repeat(1025), "x".repeat(1024));
-        assert!(host.is_in(long.as_bytes()), "attributes that are too long count as missing");
+        assert!(host.is_in(long.as_bytes()), "attributes that are too long are ignored");
     }
 }

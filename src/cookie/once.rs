@@ -1,23 +1,23 @@
-//! What is logged once.
+//! Warnings that are logged once.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// A warning that is logged once, by whichever clone of it comes first, where each request would give reason to.
+/// A warning that many requests may give reason to and that is logged once, by whichever of its clones comes first.
 ///
-/// It is no setting: what it is part of is equal to another whether it was logged or not.
+/// All of them are equal, so that it does not count when configurations are compared.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Once(Arc<AtomicBool>);
 
 impl Once {
-    /// Whether it is still to be logged. Every later call says no.
+    /// Whether to log it now: true for the first call only.
     pub(crate) fn is_due(&self) -> bool {
         self.is_open() && !self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it was not logged yet.
+    /// Whether it has not been logged yet.
     pub(crate) fn is_open(&self) -> bool {
         !self.0.load(Ordering::Relaxed)
     }

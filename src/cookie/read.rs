@@ -71,8 +71,8 @@ pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterat
     all_pairs(headers).filter_map(|pair| ours(plan, pair))
 }
 
-/// The most values under one name that are looked at: one for each scope that the cookie ever had, and some to spare.
-/// Each may be a token, whose signature takes time to check, and name a session, whose end takes a step of the store.
+/// The most values under one name that are looked at: one for each scope that the cookie may have had, and some to
+/// spare. Each may be a token whose signature has to be checked, and name a session whose end is a step of the store.
 pub(crate) const MAX_VALUES: usize = 4;
 
 /// Every value under our names; `None` when there are more than [`MAX_VALUES`] under one of them.

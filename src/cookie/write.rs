@@ -20,8 +20,9 @@ const MAX_COOKIE_LEN: usize = 4096;
 
 /// The cookies that a login, refresh or logout sets or removes: response parts.
 ///
-/// Return them as part of the response. They replace cookies of the same name, domain and path, set `Cache-Control: no-store`
-/// (RFC 6749, section 5.1), and under the layer they also survive a `Set-Cookie` that comes after them in the tuple.
+/// Return them as part of the response. They replace cookies of the same name, domain and path, set `Cache-Control:
+/// no-store` (RFC 6749, section 5.1), and under the layer they also survive a `Set-Cookie` that comes after them in the
+/// tuple.
 ///
 /// An application that keeps its cookies in a jar of tower-cookies calls [`SessionCookies::add_to`] instead.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl SessionCookies {
         Ok(self)
     }
 
-    /// Removes both, and all former ones.
+    /// Removes both cookies and all former ones.
     pub(crate) fn removal(plan: &CookiePlan) -> Result<Self, IssueCookieError> {
         let mut removal = Self { clear_site_data: plan.clear_site_data.clone(), ..Self::new() };
         for which in TokenCookie::BOTH {
@@ -86,9 +87,10 @@ impl SessionCookies {
         Ok(removal)
     }
 
-    /// Removes the former cookies that the current one of this kind takes the place of.
+    /// Removes the former cookies that the current one of this kind replaces.
     ///
-    /// A refresh that leaves the refresh cookie alone must leave a former one alone too: it is the one that was presented.
+    /// A refresh that does not set the refresh cookie must not remove a former one either: that may be the one that was
+    /// presented.
     fn remove_former(&mut self, plan: &CookiePlan, which: TokenCookie) -> Result<(), IssueCookieError> {
         plan.former.iter().filter(|former| former.0 == which).try_for_each(|(which, plan)| self.remove(plan, *which))
     }
@@ -112,7 +114,7 @@ impl SessionCookies {
         if plan.place(which).0.len() + token.len() > MAX_COOKIE_LEN {
             return Err(IssueCookieError::TooLong);
         }
-        // First: a client that takes no notice of domain and path keeps the last one of a name.
+        // First, since a client that ignores domain and path keeps the last cookie of a name.
         self.remove_former(plan, which)?;
         let mut cookie = base(plan, which, token);
         if plan.max_age {
@@ -133,9 +135,9 @@ impl SessionCookies {
     ///
     /// Set `Cache-Control: no-store` on the response too, which only response parts can do.
     ///
-    /// A jar has one cookie of each name. Of those that [`CookieConfig::replaces`](super::CookieConfig::replaces) is to
-    /// remove it has none with the name of a current cookie: return the cookies as response parts for as long as those
-    /// have to be removed.
+    /// A jar has one cookie of each name, so it cannot remove a former cookie that has the name of a current one
+    /// ([`CookieConfig::replaces`](super::CookieConfig::replaces)). Return the cookies as response parts for as long as
+    /// there are any to remove.
     pub fn add_to(self, jar: &Cookies) {
         // Not `Cookies::remove`: it writes nothing for a cookie that this very request did not carry.
         self.cookies.into_iter().for_each(|ready| jar.add(ready.cookie));
@@ -145,7 +147,7 @@ impl SessionCookies {
     pub(crate) fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();
         for ReadyCookie { cookie, line } in self.cookies {
-            // Those of a logout are no loss to a browser that drops them.
+            // A browser that drops the cookies of a logout loses nothing.
             asserted.sets_secure |= self.expires_in.is_some() && cookie.secure() == Some(true);
             let key = CookieKey::of(&cookie);
             asserted.lines.retain(|(other, _)| *other != key);
@@ -200,7 +202,7 @@ fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
 #[derive(Clone, Default)]
 struct AssertedCookies {
     lines: Vec<(CookieKey, HeaderValue)>,
-    /// Whether there is a `Secure` cookie to keep among them.
+    /// Whether they set a `Secure` cookie that the browser has to keep.
     sets_secure: bool,
     clear_site_data: Option<HeaderValue>,
 }

@@ -1,20 +1,20 @@
-//! Entries of the revocation log that cannot be read: stepped over, counted, and reported once.
+//! Entries of the revocation log that cannot be read: skipped, counted, and reported once.
 
 use std::collections::BTreeSet;
 
 use crate::{event::LOG_TARGET, store::LogPosition};
 
-/// Those that were reported, so that one that is read again is not.
+/// The entries that were reported, so that none is reported again when the log is read again.
 #[derive(Debug, Default)]
 pub(super) struct Skipped(BTreeSet<LogPosition>);
 
-/// Lines of the log for one page.
+/// The most lines that are logged for one page.
 const MAX_LINES: usize = 10;
-/// Of more the oldest are forgotten, and reported again should the log be read again from its start.
+/// When there are more, the oldest are forgotten, and reported again if the log is read again from its start.
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Skipped {
-    /// Says whether there are some that were not reported before.
+    /// Reports what is new. Says whether there was anything.
     pub(super) fn report(&mut self, skipped: &[LogPosition]) -> bool {
         let new: Vec<_> = skipped.iter().filter(|position| self.0.insert(**position)).collect();
         while self.0.len() > MAX_REMEMBERED {

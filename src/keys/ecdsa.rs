@@ -1,22 +1,23 @@
 //! One spelling of an ECDSA signature.
 //!
-//! With (r, s) also (r, n - s) is a signature of the same message, which anybody can compute. What tells tokens apart by
-//! their bytes would take the two for different ones, so only the one with the smaller s is written and accepted.
+//! If (r, s) is a signature of a message, so is (r, n - s), and anybody can compute it. Code that tells tokens apart by
+//! their bytes would take the two for different tokens, so only the signature with the smaller s is written and
+//! accepted.
 
 use super::MAX_SIGNATURE_LEN;
 
 /// The order n of the group of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3), big-endian.
 const ORDER: [u8; 32] = *b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
-/// Half of it, rounded down: the greatest s that is the smaller one. n is odd, so the two are never equal.
+/// Half of it, rounded down: the greatest s that is the smaller of the two. n is odd, so they are never equal.
 const HALF: [u8; 32] = *b"\x7f\xff\xff\xff\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff\xde\x73\x7d\x56\xd3\x8b\xcf\x42\x79\xdc\xe5\x61\x7e\x31\x92\xa8";
 
-/// Whether the second half of a signature, which is s, is the smaller of the two.
+/// Whether s, the second half of a signature, is the smaller of the two.
 #[inline]
 pub(super) fn is_canonical(signature: &[u8]) -> bool {
     signature.last_chunk::<32>().is_some_and(|s| *s <= HALF)
 }
 
-/// Takes the smaller s.
+/// Replaces s by the smaller of the two.
 pub(super) fn make_canonical(signature: &mut [u8; MAX_SIGNATURE_LEN]) {
     let Some(s) = signature.last_chunk_mut::<32>() else { return };
     if *s <= HALF {
@@ -76,7 +77,7 @@ mod tests {
         for s in [small(1), small(2), small(255), HALF] {
             let mut signature = with_s(s);
             make_canonical(&mut signature);
-            assert_eq!(signature, with_s(s), "it is left as it is");
+            assert_eq!(signature, with_s(s), "a smaller s stays as it is");
         }
         let order_less_one = {
             let mut s = ORDER;

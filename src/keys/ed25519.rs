@@ -1,8 +1,8 @@
-//! Which 32 bytes are no Ed25519 public key, though the cryptographic library takes them for one.
+//! Refuses Ed25519 public keys that the cryptographic library accepts and must not.
 //!
-//! It looks at the key when it verifies, and accepts points of small order. All multiples of such a point are one of
-//! eight, so that one of a few signatures that need no private key fits every message: 32 zero bytes, which placeholders
-//! and buffers that were never filled are, verify one forgery in four.
+//! The library looks at a key when it verifies, and accepts points of small order. Such a point has at most eight
+//! multiples, so that of a few signatures, made without a private key, one fits every message. 32 zero bytes, as in a
+//! placeholder or a buffer that was never filled, are such a key: it verifies one forgery in four.
 //!
 //! Whether the bytes are a point at all is not checked: a key that is none verifies nothing.
 
@@ -21,16 +21,16 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
     *b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     // Order 2: y = -1.
     *b"\xec\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-    // Order 8: a root, and the same with the other sign.
+    // Order 8: both signs of y.
     *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
     *b"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
 ];
 
-/// Refuses points of small order in every encoding, and of the others all but their one canonical encoding (RFC 8032,
-/// section 5.1.3).
+/// Refuses points of small order in every encoding, and other points in any but their canonical one (RFC 8032, section
+/// 5.1.3).
 pub(super) fn check(public: &[u8; 32]) -> Result<(), ConfigError> {
     let mut y = *public;
-    // Which of the two points with this y it is. Where x is 0 there is only one, of order 1 or 2.
+    // The sign of x tells two points with this y apart. Where x is 0 there is only one, of order 1 or 2.
     y[31] &= !SIGN_BIT;
     let is_canonical = y[0] < LEAST_OF_P || y[31] != !SIGN_BIT || y[1..31].iter().any(|byte| *byte != 0xff);
     if !is_canonical {
@@ -41,8 +41,7 @@ pub(super) fn check(public: &[u8; 32]) -> Result<(), ConfigError> {
     if SMALL_ORDER.contains(&y) {
         return Err(ConfigError::WeakKey {
             algorithm: Algorithm::EdDsa.name(),
-            problem: "this is an Ed25519 public key of small order (for example all zeros, a placeholder), for which \
-                      anybody can sign",
+            problem: "an Ed25519 public key of small order (such as all zeros, a placeholder) lets anybody sign",
             cure: "pass the public key of a pair, from `openssl pkey -in private.pem -pubout`",
         });
     }

@@ -1,10 +1,10 @@
 //! Keys: what signs tokens and what verifies them.
 //!
 //! A key has exactly one algorithm (RFC 8725, section 3.1), so no token can choose how it is verified. Signing and
-//! verifying is done by aws-lc-rs with keys that are prepared once, but for HS256 where `mac` knows of something faster;
-//! jsonwebtoken reads public PEM and the public part of JWKs. Private parts are decoded here, into buffers that are wiped,
-//! which jsonwebtoken's readers do not do. What aws-lc accepts and must not, keys for which anybody can sign and second
-//! spellings of signatures, is refused in `ed25519` and `ecdsa`.
+//! verifying is done by aws-lc-rs with keys that are prepared once, but for HS256 where `mac` knows of something
+//! faster; jsonwebtoken reads public PEM and the public part of JWKs. Private parts are decoded here, into buffers that
+//! are wiped, which jsonwebtoken's readers do not do. What aws-lc accepts and must not, keys that let anybody sign and
+//! second spellings of signatures, is refused in `ed25519` and `ecdsa`.
 
 mod change;
 mod der;

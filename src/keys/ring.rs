@@ -52,7 +52,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::hs256(secret).map(Self::new)
     }
@@ -61,7 +61,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::hs384(secret).map(Self::new)
     }
@@ -70,7 +70,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::hs512(secret).map(Self::new)
     }

@@ -49,12 +49,12 @@ impl Signature {
 impl SigningKey {
     /// A secret for HS256 of at least 32 bytes (RFC 7518, section 3.2). Make one with `openssl rand -base64 32`.
     ///
-    /// Every byte counts: a text with white space at its ends, such as the line break of a file, is a warning in the
-    /// log, since nodes that got it without have another key.
+    /// Every byte counts. A text that begins or ends with white space, such as the line break at the end of a file, is
+    /// warned of in the log, since a node that got it without has another key.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs256(secret).map(Self::mac)
     }
@@ -63,7 +63,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs384(secret).map(Self::mac)
     }
@@ -72,7 +72,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs512(secret).map(Self::mac)
     }
@@ -88,8 +88,8 @@ impl SigningKey {
 
     /// A P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
     ///
-    /// Of the two signatures that ECDSA has for each message and random number, the one with the smaller s is written,
-    /// and no other accepted. Readers of RFC 7515 accept both.
+    /// ECDSA has two signatures for each message and nonce. The one with the smaller s is written, and the other is not
+    /// accepted here; other readers of RFC 7515 accept both.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs256, secret.as_ref())
     }
@@ -41,7 +41,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs384, secret.as_ref())
     }
@@ -50,7 +50,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of zeros.
+    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs512, secret.as_ref())
     }
@@ -124,7 +124,7 @@ impl VerificationKey {
         if secret.iter().all(|byte| *byte == 0) {
             return Err(ConfigError::WeakKey {
                 algorithm: algorithm.name(),
-                problem: "the secret is all zeros, which for HMAC is the same as none",
+                problem: "a secret of all zeros lets anybody sign",
                 cure: "make one with `openssl rand -base64 64`",
             });
         }

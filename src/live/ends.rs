@@ -18,9 +18,9 @@ use crate::{
 
 /// The list of revocations, with an entry beside it for each session whose end somebody awaits.
 ///
-/// Whatever ends a session on this node, or is heard of from another one, comes through here.
+/// Every revocation passes through here, whether this node made it or read it in the log.
 ///
-/// What it knows ages by the clock's monotonic reading: the wall clock can be set while the process runs.
+/// What it knows ages by the monotonic clock: the wall clock can be set while the process runs.
 pub(crate) struct Ends {
     list: RevocationList,
     clock: Arc<dyn Clock>,
@@ -53,7 +53,7 @@ impl Ends {
         }
     }
 
-    /// Remembers for this long that the end of a session was asked for: its access tokens are refused, and it is not
+    /// Remembers for this long that the end of a session was asked for: its access tokens are refused, but it is not
     /// known to have ended.
     pub(crate) fn begin_end(&self, session: SessionId, lives: Duration) {
         let now = self.elapsed();
@@ -64,18 +64,18 @@ impl Ends {
     pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
         match self.list.min_epoch(session, || seconds(self.elapsed())) {
             Some(Revocation::ENDED) => None,
-            // An end that is not confirmed is no epoch, and what it stands for is not for this to decide.
+            // An unconfirmed end is no epoch, and is not judged here.
             Some(min_epoch) if min_epoch < END_UNFINISHED => Some(min_epoch),
             Some(_) | None => Some(0),
         }
     }
 
-    /// Whether access tokens of this session and epoch are revoked, and how surely.
+    /// Whether access tokens of this session and epoch are revoked, and with what certainty.
     pub(crate) fn find(&self, session: SessionId, epoch: u32) -> Option<Revoked> {
         self.list.find(session, epoch, || seconds(self.elapsed()))
     }
 
-    /// Whether the session has ended and the store knows: there is nothing left to do.
+    /// Whether the session has ended and the store knows, so that there is nothing left to do.
     pub(crate) fn is_ended(&self, session: SessionId) -> bool {
         self.list.is_ended(session, || seconds(self.elapsed()))
     }
@@ -125,7 +125,7 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// So that nothing is over too early.
+/// So that nothing is forgotten too early.
 fn rounded_up(time: Duration) -> u32 {
     seconds(time.saturating_add(Duration::from_nanos(999_999_999)))
 }

@@ -30,7 +30,7 @@ use crate::{
 /// The way from a session back to the store it came from. Sessions share it; it does not know their claims.
 pub(crate) struct Source {
     ender: Arc<SessionEnder>,
-    /// Ends that are unfinished are tried again for as long as anything verifies.
+    /// Tries unfinished ends again for as long as anything verifies.
     _retries: AbortOnDrop,
     /// `None` where the replay window does not depend on it.
     notes: Option<Notes>,
@@ -52,7 +52,7 @@ pub(crate) enum Standing {
 }
 
 impl Source {
-    /// Begins what works in the background, on the runtime of the caller.
+    /// Starts the background tasks, on the runtime of the caller.
     pub(crate) fn new(
         ender: SessionEnder,
         window: ReplayWindow,

@@ -43,7 +43,7 @@ const MAX_WRITING: usize = 16;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Notes {
-    /// Begins to write, until this is dropped.
+    /// Starts to write, until this is dropped.
     pub(crate) fn start(
         runtime: &Handle,
         store: Arc<dyn DynStore>,
@@ -102,7 +102,7 @@ async fn write(store: Arc<dyn DynStore>, health: Arc<Health>, seen: Arc<Seen>, m
 struct Seen {
     /// Written to at the first use of a generation, only read at all others.
     shards: Box<[RwLock<Shard>]>,
-    /// What it knows ages by a clock that never steps.
+    /// What it knows ages by a monotonic clock.
     begun: Instant,
 }
 
@@ -119,7 +119,7 @@ struct Shard {
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
     generation: u32,
-    /// In seconds since the beginning.
+    /// In seconds since `begun`.
     until: u32,
 }
 
@@ -150,8 +150,8 @@ impl Seen {
         Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), begun }
     }
 
-    /// Whether this is the first time that this generation is seen. `now` is what the token was verified by;
-    /// `instant`, by which its sighting ages, is asked for only then.
+    /// Whether this generation is seen for the first time. `now` is the time by which the token was verified;
+    /// `instant`, by which the sighting ages, is read only then.
     fn is_first(&self, token: &RegisteredClaims, now: Timestamp, instant: impl FnOnce() -> Instant) -> bool {
         let Some((key, shard)) = self.place(token.session_id) else { return false };
         let is_known = |shard: &Shard| shard.table.get(&key).is_some_and(|known| known.generation >= token.generation);
@@ -257,7 +257,7 @@ mod tests {
         assert!(seen.is_first(&token(1, 3), NOW, || *BEGUN));
         assert!(!seen.is_first(&token(1, 2), NOW, || *BEGUN), "a straggler is no first use");
         seen.forget(token(1, 2).session_id, 2);
-        assert!(!seen.is_first(&token(1, 3), NOW, || *BEGUN), "there was a newer one");
+        assert!(!seen.is_first(&token(1, 3), NOW, || *BEGUN), "a newer one was seen");
         seen.forget(token(1, 3).session_id, 3);
         assert!(seen.is_first(&token(1, 3), NOW, || *BEGUN));
     }
@@ -279,7 +279,7 @@ mod tests {
         let seen = Seen::new(*BEGUN);
         let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW, || *BEGUN)).count();
         assert_eq!(noted, MAX_IN_SHARD);
-        // The wall clock says nothing of it: it can be set.
+        // The wall clock plays no part: it can be set.
         let far = NOW.saturating_add(Duration::from_secs(7200));
         assert!(!seen.is_first(&token(200_000, 2), far, || *BEGUN));
         let later = |secs| move || *BEGUN + Duration::from_secs(secs);

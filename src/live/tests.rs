@@ -84,7 +84,7 @@ fn end_is_known_to_the_store_only_when_revoke_says_so() {
     assert_eq!((ends.is_ended(id), ends.find(id, 7)), (false, Some(Revoked::EndUnfinished)));
     ends.revoke(Revocation::ended(id), hour);
     assert_eq!((ends.is_ended(id), ends.find(id, 7)), (true, Some(Revoked::Certainly)));
-    // What comes late takes nothing back.
+    // A late one takes nothing back.
     ends.begin_end(id, hour);
     assert!(ends.is_ended(id));
 }

@@ -132,9 +132,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
 
     /// The `aud` of all tokens: who accepts them. Default: the issuer.
     ///
-    /// Managers with the same issuer and audience serve one population of users, as the nodes of a service do. Give users
-    /// who must be kept apart, such as customers and administrators, an audience each: their tokens are then refused by
-    /// each other's managers, and their sessions never meet in a store, whatever its key prefix.
+    /// Managers with the same issuer and audience serve one population of users, as the nodes of a service do. Give
+    /// each population that must be kept apart, such as customers and administrators, an audience of its own: their
+    /// managers then refuse each other's tokens, and their sessions never meet in a store, whatever its key prefix.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
@@ -323,8 +323,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
     /// Lets pages of another origin call the guarded routes, for example `https://www.example.com` for an API on
     /// `https://api.example.com`, and so applications and extensions: `capacitor://localhost`, `chrome-extension://…`.
     ///
-    /// It is compared exactly, so write it as browsers send it: no path, no default port. Where it is another site, as
-    /// those of applications are, browsers send the cookies along only with [`SameSite::None`](crate::SameSite::None).
+    /// It is compared exactly, so write it as browsers send it: no path, no default port. If it is another site, as the
+    /// origin of an application is, browsers send the cookies only with [`SameSite::None`](crate::SameSite::None).
     #[cfg(feature = "router")]
     pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
         self.guard.trusted_origins.push(origin.into());

@@ -30,10 +30,10 @@ use crate::{error::BoxError, id::UserId, live::Health, token::unit_claims};
 /// }
 /// ```
 ///
-/// Claims are a struct or a map, since they stand at the top level of the token, and must be readable as they are written:
-/// a field that is skipped when it is empty needs `#[serde(default)]`, a float must not be NaN, and within
-/// `#[serde(flatten)]` serde reads no `u128`. Others are refused before anything is changed, with `500`: the log says why.
-/// An enum needs `#[serde(tag = "type")]` when a variant has no fields; without, `build()` refuses it.
+/// Claims are a struct or a map, since they stand at the top level of the token, and must be readable as they are
+/// written: a field that is skipped when it is empty needs `#[serde(default)]`, a float must not be NaN, and within
+/// `#[serde(flatten)]` serde reads no `u128`. Other claims are refused before anything is changed, with a `500` that
+/// the log explains. An enum with a variant that has no fields needs `#[serde(tag = "type")]`, or `build()` refuses it.
 ///
 /// # ⚠️ Warning
 ///

@@ -11,7 +11,7 @@ use crate::{
     store::{PutData, PutOutcome, Redacted},
 };
 
-/// A value and the version of it that was read. `Debug` does not print the value.
+/// A value and the version in which it was read. `Debug` does not print the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Versioned<T> {
     /// The value; `None` when nothing was written yet.
@@ -35,23 +35,23 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # When the type changes
     ///
-    /// Sessions outlive deployments, so data that an older release wrote is still read by a newer one, and while both
-    /// serve the other way round. A field that is new has to be `Option` or have `#[serde(default)]`, and one that an
-    /// older release needs has to be written on. For any other change there is
-    /// [`data_or_else`](Self::data_or_else), and for whatever JSON it is `data::<serde_json::Value>`.
+    /// Sessions outlive deployments, so a newer release reads data that an older one wrote and, while both serve, the
+    /// other way round. A new field has to be an `Option` or have `#[serde(default)]`, and a field that the older
+    /// release needs has to be kept. For any other change there is [`data_or_else`](Self::data_or_else); to read any
+    /// JSON there is `data::<serde_json::Value>`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SessionEnded`], [`ErrorKind::Store`], [`ErrorKind::WrongManager`], and [`ErrorKind::DataFormat`]
-    /// when what was written is no `T`: a `500`, and the log says what was expected where, but not what is there.
+    /// when what was written is no `T`: a `500`; the log says what was expected where, but not what was found.
     pub async fn data<T: DeserializeOwned>(&self, session: &Session<C>) -> Result<Versioned<T>, Error> {
         self.read_data(session, |_, unreadable| Err(self.error_caused_by(ErrorKind::DataFormat, unreadable))).await
     }
 
-    /// Reads the session's data, through `older` where what was written is no `T`, such as what an older release wrote.
+    /// Reads the session's data, through `older` if it is no `T`, such as what an older release wrote.
     ///
-    /// `older` is given the JSON text. With `None` it gives that up: it counts as if nothing had been written, and with
-    /// the version that was read a write replaces it. Until then it is left as it is.
+    /// `older` is given the JSON text. If it returns `None`, the data counts as not written: it stays as it is until a
+    /// write with the version that was read replaces it.
     ///
     /// ```
     /// # use tower_jwt_sessions::{Error, Session, SessionManager};
@@ -155,9 +155,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.update(session, change, || self.data(session)).await
     }
 
-    /// Changes the session's data as [`update_data`](Self::update_data) does, and reads it as
-    /// [`data_or_else`](Self::data_or_else) does: what `older` makes of the data of an older release is changed and
-    /// written as a `T`. Both functions are called again if somebody else wrote meanwhile.
+    /// Changes the session's data as [`update_data`](Self::update_data) does, but reads it as
+    /// [`data_or_else`](Self::data_or_else) does: what `older` makes of an older release's data is changed and written
+    /// as a `T`. Both functions are called again if something else wrote meanwhile.
     ///
     /// # Errors
     ///
@@ -192,7 +192,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 }
 
-/// Why the data cannot be read: what was expected where. Never what is there, which the text of serde's error repeats.
+/// Why the data cannot be read: what was expected where, and never what was found, which serde's own error text
+/// repeats.
 #[derive(Debug)]
 struct UnreadableData {
     expected: Option<String>,
@@ -208,7 +209,7 @@ impl UnreadableData {
 
 impl fmt::Display for UnreadableData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let expected = self.expected.as_deref().unwrap_or("another value is expected");
+        let expected = self.expected.as_deref().unwrap_or("expected another value");
         write!(f, "{expected} at line {}, column {} of the JSON", self.line, self.column)?;
         f.write_str(": read data of an older type with data_or_else or update_data_or_else")
     }
@@ -256,13 +257,13 @@ mod tests {
             (r#"{"ids":{"1":[1,2,3]}}"#, "expected"),
             (r#"{"ids":{"1":[1]}}"#, "expected an array of length 2"),
             (r#"{"kind":"canary"}"#, "expected `One` or `Two`"),
-            (r#"{"ip":"canary"}"#, "another value is expected"),
+            (r#"{"ip":"canary"}"#, "expected another value"),
             (r#"{"canary":1}"#, "expected one of `count`, `ids`, `kind`, `ip`, `name`"),
             (r#"{"count":1}"#, "missing field `name`"),
             (r#"{"name":"canary","name":"canary"}"#, "duplicate field `name`"),
-            (r#""canary"#, "another value is expected"),
+            (r#""canary"#, "expected another value"),
             (r#"["canary"]"#, "expected u8"),
-            ("canary", "another value is expected at line 1, column 1"),
+            ("canary", "expected another value at line 1, column 1"),
         ] {
             let error = UnreadableData::new(&serde_json::from_str::<Data>(json).unwrap_err());
             let text = format!("{error} {error:?}");

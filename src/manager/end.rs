@@ -20,7 +20,7 @@ use crate::{
 
 /// A session as it is shown to its user. `Debug` does not print where the login came from.
 ///
-/// The times of a refresh are cut to the minute. To the millisecond they would tell the holder of a stolen token when to
+/// The times of a refresh are rounded down to the minute: exact times would tell the holder of a stolen token when to
 /// present it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,9 +29,9 @@ pub struct SessionInfo {
     pub id: SessionId,
     /// The login.
     pub created_at: SystemTime,
-    /// The last refresh that made a new refresh token, cut to the minute; the login if there was none.
+    /// The last refresh that made a new refresh token, rounded down to the minute; the login if there was none.
     pub refreshed_at: SystemTime,
-    /// When it ends unless it is refreshed before, up to a minute early.
+    /// When it ends unless it is refreshed before, at most a minute too early.
     pub expires_at: SystemTime,
     /// The `User-Agent` of the login, if the application gave it.
     pub user_agent: Option<String>,
@@ -56,7 +56,7 @@ impl From<ListedSession> for SessionInfo {
     fn from(listed: ListedSession) -> Self {
         let ListedSession { id, record, device } = listed;
         let refreshed_at = to_the_minute(record.refreshed_at()).max(record.created_at);
-        // The idle end follows the refresh, so it is cut by as much.
+        // The idle end follows the refresh, so it is rounded by as much.
         let cut = record.refreshed_at().since(refreshed_at);
         let expires_at = match record.idle_end < record.absolute_end {
             true => record.idle_end.saturating_sub(cut),
@@ -80,19 +80,18 @@ fn to_the_minute(time: Timestamp) -> Timestamp {
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     /// Ends the sessions that the request presents and returns the removal of both cookies.
     ///
-    /// Any token that we signed is enough, also one that has expired or was superseded. A request that presents nothing
-    /// only gets its cookies removed. What this node knows to have ended takes no step of the store.
+    /// Any token that we signed is enough, even one that has expired or was superseded. A request that presents nothing
+    /// only gets its cookies removed. A session that this node knows to have ended takes no step of the store.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: the session may live on, and the cookies stay
-    /// so that the logout can be tried again. This node keeps what it was asked for: it answers `503` to the session's
-    /// access token, and completes the logout as soon as the store works again, or when the session is refreshed here.
-    /// Until then other nodes serve the session, and it stays alive if this process ends before.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: the session may live on, and the cookies
+    /// stay so that the logout can be tried again. This node keeps the logout: it answers `503` to the session's access
+    /// token, and completes the logout when the store has recovered, or when the session is refreshed here. Until then
+    /// other nodes serve the session, and it stays alive if this process ends first.
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when it cannot be told which credentials are
-    /// meant, or there are more than a few, and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). Nothing was
-    /// done then.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the credentials are ambiguous or more than
+    /// a few, and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). In both cases nothing was done.
     pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let sessions = self.to_be_ended(self.named(presented));
@@ -102,8 +101,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of the users that the request presents and returns the removal of both cookies.
     ///
-    /// Unlike a plain logout it asks for a good access token, or for a refresh token that has not expired and whose session
-    /// is alive: an old token that somebody kept must not be good for logging its user out everywhere.
+    /// Unlike a plain logout, this needs a good access token, or an unexpired refresh token of a live session: an old
+    /// token that somebody kept must not be enough to log its user out everywhere.
     ///
     /// # Errors
     ///
@@ -141,7 +140,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         }
         let found = self.inner.store.find(&self.owner(&claims.user_id), claims.session_id).await;
         Ok(self.stored(found)?.is_some_and(|found| match which {
-            // One that this node refuses, for example since an end that it asked for failed: this may be the retry.
+            // This node may refuse it because a logout failed, and this may be the retry.
             TokenCookie::Access => claims.epoch >= found.record.epoch,
             TokenCookie::Refresh => true,
         }))
@@ -151,9 +150,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId); [`ErrorKind::Store`](crate::ErrorKind::Store) when
-    /// the store failed. This node then tries again until the store has done it, or until the process ends. Sessions that
-    /// begin after this call are not meant.
+    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId); [`ErrorKind::Store`](crate::ErrorKind::Store)
+    /// when the store failed. This node then tries again until the store has done it or the process ends, and spares
+    /// sessions that begin after this call.
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
         let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
@@ -162,9 +161,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends every session of a user, for example when the account is disabled. Returns how many were alive.
     ///
-    /// A login that is under way asks for the claims again, and is refused if its proof began before this
-    /// ([`Login::proven_since`](crate::Login::proven_since)), on every node. So change the password or disable the account
-    /// first. To log the user in again in the same request, do not state the proof from before.
+    /// On every node, a login that is under way loads the claims again, and is refused if its proof began before this
+    /// call ([`Login::proven_since`](crate::Login::proven_since)). So change the password or disable the account first.
+    /// To log the user in again in the same request, do not pass the proof from before the call.
     ///
     /// # Errors
     ///
@@ -175,7 +174,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 
     /// Ends every other session of this session's user, for example after a change of password (OWASP ASVS 5.0,
-    /// 7.4.3). Returns how many were alive. Logins that are under way are treated as by [`end_all`](Self::end_all).
+    /// 7.4.3). Returns how many were alive. Logins that are under way are treated as in [`end_all`](Self::end_all).
     ///
     /// # Errors
     ///
@@ -202,7 +201,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// As [`SessionManager::end`], but nothing is tried again: call it once more.
+    /// As [`SessionManager::end`], but this node does not try again: call it once more.
     pub async fn expire_access(&self, user: impl ToString) -> Result<usize, Error> {
         let user = self.user_id(user)?;
         let retention = self.inner.lifetimes.revocation_retention();
@@ -215,10 +214,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         Ok(raised.len())
     }
 
-    /// Lists the live sessions of a user, the one refreshed last first, by the minute.
+    /// Lists the live sessions of a user, most recently refreshed first, to the minute.
     ///
-    /// For what a session shows to its own user there is [`list_for`](Self::list_for): whoever reads this list again and
-    /// again with a stolen access token sees a refresh by the token's owner within the time between two readings.
+    /// To show users their own sessions, use [`list_for`](Self::list_for): a thief who keeps reading this list with a
+    /// stolen access token would see when the owner of the token refreshes.
     ///
     /// # Errors
     ///
@@ -229,8 +228,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Lists the live sessions of this session's user, as [`list`](Self::list) does.
     ///
-    /// Of the session itself it shows the refresh that its access token comes from, and not whether another holder has
-    /// refreshed since. `GET /sessions` of the companion router is this list.
+    /// For this session it shows the refresh that its access token comes from, and not whether another holder has
+    /// refreshed since. `GET /sessions` of the companion router shows this list.
     ///
     /// ```
     /// # use tower_jwt_sessions::{Error, Session, SessionInfo, SessionManager};
@@ -260,7 +259,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 }
 
-/// In the order of what is shown: that of the exact times would tell more.
+/// Sorted by the rounded times: the order of the exact ones would tell more.
 fn listed(sessions: Vec<ListedSession>) -> Vec<SessionInfo> {
     let mut sessions: Vec<SessionInfo> = sessions.into_iter().map(SessionInfo::from).collect();
     sessions.sort_by(|a, b| b.refreshed_at.cmp(&a.refreshed_at).then(a.id.cmp(&b.id)));

@@ -19,9 +19,9 @@ use crate::{
 /// Claims of a user, loaded and known to fit, and when their loading began.
 pub(super) struct LoadedClaims {
     pub(super) claims: AppClaims,
-    /// By the clock's monotonic reading, since this is for their age.
+    /// By the monotonic clock, since this is for their age.
     asked_at: Instant,
-    /// Known before they were asked for.
+    /// What was known before they were asked for.
     newer_than: Option<AccessExpiry>,
     loads: u32,
 }
@@ -33,8 +33,8 @@ const MAX_LOADS: u32 = 8;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issue {
     AccessOnly,
-    /// An access token for as short as nodes can agree on, so that the client soon refreshes again: every one of a
-    /// superseded generation.
+    /// An access token as short as the skew of clocks allows, so that the client soon refreshes again. Every one of a
+    /// superseded generation is short.
     ShortAccess,
     Both,
 }
@@ -53,9 +53,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             return Ok(None);
         };
         if self.instant().saturating_duration_since(asked_at) >= UNDER_WAY {
-            return Err(
-                self.error_caused_by(ErrorKind::ClaimsSource, "claims took longer to load than they can be trusted")
-            );
+            return Err(self.error_caused_by(ErrorKind::ClaimsSource, "the claims took too long to load"));
         }
         let verification = self.verification();
         let claims = AppClaims::new(&claims, verification.shape)

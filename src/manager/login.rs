@@ -46,7 +46,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # use tower_jwt_sessions::{Error, Presented, SessionCookies, SessionManager};
     /// async fn login(sessions: &SessionManager<()>, presented: Presented<()>) -> Result<SessionCookies, Error> {
     ///     let proof = sessions.start_proof();
-    ///     // … after the password hash was read, and the password found to be right:
+    ///     // … read the password hash and check the password, then:
     ///     sessions.login(42).proven_since(proof).replacing(presented).user_agent("curl/8").await
     /// }
     /// # let _ = login;
@@ -66,20 +66,20 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     /// Ends the sessions that the request presented: one of the same user in the same step, others just before.
     ///
-    /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at. It is
-    /// no error: what others put into a browser's jar must not block the login. The session that such a browser had before
-    /// ends by its idle limit.
+    /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at.
+    /// That is no error: planted cookies must not block the login. A session that the browser had before ends at its
+    /// idle limit.
     pub fn replacing(mut self, presented: Presented<C>) -> Self {
         self.presented = presented;
         self
     }
 
-    /// Says since when the proof of the user counts, such as the check of a password: [`SessionManager::start_proof`].
+    /// States when the proof of the user began, such as the check of a password: see [`SessionManager::start_proof`].
     ///
-    /// The login is refused with [`ErrorKind::ProofOutdated`] if the user's other sessions, or all of them, were ended
-    /// after that, on whichever node: because the password changed, for example. So it is if the proof is older than half
-    /// an hour. A proof that began within about one round trip to the store after the end may be refused as well, never
-    /// one from before it accepted. Default: nothing is said, and the login counts as one that follows the end.
+    /// The login is refused with [`ErrorKind::ProofOutdated`] if all of the user's sessions, or all but one, were ended
+    /// after that, on any node, for example because the password changed; also if the proof is older than half an hour.
+    /// A proof that began within about one round trip to the store after the end may be refused too, but one that began
+    /// before the end is never accepted. Default: no proof, and the login counts as one that follows the end.
     pub fn proven_since(mut self, start: ProofStart) -> Self {
         self.proof = Some(Proof::new(start));
         self
@@ -163,7 +163,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
                 }
             }
         };
-        // The step publishes it only if the store has it, which `ended` says.
+        // The step has published its end only if the store had it, which `ended` says.
         if let Some(replaced) = replaces {
             sessions.verification().ends.begin_end(replaced, lifetimes.revocation_retention());
         }
@@ -181,7 +181,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         user.map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
     }
 
-    /// What the store is told of the proof of a login.
+    /// What to state to the store about the proof of a login.
     fn stated(&self, proof: Option<&Proof>) -> Result<Option<LoginProof>, Error> {
         let stated =
             proof.map(|proof| proof.stated(self.instant()).ok_or_else(|| self.error(ErrorKind::ProofOutdated)));

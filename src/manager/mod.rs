@@ -37,8 +37,8 @@ use crate::{
     verifier::{Verifier, VerifierInner},
 };
 
-/// How old the claims or the proof of a login may be when its session is created: the store must still know what happened
-/// meanwhile, also if its clock is ahead.
+/// How old the claims or the proof of a login may be when its session is created: the store must still know what
+/// happened since then, even if its clock is ahead.
 const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 
 /// Begins, refreshes and ends sessions.
@@ -48,9 +48,9 @@ const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 /// whoever holds the cookie, so put nothing secret there. Data that is only for the server goes to the store, with
 /// [`SessionManager::update_data`].
 ///
-/// Any number of managers with the same keys and the same store, in any number of processes, act as one for their clients.
-/// Within a process a [`Session`](crate::Session), and what a request [`Presented`](crate::Presented), belong to the manager
-/// whose layer or verifier made them, clones included; another one refuses them with [`ErrorKind::WrongManager`].
+/// Any number of managers with the same keys and the same store, in any number of processes, act as one for their
+/// clients. Within a process, a [`Session`](crate::Session) or [`Presented`](crate::Presented) belongs to the manager
+/// whose layer or verifier made it, clones included; another manager refuses it with [`ErrorKind::WrongManager`].
 pub struct SessionManager<C = ()> {
     inner: Arc<Inner<C>>,
 }
@@ -172,12 +172,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.error_caused_by(ErrorKind::Store, failure)
     }
 
-    /// How sessions are ended. It notes whether the store works by itself.
+    /// Ends sessions. It tracks the health of the store itself.
     fn ender(&self) -> &SessionEnder {
         self.inner.source.ender()
     }
 
-    /// Makes this node refuse a session that has certainly ended, also should the store forget that.
+    /// Makes this node refuse a session that has certainly ended, even if the store forgets that.
     fn revoke_here(&self, session: SessionId) {
         self.revoke_here_below(Revocation::ended(session));
     }

@@ -1,4 +1,4 @@
-//! What requests present to the steps of a manager: whose it is, and which sessions it names.
+//! What requests present to a manager: whose it is, and which sessions it names.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,7 +15,7 @@ use crate::{
     token::RegisteredClaims,
 };
 
-/// A session that a token of ours names, whatever else that token is still good for.
+/// A session that a token of ours names, however old that token is.
 #[derive(Debug)]
 pub(super) struct NamedSession {
     pub(super) which: TokenCookie,
@@ -23,9 +23,9 @@ pub(super) struct NamedSession {
 }
 
 impl NamedSession {
-    /// Whether no access token of the session can be good any more on any node, so that none has to be told of its end.
+    /// Whether no access token of the session can still be good on any node, so that none has to learn of its end.
     fn is_history(&self, lifetimes: &Lifetimes, now: Timestamp) -> bool {
-        // The token's own end as well: the absolute limit may have been longer once.
+        // The token's own expiry as well: the absolute limit may once have been longer.
         let ended_by = self.claims.auth_time.saturating_add(lifetimes.absolute).max(self.claims.expires_at);
         now >= ended_by.saturating_add(lifetimes.revocation_retention())
     }
@@ -35,13 +35,13 @@ impl NamedSession {
     }
 }
 
-/// Whether a refresh token has expired on the clock of every node and store, whichever is behind.
+/// Whether a refresh token has expired by the clock of every node and of the store, even one that is behind.
 pub(super) fn has_certainly_expired(token: &RegisteredClaims, now: Timestamp) -> bool {
     now >= token.expires_at.saturating_add(MAX_CLOCK_SKEW)
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
-    /// Refuses what another manager's layer or verifier found: its keys, store and users may be others.
+    /// Refuses what another manager's layer or verifier found: its keys, store and users may be different.
     pub(super) fn is_ours(&self, presented: &Presented<C>) -> Result<(), Error> {
         self.belongs_here(presented.is_of(self.verifier().inner()))
     }
@@ -58,8 +58,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         }
     }
 
-    /// Refuses what is not ours, and a request with credentials in two places, or with some that cannot be read: to
-    /// answer that a session was ended, it must be clear which one was meant.
+    /// Refuses what is not ours, and a request with ambiguous or unreadable credentials: to answer that a session was
+    /// ended, it must be clear which one was meant.
     pub(super) fn understood(&self, presented: &Presented<C>) -> Result<(), Error> {
         self.is_ours(presented)?;
         match presented.is_invalid {
@@ -68,8 +68,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         }
     }
 
-    /// The tokens of ours among what was presented, however old they are: enough to end their sessions. A few at most,
-    /// and the only place that checks the signatures of more than two.
+    /// The tokens of ours among what was presented, however old they are: enough to end their sessions. They are few,
+    /// and this is the only place that checks the signatures of more than two.
     pub(super) fn named(&self, presented: &Presented<C>) -> Vec<NamedSession> {
         let now = self.now();
         let session = presented.session.as_ref().map(|session| (TokenCookie::Access, session.proof().0.clone()));
@@ -82,7 +82,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         tokens.map(|(which, claims)| NamedSession { which, claims }).collect()
     }
 
-    /// One token for each session that is named and that has to be ended. What this node and the store know to have ended
+    /// One token for each named session that has to be ended. A session that this node and the store know to have ended
     /// takes no step.
     pub(super) fn to_be_ended(&self, named: Vec<NamedSession>) -> Vec<NamedSession> {
         let mut sessions: Vec<NamedSession> = Vec::new();
@@ -90,7 +90,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             let is_known = self.verification().ends.is_ended(named.claims.session_id);
             match sessions.iter_mut().find(|other| other.is_of_session(&named)) {
                 _ if is_known => {}
-                // Access and refresh token of a session expire at different times: whichever is later.
+                // The access and refresh tokens of a session expire at different times: the later one counts.
                 Some(other) if other.claims.expires_at < named.claims.expires_at => *other = named,
                 Some(_) => {}
                 None => sessions.push(named),
@@ -99,8 +99,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         sessions
     }
 
-    /// What to end of them. By its name if access tokens of the session may be about; one that is history only if the store
-    /// has it: where it does not, there is nothing to publish, or an old token would fill the log.
+    /// What to end of them. While access tokens of a session may still be good, its end is published whatever the store
+    /// knows. After that it is ended only if the store has it: otherwise old tokens would fill the log.
     pub(super) fn to_end(&self, sessions: &[NamedSession]) -> Vec<(UserId, WhichSessions)> {
         let now = self.now();
         let which = |named: &NamedSession| match named.is_history(&self.inner.lifetimes, now) {

@@ -1,4 +1,4 @@
-//! Since when the proof of a login counts: what ended a user's sessions meanwhile makes it worthless.
+//! When the proof of a login began: an end of the user's sessions since then makes the proof worthless.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{EndMark, LoginProof},
 };
 
-/// The moment from which the proof of a login counts: see [`SessionManager::start_proof`].
+/// When the proof of a login began: see [`SessionManager::start_proof`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofStart {
     reading: Instant,
@@ -18,9 +18,9 @@ pub struct ProofStart {
 }
 
 impl ProofStart {
-    /// A moment that lies so much earlier, for a login that takes several requests, such as a password in one and a code
-    /// in the next: the first proof counts, and what the application keeps between them says when that was. Where another
-    /// node kept it, add [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW).
+    /// A moment that is earlier by this much, for a login that takes several requests, such as a password in one and a
+    /// code in the next. The first proof counts: the application keeps when it began. If another node may have noted
+    /// that, add [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW).
     ///
     /// ```
     /// # use std::time::{Duration, SystemTime};
@@ -30,7 +30,7 @@ impl ProofStart {
     /// # ) -> Result<SessionCookies, Error> {
     /// let ago = first_step_at.elapsed().unwrap_or_default() + MAX_CLOCK_SKEW;
     /// let proof = sessions.start_proof().earlier_by(ago);
-    /// // … after the code was found to be right:
+    /// // … check the code, then:
     /// sessions.login(42).proven_since(proof).await
     /// # }
     /// # let _ = second_step;
@@ -46,11 +46,11 @@ impl ProofStart {
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
-    /// Begins the proof of who a user is. Call it *before* reading what the proof is compared with, such as a password
-    /// hash, and pass it to [`Login::proven_since`](crate::Login::proven_since).
+    /// Begins the proof of who a user is. Call this *before* reading what the proof is compared with, such as a
+    /// password hash, and pass the result to [`Login::proven_since`](crate::Login::proven_since).
     ///
-    /// Checking a password takes time, in which the user may change the password and end all sessions. Without this the
-    /// login with the old password would succeed after that.
+    /// Checking a password takes time, in which the user may change the password and end all sessions. Without this,
+    /// the login with the old password would still succeed.
     pub fn start_proof(&self) -> ProofStart {
         ProofStart { reading: self.instant(), earlier: Duration::ZERO }
     }
@@ -63,9 +63,10 @@ pub(super) struct Proof {
     doubts: u32,
 }
 
-/// How often the store is asked for a mark when it cannot be told which was first. Answers that come sooner tell more.
+/// How often the store is asked for a mark while the order of mark and proof is in doubt. A faster answer may resolve
+/// it.
 const MAX_DOUBTS: u32 = 3;
-/// The clocks of two machines differ in speed by less than one part in so many, also while both are being corrected.
+/// The clocks of two machines differ in speed by less than one part in this many, even while both are being corrected.
 const DRIFT: u32 = 1000;
 
 impl Proof {
@@ -73,14 +74,14 @@ impl Proof {
         Self { start, newer_than: None, doubts: 0 }
     }
 
-    /// What the store is told; `None` when the proof is so old that the store may have forgotten a mark.
+    /// What to state to the store; `None` when the proof is so old that the store may have forgotten a mark.
     pub(super) fn stated(&self, now: Instant) -> Option<LoginProof> {
         (self.start.age(now) < UNDER_WAY).then_some(LoginProof { newer_than: self.newer_than })
     }
 
-    /// Compares the proof with a mark that the store answered. Says whether to take the step again.
+    /// Compares the proof with the mark in the store's answer. Says whether to take the step again.
     ///
-    /// The mark and the proof have ages by two clocks, taken at two moments. The proof's is taken after the answer, so
+    /// The ages of mark and proof are by two clocks, at two moments. That of the proof is taken after the answer, so
     /// that it is too large if anything: a proof from before the mark never passes for a later one.
     pub(super) fn outlasts(&mut self, mark: EndMark, answered: Instant) -> bool {
         if self.start.age(answered) < mark.age - mark.age / DRIFT {
@@ -100,7 +101,7 @@ mod tests {
 
     fn scene() -> (Instant, impl Fn(u32, u32, Duration) -> Option<LoginProof>) {
         let zero = Instant::now();
-        // Says what is stated next after a mark of this age was answered, to a proof from `started`, at `answered`.
+        // What a proof from `started` states next, after a mark of this age in an answer at `answered`.
         let met = move |started: u32, answered: u32, age| {
             let mut proof = Proof::new(ProofStart { reading: zero + started * MS, earlier: Duration::ZERO });
             proof.outlasts(EndMark { at: Timestamp::from_millis(7), age }, zero + answered * MS);
@@ -115,7 +116,7 @@ mod tests {
         let newer = Some(LoginProof { newer_than: Some(Timestamp::from_millis(7)) });
         let in_doubt = Some(LoginProof::default());
         assert_eq!(met(100, 400, 302 * MS), newer);
-        assert_eq!(met(100, 400, 300 * MS), in_doubt, "left when the proof began");
+        assert_eq!(met(100, 400, 300 * MS), in_doubt, "the mark was left when the proof began");
         assert_eq!(met(100, 400, 299 * MS), in_doubt);
         assert_eq!(met(100, 400, Duration::ZERO), in_doubt);
         assert_eq!(met(100, 100, Duration::ZERO), in_doubt, "a clock that stands still");

@@ -24,7 +24,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// [`ErrorKind::MissingRefreshToken`] and [`ErrorKind::InvalidRefreshToken`] mean that the user has to log in;
     /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that nothing is known, and to try again;
-    /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies, or too many of those;
+    /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies, or too many cookies;
     /// [`ErrorKind::WrongManager`] that another manager's layer found them.
     pub async fn refresh(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
@@ -46,12 +46,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Takes the step with a refresh token that we signed.
     pub(super) async fn rotate(&self, token: &RegisteredClaims) -> Result<SessionTokens, Error> {
         let (user, id) = (&token.user_id, token.session_id);
-        // The store would say so by its own clock. Nobody else is asked about a token that was kept for years.
+        // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
         if has_certainly_expired(token, self.now()) {
             tracing::debug!(target: LOG_TARGET, "refused a refresh token that has expired");
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
-        // Before the claims, so that they are newer than every `expire_access` that this epoch stands for.
+        // Read before the claims, so that they are newer than every `expire_access` that this epoch includes.
         let min_epoch = self.min_epoch(token).await?;
         let Some(mut loaded) = self.load_claims(user).await? else {
             return Err(self.user_gone(token).await);
@@ -102,11 +102,13 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let presented = SessionRecord { generation: token.generation, ..record };
         let just_rotated = record.rotated_within(self.inner.replay_window.length().saturating_mul(2), now);
         let (which, record) = match rotation {
-            // A superseded token whose answer may be on its way. The use of what it gets confirms nothing, so a thief could
-            // go on with it unnoticed: a client that did lose the answer comes again soon and gets another one.
+            // A superseded token whose answer may be on its way. The use of what it gets confirms nothing, so a thief
+            // could live on it unnoticed. It is short: a client that did lose the answer soon comes back and gets
+            // another one.
             Rotation::Current if token.generation < record.generation => (Issue::ShortAccess, presented),
-            // No use of the current token was noted, so this is its first, and its predecessor may be repeated for another
-            // window. The session's idle end has not moved: have the client come again soon, so that it will.
+            // No use of the current token was noted, so this is its first, and its predecessor may be repeated for
+            // another window. The session's idle end has not moved: it will when the client comes back, which should be
+            // soon.
             Rotation::Current if !just_rotated => (Issue::ShortAccess, presented),
             Rotation::Current => (Issue::AccessOnly, presented),
             Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
@@ -114,10 +116,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.issue(user, id, &record, now, &loaded.claims, which)
     }
 
-    /// The smallest epoch that this node accepts of the session, which a failover may have made the store forget.
+    /// The smallest epoch of the session that this node accepts. After a failover the store may have a smaller one.
     ///
-    /// What it knows to be ended stays ended. What was asked to end and did not has to end first: neither may it go on, nor
-    /// is it over before the store says so.
+    /// A session that this node knows to have ended stays ended. An unfinished end is completed first: until the store
+    /// confirms it, the session may neither go on nor count as over.
     async fn min_epoch(&self, token: &RegisteredClaims) -> Result<u32, Error> {
         let is_over = self.ender().finish(&token.user_id, token.session_id).await;
         if is_over.map_err(|failure| self.store_error(failure))? {

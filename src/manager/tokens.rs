@@ -54,7 +54,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] when the store failed: the session may live on, and ends as with
+    /// [`ErrorKind::Store`] when the store failed: the session may live on, and this node tries again as after a failed
     /// [`logout`](Self::logout). Keep the token and try again.
     pub async fn end_with_token(&self, token: &str) -> Result<bool, Error> {
         let Some((which, claims)) = self.verification().open_any(token.as_bytes(), self.now()) else {

@@ -13,7 +13,7 @@ pub(crate) struct GuardConfig {
 }
 
 impl GuardConfig {
-    /// Refuses what no browser sends as `Origin`, since it would never match anything.
+    /// Refuses what no browser sends as `Origin`, since it would never match.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |origin: &&String| ConfigError::InvalidOrigin { origin: (*origin).clone() };
         let own = self.own_origin.iter().find(|origin| !is_origin_of_page(origin));
@@ -22,13 +22,13 @@ impl GuardConfig {
     }
 }
 
-/// Whether this is what browsers make of the scheme, host and port of a page.
+/// Whether this is the origin of a page as browsers write it.
 fn is_origin_of_page(origin: &str) -> bool {
     matches!(origin.split_once("://"), Some((scheme @ ("http" | "https"), authority))
         if spelled_by_browsers(scheme, authority).is_some_and(|spelling| spelling == origin))
 }
 
-/// Whether this is the origin of an application or of an extension of a browser.
+/// Whether this is the origin of an application or a browser extension.
 fn is_app_origin(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(scheme, authority)| is_origin_of_app(scheme, authority))
 }

@@ -30,7 +30,7 @@ pin_project! {
         Passed {
             #[pin]
             inner: F,
-            // Is to be logged if the answer sets cookies.
+            // To be logged if the answer sets cookies.
             warning: Option<Once>,
         },
         Refused {

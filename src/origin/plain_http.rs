@@ -1,8 +1,8 @@
-//! Finds out that browsers drop the cookies, since the pages are on plain http: users log in again and again, and nothing
-//! fails.
+//! Notices that browsers drop the cookies because the pages are on plain http: users have to log in again and again,
+//! and nothing fails.
 //!
-//! The guard does it, which looks at `Origin` anyway and is where users log in and refresh: under the layer it would cost
-//! every request.
+//! The guard does this, since it looks at `Origin` anyway and stands in front of login and refresh. In the layer it
+//! would cost every request.
 
 use std::net::Ipv4Addr;
 
@@ -19,9 +19,10 @@ pub(super) fn warning(cookies: &CookiePlan, headers: &HeaderMap) -> Option<Once>
     is_possible.then(|| cookies.plain_http.clone())
 }
 
-/// Whether the browser named a page that it loaded over plain http from another computer.
+/// Whether the request comes from a page that was loaded over plain http from another computer.
 ///
-/// `Sec-Fetch-Site` is sent over https only (W3C Fetch Metadata, section 2): a page on http may call an API on https.
+/// Browsers send `Sec-Fetch-Site` over https only (W3C Fetch Metadata, section 2). With it, the page on http calls an
+/// API on https, which may set `Secure` cookies.
 fn drops_secure_cookies(headers: &HeaderMap) -> bool {
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     origin.and_then(|origin| origin.strip_prefix("http://")).is_some_and(|authority| !is_local(authority))

@@ -1,4 +1,4 @@
-//! The rules: which requests come from another site. Those of Go's `CrossOriginProtection`, and what is stricter here.
+//! Which requests come from another site: the rules of Go's `CrossOriginProtection`, and some that are stricter.
 
 use http::{HeaderMap, Uri};
 
@@ -17,9 +17,9 @@ pub(super) struct Rules {
 impl Rules {
     /// Decides on a request that changes something or opens a WebSocket. The error is the reason for the log.
     ///
-    /// The method plays no part: those that pass unseen are for the service to know.
+    /// The method plays no part here: the service knows which methods pass unseen.
     pub(super) fn decide(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
-        // Which of two values counts would be for an attacker to choose.
+        // An attacker could choose which of two values counts.
         let (Ok(site), Ok(origin), Ok(host)) =
             (single(headers, "sec-fetch-site"), single(headers, "origin"), single(headers, "host"))
         else {
@@ -32,7 +32,7 @@ impl Rules {
         match (site, is_own) {
             (b"same-origin" | b"none", _) => return Ok(()),
             (b"", _) => {}
-            // A browser that says so is believed, whatever the Origin.
+            // A browser that says this is believed, whatever the Origin.
             (_, Some(true)) => return Err("Sec-Fetch-Site and Origin contradict each other"),
             (_, Some(false) | None) => return Err("Sec-Fetch-Site names another site"),
         }
@@ -46,7 +46,7 @@ impl Rules {
         match is_own {
             Some(true) => Ok(()),
             Some(false) => Err("Origin is not own_origin"),
-            // The target names the host where there is an authority in it, as in HTTP/2 (RFC 9112, section 3.2.2).
+            // An authority in the target takes the place of `Host`, as in HTTP/2 (RFC 9112, section 3.2.2).
             None => match names_host(origin, uri.authority().map_or(host, |authority| authority.as_str().as_bytes())) {
                 true => Ok(()),
                 false => Err("Origin does not match Host"),
@@ -57,8 +57,8 @@ impl Rules {
 
 /// Whether the page of this origin was loaded from this host and port.
 ///
-/// `Host` has no scheme, so that of the origin tells which port may be left out. That it is the scheme of the service
-/// is not known: this is why there is `own_origin`.
+/// `Host` has no scheme, so that of the origin says which port may be left out. Whether the service has that scheme is
+/// not known, which is why there is `own_origin`.
 fn names_host(origin: &[u8], host: &[u8]) -> bool {
     let (Ok(origin), Ok(host)) = (std::str::from_utf8(origin), std::str::from_utf8(host)) else { return false };
     let Some((scheme @ ("http" | "https"), authority)) = origin.split_once("://") else { return false };
@@ -66,7 +66,7 @@ fn names_host(origin: &[u8], host: &[u8]) -> bool {
         .is_some_and(|origin| spelled_by_browsers(scheme, host).is_some_and(|host| host == origin))
 }
 
-/// The value of a header that is there once, empty if it is not there.
+/// The value of a header that is there at most once; empty if it is missing.
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h [u8], ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

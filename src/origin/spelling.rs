@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The origin of `http` or `https` with this host and port as browsers write it: in lower case, without the scheme's
-/// default port, each address in its one spelling (the serializers of the URL standard). `None` if that is no host, or
-/// more than a host and a port.
+/// default port, each address in its one spelling (the serializers of the URL standard). `None` if the authority is not
+/// a host with or without a port.
 ///
-/// Two authorities are the same place under a scheme if and only if their spellings are equal.
+/// Two authorities are the same place under a scheme if and only if these spellings are equal.
 pub(super) fn spelled_by_browsers(scheme: &str, authority: &str) -> Option<String> {
     let (host, port) = host_and_port(authority)?;
     let host = host_spelled_by_browsers(host)?;
@@ -19,11 +19,11 @@ pub(super) fn spelled_by_browsers(scheme: &str, authority: &str) -> Option<Strin
 
 /// Whether this is an origin of an application or extension: `capacitor://localhost`, `moz-extension://…`.
 ///
-/// What browsers make of the host depends on the scheme, so there is no spelling to hold it to, and no default port.
+/// How browsers write the host depends on the scheme, so no spelling is required, and there is no default port.
 pub(super) fn is_origin_of_app(scheme: &str, authority: &str) -> bool {
     let scheme_fits = scheme.starts_with(|first: char| first.is_ascii_lowercase())
         && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
-    // The schemes that have rules of their own in the URL standard: those of pages, and those that are no origin.
+    // Schemes with rules of their own in the URL standard: those of pages, and those without an origin.
     let is_special = matches!(scheme, "ftp" | "file" | "http" | "https" | "ws" | "wss");
     let Some((host, port)) = host_and_port(authority) else { return false };
     // No empty port and no leading zeros.
@@ -31,9 +31,9 @@ pub(super) fn is_origin_of_app(scheme: &str, authority: &str) -> bool {
     scheme_fits && !is_special && port_fits && (is_name(host) || address(host).is_some())
 }
 
-/// Divides an authority without a user (RFC 3986, section 3.2). An empty port is none.
+/// Splits an authority without a user into host and port (RFC 3986, section 3.2). An empty port is none.
 fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    // The colons of an IPv6 address stand in brackets.
+    // The colons of an IPv6 address are in brackets.
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (authority, ""),
@@ -46,12 +46,12 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// The host serializer of the URL standard, for names that a DNS can have and for addresses.
+/// The host serializer of the URL standard, for addresses and for names that can be in the DNS.
 fn host_spelled_by_browsers(host: &str) -> Option<String> {
     if let Some(address) = address(host) {
         let [.., high, low] = address.segments();
         return Some(match address.to_ipv4_mapped() {
-            // Not with the dots of the standard library.
+            // The standard library would write dots here.
             Some(_) => format!("[::ffff:{high:x}:{low:x}]"),
             None => format!("[{address}]"),
         });
@@ -59,7 +59,7 @@ fn host_spelled_by_browsers(host: &str) -> Option<String> {
     if !is_name(host) {
         return None;
     }
-    // Whatever ends in a number is an address, of which there is one spelling.
+    // What ends in a number is an IPv4 address, which has one spelling.
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next()?;
     let is_decimal = last.bytes().all(|byte| byte.is_ascii_digit());
     let is_hex = last
@@ -77,7 +77,7 @@ fn address(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// A name that a DNS can have, with or without the dot at its end, which makes it another one.
+/// A name that can be in the DNS. With a dot at its end it is another host.
 fn is_name(host: &str) -> bool {
     let is_name_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let label_fits = |label: &str| !label.is_empty() && label.bytes().all(is_name_char);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     proptest! {
-        /// A spelling is one of its own spellings, so that comparing them is an equivalence.
+        /// The spelling of a spelling is itself, so that comparing spellings is an equivalence.
         #[test]
         fn spelling_again_changes_nothing(
             scheme in prop::sample::select(vec!["http", "https"]),

@@ -20,11 +20,11 @@ use crate::{clock::Timestamp, error::ConfigError};
 /// rare, for it counts from the last one sent, and not at all while it waits to write.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
-/// Digits of the time, which stands before everything else that a step is given.
+/// Digits of the time, which is the first argument of every step.
 ///
-/// A server that does not know a command repeats the first 128 bytes of its arguments, and fred takes an error that is no
-/// UTF-8, as session ids are none, for a broken connection: instead of the server's word comes a timeout. With so many
-/// digits, zeros first, what is repeated ends before a session id.
+/// A server that does not know a command repeats the first 128 bytes of its arguments. fred takes an error that is not
+/// UTF-8, as session ids are not, for a broken connection, and reports a timeout instead of the server's text. With
+/// this many digits, padded with zeros, the repetition ends before a session id.
 const TIME_WIDTH: usize = 128;
 
 pub(super) struct Connection(Mutex<Current>);

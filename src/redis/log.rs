@@ -38,8 +38,8 @@ const PAGE: u64 = 5_000;
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// Longer waits end early; Redis would refuse absurd ones.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// The field of an entry that matters: for each revocation the session and the smallest valid epoch, 20 bytes. Another
-/// format has to have another name, so that releases that do not know it skip it. Fields beside this one are ignored.
+/// The field that is read: for each revocation the session and the smallest valid epoch, 20 bytes. Another format needs
+/// another name, so that releases that do not know it skip the entry. Other fields are ignored.
 const FIELD: &[u8] = b"r";
 const REVOCATION_LEN: usize = SessionId::LEN + 4;
 
@@ -142,7 +142,7 @@ async fn entries(
 ) -> Result<LogPage, BoxError> {
     let read: Result<Value, _> = client.xread(Some(PAGE), wait.map(whole_millis), key, after.to_string()).await;
     let read = read.map_err(without_arguments)?;
-    // Names of fields as bytes: others may be anything.
+    // Field names as bytes, since those of others may be anything.
     let streams: XReadResponse<String, String, Vec<u8>, Value> = match read {
         Value::Null => HashMap::new(),
         read => read.into_xread_response()?,

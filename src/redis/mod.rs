@@ -8,12 +8,13 @@
 //! | key | type | holds |
 //! |---|---|---|
 //! | `{prefix}sessions:{owner}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
-//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; for an hour when access was expired last, and when all or the other sessions were ended last; in a cluster also what is still to be published |
-//! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live: the longest time that any manager of the store asked for |
+//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; for an hour, when access was last expired and when all or the other sessions were last ended; in a cluster also what is still to be published |
+//! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live: for the longest time that any manager on the store asks for |
 //!
-//! `owner` stands in braces: the [`Population`](crate::store::Population), a dot, and the user id in base64url. So managers
-//! with another issuer or audience never see each other's sessions, whatever the prefix. No value is a token or a key, so a copy of the database
-//! opens no session. Every key has a time to live and vanishes by itself: no sweeping is needed.
+//! `owner` is in braces: the [`Population`](crate::store::Population), a dot, and the user id in base64url. So managers
+//! with different issuers or audiences never see each other's sessions, whatever the prefix. No value is a token or a
+//! key, so a copy of the database opens no session. Every key has a time to live and vanishes by itself: no sweeping is
+//! needed.
 //!
 //! Set `maxmemory-policy noeviction`: a server that evicts keys logs users out and forgets revocations, those first
 //! under `volatile-ttl`.
@@ -61,20 +62,20 @@
 //!
 //! # Users with many sessions
 //!
-//! A login and a refresh cost the same however many sessions the user has. Without a limit, a login looks at four of them,
-//! chosen at random, to remove those that expired: about a quarter of what is stored has expired at most. With a limit it
-//! looks at all of them, but only when there may be as many as the limit; the first login after a limit was lowered ends all
-//! that are too many in one script.
+//! A login and a refresh cost the same however many sessions the user has. Without a limit, a login looks at four of
+//! them, chosen at random, and removes those that have expired, so that at most about a quarter of what is stored has
+//! expired. With a limit it looks at all of them, but only when the limit may be reached; the first login after a limit
+//! was lowered ends all surplus sessions in one script.
 //!
-//! What concerns all sessions of a user, the list, ends of all or of the others and the expiry of access, looks at 250 in
-//! each script, so that no user holds up the server. If one of the scripts fails, the operation reports a failure: what it
-//! ended is published, and a retry ends the rest.
+//! What concerns all sessions of a user (the list, ends of all or of the others, the expiry of access) takes one script
+//! for every 250 of them, so that no user holds up the server. If one of the scripts fails, the operation reports a
+//! failure: what it ended is published, and a retry ends the rest.
 //!
 //! # What cannot be read
 //!
-//! A value that is no session record of a known version is an error for every step that meets it, and never removed
-//! or taken for "no session". A login meets it only where it has to count the sessions against a limit. One step repairs it: ending *all* sessions of the user removes it, and publishes its
-//! session as ended.
+//! A value that is no session record of a known version is an error for every step that meets it, and never removed or
+//! taken for "no session". A login meets it only where it has to count the sessions against a limit. One step repairs
+//! it: ending *all* sessions of the user removes it, and publishes its session as ended.
 
 mod cluster;
 mod connection;

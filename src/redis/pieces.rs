@@ -1,4 +1,5 @@
-//! Steps over all sessions of a user, however many, in pieces: no script holds up the server for long.
+//! Steps over all sessions of a user, however many there are, in pieces, so that no script holds up the server for
+//! long.
 
 use fred::types::Value;
 
@@ -10,26 +11,26 @@ use super::{
 };
 use crate::{error::BoxError, id::SessionId, store::Owner};
 
-/// One more pass is enough unless the keys move to another server meanwhile.
+/// One is enough unless the keys move to another server meanwhile.
 const MAX_PASSES: u32 = 5;
 
-/// A step, and what its script is given in front of where to go on.
+/// A step, and the arguments of its script before the position.
 pub(super) struct Pieces<T> {
     pub(super) step: &'static Step,
     pub(super) owner: Owner,
     pub(super) args: Vec<Value>,
-    /// Reads what a piece found.
+    /// Reads the rows of a piece.
     pub(super) read: fn(&mut Reply) -> Result<Vec<T>, BoxError>,
 }
 
-/// What all pieces found.
+/// The rows of all pieces.
 pub(super) struct Found<T> {
     pub(super) rows: Vec<T>,
-    /// Sessions that an earlier step ended and that are published only now.
+    /// Sessions that an earlier step ended and whose end is published only now.
     pub(super) unfinished: Vec<SessionId>,
 }
 
-/// Where to go on, and what the first piece said for all that follow. Both as the scripts have them.
+/// Where the next piece begins, and the time or mark of the first piece, both as the scripts write them.
 struct Position {
     cursor: Value,
     since: Value,
@@ -39,7 +40,7 @@ struct Position {
 impl RedisStore {
     /// Takes a step over all sessions of a user.
     ///
-    /// It goes on in a task of its own: a request that is given up must not stop it half-way.
+    /// It runs on in a task of its own, so that a cancelled request does not stop it half-way.
     pub(super) async fn over_all<T: Send + 'static>(&self, pieces: Pieces<T>) -> Result<Found<T>, BoxError> {
         let mut found = Found { rows: Vec::new(), unfinished: Vec::new() };
         let start = Position { cursor: word("0"), since: word(""), is_last: false };
@@ -52,8 +53,8 @@ impl RedisStore {
         rest.await.unwrap_or_else(|_| Err(shutting_down().into()))
     }
 
-    /// A cursor of Redis finds what was there all the time, but only on one server: after a failover or a move of the keys
-    /// it may skip some. So they are gone over again until a pass finds nothing more to do.
+    /// A cursor of Redis finds everything that is there throughout, but only on one server: after a failover or a move
+    /// of the keys it may skip some. So passes are repeated until one finds nothing more to do.
     async fn rest<T>(&self, pieces: Pieces<T>, next: Position, mut found: Found<T>) -> Result<Found<T>, BoxError> {
         let mut position = self.pass(&pieces, next, &mut found).await?;
         for _ in 0..MAX_PASSES {
@@ -63,7 +64,7 @@ impl RedisStore {
                 return Ok(found);
             }
         }
-        Err("the sessions of the user were moved again and again".into())
+        Err("the sessions of the user kept moving to other servers".into())
     }
 
     async fn pass<T>(

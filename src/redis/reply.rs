@@ -47,7 +47,7 @@ impl Reply {
     }
 
     fn text(&mut self) -> Result<Option<String>, BoxError> {
-        // The error of the standard library has the bytes in it.
+        // The standard library's own error would contain the bytes.
         let text = self.bytes()?.map(|bytes| String::from_utf8(bytes).map_err(|_| Unreadable("text that is no UTF-8")));
         Ok(text.transpose()?)
     }
@@ -98,8 +98,8 @@ impl Reply {
     }
 }
 
-/// The error without the arguments of a command, which a server repeats when it does not know the command: they are
-/// credentials, user ids and data. Its code and the name of the command stay.
+/// The error without the arguments of the command, which a server repeats if it does not know the command: they may be
+/// credentials, user ids or data. The error code and the name of the command stay.
 pub(super) fn without_arguments(error: FredError) -> FredError {
     match error.details().split_once(REPEATED_ARGUMENTS) {
         Some((said, _)) => FredError::new(error.kind().clone(), said.to_owned()),
@@ -107,7 +107,7 @@ pub(super) fn without_arguments(error: FredError) -> FredError {
     }
 }
 
-/// In Redis since 5.0 and in Valkey.
+/// As Redis since 5.0 and Valkey write it.
 const REPEATED_ARGUMENTS: &str = ", with args beginning with";
 
 /// Redis holds or answered something that this release did not write.

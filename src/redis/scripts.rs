@@ -128,7 +128,7 @@ async fn send_as(
 /// Lua's numbers are doubles, which are exact up to this.
 pub(super) const LARGEST: u64 = (1 << 53) - 1;
 
-/// What is larger than Lua's numbers hold exactly, some 285 000 years, is cut down to that.
+/// Capped at the largest number that Lua holds exactly, some 285,000 years.
 pub(super) fn time(time: Timestamp) -> Value {
     integer(time.as_millis().min(LARGEST))
 }

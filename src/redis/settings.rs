@@ -161,8 +161,8 @@ pub(super) fn unreachable(error: FredError) -> ConfigError {
     ConfigError::StoreUnreachable { source: error.into() }
 }
 
-/// The error without the arguments of a command, and not at all if its message repeats user name or password: those of
-/// `AUTH` are the credentials, and not every server is one that we know.
+/// The error without the arguments of a command, and without its message if that repeats user name or password: the
+/// arguments of `AUTH` are the credentials, and not every server writes errors as those that we know.
 pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
     let error = without_arguments(error);
     let shown =

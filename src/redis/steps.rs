@@ -48,7 +48,7 @@ fn proof(proof: Option<LoginProof>) -> Value {
     }
 }
 
-/// The server counts microseconds, and cuts off what is less on both sides of the difference.
+/// The server counts whole microseconds, so their difference may be up to one too large.
 fn end_mark(reply: &mut Reply) -> Result<EndMark, BoxError> {
     let at = reply.time()?;
     let micros: u64 = reply.word()?.parse()?;
@@ -183,7 +183,7 @@ impl SessionStore for RedisStore {
     async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         let step = async {
             let mut cursor = "0".to_owned();
-            // Of a hash that grows a scan may tell twice.
+            // A scan of a growing hash may return a session twice.
             let mut listed: HashMap<SessionId, ListedSession> = HashMap::new();
             loop {
                 let mut reply = self.run(&scripts::LIST, owner, [Value::from(&*cursor)]).await?;

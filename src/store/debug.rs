@@ -1,10 +1,10 @@
-//! `Debug` of what sessions hold: what there is, but not what it says. Applications log what they debug.
+//! `Debug` of what sessions hold: what there is, but not its content, since applications log it.
 
 use std::fmt;
 
 use super::{Device, NewSession, PutData, SessionData};
 
-/// Stands for a value that is not printed.
+/// In place of a value that is not printed.
 pub(crate) struct Redacted;
 
 impl fmt::Debug for Redacted {
@@ -13,7 +13,7 @@ impl fmt::Debug for Redacted {
     }
 }
 
-/// Stands for data of the application.
+/// In place of the application's data.
 struct Bytes(usize);
 
 impl Bytes {

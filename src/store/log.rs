@@ -71,8 +71,8 @@ impl Revocation {
 pub struct LogPage {
     /// The entries after the given position, oldest first; possibly not all of them.
     pub entries: Vec<LogEntry>,
-    /// The positions of those among them that cannot be read, oldest first: damaged, written by somebody else, or in the
-    /// format of a later release. A reader steps over them, or one entry would keep all that follow from it.
+    /// The positions of entries that cannot be read, oldest first: damaged, written by something else, or in the format
+    /// of a later release. A reader skips them; otherwise one of them would hide all that follow.
     pub skipped: Vec<LogPosition>,
     /// The position of the newest entry that was ever written, as far as the store remembers. Smaller than a position
     /// that was read before: the log was lost, and is to be read again from the start.
@@ -80,7 +80,7 @@ pub struct LogPage {
 }
 
 impl LogPage {
-    /// Whether nothing stands after the given position.
+    /// Whether there is nothing after the given position.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.skipped.is_empty()
     }

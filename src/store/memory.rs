@@ -48,12 +48,12 @@ struct State {
     users: HashMap<Owner, HashMap<SessionId, Entry>>,
     log: VecDeque<LogEntry>,
     newest: LogPosition,
-    /// The longest time for which anybody asked that entries be kept.
+    /// The longest retention that was ever asked for.
     log_retention: Duration,
-    /// What logins that are under way may have missed.
+    /// What a login that is under way may have missed.
     marks: HashMap<Owner, Marks>,
     added_since_sweep: usize,
-    /// Sessions and marks.
+    /// How many sessions and marks.
     left_by_sweep: usize,
     swept_at: Timestamp,
 }
@@ -67,7 +67,7 @@ struct Marks {
 #[derive(Clone, Copy)]
 struct EndOfSessions {
     at: Timestamp,
-    /// Its age must not depend on a wall clock that may be set.
+    /// For its age, which must not depend on a wall clock that may be set.
     reading: Instant,
 }
 
@@ -76,12 +76,12 @@ impl Marks {
         self.access_expired_at.max(self.ended.map(|ended| ended.at))
     }
 
-    /// The time of a mark that is left now.
+    /// The time for a mark that is left now.
     fn next(&self, now: Timestamp) -> Timestamp {
         self.latest().map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
     }
 
-    /// Those that are not too old.
+    /// The marks that are not too old.
     fn remembered(&self, now: Timestamp) -> Self {
         let is_remembered = |at: &Timestamp| now.since(*at) < MARKS_REMEMBERED;
         Self {
@@ -163,7 +163,7 @@ impl State {
         ended
     }
 
-    /// The same, looking at each session of the user.
+    /// Removes those that are meant, after a look at each session of the user.
     fn remove_where(
         &mut self,
         owner: &Owner,
@@ -175,8 +175,8 @@ impl State {
         self.remove(owner, now, meant)
     }
 
-    /// Which sessions of a user must go so that one more fits; `None` when the limit says to refuse. Looks at each of
-    /// them only when there may be too many.
+    /// Which sessions of a user have to end so that one more fits; `None` when the limit says to refuse. Looks at each
+    /// of them only when there may be too many.
     fn over_limit(&mut self, owner: &Owner, limit: Option<SessionLimit>, now: Timestamp) -> Option<Vec<SessionId>> {
         let Some(limit) = limit else { return Some(Vec::new()) };
         let keep = limit.max() as usize - 1;
@@ -197,8 +197,9 @@ impl State {
         }
     }
 
-    /// Drops what has expired whenever as much was added as the last time left, so that the work for each login does not
-    /// grow with what is there, and at least once an hour, so that little traffic does not keep what a lot of it has left.
+    /// Drops what has expired: when as much was added as the last sweep left, so that the work for each login does not
+    /// grow with what is there, and at least once an hour, so that what a busy time left does not stay through a quiet
+    /// one.
     fn sweep(&mut self, now: Timestamp) {
         self.added_since_sweep += 1;
         if self.added_since_sweep <= self.left_by_sweep && now.since(self.swept_at) < SWEEP_INTERVAL {
@@ -332,7 +333,7 @@ impl SessionStore for MemoryStore {
                 state.sweep(now);
                 let marks = state.marks.entry(end.owner.clone()).or_default();
                 let instant = self.shared.clock.instant();
-                // As old as the end that was asked for, unless a later one was.
+                // The age counts from when the end was asked for, unless a later end was asked for.
                 let asked_at = instant.checked_sub(end.min_age).unwrap_or(instant);
                 let reading = marks.ended.map_or(asked_at, |before| before.reading.max(asked_at));
                 marks.ended = Some(EndOfSessions { at: marks.next(now), reading });
@@ -416,7 +417,7 @@ mod tests {
     use super::*;
     use crate::{id::UserId, store::Population, testing::TestClock};
 
-    /// Otherwise a login would cost the more the more sessions there are.
+    /// Otherwise the cost of a login would grow with the number of sessions.
     #[tokio::test]
     async fn sweeps_become_rare_as_sessions_grow() {
         let store = MemoryStore::with_clock(TestClock::new());

@@ -30,22 +30,22 @@ use crate::{clock::Timestamp, id::SessionId, policy::SessionLimit};
 /// Outcomes that belong to the protocol (no such session, limit reached, token reused) are values; `Err` means that the
 /// store itself failed, and is answered with `503`. **No method has a default body that would weaken it.** Every method
 /// that changes something is one atomic step, judged by the store's own clock, and either happens entirely or not at
-/// all; only what concerns all sessions of a user may take several. A session is *live* while it is neither ended nor past
-/// its idle or absolute limit; everything else is treated as if it did not exist.
+/// all; only what concerns all sessions of a user may take several steps. A session is *live* while it is neither ended
+/// nor past its idle or absolute limit; everything else is treated as if it did not exist.
 ///
-/// Users of two [populations](Population) never meet: everything is keyed by the [`Owner`], both parts of it. They share the
-/// log, whose entries are kept for the longest `log_retention` that was ever asked for.
+/// Users of two [populations](Population) never meet: everything is keyed by both parts of the [`Owner`]. They share
+/// the log, whose entries are kept for the longest `log_retention` that was ever asked for.
 ///
 /// Implementors write `async fn`.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Creates a session, ends the one it replaces and enforces the limit, in one step. Its cost does not grow with the
-    /// number of sessions without a limit, and with one not beyond that.
+    /// Creates a session, ends the one it replaces and enforces the limit, in one step. Its cost grows with the number
+    /// of sessions only up to the limit, and not at all without one.
     ///
     /// Two marks of the owner, each remembered for [`MARKS_REMEMBERED`], say what a login that is under way may have
-    /// missed: when access was expired last ([`expire_access`](Self::expire_access)), and when sessions were ended last
+    /// missed: when access was last expired ([`expire_access`](Self::expire_access)), and when sessions were last ended
     /// by an [`end`](Self::end) of all or of the others. Nothing changes if the proof of the login is not known to be
-    /// newer than the second ([`LoginProof::is_outdated_by`]), nor if the claims are outdated by the later of both
-    /// ([`ClaimsAge::is_outdated_by`]), whose time becomes the new record's `access_expired_at`.
+    /// newer than the mark of an end ([`LoginProof::is_outdated_by`]), or if the claims are outdated by the later of
+    /// both marks ([`ClaimsAge::is_outdated_by`]), whose time becomes the new record's `access_expired_at`.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Reads a live session.
@@ -69,30 +69,30 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends sessions with their data: flag, publish in the log, delete. Returns the identifiers of those that were
-    /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished. Leaves
-    /// sessions alone that [`EndSessions::spares`].
+    /// live. Ending what has ended already is no error, and completes what an earlier attempt left unfinished. Sessions
+    /// that [`EndSessions::spares`] names are left alone.
     ///
-    /// [`WhichSessions::All`] and [`WhichSessions::Others`] leave a mark for [`create`](Self::create), also when there is
-    /// no session to end. A store may end many sessions in several steps, each of which publishes what it ends: the first
-    /// leaves the mark, all of them end what began before it and nothing that began after, and an error means that the
-    /// rest is to be ended by a retry.
+    /// [`WhichSessions::All`] and [`WhichSessions::Others`] leave a mark for [`create`](Self::create), even if there is
+    /// no session to end. A store may end many sessions in several steps, each of which publishes what it ends. The
+    /// first step leaves the mark, and the steps end what began before it and nothing that began after. After an error,
+    /// a retry ends the rest.
     ///
     /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it does
     /// not know it: its access tokens may still be about. Nothing else that it does not know is ever published, or a
     /// user could end the sessions of others by their identifiers.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
-    /// Lists the live sessions of a user, in no particular order. Of many sessions it need not be one step: each that
-    /// lives all the while is listed once.
+    /// Lists the live sessions of a user, in no particular order. This may take several steps: each session that is
+    /// live throughout is listed once.
     fn list(&self, owner: &Owner) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
 
     /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that
     /// the access tokens issued until now are refused and the next refresh loads new claims. Returns the identifiers
-    /// with their new epochs. Leaves a mark for [`create`](Self::create), also when there is no session, whose time becomes
+    /// with their new epochs. Leaves a mark for [`create`](Self::create), even if there is no session; its time becomes
     /// the `access_expired_at` of the records.
     ///
-    /// A mark is later than both marks of the owner before it, also within one millisecond: a login that knows of those
-    /// must learn of this one too. Many sessions may be treated in several steps, as with [`end`](Self::end).
+    /// A mark is later than both previous marks of the owner, even within one millisecond: a login that knows of those
+    /// must learn of this one too. Many sessions may take several steps, as with [`end`](Self::end).
     fn expire_access(
         &self,
         owner: &Owner,
@@ -148,7 +148,7 @@ pub struct NewSession {
     pub log_retention: Duration,
     /// The claims that will be signed; `None` when there is nothing to compare.
     pub claims: Option<ClaimsAge>,
-    /// What the login says of its proof; `None` when it says nothing, and no mark refuses it.
+    /// What the login states about its proof; with `None`, no mark refuses it.
     pub proof: Option<LoginProof>,
 }
 
@@ -177,14 +177,15 @@ impl NewSession {
     }
 }
 
-/// That a login says since when the proof of its user counts, such as the check of a password.
+/// States that a login knows when the proof of its user began, such as the check of a password.
 ///
-/// Sessions may have been ended since, because the password changed, and then the proof is worth nothing. The store does
-/// not compare times: it tells of the last [`EndMark`] unless that is known, and the node, which knows how old the proof is
-/// by its own clock, compares ages and takes the step again if the proof is newer.
+/// Sessions may have been ended since then, because the password changed, and then the proof is worth nothing. The
+/// store does not compare times. It answers with the last [`EndMark`] unless the login states that it is newer; the
+/// node, which knows the age of the proof by its own clock, compares ages and takes the step again if the proof is
+/// newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoginProof {
-    /// The [`EndMark::at`] that it is known to be newer than.
+    /// The [`EndMark::at`] that the proof is known to be newer than.
     pub newer_than: Option<Timestamp>,
 }
 
@@ -195,29 +196,31 @@ impl LoginProof {
     }
 }
 
-/// The mark of the last [`SessionStore::end`] of all sessions of an owner or of the others, as a step met it.
+/// The mark of an owner's last [`SessionStore::end`] of all sessions or of the others, as a step found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndMark {
-    /// Its time by the store's clock, later than that of every mark of the owner before it: it names the mark.
+    /// Its time by the store's clock, later than that of every previous mark of the owner, so that it identifies the
+    /// mark.
     pub at: Timestamp,
-    /// How long before this step the mark was left, as exactly as the store knows. Never more than in truth: a store that
-    /// counts milliseconds takes one off.
+    /// How long before this step the mark was left, as exactly as the store knows, and never overstated: a store that
+    /// counts milliseconds subtracts one.
     pub age: Duration,
 }
 
 /// How old claims are that will be signed after a step, by the clock of the node that loaded them.
 ///
-/// Access may have been expired since ([`SessionStore::expire_access`]), or for a login sessions ended, because the user
-/// is gone. Then they must be loaded again *before* the step: after it, a source that fails would leave a step behind that nobody got the answer of.
+/// Since then access may have been expired ([`SessionStore::expire_access`]) or, for a login, sessions ended because
+/// the user is gone. Claims must then be loaded again *before* the step: if a source failed after it, the step would
+/// have been taken and nobody would have its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimsAge {
     /// How long ago they were asked for.
     pub age: Duration,
-    /// They were asked for after this was known, so they are newer, whatever their age.
+    /// They were asked for when this was already known, so they are newer, whatever their age.
     pub newer_than: Option<AccessExpiry>,
 }
 
-/// A call of [`SessionStore::expire_access`], as a step met it; for [`SessionStore::create`] also the mark of an end.
+/// A call of [`SessionStore::expire_access`], as a step found it; for [`SessionStore::create`] also the mark of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessExpiry {
     /// When, by the store's clock.
@@ -329,7 +332,7 @@ pub struct EndSessions {
     pub log_retention: Duration,
     /// Spares sessions that began less than this ago, by the store's clock. Zero, the default, spares none.
     ///
-    /// For an end that is tried again: how long ago it was asked for. Whoever has logged in since is not meant.
+    /// For an end that is tried again: how long ago it was asked for, so that later logins are spared.
     pub min_age: Duration,
 }
 
@@ -339,7 +342,7 @@ impl EndSessions {
         Self { owner, which, log_retention, min_age: Duration::ZERO }
     }
 
-    /// Whether a session that began then is too young to be meant.
+    /// Whether a session that was created then is too young to be ended.
     ///
     /// One from the future is not: the store's clock was set back, so its age is unknown.
     pub fn spares(&self, created_at: Timestamp, now: Timestamp) -> bool {

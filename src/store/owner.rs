@@ -8,8 +8,8 @@ use crate::id::{UserId, short_digest};
 
 /// Users who log in with the same issuer and audience.
 ///
-/// Managers that share a store keep their users apart by it: customer 42 and administrator 42 are two owners, whatever
-/// the key prefix of the store. It is a digest of both names, the same on every node.
+/// It keeps the users of managers that share a store apart: customer 42 and administrator 42 are two owners, whatever
+/// the store's key prefix. It is a digest of issuer and audience, the same on every node.
 ///
 /// ```
 /// use tower_jwt_sessions::store::Population;
@@ -23,7 +23,7 @@ use crate::id::{UserId, short_digest};
 pub struct Population([u8; Self::LEN]);
 
 impl Population {
-    /// The length in bytes.
+    /// The length of the bytes.
     pub const LEN: usize = 12;
     /// The length of the text form in characters.
     pub const TEXT_LEN: usize = 16;
@@ -33,7 +33,7 @@ impl Population {
         Self(short_digest("tower-jwt-sessions population v1", [issuer, audience].map(str::as_bytes)))
     }
 
-    /// The bytes, for a store that keeps them compactly.
+    /// The bytes, for a store that wants a compact key.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
@@ -54,7 +54,7 @@ impl fmt::Debug for Population {
 
 /// The owner of sessions: a user of one population.
 ///
-/// A store keys everything by the owner, both parts of it, so that users of two populations never meet.
+/// A store keys everything by both parts of it, so that users of two populations never meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner {
     population: Population,

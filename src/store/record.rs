@@ -50,8 +50,8 @@ pub struct Presentation {
     pub refresh_lifetime: Duration,
     /// The smallest epoch whose access tokens are still accepted, as far as the node knows; 0 when it knows of none.
     ///
-    /// A record with a smaller one is older than what was published, for example after a failover. Claims have to be
-    /// loaded after this was read. [`Revocation::ENDED`] is no epoch: the session has ended.
+    /// A record with a smaller epoch is older than what was published, for example after a failover. Load claims only
+    /// after reading this. [`Revocation::ENDED`] is no epoch: the session has ended.
     pub min_epoch: u32,
 }
 
@@ -77,8 +77,8 @@ pub enum Step {
         /// Whether the record was behind the token or the node: the store had lost writes.
         rolled_back: bool,
     },
-    /// A superseded token after its window, or after more answers than get lost: the session must end, and the record
-    /// says so now.
+    /// A superseded token after its window, or after more lost answers than are believed: the session must end, and the
+    /// record says so now.
     Reused,
     /// The token or the session is over. The record did not change.
     Ended,
@@ -90,11 +90,11 @@ impl SessionRecord {
 
     /// How many answers in a row may be lost before a session ends as reused: ten.
     ///
-    /// Under [`ReplayWindow::UntilConfirmed`] a superseded token advances the session when the answer to it was lost. Each
-    /// time the current generation moves one further ahead of [`previous`](Self::previous), until an answer is used. Of
+    /// Under [`ReplayWindow::UntilConfirmed`] a superseded token whose answer was lost advances the session. Each time
+    /// the current generation moves one further ahead of [`previous`](Self::previous), until an answer is used. Of
     /// 120,000 simulated working days on a network that loses one message in ten, and every second one for minutes at a
-    /// time, the worst lost nine answers in a row. A thief who throws the answers away, so that the victim notices nothing,
-    /// is beyond ten within minutes.
+    /// time, the worst lost nine answers in a row. A thief who discards the answers, so that the victim notices
+    /// nothing, exceeds ten within minutes.
     pub const MAX_LOST_ANSWERS: u32 = 10;
 
     const VERSION: u8 = 1;
@@ -148,14 +148,14 @@ impl SessionRecord {
     /// Where the session lives on, the epoch is raised to [`Presentation::min_epoch`].
     ///
     /// A time in the record that is ahead of `now` by more than [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW) closes its
-    /// window: the clock was set back since, and nobody knows how long ago it was.
+    /// window: the clock was set back since then, and how long ago it was is unknown.
     ///
     /// [`MAX_LOST_ANSWERS`]: Self::MAX_LOST_ANSWERS
     pub fn rotate(&mut self, presented: &Presentation, now: Timestamp) -> Step {
         if now >= presented.token_expires_at || !self.is_live(now) || presented.min_epoch == Revocation::ENDED {
             return Step::Ended;
         }
-        // The store lost an `expire_access`. Claims that were loaded before this step may be older than that.
+        // The store lost an `expire_access`. Claims that were loaded before this step may be older than it.
         let lost_epoch = self.epoch < presented.min_epoch;
         if lost_epoch {
             self.epoch = presented.min_epoch;
@@ -300,8 +300,8 @@ impl SessionRecord {
     }
 }
 
-/// Whether `at` was less than this long ago. What lies further ahead than clocks disagree was noted before the clock was
-/// set back, at a time that is not known any more.
+/// Whether `at` was less than this long ago. A time further ahead than clocks may disagree was noted before the clock
+/// was set back, and its age is unknown.
 fn is_within(at: Timestamp, time: Duration, now: Timestamp) -> bool {
     at <= now.saturating_add(MAX_CLOCK_SKEW) && now.since(at) < time
 }

@@ -12,9 +12,9 @@ use crate::clock::{Clock, Timestamp, whole_millis};
 
 /// A [`Clock`] that stands still until it is moved. Clones share their time.
 ///
-/// What happens while it stands still happens in the same millisecond. So a login that states its proof
-/// ([`Login::proven_since`](crate::Login::proven_since)) right after all sessions of the user were ended is refused, because
-/// it cannot be told which was first: [`advance`](Self::advance) the clock between them.
+/// All that happens while it stands still happens in the same millisecond. So a login with a proof
+/// ([`Login::proven_since`](crate::Login::proven_since)) right after all sessions of the user were ended is refused,
+/// since their order is unknown: [`advance`](Self::advance) the clock between them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +35,7 @@ struct Times {
     /// The wall clock, in milliseconds since the Unix epoch.
     now: AtomicU64,
     begun: Instant,
-    /// Milliseconds of the monotonic reading since `begun`.
+    /// The monotonic reading, in milliseconds since `begun`.
     elapsed: AtomicU64,
 }
 

@@ -71,14 +71,14 @@ impl Written {
 /// Why claims are not read back.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Cause {
-    /// What serde keeps aside for later has no place for so wide an integer.
+    /// What serde buffers for later has no place for so wide an integer.
     WideInteger,
     /// What was expected, where that is known.
     Other(Option<String>),
 }
 
 impl Cause {
-    /// Found with serde_json, whose errors say more than those of our reader.
+    /// Finds it with serde_json, whose errors say more than those of our reader.
     fn of<C: DeserializeOwned>(json: &str) -> Self {
         let Some(error) = serde_json::from_str::<C>(json).err() else { return Self::Other(None) };
         let text = error.to_string();
@@ -86,7 +86,7 @@ impl Cause {
             text.starts_with(&format!("{wide} is not supported"))
                 || text.contains(&format!(", expected {wide} at line "))
         });
-        // Where there is no line, it had been kept aside.
+        // Where there is no line, serde had buffered it.
         if is_wide || text.ends_with(", expected u128") || text.ends_with(", expected i128") {
             return Self::WideInteger;
         }
@@ -94,7 +94,7 @@ impl Cause {
     }
 }
 
-/// To write an enum, whose variants without fields are else texts.
+/// How to write an enum, whose variants without fields are texts otherwise.
 const TAG: &str = "give the enum #[serde(tag = \"type\")], which writes each variant as an object";
 
 impl AppClaims {
@@ -135,11 +135,11 @@ impl AppClaims {
     }
 }
 
-/// Refuses a type of claims with a variant that cannot be put into a token. Those of whom it is would be logged in by no
-/// node, and all others would be.
+/// Refuses a type of claims with a variant that cannot be put into a token: otherwise logins would fail for the users
+/// who have that variant, and for nobody else.
 pub(crate) fn check_claims_type<C: Serialize + DeserializeOwned>(shape: ClaimsShape) -> Result<(), ConfigError> {
     for (name, variant) in unit_variants::<C>() {
-        // Serialize may be the application's own, and write it in another way.
+        // The application may have its own `Serialize`, which writes it in another way.
         if let Err(InvalidClaims::NotAnObject(_)) = AppClaims::new(&variant, shape) {
             return Err(ConfigError::InvalidClaimsType {
                 claims: std::any::type_name::<C>(),
@@ -156,17 +156,17 @@ impl fmt::Display for InvalidClaims {
         match self {
             Self::Unserializable(error) => write!(f, "the claims cannot be written as JSON: {error}"),
             Self::NotAnObject(Written::Text) => {
-                write!(f, "claims must be a struct or map, and not a text, as a variant without fields is: {TAG}")
+                write!(f, "claims must be a struct or map, not a text, as an enum variant without fields is: {TAG}")
             }
             Self::NotAnObject(Written::Null) => {
-                f.write_str("claims must be a struct or map, or () for none, and not null, as None is: use an empty one")
+                f.write_str("claims must be a struct or map, or () for none, not null, as None is: use an empty struct")
             }
             Self::NotAnObject(Written::Other) => f.write_str("claims must be a struct or map, or () for none"),
             Self::Reserved(name) => write!(f, "the claim {name:?} is the crate's own: rename it"),
             Self::Unreadable(Cause::WideInteger) => f.write_str(
                 "the claims cannot be read back as what was written: serde reads no u128 or i128 within \
                  #[serde(flatten)], #[serde(tag = \"…\")] or #[serde(untagged)]: take the field out of there, make it a \
-                 u64 or i64, or write it as a text with #[serde(with = \"…\")]",
+                 u64 or i64, or write it as a string with #[serde(with = \"…\")]",
             ),
             Self::Unreadable(Cause::Other(expected)) => {
                 f.write_str("the claims cannot be read back as what was written")?;

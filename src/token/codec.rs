@@ -97,7 +97,7 @@ pub(crate) enum IssueError {
 
 #[cfg(test)]
 thread_local! {
-    /// By this thread, for tests that hold a request to a number of them.
+    /// Those of this thread, for tests that bound how many a request takes.
     pub(crate) static SIGNATURES_CHECKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 

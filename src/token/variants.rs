@@ -1,4 +1,4 @@
-//! The variants of an enum that have no fields, made by asking its `Deserialize` for each.
+//! The variants of an enum that have no fields, each obtained from the enum's `Deserialize`.
 
 use serde::{
     Deserializer,
@@ -8,8 +8,8 @@ use serde::{
 
 use super::members::Refused;
 
-/// Each variant without fields and its name, if this is an enum that is written with the name of the variant before what
-/// it holds, as serde's derive does without `tag` and `untagged`. Also within an `Option` and a newtype.
+/// Each variant without fields and its name, if this is an externally tagged enum, as serde's derive makes it without
+/// `tag` and `untagged`. Also within an `Option` or a newtype.
 pub(super) fn unit_variants<C: DeserializeOwned>() -> Vec<(&'static str, C)> {
     let mut names: &[&str] = &[];
     let mut found = Vec::new();
@@ -22,10 +22,10 @@ pub(super) fn unit_variants<C: DeserializeOwned>() -> Vec<(&'static str, C)> {
     }
 }
 
-/// Answers an enum with the variant at this place, as if it had no fields, and everything else with an error.
+/// Gives an enum the variant at this index, as if it had no fields, and everything else an error.
 struct Probe<'p> {
     at: usize,
-    /// What the enum says its variants are called.
+    /// The names of the enum's variants, as it states them.
     names: &'p mut &'static [&'static str],
 }
 

@@ -38,8 +38,8 @@ impl CredentialPlaces {
     ///
     /// # Errors
     ///
-    /// [`Unauthenticated::AmbiguousCookie`] when there are more of them than anybody has a reason for. Nothing of such a
-    /// request is looked at.
+    /// [`Unauthenticated::AmbiguousCookie`] when there are more than an honest client could have. None of them is
+    /// looked at.
     pub(super) fn all<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<(TokenCookie, &'h [u8])>, Unauthenticated> {
         let mut values = all_values(headers, &self.cookies).ok_or_else(crowded)?;
         if let Bearer::One(token) = self.bearer(headers) {

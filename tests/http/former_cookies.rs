@@ -1,4 +1,4 @@
-//! The cookies of the deployment before: browsers keep them beside the new ones until somebody removes them.
+//! The cookies of the previous deployment: browsers keep them beside the new ones until something removes them.
 
 use axum::{
     Router,

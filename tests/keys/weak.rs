@@ -99,7 +99,7 @@ fn ed25519_keys_of_small_order_are_refused_by_name() {
         for refused in configured(&key) {
             let error = refused.expect_err(&format!("{key:02x?}"));
             assert!(matches!(error, ConfigError::WeakKey { algorithm: "EdDSA", .. }), "{error}");
-            assert!(error.to_string().contains("small order (for example all zeros, a placeholder)"), "{error}");
+            assert!(error.to_string().contains("small order (such as all zeros, a placeholder)"), "{error}");
         }
     }
 }

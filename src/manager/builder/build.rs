@@ -63,8 +63,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         #[cfg(feature = "router")]
         let cross_site_guard = CrossSiteGuard::new(self.guard, cookies.clone(), self.renderer.clone())?;
 
-        // Of one population, as the store keeps it. Should somebody call an audience of access tokens that, keys and `typ`
-        // still differ.
+        // Bound to one population, as the store's keys are. If an audience of access tokens is called like this, keys
+        // and `typ` still differ.
         let refresh_audience = format!("{audience}#refresh");
         let population = Population::new(&issuer, &audience);
         let ends = Arc::new(Ends::new(Arc::clone(&self.clock)));

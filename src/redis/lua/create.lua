@@ -1,14 +1,14 @@
 -- ARGV: now, sid, refresh lifetime, absolute lifetime, log retention, limit (0: none), 'evict' or 'refuse', the
 -- session to replace or '', then user agent, ip and data, each '' or '+' and the value;
--- then the claims: age, and time and epoch of the expiry that they are newer than; and the proof: '' or '+' and the mark
--- that it is newer than.
+-- then of the claims: age, and time and epoch of the expiry that they are newer than; and of the proof: '' for none, or
+-- '+' and the mark that it is newer than, if any.
 local sid, refresh, absolute, retention = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local limit, when_full, replaces = tonumber(ARGV[6]), ARGV[7], ARGV[8]
--- Where sessions are not limited, each login looks at so many of the old ones and removes those that expired: enough that
--- a quarter of all at most has expired, and no more however many there are.
+-- Without a limit, a login looks at this many sessions and removes those that have expired. That keeps the share of
+-- expired sessions below about a quarter, at a cost that does not grow with their number.
 local LOOK_AT = 4
 
--- The time of a mark, 0 when there is none or when it is too old.
+-- The time of a mark; 0 when there is none or it is too old.
 local function remembered(at)
   at = tonumber(at) or unreadable()
   return elapsed(at) < MARKS_REMEMBERED and at or 0
@@ -40,7 +40,7 @@ if replaces ~= '' and find_live(replaces) then
   ended[1] = replaces
 end
 
--- All of them are looked at only when there may be too many.
+-- Look at all of them only when there may be too many.
 if limit > 0 and redis.call('HLEN', SESSIONS) - #ended > limit - 1 then
   local others = {}
   for _, session in ipairs(live_of(redis.call('HGETALL', SESSIONS))) do

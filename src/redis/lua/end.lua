@@ -1,10 +1,11 @@
 -- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of tombstones
--- of a user, age below which a session is spared; where to go on, at first '0', and the time of the first piece, at first ''.
+-- of a user, age below which a session is spared; the cursor, '0' at first, and the time of the first piece, '' at
+-- first.
 local which, chosen, retention, room, min_age = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local ended, gone = {}, {}
 local is_first, since = ARGV[8] == '', tonumber(ARGV[8]) or now
 
--- EndSessions::spares, by the time of the first piece: no later one means more than that.
+-- EndSessions::spares, by the time of the first piece, so that later pieces do not end more.
 local function is_spared(r)
   return r.created_at <= now and since - r.created_at < min_age
 end
@@ -54,14 +55,14 @@ end
 
 local flat, cursor = next_piece(ARGV[7])
 
--- What began after the first piece is left alone. What began in the future began before the clock was set back.
+-- Spares what began after the first piece. What began in the future began before the clock was set back.
 local function is_meant(r)
   return r.ended == 0 and not is_spared(r) and (is_first or r.created_at <= since or r.created_at > now)
 end
 
 for i = 1, #flat, 2 do
   local readable, r = pcall(unpack_record, flat[i + 1])
-  -- An end of all is the only verb that removes what it cannot read, and it takes that for live: it must always work.
+  -- An end of all must always work: it alone removes what it cannot read, and takes it to be live.
   if which == 'others' and not (readable and #flat[i] == 16) then
     unreadable()
   end
@@ -75,13 +76,14 @@ end
 
 publish_ended(ended, retention)
 if is_first then
-  -- For logins that are under way: create.lua reads it. As old as the end that was asked for, unless a later one was.
+  -- For logins that are under way: create.lua reads it. Its age counts from when this end, or a later one, was asked
+  -- for.
   local before = tonumber(string.match(redis.call('HGET', DATA, ENDED_AT) or '', ' (%d+)$') or 0)
   leave_mark(ENDED_AT, text(next_mark()) .. ' ' .. text(math.max(micros - min_age * 1000, before)))
 end
 remove(gone)
 if which == 'all' and cursor == '0' and redis.call('EXISTS', SESSIONS) == 0 then
-  -- What belongs to no session goes as well.
+  -- Data that belongs to no session is removed as well.
   local fields = { EXPIRED_AT, ENDED_AT, TOMBSTONES, PENDING }
   local kept = redis.call('HMGET', DATA, unpack(fields))
   redis.call('DEL', DATA)

@@ -1,4 +1,4 @@
--- ARGV: now, log retention, where to go on, at first '0', and the mark that the first piece left, at first ''.
+-- ARGV: now, log retention; the cursor, '0' at first, and the mark that the first piece left, '' at first.
 --
 -- The greatest u32 means "ended" in the log, so no epoch reaches it.
 local flat, cursor = next_piece(ARGV[3])
@@ -6,7 +6,7 @@ local mark = tonumber(ARGV[4]) or next_mark()
 local raised, changed, longest = {}, {}, nil
 for _, session in ipairs(live_of(flat)) do
   local sid, r = session[1], session[2]
-  -- One that carries the mark began after it, or was met before: of a hash that grows a scan may tell twice.
+  -- A session with the mark began after it or was already seen: a scan of a growing hash may return it twice.
   if ARGV[4] == '' or r.access_expired_at < mark then
     r.epoch = math.min(r.epoch + 1, MAX_U32 - 1)
     r.access_expired_at = mark

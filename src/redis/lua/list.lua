@@ -1,4 +1,4 @@
--- ARGV: now, where to go on, at first '0'.
+-- ARGV: now, the cursor, '0' at first.
 local flat, cursor = next_piece(ARGV[2])
 local listed = {}
 for i, session in ipairs(live_of(flat)) do

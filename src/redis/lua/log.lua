@@ -20,10 +20,10 @@ local function log_id()
   return text(now) .. '-0'
 end
 
--- The longest time for which anybody asked that entries be kept, as the newest entry that says so has it; nil when none of
--- the last hundred does. Managers with other lifetimes, and nodes of a deployment whose lifetimes change, share the log.
+-- The longest retention that was ever asked for, as the newest entry that states one has it; nil if none of the last
+-- hundred does. Managers with different lifetimes share the log, and so do nodes while a deployment changes them.
 local function longest_retention(asked)
-  -- All of ours say so: only behind what others wrote is there anything to look for.
+  -- Every entry of this crate states it: there is more to look through only where others have written to the log.
   for _, count in ipairs({ 1, 100 }) do
     local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', count)
     if #newest == 0 then
@@ -33,7 +33,7 @@ local function longest_retention(asked)
       local fields = entry[2]
       for i = 1, #fields, 2 do
         local kept = fields[i] == 'k' and tonumber(fields[i + 1])
-        if kept then
+        if kept and kept >= 0 and kept < EXACT then
           return math.max(asked, kept)
         end
       end
@@ -46,7 +46,7 @@ local function append(packed, retention)
   local longest = longest_retention(retention)
   -- Trimmed by a command of its own: when memory is full, Redis refuses what needs more of it in a script that has not
   -- written yet, and sessions must end even then.
-  -- Of nothing while it is unknown how long to keep it.
+  -- Nothing is trimmed while it is unknown how long to keep it.
   redis.call('XTRIM', LOG, 'MINID', '~', text(longest and math.max(now - longest, 0) or 0))
   retention = longest or retention
   redis.call('XADD', LOG, log_id(), 'r', packed, 'k', text(retention))

@@ -11,12 +11,12 @@ local EXACT = 9007199254740992
 local MAX_U32 = 4294967295
 -- Above every epoch: the session has ended.
 local ENDED = MAX_U32
--- The fields with the marks that logins heed, and how long these count, in milliseconds: the time of the last
--- expire_access; and of the last end of all or of the others, behind it the same in microseconds.
+-- The fields of the marks that logins check, and how long these count, in milliseconds. One has the time of the last
+-- expire_access; the other that of the last end of all or of the others, then when it was asked for, in microseconds.
 local EXPIRED_AT, ENDED_AT, MARKS_REMEMBERED = 'x', 'e', 3600000
 -- The field with the identifiers of tombstones, oldest first.
 local TOMBSTONES = 't'
--- So many sessions are looked at in one script where a user may have any number.
+-- How many sessions one script looks at where a user may have any number.
 local PIECE = 250
 -- The field with what is to be published; only in a cluster.
 local PENDING = 'p'
@@ -106,7 +106,7 @@ local function keep_user(r)
   keep(DATA, millis)
 end
 
--- Calls a command on a key with any number of further arguments: Lua cannot pass more than some thousands at a time.
+-- Calls a command on a key with any number of arguments: Lua cannot pass more than some thousands at a time.
 local function call_with(command, key, args)
   for i = 1, #args, 1000 do
     redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
@@ -122,8 +122,8 @@ local function remove(sids)
   call_with('HDEL', DATA, data)
 end
 
--- The live sessions among these fields and values, as { sid, record } pairs. Removes those that expired, never what it
--- cannot read.
+-- The live sessions among these fields and values, as { sid, record } pairs. Removes those that have expired, and fails
+-- on what it cannot read.
 local function live_of(flat)
   local live, dead = {}, {}
   for i = 1, #flat, 2 do
@@ -141,15 +141,15 @@ local function live_of(flat)
   return live
 end
 
--- The next of the user's fields with their values, and where to go on; that is '0' when there are no more. All of them
--- while Redis keeps them packed.
+-- The next of the user's fields with their values, and the cursor, '0' when there are no more. Redis returns all of
+-- them at once while it keeps the hash packed.
 local function next_piece(cursor)
   local found = redis.call('HSCAN', SESSIONS, cursor, 'COUNT', PIECE)
   return found[2], found[1]
 end
 
--- The time of a mark that is left now. Later than both before it, also within one millisecond: a login that knows of those
--- must learn of this one too.
+-- The time for a mark that is left now. Later than both previous marks, even within one millisecond: a login that knows
+-- of those must learn of this one too.
 local function next_mark()
   local before = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
   local expired_at = tonumber(before[1] or 0) or 0
@@ -158,7 +158,7 @@ local function next_mark()
 end
 
 local function leave_mark(field, value)
-  -- First what needs no memory: when that is full, sessions must end all the same.
+  -- Free memory first: sessions must end even when it is full.
   redis.call('HDEL', DATA, field)
   redis.call('HSET', DATA, field, value)
   keep(DATA, MARKS_REMEMBERED)

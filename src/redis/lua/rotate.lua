@@ -1,8 +1,8 @@
 -- SessionRecord::rotate, row by row. The two must agree to the byte; a property test compares them.
 --
 -- ARGV: now, sid, presented generation, end of the token, 'fixed' or 'confirmed', window, two windows,
--- refresh lifetime, log retention, smallest valid epoch, then the claims: age, and time and epoch of the expiry that they
--- are newer than.
+-- refresh lifetime, log retention, smallest valid epoch, then of the claims: age, and time and epoch of the expiry that
+-- they are newer than.
 local MAX_CLOCK_SKEW, MAX_LOST_ANSWERS = 60000, 10
 local sid, presented, token_end, kind = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local window, two_windows, refresh, retention =

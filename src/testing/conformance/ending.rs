@@ -58,7 +58,7 @@ pub async fn ends_the_other_sessions<S: SessionStore>(store: S, _: TestClock) {
     assert_eq!(list(&store, &user("other")).await, [id(4)]);
 }
 
-/// An end that is tried again spares sessions that began since it was asked for, whichever sessions it names.
+/// An end that is tried again spares sessions that began after it was asked for, whichever sessions it names.
 pub async fn ends_spare_the_young<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     login(&store, &user, id(1)).await;
@@ -77,12 +77,12 @@ pub async fn ends_spare_the_young<S: SessionStore>(store: S, clock: TestClock) {
         let spared = end(which, if which == WhichSessions::Others(id(1)) { 2 * HOUR } else { 2 * MS }).await;
         assert!(spared.is_empty(), "{which:?}");
     }
-    // The data of those who stay stays.
+    // Sessions that stay keep their data.
     let data = must(store.get_data(&user, id(3)).await).and_then(|data| data.bytes);
     assert_eq!(data.as_deref(), Some(&b"kept too"[..]));
     assert!(published(&store).await.is_empty());
 
-    // Exactly as old is old enough, also by less than a millisecond.
+    // Exactly that age is old enough, even by less than a millisecond.
     assert!(end(WhichSessions::Others(id(1)), HOUR + MS + Duration::from_nanos(1)).await.is_empty());
     assert_eq!(end(WhichSessions::Others(id(1)), HOUR + MS).await, [id(2)]);
     assert_eq!(must(store.get_data(&user, id(2)).await), None);
@@ -180,7 +180,7 @@ pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: T
     assert_eq!(published, expected);
 }
 
-/// A login that follows learns of it for an hour, also when there was no session, and when all have ended since.
+/// A later login learns of it for an hour, even if there was no session, and even if all have ended since.
 pub async fn expired_access_is_remembered_for_logins<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
@@ -247,7 +247,7 @@ pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: Te
     assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
 }
 
-/// One that comes within the same millisecond is news to a login that knows the one before.
+/// A second one in the same millisecond is news to a login that knows the first.
 pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
     let user = user("user");
     let mut new = new_session(&user, id(1));
@@ -264,8 +264,8 @@ pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: 
     assert!(matches!(must(store.create(&new).await), CreateOutcome::Created { .. }));
 }
 
-/// A login whose claims were asked for before an end of all or of the others has to ask again, also when nothing ended. The
-/// end of one session is no reason to.
+/// A login whose claims were asked for before an end of all or of the others has to ask again, even if nothing ended.
+/// The end of one session is no reason to ask again.
 pub async fn ends_are_remembered_for_claims<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     let mut new = new_session(&user, id(1));
@@ -295,7 +295,8 @@ pub async fn ends_are_remembered_for_claims<S: SessionStore>(store: S, clock: Te
     assert_eq!(create(&store, &new).await.0.access_expired_at, None);
 }
 
-/// A login that states a proof is told of an end of all or of the others until it knows it, and changes nothing before.
+/// A login with a proof is answered with the mark of an end of all or of the others until it states it, and changes
+/// nothing.
 pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     login(&store, &user, id(1)).await;
@@ -316,7 +317,7 @@ pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: Te
         }
         known = Some(outdated_proof(&store, &new).await.at);
     }
-    // Who says nothing of a proof, or knows the mark, goes on. Another user has another mark.
+    // A login without a proof, or one that knows the mark, goes on. Another user has another mark.
     for proof in [None, Some(LoginProof { newer_than: known })] {
         new.proof = proof;
         create(&store, &new).await;
@@ -326,7 +327,7 @@ pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: Te
     create(&store, &other).await;
 }
 
-/// What ends one session leaves no mark, nor does what expires access. A mark is forgotten after an hour.
+/// The end of one session leaves no mark of an end, nor does expiring access. A mark is forgotten after an hour.
 pub async fn proofs_are_outdated_by_ends_of_all_or_others_only<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     let mut new = new_session(&user, id(4));
@@ -347,8 +348,8 @@ pub async fn proofs_are_outdated_by_ends_of_all_or_others_only<S: SessionStore>(
     create(&store, &new).await;
 }
 
-/// An end that is tried again outdates the proofs that it would have outdated when it was asked for, and no younger ones. It
-/// takes nothing back from a later end.
+/// An end that is tried again outdates the proofs that it would have outdated when it was asked for, and none that
+/// began later. It does not weaken a later end.
 pub async fn ends_tried_again_leave_a_mark_as_old_as_they_are<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     let minute = Duration::from_secs(60);
@@ -368,7 +369,7 @@ pub async fn ends_tried_again_leave_a_mark_as_old_as_they_are<S: SessionStore>(s
     assert!(second.at > first.at && MS * 9 <= second.age && second.age <= MS * 10, "{second:?}");
 }
 
-/// Each mark is later than both before it, whichever was left, so that none passes for one that is known.
+/// Each mark is later than both previous ones, of either kind, so that none passes for one that is known.
 pub async fn marks_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
     let user = user("user");
     let mut new = new_session(&user, id(1));
@@ -393,7 +394,7 @@ pub async fn marks_within_a_millisecond_differ<S: SessionStore>(store: S, _: Tes
     create(&store, &new).await;
 }
 
-/// Of more sessions than a store may go over in one step, each is listed, expired and ended, once.
+/// Of more sessions than a store handles in one step, each is listed, expired and ended once.
 pub async fn ends_many_sessions<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     let all: Vec<SessionId> = (0..1_300_u32).map(numbered).collect();

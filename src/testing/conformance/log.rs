@@ -127,7 +127,7 @@ pub async fn log_answers_at_once_when_there_is_something<S: SessionStore>(store:
 /// More than Redis keeps in one node of a stream, which it trims as a whole.
 const ENTRIES: usize = 150;
 
-/// Who asks for a shorter time does not shorten the log for others.
+/// Asking for a shorter retention does not shorten the log for others.
 pub async fn log_is_kept_for_the_longest_retention<S: SessionStore>(store: S, clock: TestClock) {
     login(&store, &user("user"), id(1)).await;
     let retentions = [DAY, HOUR];

@@ -67,7 +67,7 @@ pub async fn keeps_users_apart<S: SessionStore>(store: S, _: TestClock) {
     keeps_apart(store, user("alice"), user("bob")).await;
 }
 
-/// Users of the same id in two populations, whose managers have another issuer or audience, are two owners.
+/// Users with the same id in two populations, whose managers differ in issuer or audience, are two owners.
 pub async fn keeps_populations_apart<S: SessionStore>(store: S, _: TestClock) {
     let customer = user("42");
     let staff = Owner::new(Population::new("https://app.test", "https://admin.test"), customer.user_id().clone());

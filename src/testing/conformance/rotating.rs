@@ -179,7 +179,7 @@ pub async fn rotate_compares_whole_windows<S: SessionStore>(store: S, clock: Tes
     session.expect_reuse(2).await;
 }
 
-/// A clock that steps back by no more than clocks disagree closes no window early.
+/// A clock that steps back by no more than clocks may disagree closes no window early.
 pub async fn rotate_survives_a_clock_that_steps_back<S: SessionStore>(store: S, clock: TestClock) {
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
@@ -192,7 +192,7 @@ pub async fn rotate_survives_a_clock_that_steps_back<S: SessionStore>(store: S, 
     }
 }
 
-/// A clock that steps back further opens no window again: it is not known how long ago was what lies ahead.
+/// A clock that steps back further opens no window again: the age of a time that lies ahead is unknown.
 pub async fn rotate_closes_windows_that_lie_ahead<S: SessionStore>(store: S, clock: TestClock) {
     for window in [FIXED, CONFIRMED] {
         for (presented, wait) in [(1, Duration::ZERO), (1, HOUR), (2, Duration::ZERO), (2, HOUR)] {
@@ -210,7 +210,7 @@ pub async fn rotate_closes_windows_that_lie_ahead<S: SessionStore>(store: S, clo
     }
 }
 
-/// A rotation that lies ahead and was not confirmed: its answer counts as lost.
+/// The answer of an unconfirmed rotation that lies ahead counts as lost.
 pub async fn rotate_advances_past_a_rotation_that_lies_ahead<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
@@ -220,7 +220,7 @@ pub async fn rotate_advances_past_a_rotation_that_lies_ahead<S: SessionStore>(st
     session.expect(3, Rotation::Current, 3).await;
 }
 
-/// Until-confirmed: more answers than get lost by chance mean that somebody throws them away.
+/// Until-confirmed: when more answers are lost than by chance, somebody discards them.
 pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: S, clock: TestClock) {
     for is_used in [true, false] {
         let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
@@ -237,7 +237,7 @@ pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: 
         session.confirm(2 + most).await;
         session.expect(1, Rotation::Repeated, 2 + most).await;
         clock.advance(W);
-        // And the count begins again.
+        // The count begins again.
         for lost in 0..=most {
             session.expect(2 + most, Rotation::Rotated, 3 + most + lost).await;
             clock.advance(2 * W);
@@ -246,8 +246,8 @@ pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: 
     }
 }
 
-/// The node knows of a greater epoch than the record: the store lost an `expire_access`. Claims that were loaded before
-/// are outdated then.
+/// The node knows a greater epoch than the record: the store lost an `expire_access`. Claims that were loaded before
+/// the step are outdated then.
 pub async fn rotate_raises_the_epoch<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     clock.advance(DAY);
