@@ -105,6 +105,25 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// A moment by both readings of a clock, for ages that may be too large but never too small: the monotonic reading stands
+/// still while a machine is suspended, and the wall clock can be set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    instant: Instant,
+    wall: Timestamp,
+}
+
+impl Moment {
+    pub(crate) fn of(clock: &dyn Clock) -> Self {
+        Self { instant: clock.instant(), wall: clock.now() }
+    }
+
+    /// How long ago `earlier` was.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.instant.saturating_duration_since(earlier.instant).max(self.wall.since(earlier.wall))
+    }
+}
+
 /// The operating system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -8,6 +8,9 @@ use std::{num::NonZeroU32, time::Duration};
 /// configuration error.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
+/// The clocks of two machines differ in speed by less than one part in this many, even while both are being corrected.
+pub(crate) const CLOCK_DRIFT: u32 = 1000;
+
 /// The longest lifetime of a cookie (RFC 6265bis, section 5.5), and so of everything.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 

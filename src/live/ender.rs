@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, jittered},
     event::{EndReason, EventHook, SessionEventKind},
     id::{SessionId, UserId},
+    policy::{CLOCK_DRIFT, MAX_CLOCK_SKEW},
     store::{DynStore, EndSessions, Owner, Population, Revocation, StoreError, WhichSessions},
 };
 
@@ -134,7 +135,7 @@ impl SessionEnder {
                 // Only this one of many: the others can wait, and one that cannot be read holds up no other.
                 WhichSessions::Others(_) | WhichSessions::All => {
                     let one = UnfinishedEnd { which: WhichSessions::One(session), ..end };
-                    self.take(&one, self.age(&one)).await?;
+                    self.take(&one, self.min_age(&one)).await?;
                 }
             }
         }
@@ -169,7 +170,7 @@ impl SessionEnder {
         let min_age = match end.which {
             // No later session has that id.
             WhichSessions::One(_) | WhichSessions::Proven(_) => Duration::ZERO,
-            WhichSessions::Others(_) | WhichSessions::All => self.age(end),
+            WhichSessions::Others(_) | WhichSessions::All => self.min_age(end),
         };
         self.take(end, min_age).await?;
         self.unfinished.finish(number, end.asked_at);
@@ -180,8 +181,13 @@ impl SessionEnder {
         Owner::new(self.population, user.clone())
     }
 
-    fn age(&self, end: &UnfinishedEnd) -> Duration {
-        self.clock.instant().saturating_duration_since(end.asked_at)
+    /// How long ago a session began, by the store's clock, if it certainly began after the end was asked for.
+    ///
+    /// Another server may answer now, whose clock is behind, and no two clocks run alike. A session that began within
+    /// that doubt is ended as well: one more login is a smaller harm than a session that outlives its end.
+    fn min_age(&self, end: &UnfinishedEnd) -> Duration {
+        let age = self.clock.instant().saturating_duration_since(end.asked_at);
+        age.saturating_sub(age / CLOCK_DRIFT).saturating_sub(MAX_CLOCK_SKEW)
     }
 
     fn begin(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> Attempt<'_> {

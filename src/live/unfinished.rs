@@ -121,7 +121,13 @@ impl Table {
             same.asked_at = same.asked_at.max(new.asked_at);
             return;
         }
-        let oldest = || self.ends.first_key_value().map(|(number, _)| *number).filter(|_| self.ends.len() >= capacity);
+        // The same among those of all users: accounts that work together could drive out the ends of others.
+        let oldest = || {
+            let is_full = self.ends.len() >= capacity;
+            is_full
+                .then(|| self.ends.iter().min_by_key(|(_, end)| self::breadth(end.which)))?
+                .map(|(number, _)| *number)
+        };
         if let Some(dropped) = dropped_of_owner.or_else(oldest) {
             self.drop_unfinished(dropped);
         }
@@ -154,6 +160,19 @@ impl Table {
         }
     }
 
+    /// Forgets what an end has carried out along with itself.
+    fn finish_covered(&mut self, done: &UnfinishedEnd) {
+        let covers = |end: &UnfinishedEnd| {
+            // A session that the store has lost is published by its name alone.
+            let by_all = done.which == WhichSessions::All && !matches!(end.which, WhichSessions::Proven(_));
+            end.asked_at <= done.asked_at && (by_all || end.which == done.which)
+        };
+        let of_owner = self.of_owner.get(&done.owner).into_iter().flatten();
+        let ends = of_owner.filter_map(|number| Some((*number, self.ends.get(number)?)));
+        let covered: Vec<_> = ends.filter(|(_, end)| covers(end)).map(|(number, end)| (number, end.asked_at)).collect();
+        covered.into_iter().for_each(|(number, asked_at)| self.finish(number, asked_at));
+    }
+
     fn postpone(&mut self, number: u64) {
         let Some(end) = self.remove(number) else { return };
         self.insert(end);
@@ -181,6 +200,13 @@ impl Table {
             }
         }
         Some(end)
+    }
+}
+
+/// A manager that is gone has none.
+impl Drop for Table {
+    fn drop(&mut self) {
+        count(-(self.ends.len() as f64));
     }
 }
 
@@ -212,6 +238,7 @@ pub(super) struct Attempt<'e> {
 impl Attempt<'_> {
     pub(super) fn succeeded(mut self) {
         self.has_succeeded = true;
+        self.ends.table().finish_covered(&self.end);
     }
 }
 
@@ -280,6 +307,35 @@ mod tests {
         assert_eq!(kept.asked_at, later);
         ends.finish(number, later);
         assert!(ends.first().is_none());
+    }
+
+    /// Otherwise the end of all would be tried again, and end a session that began after it had succeeded.
+    #[test]
+    fn end_that_succeeds_finishes_what_was_asked_before_it() {
+        let (ends, now) = (UnfinishedEnds::default(), Instant::now());
+        let later = now + Duration::from_secs(1);
+        let one = WhichSessions::One(session(1));
+        let asked = |which, at| ends.keep(end(1, which, at));
+        [one, WhichSessions::Others(session(2)), WhichSessions::All].into_iter().for_each(|which| asked(which, now));
+        asked(WhichSessions::Proven(session(3)), now);
+        ends.keep(end(2, WhichSessions::All, now));
+        ends.attempt(end(1, one, now)).succeeded();
+        assert_eq!(numbers(&ends, 1, 1), [1, 2], "the same one alone");
+        asked(one, later + Duration::from_secs(1));
+        ends.attempt(end(1, WhichSessions::All, later)).succeeded();
+        assert_eq!(numbers(&ends, 1, 1), [5], "what was asked after it is left");
+        assert_eq!(numbers(&ends, 1, 3), [3], "a session that the store has lost is published by its name alone");
+        assert_eq!(numbers(&ends, 2, 1), [4], "another user's");
+    }
+
+    /// Accounts that work together fill the table with ends of single sessions.
+    #[test]
+    fn table_that_is_full_drops_ends_of_single_sessions_first() {
+        let (ends, now) = (UnfinishedEnds::with_capacity(10), Instant::now());
+        ends.keep(end(0, WhichSessions::All, now));
+        (1..=20).for_each(|n| ends.keep(end(n, WhichSessions::One(session(1)), now)));
+        assert_eq!(numbers(&ends, 0, 1), [0]);
+        assert_eq!(ends.table().ends.len(), 10);
     }
 
     #[test]

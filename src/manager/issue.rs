@@ -1,12 +1,12 @@
 //! From a record to tokens, and from tokens to cookies.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{SessionManager, UNDER_WAY};
 use crate::{
-    clock::Timestamp,
+    clock::{Moment, Timestamp},
     cookie::{IssueCookieError, SessionCookies},
     error::{Error, ErrorKind},
     id::{SessionId, UserId},
@@ -19,8 +19,7 @@ use crate::{
 /// Claims of a user, loaded and known to fit, and when their loading began.
 pub(super) struct LoadedClaims {
     pub(super) claims: AppClaims,
-    /// By the monotonic clock, since this is for their age.
-    asked_at: Instant,
+    asked_at: Moment,
     /// What was known before they were asked for.
     newer_than: Option<AccessExpiry>,
     loads: u32,
@@ -47,12 +46,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Loads the claims of a user and makes sure that they can be issued, before anything is changed. `None` when the
     /// user is gone.
     pub(super) async fn load_claims(&self, user: &UserId) -> Result<Option<LoadedClaims>, Error> {
-        let asked_at = self.instant();
+        let asked_at = self.moment();
         let loaded = self.inner.claims.load(user).await;
         let Some(claims) = loaded.map_err(|failure| self.error_caused_by(ErrorKind::ClaimsSource, failure))? else {
             return Ok(None);
         };
-        if self.instant().saturating_duration_since(asked_at) >= UNDER_WAY {
+        if self.moment().since(asked_at) >= UNDER_WAY {
             return Err(self.error_caused_by(ErrorKind::ClaimsSource, "the claims took too long to load"));
         }
         let verification = self.verification();
@@ -86,7 +85,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// How old they are, for the step that will be signed with them. The store's clock and ours may differ, so it
     /// compares ages, not times.
     pub(super) fn claims_age(&self, loaded: &LoadedClaims) -> ClaimsAge {
-        let age = self.instant().saturating_duration_since(loaded.asked_at).saturating_add(CLAIMS_SLACK);
+        let age = self.moment().since(loaded.asked_at).saturating_add(CLAIMS_SLACK);
         ClaimsAge { age, newer_than: loaded.newer_than }
     }
 

@@ -148,7 +148,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
             new.proof = sessions.stated(proof.as_ref())?;
             new.claims = Some(sessions.claims_age(&loaded));
             let created = sessions.inner.store.create(&new).await;
-            let answered = sessions.instant();
+            let answered = sessions.moment();
             match sessions.stored(created)? {
                 CreateOutcome::Created { record, now, ended } => break (record, now, ended),
                 CreateOutcome::LimitReached => return Err(sessions.error(ErrorKind::SessionLimitReached)),
@@ -183,8 +183,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// What to state to the store about the proof of a login.
     fn stated(&self, proof: Option<&Proof>) -> Result<Option<LoginProof>, Error> {
-        let stated =
-            proof.map(|proof| proof.stated(self.instant()).ok_or_else(|| self.error(ErrorKind::ProofOutdated)));
+        let stated = proof.map(|proof| proof.stated(self.moment()).ok_or_else(|| self.error(ErrorKind::ProofOutdated)));
         stated.transpose()
     }
 }

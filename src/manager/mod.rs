@@ -15,7 +15,7 @@ mod tokens;
 use std::{
     fmt,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,7 +26,7 @@ pub use self::{
 };
 use self::{claims::ClaimsLoader, keys::KeyRings};
 use crate::{
-    clock::Timestamp,
+    clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
     event::{EndReason, EventHook, SessionEventKind},
     feed::Feed,
@@ -140,9 +140,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         self.verification().clock.now()
     }
 
-    /// For ages: see [`Clock::instant`](crate::Clock::instant).
-    fn instant(&self) -> Instant {
-        self.verification().clock.instant()
+    /// For the age of what a login or refresh relies on.
+    fn moment(&self) -> Moment {
+        Moment::of(&*self.verification().clock)
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

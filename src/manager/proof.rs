@@ -1,19 +1,20 @@
 //! When the proof of a login began: an end of the user's sessions since then makes the proof worthless.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{SessionManager, UNDER_WAY};
 use crate::{
-    clock::Timestamp,
+    clock::{Moment, Timestamp},
+    policy::CLOCK_DRIFT,
     store::{EndMark, LoginProof},
 };
 
 /// When the proof of a login began: see [`SessionManager::start_proof`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofStart {
-    reading: Instant,
+    began: Moment,
     earlier: Duration,
 }
 
@@ -40,8 +41,8 @@ impl ProofStart {
         Self { earlier: self.earlier.saturating_add(time), ..self }
     }
 
-    fn age(self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.reading).saturating_add(self.earlier)
+    fn age(self, now: Moment) -> Duration {
+        now.since(self.began).saturating_add(self.earlier)
     }
 }
 
@@ -52,7 +53,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Checking a password takes time, in which the user may change the password and end all sessions. Without this,
     /// the login with the old password would still succeed.
     pub fn start_proof(&self) -> ProofStart {
-        ProofStart { reading: self.instant(), earlier: Duration::ZERO }
+        ProofStart { began: self.moment(), earlier: Duration::ZERO }
     }
 }
 
@@ -66,8 +67,6 @@ pub(super) struct Proof {
 /// How often the store is asked for a mark while the order of mark and proof is in doubt. A faster answer may resolve
 /// it.
 const MAX_DOUBTS: u32 = 3;
-/// The clocks of two machines differ in speed by less than one part in this many, even while both are being corrected.
-const DRIFT: u32 = 1000;
 
 impl Proof {
     pub(super) const fn new(start: ProofStart) -> Self {
@@ -75,7 +74,7 @@ impl Proof {
     }
 
     /// What to state to the store; `None` when the proof is so old that the store may have forgotten a mark.
-    pub(super) fn stated(&self, now: Instant) -> Option<LoginProof> {
+    pub(super) fn stated(&self, now: Moment) -> Option<LoginProof> {
         (self.start.age(now) < UNDER_WAY).then_some(LoginProof { newer_than: self.newer_than })
     }
 
@@ -83,8 +82,8 @@ impl Proof {
     ///
     /// The ages of mark and proof are by two clocks, at two moments. That of the proof is taken after the answer, so
     /// that it is too large if anything: a proof from before the mark never passes for a later one.
-    pub(super) fn outlasts(&mut self, mark: EndMark, answered: Instant) -> bool {
-        if self.start.age(answered) < mark.age - mark.age / DRIFT {
+    pub(super) fn outlasts(&mut self, mark: EndMark, answered: Moment) -> bool {
+        if self.start.age(answered) < mark.age - mark.age / CLOCK_DRIFT {
             self.newer_than = Some(mark.at);
             return true;
         }
@@ -96,18 +95,22 @@ impl Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{clock::Clock as _, testing::TestClock};
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn scene() -> (Instant, impl Fn(u32, u32, Duration) -> Option<LoginProof>) {
-        let zero = Instant::now();
-        // What a proof from `started` states next, after a mark of this age in an answer at `answered`.
-        let met = move |started: u32, answered: u32, age| {
-            let mut proof = Proof::new(ProofStart { reading: zero + started * MS, earlier: Duration::ZERO });
-            proof.outlasts(EndMark { at: Timestamp::from_millis(7), age }, zero + answered * MS);
-            proof.stated(zero + answered * MS)
+    /// A clock, and what is stated next after a mark of this age was answered at `answered` to a proof from `started`, both
+    /// in milliseconds.
+    fn scene() -> (TestClock, impl Fn(u32, u32, Duration) -> Option<LoginProof>) {
+        let met = |started: u32, answered: u32, age| {
+            let clock = TestClock::new();
+            clock.advance(started * MS);
+            let mut proof = Proof::new(ProofStart { began: Moment::of(&clock), earlier: Duration::ZERO });
+            clock.advance((answered - started) * MS);
+            proof.outlasts(EndMark { at: Timestamp::from_millis(7), age }, Moment::of(&clock));
+            proof.stated(Moment::of(&clock))
         };
-        (zero, met)
+        (TestClock::new(), met)
     }
 
     #[test]
@@ -133,11 +136,24 @@ mod tests {
 
     #[test]
     fn a_proof_expires_before_marks_are_forgotten() {
-        let (zero, _) = scene();
-        let start = ProofStart { reading: zero, earlier: Duration::ZERO };
-        assert!(Proof::new(start).stated(zero + UNDER_WAY - MS).is_some());
-        assert!(Proof::new(start).stated(zero + UNDER_WAY).is_none());
-        assert!(Proof::new(start.earlier_by(UNDER_WAY)).stated(zero).is_none());
-        assert!(Proof::new(start.earlier_by(Duration::MAX)).stated(zero + MS).is_none());
+        let (clock, _) = scene();
+        let start = ProofStart { began: Moment::of(&clock), earlier: Duration::ZERO };
+        assert!(Proof::new(start.earlier_by(UNDER_WAY)).stated(Moment::of(&clock)).is_none());
+        assert!(Proof::new(start.earlier_by(Duration::MAX)).stated(Moment::of(&clock)).is_none());
+        clock.advance(UNDER_WAY - MS);
+        assert!(Proof::new(start).stated(Moment::of(&clock)).is_some());
+        clock.advance(MS);
+        assert!(Proof::new(start).stated(Moment::of(&clock)).is_none());
+    }
+
+    /// Its monotonic reading stands still meanwhile, and the end of sessions on another node does not wait for it.
+    #[test]
+    fn proof_grows_old_while_the_machine_is_suspended() {
+        let clock = TestClock::new();
+        let mut proof = Proof::new(ProofStart { began: Moment::of(&clock), earlier: Duration::ZERO });
+        clock.set(clock.now().saturating_add(Duration::from_secs(600)));
+        let mark = EndMark { at: Timestamp::from_millis(7), age: Duration::from_secs(300) };
+        proof.outlasts(mark, Moment::of(&clock));
+        assert_eq!(proof.stated(Moment::of(&clock)), Some(LoginProof::default()), "not known to be newer");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_jwt_sessions::{EndReason, SessionEventKind as Event, SessionId};
+use tower_jwt_sessions::{Clock as _, EndReason, SessionEventKind as Event, SessionId};
 
 use crate::support::*;
 
@@ -14,6 +14,7 @@ on_every_store!(
     every_failed_end_is_completed,
     login_after_a_failed_end_of_all_survives_it,
     login_after_a_failed_end_of_all_refreshes_at_once,
+    end_of_all_tried_again_by_a_clock_that_is_behind_spares_nothing,
     failed_end_of_another_users_session_changes_nothing,
     open_connections_wait_for_the_end_itself,
 );
@@ -169,7 +170,7 @@ async fn login_after_a_failed_end_of_all_survives_it(backend: Backend) {
     let (world, mut old) = logged_in(backend).await;
     world.store.set_down(true);
     world.sessions.end_all("alice").await.expect_err("the store is down");
-    world.clock.advance(seconds(1));
+    world.clock.advance(seconds(120));
     world.store.set_down(false);
     let mut new = world.browser();
     new.login("alice").await;
@@ -188,13 +189,28 @@ async fn login_after_a_failed_end_of_all_refreshes_at_once(backend: Backend) {
     let (world, mut old) = logged_in(backend).await;
     world.store.set_down(true);
     world.sessions.end_all("alice").await.expect_err("the store is down");
-    world.clock.advance(seconds(1));
+    world.clock.advance(seconds(120));
     world.store.set_down(false);
     let mut new = world.browser();
     new.login("alice").await;
     new.refresh().await.is(200);
     old.refresh().await.is_problem(401, "invalid_refresh_token");
     assert_eq!(world.count("alice").await, 1);
+}
+
+/// After a failover, for example. Otherwise the session that the end was meant for could pass for a later one.
+async fn end_of_all_tried_again_by_a_clock_that_is_behind_spares_nothing(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    world.clock.advance(seconds(1));
+    world.store.set_down(true);
+    world.sessions.end_all("alice").await.expect_err("the store is down");
+    world.clock.advance(seconds(300));
+    world.clock.set(world.clock.now().saturating_sub(seconds(50)));
+    world.store.set_down(false);
+    soon("the session ends", async || world.count("alice").await == 0).await;
+    browser.refresh().await.is_problem(401, "invalid_refresh_token");
 }
 
 /// Whose session an id is only the store knows.

@@ -3,14 +3,14 @@
 use std::{future::Future as _, pin::pin, task::Context};
 
 use http::HeaderMap;
-use tower_jwt_sessions::{ErrorKind, SessionId, SessionManager, Unauthenticated};
+use tower_jwt_sessions::{ErrorKind, MAX_CLOCK_SKEW, SessionId, SessionManager, Unauthenticated, testing::TestClock};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
     log::Log,
     outages::node_on,
     redis_server::RedisServer,
-    support::{PATIENCE, accepts, becomes, browser, is_live, refuses_soon, soon, soon_works},
+    support::{PATIENCE, accepts, becomes, browser, is_live, node, redis_store, refuses_soon, soon, soon_works},
 };
 
 async fn logout(node: &SessionManager, headers: &HeaderMap) -> Result<(), ErrorKind> {
@@ -88,14 +88,21 @@ async fn logout_whose_request_was_given_up_is_completed() {
 
 #[tokio::test]
 async fn end_of_all_that_failed_spares_a_login_after_it() {
-    let server = RedisServer::start();
-    let (here, there) = (node_on(&server).await, node_on(&server).await);
+    let (server, clock) = (RedisServer::start(), TestClock::new());
+    let on_clock = async || {
+        let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
+        let node = node(store).clock(clock.clone()).build().unwrap();
+        node.feed().caught_up().await;
+        node
+    };
+    let (here, there) = (on_clock().await, on_clock().await);
     let old = browser(here.login("alice").await.unwrap());
     let elsewhere = browser(there.login("alice").await.unwrap());
     server.freeze();
     Log::listen(LevelFilter::DEBUG);
     assert_eq!(here.end_all("alice").await.unwrap_err().kind(), ErrorKind::Store);
     soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
+    clock.advance(MAX_CLOCK_SKEW * 2);
     server.thaw();
     let mut new = None;
     soon_works(async || {
