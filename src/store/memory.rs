@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{
     AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
     LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession,
-    SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError, WhichSessions,
+    SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError, WhichSessions, record::is_ahead,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
@@ -76,9 +76,18 @@ impl Marks {
         self.access_expired_at.max(self.ended.map(|ended| ended.at))
     }
 
+    /// Gives marks that lie ahead the time of this step.
+    fn met(&mut self, now: Timestamp) -> &Self {
+        let times = [self.access_expired_at.as_mut(), self.ended.as_mut().map(|ended| &mut ended.at)];
+        for at in times.into_iter().flatten().filter(|at| is_ahead(**at, now)) {
+            *at = now;
+        }
+        self
+    }
+
     /// The time for a mark that is left now.
-    fn next(&self, now: Timestamp) -> Timestamp {
-        self.latest().map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
+    fn next(&mut self, now: Timestamp) -> Timestamp {
+        self.met(now).latest().map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
     }
 
     /// The marks that are not too old.
@@ -242,7 +251,7 @@ impl SessionStore for MemoryStore {
         let state = &mut *self.state();
         state.sweep(now);
 
-        let marks = state.marks.get(&new.owner).map(|marks| marks.remembered(now)).unwrap_or_default();
+        let marks = state.marks.get_mut(&new.owner).map(|marks| marks.met(now).remembered(now)).unwrap_or_default();
         if let (Some(proof), Some(EndOfSessions { at, reading })) = (new.proof, marks.ended)
             && proof.is_outdated_by(at)
         {

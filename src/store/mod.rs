@@ -46,6 +46,11 @@ pub trait SessionStore: Send + Sync + 'static {
     /// by an [`end`](Self::end) of all or of the others. Nothing changes if the proof of the login is not known to be
     /// newer than the mark of an end ([`LoginProof::is_outdated_by`]), or if the claims are outdated by the later of
     /// both marks ([`ClaimsAge::is_outdated_by`]), whose time becomes the new record's `access_expired_at`.
+    ///
+    /// A mark further ahead of the store's clock than [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW) was left before the clock
+    /// was set back, and its age is unknown. The first step that reads it, this one or one that leaves another mark, gives
+    /// it the time of that step. So it is never taken for older than it is, and is forgotten in time; a login with a proof
+    /// from before that step is refused although the proof may be newer than the end.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Reads a live session.
@@ -92,7 +97,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// the `access_expired_at` of the records.
     ///
     /// A mark is later than both previous marks of the owner, even within one millisecond: a login that knows of those
-    /// must learn of this one too. Many sessions may take several steps, as with [`end`](Self::end).
+    /// must learn of this one too. A previous mark that lies ahead gets the time of this step first, as in
+    /// [`create`](Self::create). Many sessions may take several steps, as with [`end`](Self::end).
     fn expire_access(
         &self,
         owner: &Owner,
@@ -185,22 +191,23 @@ impl NewSession {
 /// newer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoginProof {
-    /// The [`EndMark::at`] that the proof is known to be newer than.
+    /// The [`EndMark::at`] of the mark that the proof is known to be newer than.
     pub newer_than: Option<Timestamp>,
 }
 
 impl LoginProof {
     /// Whether the proof may be older than the mark of this time.
     pub fn is_outdated_by(&self, mark: Timestamp) -> bool {
-        self.newer_than.is_none_or(|known| known < mark)
+        // A mark that was left after the clock was set back may have an earlier time than one before.
+        self.newer_than != Some(mark)
     }
 }
 
 /// The mark of an owner's last [`SessionStore::end`] of all sessions or of the others, as a step found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndMark {
-    /// Its time by the store's clock, later than that of every previous mark of the owner, so that it identifies the
-    /// mark.
+    /// Its time by the store's clock, later than that of every previous mark of the owner unless the clock was set back,
+    /// so that it identifies the mark.
     pub at: Timestamp,
     /// How long before this step the mark was left, as exactly as the store knows, and never overstated: a store that
     /// counts milliseconds subtracts one.
@@ -216,7 +223,7 @@ pub struct EndMark {
 pub struct ClaimsAge {
     /// How long ago they were asked for.
     pub age: Duration,
-    /// They were asked for when this was already known, so they are newer, whatever their age.
+    /// They were asked for when this one was already known, so they are newer, whatever their age.
     pub newer_than: Option<AccessExpiry>,
 }
 
@@ -232,8 +239,7 @@ pub struct AccessExpiry {
 impl ClaimsAge {
     /// Whether the claims may be older than this expiry.
     pub fn is_outdated_by(&self, expiry: AccessExpiry, now: Timestamp) -> bool {
-        let is_known = self.newer_than.is_some_and(|known| expiry.epoch <= known.epoch && expiry.at <= known.at);
-        !is_known && now.since(expiry.at) <= self.age
+        self.newer_than != Some(expiry) && now.since(expiry.at) <= self.age
     }
 }
 

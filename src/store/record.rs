@@ -300,10 +300,15 @@ impl SessionRecord {
     }
 }
 
-/// Whether `at` was less than this long ago. A time further ahead than clocks may disagree was noted before the clock
-/// was set back, and its age is unknown.
+/// Whether `at` is further ahead than clocks may disagree: it was noted before the clock was set back, and its age is
+/// unknown.
+pub(super) fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at > now.saturating_add(MAX_CLOCK_SKEW)
+}
+
+/// Whether `at` was less than this long ago, as far as that is known.
 fn is_within(at: Timestamp, time: Duration, now: Timestamp) -> bool {
-    at <= now.saturating_add(MAX_CLOCK_SKEW) && now.since(at) < time
+    !is_ahead(at, now) && now.since(at) < time
 }
 
 /// The bytes are not a [`SessionRecord`] of a version that this release reads.

@@ -18,11 +18,12 @@ mod creating;
 mod data;
 mod ending;
 mod log;
+mod marks;
 mod reading;
 mod rotating;
 mod support;
 
-pub use self::{creating::*, data::*, ending::*, log::*, reading::*, rotating::*};
+pub use self::{creating::*, data::*, ending::*, log::*, marks::*, reading::*, rotating::*};
 use super::TestClock;
 use crate::store::SessionStore;
 
@@ -106,6 +107,10 @@ macro_rules! for_each_store_case {
             proofs_are_outdated_by_ends_of_all_or_others_only,
             ends_tried_again_leave_a_mark_as_old_as_they_are,
             marks_within_a_millisecond_differ,
+            ends_that_lie_ahead_have_the_time_when_they_are_met,
+            ends_that_lie_ahead_by_the_skew_keep_their_time,
+            ends_after_one_that_lies_ahead_have_their_own_time,
+            claims_are_outdated_once_by_marks_that_lie_ahead,
             ends_many_sessions,
             expires_access_again_and_again,
             data_begins_empty_and_counts_writes,

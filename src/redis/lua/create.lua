@@ -10,17 +10,15 @@ local LOOK_AT = 4
 
 -- The time of a mark; 0 when there is none or it is too old.
 local function remembered(at)
-  at = tonumber(at) or unreadable()
-  return elapsed(at) < MARKS_REMEMBERED and at or 0
+  return elapsed(at or unreadable()) < MARKS_REMEMBERED and at or 0
 end
 
-local marks = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
-local ended_at, ended_micros = string.match(marks[2] or '0 0', '^(%d+) (%d+)$')
-ended_at = remembered(ended_at)
-if ARGV[15] ~= '' and ended_at > (tonumber(string.sub(ARGV[15], 2)) or 0) then
-  return { now, 'unproven', ended_at, text(math.max(micros - tonumber(ended_micros), 0)) }
+local expired_at, ended_at, ended_micros = read_marks()
+expired_at, ended_at = remembered(expired_at), remembered(ended_at)
+if ARGV[15] ~= '' and ended_at ~= 0 and ended_at ~= tonumber(string.sub(ARGV[15], 2)) then
+  return { now, 'unproven', ended_at, text(math.max(micros - ended_micros, 0)) }
 end
-local marked_at = math.max(remembered(marks[1] or 0), ended_at)
+local marked_at = math.max(expired_at, ended_at)
 if are_claims_outdated(ARGV[12], ARGV[13], ARGV[14], marked_at, 0) then
   return { now, 'outdated', marked_at, 0 }
 end

@@ -78,8 +78,8 @@ publish_ended(ended, retention)
 if is_first then
   -- For logins that are under way: create.lua reads it. Its age counts from when this end, or a later one, was asked
   -- for.
-  local before = tonumber(string.match(redis.call('HGET', DATA, ENDED_AT) or '', ' (%d+)$') or 0)
-  leave_mark(ENDED_AT, text(next_mark()) .. ' ' .. text(math.max(micros - min_age * 1000, before)))
+  local expired_at, ended_at, before = read_marks()
+  leave_end_mark(next_mark(expired_at, ended_at), math.max(micros - min_age * 1000, before or 0))
 end
 remove(gone)
 if which == 'all' and cursor == '0' and redis.call('EXISTS', SESSIONS) == 0 then

@@ -2,7 +2,7 @@
 --
 -- The greatest u32 means "ended" in the log, so no epoch reaches it.
 local flat, cursor = next_piece(ARGV[3])
-local mark = tonumber(ARGV[4]) or next_mark()
+local mark = tonumber(ARGV[4]) or next_mark(read_marks())
 local raised, changed, longest = {}, {}, nil
 for _, session in ipairs(live_of(flat)) do
   local sid, r = session[1], session[2]

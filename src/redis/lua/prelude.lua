@@ -16,6 +16,8 @@ local ENDED = MAX_U32
 local EXPIRED_AT, ENDED_AT, MARKS_REMEMBERED = 'x', 'e', 3600000
 -- The field with the identifiers of tombstones, oldest first.
 local TOMBSTONES = 't'
+-- How far clocks may disagree, in milliseconds.
+local MAX_CLOCK_SKEW = 60000
 -- How many sessions one script looks at where a user may have any number.
 local PIECE = 250
 -- The field with what is to be published; only in a cluster.
@@ -75,6 +77,12 @@ end
 -- How long ago; zero when it is in the future.
 local function elapsed(since)
   return math.max(now - since, 0)
+end
+
+-- Whether it lies further ahead than clocks disagree: it was noted before the clock was set back, at a time that is not
+-- known any more.
+local function is_ahead(at)
+  return at > now + MAX_CLOCK_SKEW
 end
 
 -- The record of a live session and its packed form, or nil.
@@ -148,20 +156,39 @@ local function next_piece(cursor)
   return found[2], found[1]
 end
 
--- The time for a mark that is left now. Later than both previous marks, even within one millisecond: a login that knows
--- of those must learn of this one too.
-local function next_mark()
-  local before = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
-  local expired_at = tonumber(before[1] or 0) or 0
-  local ended_at = tonumber(string.match(before[2] or '', '^%d+') or 0)
-  return math.max(now, expired_at + 1, ended_at + 1)
-end
-
 local function leave_mark(field, value)
   -- Free memory first: sessions must end even when it is full.
   redis.call('HDEL', DATA, field)
   redis.call('HSET', DATA, field, value)
   keep(DATA, MARKS_REMEMBERED)
+end
+
+local function leave_end_mark(at, at_micros)
+  leave_mark(ENDED_AT, text(at) .. ' ' .. text(at_micros))
+end
+
+-- The times of the marks, that of the end also in microseconds: 0 where there is none, nil where it cannot be read. One that
+-- lies ahead counts as left now, by the first step that meets it: never for older than it is, nor longer than an hour.
+local function read_marks()
+  local marks = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
+  local expired_at = tonumber(marks[1] or 0)
+  local ended_at, ended_micros = string.match(marks[2] or '0 0', '^(%d+) (%d+)$')
+  ended_at, ended_micros = tonumber(ended_at), tonumber(ended_micros)
+  if expired_at and is_ahead(expired_at) then
+    expired_at = now
+    leave_mark(EXPIRED_AT, text(now))
+  end
+  if ended_at and is_ahead(ended_at) then
+    ended_at, ended_micros = now, micros
+    leave_end_mark(ended_at, ended_micros)
+  end
+  return expired_at, ended_at, ended_micros
+end
+
+-- The time of a mark that is left now. Later than both before it, also within one millisecond: a login that knows of those
+-- must learn of this one too.
+local function next_mark(expired_at, ended_at)
+  return math.max(now, (expired_at or 0) + 1, (ended_at or 0) + 1)
 end
 
 -- As in the log: for each { sid, smallest valid epoch } 20 bytes.
@@ -189,12 +216,11 @@ local function publish_ended(sids, retention)
   return publish(revoked, retention)
 end
 
--- ClaimsAge::is_outdated_by: `age` and what the claims are newer than, the time and epoch of an expiry, each '' or a
--- number.
+-- ClaimsAge::is_outdated_by: `age` and the expiry that the claims are newer than, its time and epoch, each '' or a number.
 local function are_claims_outdated(age, known_at, known_epoch, expired_at, epoch)
   if age == '' or expired_at == 0 then
     return false
   end
-  local is_known = known_at ~= '' and epoch <= tonumber(known_epoch) and expired_at <= tonumber(known_at)
+  local is_known = expired_at == tonumber(known_at) and epoch == tonumber(known_epoch)
   return not is_known and elapsed(expired_at) <= tonumber(age)
 end

@@ -3,7 +3,7 @@
 -- ARGV: now, sid, presented generation, end of the token, 'fixed' or 'confirmed', window, two windows,
 -- refresh lifetime, log retention, smallest valid epoch, then of the claims: age, and time and epoch of the expiry that
 -- they are newer than.
-local MAX_CLOCK_SKEW, MAX_LOST_ANSWERS = 60000, 10
+local MAX_LOST_ANSWERS = 10
 local sid, presented, token_end, kind = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local window, two_windows, refresh, retention =
   tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -30,7 +30,7 @@ if presented > r.generation then
 end
 
 local function is_within(at, time)
-  return at <= now + MAX_CLOCK_SKEW and elapsed(at) < time
+  return not is_ahead(at) and elapsed(at) < time
 end
 
 local function rotated_within(time)
