@@ -1,5 +1,6 @@
 //! The stores: the conformance suite on each of them, one against the other, and what is special about Redis.
 
+mod expire_many;
 mod forbidden;
 mod log;
 mod many;

@@ -79,8 +79,8 @@ local function elapsed(since)
   return math.max(now - since, 0)
 end
 
--- Whether it lies further ahead than clocks disagree: it was noted before the clock was set back, at a time that is not
--- known any more.
+-- Whether a time is further ahead than clocks may disagree: it was noted before the clock was set back, and its age is
+-- unknown.
 local function is_ahead(at)
   return at > now + MAX_CLOCK_SKEW
 end
@@ -167,8 +167,9 @@ local function leave_end_mark(at, at_micros)
   leave_mark(ENDED_AT, text(at) .. ' ' .. text(at_micros))
 end
 
--- The times of the marks, that of the end also in microseconds: 0 where there is none, nil where it cannot be read. One that
--- lies ahead counts as left now, by the first step that meets it: never for older than it is, nor longer than an hour.
+-- The times of the marks, for the end also that in microseconds: 0 where there is none, nil where it cannot be read. A mark
+-- that lies ahead counts as left now, and is written back: so it is never taken for older than it is, and gets older from
+-- here on.
 local function read_marks()
   local marks = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
   local expired_at = tonumber(marks[1] or 0)
@@ -185,8 +186,8 @@ local function read_marks()
   return expired_at, ended_at, ended_micros
 end
 
--- The time of a mark that is left now. Later than both before it, also within one millisecond: a login that knows of those
--- must learn of this one too.
+-- The time for a mark that is left now. Later than both previous marks, even within one millisecond: a login that knows
+-- of those must learn of this one too.
 local function next_mark(expired_at, ended_at)
   return math.max(now, (expired_at or 0) + 1, (ended_at or 0) + 1)
 end
