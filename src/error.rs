@@ -2,6 +2,8 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
+use axum_core::response::{IntoResponse, Response};
+
 use crate::{
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
@@ -420,10 +422,6 @@ impl Error {
             | ErrorKind::WrongManager => Problem::INTERNAL_ERROR,
         }
     }
-
-    pub(crate) const fn renderer(&self) -> &Renderer {
-        &self.renderer
-    }
 }
 
 impl fmt::Display for Error {
@@ -473,5 +471,16 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        // Failures of the store and of the claims source are logged once per outage, where they occur. These are errors in
+        // the application.
+        if self.problem() == Problem::INTERNAL_ERROR {
+            tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "session operation failed");
+        }
+        self.renderer.render(&self.problem())
     }
 }

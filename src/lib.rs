@@ -20,15 +20,14 @@ mod middleware;
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
 #[cfg(feature = "router")]
-mod origin;
+pub mod csrf;
 mod policy;
 mod problem;
 #[cfg(feature = "redis")]
 pub mod redis;
-mod respond;
 mod revocation;
 #[cfg(feature = "router")]
-mod router;
+mod routes;
 /// What is protected, against whom, and what stays yours. The tests of each requirement: [`requirements`](security::requirements).
 #[doc = include_str!("../docs/security.md")]
 pub mod security {
@@ -40,11 +39,11 @@ pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod token;
-mod tokens;
+mod token_response;
 mod verifier;
 
 #[cfg(feature = "router")]
-pub use self::origin::{CrossSiteGuard, UpgradeGuard};
+pub use self::csrf::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
@@ -61,6 +60,6 @@ pub use self::{
     problem::Problem,
     session::{Presented, Session},
     store::MemoryStore,
-    tokens::SessionTokens,
+    token_response::SessionTokens,
     verifier::{Unauthenticated, Verifier, VerifierBuilder},
 };

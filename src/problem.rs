@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use axum_core::{body::Body, response::Response};
+use axum_core::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// The documentation of every problem, the `type` of its document (RFC 9457, section 3.1.1).
@@ -152,6 +155,12 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        Renderer::default().render(&self)
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{
     clock::{Clock, Timestamp},
-    cookie::{Once, Presence, RawTokens, TokenCookie},
+    cookie::{Presence, RawTokens, TokenCookie, WarnOnce},
     event::LOG_TARGET,
     feed::{Feed, StalePolicy},
     live::{Ends, Source},
@@ -282,7 +282,7 @@ fn open_without_claims(codec: &LiveCodec, token: &[u8], now: Timestamp) -> Optio
 // stay in the processor's cache for instructions.
 
 #[cold]
-fn ambiguous(warning: &Once) -> Unauthenticated {
+fn ambiguous(warning: &WarnOnce) -> Unauthenticated {
     let reason = Unauthenticated::AmbiguousCookie;
     tracing::debug!(target: LOG_TARGET, ?reason, "refused the session cookies");
     if warning.is_due() {

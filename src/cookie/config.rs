@@ -2,15 +2,6 @@
 
 use std::borrow::Cow;
 
-use http::HeaderValue;
-use tower_cookies::cookie::SameSite;
-
-use super::{
-    Once, TokenCookie,
-    key::{CookieKey, MAX_ATTRIBUTE_LEN},
-};
-use crate::error::ConfigError;
-
 /// Names and attributes of the two cookies.
 ///
 /// The defaults are `__Host-access` and `__Host-refresh` with `Secure; HttpOnly; SameSite=Strict; Path=/` and a
@@ -26,19 +17,19 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct CookieConfig {
-    access_name: Cow<'static, str>,
-    refresh_name: Cow<'static, str>,
-    prefix: Option<CookiePrefix>,
-    domain: Option<String>,
-    access_path: Cow<'static, str>,
-    refresh_path: Cow<'static, str>,
-    same_site: SameSite,
-    partitioned: bool,
-    browser_session: bool,
-    insecure_http: bool,
-    clears_cache: bool,
-    clears_storage: bool,
-    replaces: Vec<Self>,
+    pub(super) access_name: Cow<'static, str>,
+    pub(super) refresh_name: Cow<'static, str>,
+    pub(super) prefix: Option<CookiePrefix>,
+    pub(super) domain: Option<String>,
+    pub(super) access_path: Cow<'static, str>,
+    pub(super) refresh_path: Cow<'static, str>,
+    pub(super) same_site: SameSite,
+    pub(super) partitioned: bool,
+    pub(super) browser_session: bool,
+    pub(super) insecure_http: bool,
+    pub(super) clears_cache: bool,
+    pub(super) clears_storage: bool,
+    pub(super) replaces: Vec<Self>,
 }
 
 /// What a browser can be asked to forget at a logout: [`CookieConfig::clear_at_logout`].
@@ -52,6 +43,18 @@ pub enum SiteData {
     Cache,
     /// What scripts and service workers of this origin keep.
     Storage,
+}
+
+/// Which requests from other sites carry the cookies (RFC 6265bis, section 5.7.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// None.
+    Strict,
+    /// Top-level navigations with a safe method, such as links.
+    Lax,
+    /// All of them. The cookies are then always `Secure`.
+    None,
 }
 
 /// What a cookie's name promises about it (RFC 6265bis, section 4.1.3); browsers refuse a cookie that breaks it.
@@ -70,7 +73,7 @@ pub enum CookiePrefix {
 }
 
 impl CookiePrefix {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Host => "__Host-",
             Self::HostHttp => "__Host-Http-",
@@ -79,7 +82,7 @@ impl CookiePrefix {
         }
     }
 
-    const fn is_of_host(self) -> bool {
+    pub(super) const fn is_host(self) -> bool {
         matches!(self, Self::Host | Self::HostHttp)
     }
 }
@@ -234,217 +237,10 @@ impl CookieConfig {
         self.replaces.push(former);
         self
     }
-
-    /// The `Clear-Site-Data` of a logout: a list of quoted strings.
-    const fn clear_site_data(&self) -> Option<HeaderValue> {
-        match (self.clears_cache, self.clears_storage) {
-            _ if self.insecure_http => None,
-            (false, false) => None,
-            (true, false) => Some(HeaderValue::from_static(r#""cache""#)),
-            (false, true) => Some(HeaderValue::from_static(r#""storage""#)),
-            (true, true) => Some(HeaderValue::from_static(r#""cache", "storage""#)),
-        }
-    }
-
-    /// Checks the settings against each other, and those of former configurations against these.
-    pub(crate) fn plan(&self) -> Result<CookiePlan, ConfigError> {
-        let plan = self.plan_alone()?;
-        let mut former = Vec::new();
-        for config in &self.replaces {
-            let plans = config.former_plans()?;
-            if plans.first().is_some_and(|own| TokenCookie::BOTH.iter().all(|which| plan.has(&own.key(*which)))) {
-                return Err(problem(
-                    "replaces(..) names the current cookies: the same names, domain and paths",
-                    "leave it out, or pass the configuration of the previous deployment",
-                ));
-            }
-            former.extend(plans);
-        }
-        Ok(CookiePlan { former: former_cookies(&plan, &former), ..plan })
-    }
-
-    /// The plan of this former configuration, then those of the ones that it replaced itself.
-    fn former_plans(&self) -> Result<Vec<CookiePlan>, ConfigError> {
-        let mut plans = vec![self.plan_alone().map_err(|error| match error {
-            ConfigError::Cookie { problem, cure } => self::problem(format!("replaces(..): {problem}"), cure),
-            other => other,
-        })?];
-        for config in &self.replaces {
-            plans.extend(config.former_plans()?);
-        }
-        Ok(plans)
-    }
-
-    fn plan_alone(&self) -> Result<CookiePlan, ConfigError> {
-        check_name(&self.access_name)?;
-        check_name(&self.refresh_name)?;
-        if self.access_name == self.refresh_name {
-            return Err(problem("both cookies have the same name", "give each its own"));
-        }
-        check_path(&self.access_path)?;
-        check_path(&self.refresh_path)?;
-        let domain = self.domain.as_deref().map(checked_domain).transpose()?;
-        let host_wide = domain.is_none() && self.access_path == "/" && self.refresh_path == "/";
-        let prefix = self.prefix.unwrap_or(match (self.insecure_http, host_wide) {
-            (true, _) => CookiePrefix::None,
-            (false, true) => CookiePrefix::Host,
-            (false, false) => CookiePrefix::Secure,
-        });
-        if self.insecure_http && prefix != CookiePrefix::None {
-            return Err(problem(
-                format!("{} names need Secure cookies", prefix.as_str()),
-                "leave out either prefix(..) or insecure_http_for_development()",
-            ));
-        }
-        if prefix.is_of_host() && domain.is_some() {
-            return Err(problem("__Host- names forbid a domain", "use CookiePrefix::Secure, or leave out domain(..)"));
-        }
-        if prefix.is_of_host() && !host_wide {
-            return Err(problem("__Host- names demand the path /", "use CookiePrefix::Secure, or leave out the path"));
-        }
-        if self.insecure_http && self.same_site == SameSite::None {
-            return Err(problem(
-                "SameSite=None needs Secure cookies",
-                "use SameSite::Lax, or leave out insecure_http_for_development()",
-            ));
-        }
-        if self.partitioned && self.same_site != SameSite::None {
-            return Err(problem(
-                "partitioned cookies are for frames in other sites, where no others than SameSite=None are sent",
-                "use SameSite::None, or leave out partitioned()",
-            ));
-        }
-        Ok(CookiePlan {
-            access_name: format!("{}{}", prefix.as_str(), self.access_name),
-            refresh_name: format!("{}{}", prefix.as_str(), self.refresh_name),
-            domain,
-            access_path: self.access_path.clone(),
-            refresh_path: self.refresh_path.clone(),
-            same_site: self.same_site,
-            partitioned: self.partitioned,
-            max_age: !self.browser_session,
-            secure: !self.insecure_http,
-            clear_site_data: self.clear_site_data(),
-            former: Vec::new(),
-            ambiguity: Once::default(),
-            plain_http: Once::default(),
-        })
-    }
 }
 
 impl Default for CookieConfig {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Settings that were found to fit together.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct CookiePlan {
-    pub(crate) access_name: String,
-    pub(crate) refresh_name: String,
-    pub(super) domain: Option<String>,
-    pub(super) access_path: Cow<'static, str>,
-    pub(super) refresh_path: Cow<'static, str>,
-    pub(super) same_site: SameSite,
-    pub(super) partitioned: bool,
-    pub(super) max_age: bool,
-    pub(crate) secure: bool,
-    pub(super) clear_site_data: Option<HeaderValue>,
-    /// What is removed when the current cookie of its kind is set.
-    pub(super) former: Vec<(TokenCookie, Self)>,
-    /// The warning about a request with two cookies of one name.
-    pub(crate) ambiguity: Once,
-    /// The warning that browsers drop the cookies on plain http.
-    pub(crate) plain_http: Once,
-}
-
-impl CookiePlan {
-    /// Name and path of a cookie.
-    pub(super) fn place(&self, which: TokenCookie) -> (&str, &str) {
-        match which {
-            TokenCookie::Access => (&self.access_name, &self.access_path),
-            TokenCookie::Refresh => (&self.refresh_name, &self.refresh_path),
-        }
-    }
-
-    fn key(&self, which: TokenCookie) -> CookieKey {
-        let (name, path) = self.place(which);
-        let (domain, partitioned) = (self.domain.clone(), self.partitioned);
-        CookieKey { name: name.to_owned(), domain, path: path.to_owned(), partitioned }
-    }
-
-    /// Whether this is the key of either cookie.
-    fn has(&self, key: &CookieKey) -> bool {
-        TokenCookie::BOTH.iter().any(|which| self.key(*which) == *key)
-    }
-}
-
-/// The cookies of former plans that browsers keep beside the current ones, each once.
-fn former_cookies(current: &CookiePlan, former: &[CookiePlan]) -> Vec<(TokenCookie, CookiePlan)> {
-    let mut found: Vec<(TokenCookie, CookiePlan)> = Vec::new();
-    // Refresh cookies first: a former cookie that was used for both is removed with the new refresh cookie only.
-    for which in [TokenCookie::Refresh, TokenCookie::Access] {
-        // Over plain http there are no Secure cookies.
-        for plan in former.iter().filter(|plan| current.secure || !plan.secure) {
-            let key = plan.key(which);
-            if !current.has(&key) && !found.iter().any(|(which, plan)| plan.key(*which) == key) {
-                // `Secure` and `SameSite` decide whether browsers accept the line: as in the current cookies beside it.
-                let (secure, same_site) = (current.secure, current.same_site);
-                found.push((which, CookiePlan { secure, same_site, ..plan.clone() }));
-            }
-        }
-    }
-    found
-}
-
-fn problem(problem: impl Into<String>, cure: &'static str) -> ConfigError {
-    ConfigError::Cookie { problem: problem.into(), cure }
-}
-
-/// A name is a token (RFC 9110, section 5.6.2) without a prefix that we do not control.
-fn check_name(name: &str) -> Result<(), ConfigError> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !matches!(name.len(), 1..=64) || !name.bytes().all(is_token) {
-        return Err(problem(
-            format!("{name:?} is no cookie name"),
-            "use 1 to 64 letters, digits or any of !#$%&'*+-.^_`|~",
-        ));
-    }
-    if name.starts_with("__") {
-        return Err(problem(
-            format!("the cookie name {name:?} begins with two underscores, which browsers give a meaning to"),
-            "leave the prefix out; it is chosen for you, or by prefix(..)",
-        ));
-    }
-    Ok(())
-}
-
-fn check_path(path: &str) -> Result<(), ConfigError> {
-    let fits = path.len() <= MAX_ATTRIBUTE_LEN;
-    if fits && path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
-        return Ok(());
-    }
-    Err(problem(
-        format!("{path:?} is no cookie path"),
-        "begin with a slash and use at most 1024 characters of printable ASCII without spaces and semicolons",
-    ))
-}
-
-/// Browsers ignore a leading dot (RFC 6265bis, section 5.6.3), so it is taken off.
-fn checked_domain(domain: &str) -> Result<String, ConfigError> {
-    let domain = domain.strip_prefix('.').unwrap_or(domain);
-    let label_fits = |label: &str| {
-        matches!(label.len(), 1..=63) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    // In every spelling: 127.1, too. No name at the top begins with a digit.
-    let is_address = domain.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_digit()));
-    // As long as names in the DNS can be, and so short enough for an attribute.
-    if domain.len() <= 253 && !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
-        return Ok(domain.to_ascii_lowercase());
-    }
-    Err(problem(
-        format!("{domain:?} is no cookie domain"),
-        "write a registrable domain such as example.com (in punycode if it is international), or leave it out",
-    ))
 }

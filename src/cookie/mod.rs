@@ -2,20 +2,20 @@
 
 mod config;
 mod key;
-mod once;
 mod read;
-mod write;
+mod set_cookie;
+mod settings;
+mod warn_once;
 
-pub(crate) use self::{
-    config::CookiePlan,
-    once::Once,
-    read::{Presence, RawTokens, TokenCookie, all_values},
-    write::{IssueCookieError, assert_cookies, keep_private},
-};
 pub use self::{
-    config::{CookieConfig, CookiePrefix, SiteData},
-    write::SessionCookies,
+    config::{CookieConfig, CookiePrefix, SameSite, SiteData},
+    set_cookie::SessionCookies,
 };
 #[cfg(feature = "router")]
-pub(crate) use self::{read::each as each_cookie, write::sets_secure_cookies};
-pub use tower_cookies::cookie::SameSite;
+pub(crate) use self::{read::each as each_cookie, set_cookie::sets_secure_cookies};
+pub(crate) use self::{
+    read::{Presence, RawTokens, TokenCookie, all_values},
+    set_cookie::{IssueCookieError, assert_cookies, forbid_storage},
+    settings::CookieSettings,
+    warn_once::WarnOnce,
+};

@@ -6,7 +6,7 @@
 
 use http::{HeaderMap, header};
 
-use super::CookiePlan;
+use super::CookieSettings;
 
 /// What was found under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl<'h> RawTokens<'h> {
         self.access.is_absent() && self.refresh.is_absent()
     }
 
-    pub(crate) fn from_cookies(headers: &'h HeaderMap, plan: &CookiePlan) -> Self {
+    pub(crate) fn from_cookies(headers: &'h HeaderMap, plan: &CookieSettings) -> Self {
         let mut found = Self { access: Presence::Absent, refresh: Presence::Absent };
         // Not a `for` loop: that would have to leave off and go on in the midst of a line for each cookie.
         all_pairs(headers).for_each(|pair| match ours(plan, pair) {
@@ -67,7 +67,7 @@ impl TokenCookie {
 }
 
 /// Every value under one of our names, however many there are.
-pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
+pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookieSettings) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
     all_pairs(headers).filter_map(|pair| ours(plan, pair))
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> impl Iterat
 pub(crate) const MAX_VALUES: usize = 4;
 
 /// Every value under our names; `None` when there are more than [`MAX_VALUES`] under one of them.
-pub(crate) fn all_values<'h>(headers: &'h HeaderMap, plan: &CookiePlan) -> Option<Vec<(TokenCookie, &'h [u8])>> {
+pub(crate) fn all_values<'h>(headers: &'h HeaderMap, plan: &CookieSettings) -> Option<Vec<(TokenCookie, &'h [u8])>> {
     let mut values: Vec<(TokenCookie, &[u8])> = Vec::new();
     for (which, value) in each(headers, plan) {
         if values.iter().filter(|(other, _)| *other == which).count() == MAX_VALUES {
@@ -94,7 +94,7 @@ fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 /// The value of a pair, if its name is one of ours.
 #[inline]
-fn ours<'h>(plan: &CookiePlan, pair: &'h [u8]) -> Option<(TokenCookie, &'h [u8])> {
+fn ours<'h>(plan: &CookieSettings, pair: &'h [u8]) -> Option<(TokenCookie, &'h [u8])> {
     let pair = trim_start(pair);
     if let Some(value) = value_under(&plan.access_name, pair) {
         return Some((TokenCookie::Access, value));
@@ -164,7 +164,7 @@ mod tests {
 
     fn access(lines: &[&[u8]]) -> Option<Vec<u8>> {
         let headers = headers(lines);
-        match RawTokens::from_cookies(&headers, &CookieConfig::new().plan().unwrap()).access {
+        match RawTokens::from_cookies(&headers, &CookieConfig::new().validate().unwrap()).access {
             Presence::One(value) => Some(value.to_vec()),
             Presence::Absent => None,
             Presence::Several => Some(b"(several)".to_vec()),
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn more_than_a_few_values_are_not_kept() {
-        let plan = CookieConfig::new().plan().unwrap();
+        let plan = CookieConfig::new().validate().unwrap();
         let count = |access: usize, refresh: usize| {
             let pairs = [vec!["__Host-access=a"; access], vec!["__Host-refresh=r"; refresh]].concat();
             all_values(&headers(&[pairs.join("; ").as_bytes(), b"__Host-other=x"]), &plan).map(|values| values.len())
@@ -264,7 +264,7 @@ mod tests {
         ) {
             let line: Vec<u8> = parts.concat().into_iter().filter(|byte| *byte != 0x7f).collect();
             let headers = headers(&[&line]);
-            let found = RawTokens::from_cookies(&headers, &CookieConfig::new().plan().unwrap());
+            let found = RawTokens::from_cookies(&headers, &CookieConfig::new().validate().unwrap());
             for (presence, name) in [(found.access, ACCESS), (found.refresh, REFRESH)] {
                 let expected = match model(&line, name).as_slice() {
                     [] => "absent".to_owned(),

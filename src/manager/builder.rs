@@ -27,7 +27,7 @@ use crate::{
 #[cfg(doc)]
 use super::SessionManager;
 #[cfg(feature = "router")]
-use crate::origin::GuardConfig;
+use crate::csrf::CsrfConfig;
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
@@ -82,7 +82,7 @@ pub struct SessionManagerBuilder<C> {
     events: EventHook,
     renderer: Renderer,
     #[cfg(feature = "router")]
-    guard: GuardConfig,
+    guard: CsrfConfig,
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
@@ -107,7 +107,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             events: EventHook::default(),
             renderer: Renderer::default(),
             #[cfg(feature = "router")]
-            guard: GuardConfig::default(),
+            guard: CsrfConfig::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     policy::MAX_CLOCK_SKEW,
     store::{AccessExpiry, ClaimsAge, SessionRecord},
     token::{AppClaims, IssueError, MAX_TOKEN_LEN, RegisteredClaims},
-    tokens::{IssuedToken, SessionTokens},
+    token_response::{IssuedToken, SessionTokens},
 };
 
 /// Claims of a user, loaded and known to fit, and when their loading began.

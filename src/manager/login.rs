@@ -16,7 +16,7 @@ use crate::{
     id::{InvalidUserId, SessionId, UserId},
     session::Presented,
     store::{CreateOutcome, Device, LoginProof, NewSession},
-    tokens::SessionTokens,
+    token_response::SessionTokens,
 };
 
 /// A login about to happen; `.await` it for cookies, or call [`tokens`](Self::tokens).

@@ -69,7 +69,7 @@ struct Inner<C> {
     limit: Option<SessionLimit>,
     events: EventHook,
     #[cfg(feature = "router")]
-    cross_site_guard: crate::origin::CrossSiteGuard,
+    cross_site_guard: crate::csrf::CrossSiteGuard,
 }
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
@@ -98,7 +98,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # let _ = app;
     /// ```
     #[cfg(feature = "router")]
-    pub fn cross_site_guard(&self) -> crate::origin::CrossSiteGuard {
+    pub fn cross_site_guard(&self) -> crate::csrf::CrossSiteGuard {
         self.inner.cross_site_guard.clone()
     }
 
@@ -123,7 +123,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// # let _ = app;
     /// ```
     #[cfg(feature = "router")]
-    pub fn upgrade_guard(&self) -> crate::origin::UpgradeGuard {
+    pub fn upgrade_guard(&self) -> crate::csrf::UpgradeGuard {
         self.inner.cross_site_guard.for_upgrades()
     }
 

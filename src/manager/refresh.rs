@@ -10,7 +10,7 @@ use crate::{
     session::{Presented, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
-    tokens::SessionTokens,
+    token_response::SessionTokens,
 };
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {

@@ -6,7 +6,7 @@ use super::{Login, SessionManager, presented::NamedSession};
 use crate::{
     error::{Error, ErrorKind},
     event::EndReason,
-    tokens::SessionTokens,
+    token_response::SessionTokens,
 };
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'_, C> {

@@ -178,7 +178,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         let inner = VerifierInner {
             access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience, cached),
             refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer, 0),
-            places: CredentialPlaces { cookies: self.cookies.plan()?, accepts_bearer: self.accepts_bearer },
+            places: CredentialPlaces { cookies: self.cookies.validate()?, accepts_bearer: self.accepts_bearer },
             ends: Arc::new(Ends::new(Arc::clone(&self.clock))),
             feed: None,
             source: None,

@@ -5,14 +5,14 @@ use http::HeaderMap;
 use super::Unauthenticated;
 use crate::{
     bearer::Bearer,
-    cookie::{CookiePlan, Presence, RawTokens, TokenCookie, all_values},
+    cookie::{CookieSettings, Presence, RawTokens, TokenCookie, all_values},
     event::LOG_TARGET,
 };
 
 /// The places where a verifier looks for tokens.
 #[derive(Clone, PartialEq)]
 pub(crate) struct CredentialPlaces {
-    pub(crate) cookies: CookiePlan,
+    pub(crate) cookies: CookieSettings,
     /// Whether an `Authorization: Bearer` header is looked at.
     pub(crate) accepts_bearer: bool,
 }

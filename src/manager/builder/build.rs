@@ -13,7 +13,7 @@ use super::{
     SessionManagerBuilder,
 };
 #[cfg(feature = "router")]
-use crate::origin::CrossSiteGuard;
+use crate::csrf::CrossSiteGuard;
 use crate::{
     error::ConfigError,
     event::LOG_TARGET,
@@ -53,7 +53,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             return Err(ConfigError::ReplayWindowTooLong { window: self.replay_window.length() });
         }
         let cached = checked_cache(self.cached_signatures)?;
-        let cookies = self.cookies.plan()?;
+        let cookies = self.cookies.validate()?;
         if !cookies.secure {
             tracing::warn!(
                 target: LOG_TARGET,

@@ -1,4 +1,4 @@
-//! The routes of clients that keep no cookies: refresh and revocation in the words of OAuth 2.0.
+//! The router for native clients: refresh and revocation as in OAuth 2.0.
 
 use axum::{
     Json, Router,
@@ -13,35 +13,35 @@ use http::{StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::never_stored;
+use super::no_store;
 use crate::{
     error::{Error, ErrorKind},
     manager::SessionManager,
 };
 
-/// Two tokens of the greatest length, percent-encoded to the last letter, and some room for what is ignored.
+/// Two tokens of the greatest length, each byte percent-encoded, and room for other parameters, which are ignored.
 const MAX_BODY_LEN: usize = 32 * 1024;
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
-    /// Routes for clients that keep no cookies, such as native apps and tools. They are not part of
-    /// [`router`](Self::router): mount them only where there are such clients.
+    /// Returns routes for clients without a cookie store, such as native apps and command-line tools. They are not part of
+    /// [`router`](Self::router): mount them only if there are such clients.
     ///
     /// | route | form | success |
     /// |---|---|---|
     /// | `POST /token` | `grant_type=refresh_token&refresh_token=…` (RFC 6749, section 6) | [`SessionTokens`](crate::SessionTokens) |
     /// | `POST /revoke` | `token=…`, a refresh or access token (RFC 7009) | `200`, also when there was nothing to end |
     ///
-    /// Forms and errors are those of OAuth 2.0 (RFC 6749, section 5.2), so that its clients can use the routes: `400`
-    /// with `{"error":"invalid_grant"}` asks for a login, `503` with `Retry-After` to try again with the same token, and
-    /// `invalid_request` and `unsupported_grant_type` are mistakes of the client. Where an answer has no
-    /// `refresh_token`, the client goes on with the one that it has.
+    /// Forms and errors are those of OAuth 2.0 (RFC 6749, section 5.2), so that existing clients can use the routes.
+    /// `400` with `{"error":"invalid_grant"}` means that a new login is required, `503` with `Retry-After` that the
+    /// client should repeat the request with the same token. `invalid_request` and `unsupported_grant_type` are errors
+    /// of the client. If a response has no `refresh_token`, the client keeps the one that it has.
     ///
-    /// Nothing but the form is read: no cookie, no query and no `Authorization` header. A request from another site
-    /// therefore carries nothing of its victim, and these routes are without the
-    /// [`cross_site_guard`](Self::cross_site_guard): apps built on web views call them from origins of their own.
+    /// Only the form is read: no cookie, no query and no `Authorization` header. A cross-site request therefore carries no
+    /// credentials of its victim, and the routes do not need the [`cross_site_guard`](Self::cross_site_guard), which
+    /// would refuse apps that are built on web views.
     ///
-    /// They give tokens in the body of the answer, but only to who has a refresh token in plain text, which a page with
-    /// `HttpOnly` cookies has not. A login for such clients is a route of the application, with
+    /// Responses contain tokens, but only for clients that have a refresh token in plain text, which scripts on a page
+    /// with `HttpOnly` cookies do not. The login of such clients is a route of the application, with
     /// [`Login::tokens`](crate::Login::tokens).
     ///
     /// ```
@@ -61,7 +61,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             .route("/token", post(token))
             .route("/revoke", post(revoke))
             .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
-            .layer(map_response(never_stored))
+            .layer(map_response(no_store))
             .with_state(self.clone())
     }
 }
@@ -110,7 +110,8 @@ impl Form {
         }
     }
 
-    /// The value of a parameter that has to be there once. An empty one counts as left out (RFC 6749, section 3.2).
+    /// The value of a required parameter. Duplicates are an error, and an empty value counts as missing (RFC 6749,
+    /// section 3.2).
     fn one(&self, name: &str) -> Result<&str, Refusal> {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
@@ -120,15 +121,15 @@ impl Form {
     }
 }
 
-/// An error answer of RFC 6749, section 5.2, or one of ours where that has none.
+/// An error response of RFC 6749, section 5.2, or a problem document where that defines none.
 enum Refusal {
     OAuth(&'static str, &'static str),
-    Ours(Error),
+    Problem(Error),
 }
 
 impl Refusal {
     const INVALID_REQUEST: Self =
-        Self::OAuth("invalid_request", "This needs a form with each required parameter once.");
+        Self::OAuth("invalid_request", "A form with each required parameter exactly once is required.");
     const UNSUPPORTED_GRANT_TYPE: Self = Self::OAuth("unsupported_grant_type", "Only refresh_token is supported.");
     const INVALID_GRANT: Self = Self::OAuth("invalid_grant", "The session cannot be continued.");
 }
@@ -137,7 +138,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidRefreshToken => Self::INVALID_GRANT,
-            _ => Self::Ours(error),
+            _ => Self::Problem(error),
         }
     }
 }
@@ -149,7 +150,7 @@ impl IntoResponse for Refusal {
                 let body = Json(json!({ "error": error, "error_description": description }));
                 (StatusCode::BAD_REQUEST, body).into_response()
             }
-            Self::Ours(error) => error.into_response(),
+            Self::Problem(error) => error.into_response(),
         }
     }
 }

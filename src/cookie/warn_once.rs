@@ -9,9 +9,9 @@ use std::sync::{
 ///
 /// All of them are equal, so that it does not count when configurations are compared.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Once(Arc<AtomicBool>);
+pub(crate) struct WarnOnce(Arc<AtomicBool>);
 
-impl Once {
+impl WarnOnce {
     /// Whether to log it now: true for the first call only.
     pub(crate) fn is_due(&self) -> bool {
         self.is_open() && !self.0.swap(true, Ordering::Relaxed)
@@ -23,7 +23,7 @@ impl Once {
     }
 }
 
-impl PartialEq for Once {
+impl PartialEq for WarnOnce {
     fn eq(&self, _: &Self) -> bool {
         true
     }

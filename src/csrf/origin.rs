@@ -1,15 +1,14 @@
-//! How browsers spell origins.
+//! Origins as browsers serialize them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The origin of `http` or `https` with this host and port as browsers write it: in lower case, without the scheme's
-/// default port, each address in its one spelling (the serializers of the URL standard). `None` if the authority is not
-/// a host with or without a port.
+/// Serializes an origin of `http` or `https` as browsers do: in lower case, without the default port of the scheme,
+/// addresses in their canonical form (URL standard). `None` if the authority is not a host with an optional port.
 ///
-/// Two authorities are the same place under a scheme if and only if these spellings are equal.
-pub(super) fn spelled_by_browsers(scheme: &str, authority: &str) -> Option<String> {
+/// Two authorities of a scheme are the same origin if and only if their serializations are equal.
+pub(super) fn serialized(scheme: &str, authority: &str) -> Option<String> {
     let (host, port) = host_and_port(authority)?;
-    let host = host_spelled_by_browsers(host)?;
+    let host = serialized_host(host)?;
     let default_port = if scheme == "https" { 443 } else { 80 };
     Some(match port.filter(|port| *port != default_port) {
         Some(port) => format!("{scheme}://{host}:{port}"),
@@ -17,13 +16,13 @@ pub(super) fn spelled_by_browsers(scheme: &str, authority: &str) -> Option<Strin
     })
 }
 
-/// Whether this is an origin of an application or extension: `capacitor://localhost`, `moz-extension://…`.
+/// Whether this is the origin of an app or extension: `capacitor://localhost`, `moz-extension://…`.
 ///
-/// How browsers write the host depends on the scheme, so no spelling is required, and there is no default port.
-pub(super) fn is_origin_of_app(scheme: &str, authority: &str) -> bool {
+/// Serialization of the host depends on the scheme, so none is required, and there is no default port.
+pub(super) fn is_app_scheme_origin(scheme: &str, authority: &str) -> bool {
     let scheme_fits = scheme.starts_with(|first: char| first.is_ascii_lowercase())
         && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
-    // Schemes with rules of their own in the URL standard: those of pages, and those without an origin.
+    // The special schemes of the URL standard: those of pages, and those without an origin.
     let is_special = matches!(scheme, "ftp" | "file" | "http" | "https" | "ws" | "wss");
     let Some((host, port)) = host_and_port(authority) else { return false };
     // No empty port and no leading zeros.
@@ -47,11 +46,11 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
 }
 
 /// The host serializer of the URL standard, for addresses and for names that can be in the DNS.
-fn host_spelled_by_browsers(host: &str) -> Option<String> {
+fn serialized_host(host: &str) -> Option<String> {
     if let Some(address) = address(host) {
         let [.., high, low] = address.segments();
         return Some(match address.to_ipv4_mapped() {
-            // The standard library would write dots here.
+            // The standard library writes dots here.
             Some(_) => format!("[::ffff:{high:x}:{low:x}]"),
             None => format!("[{address}]"),
         });
@@ -59,7 +58,7 @@ fn host_spelled_by_browsers(host: &str) -> Option<String> {
     if !is_name(host) {
         return None;
     }
-    // What ends in a number is an IPv4 address, which has one spelling.
+    // A host whose last label is a number is an IPv4 address, and must be in its canonical form.
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next()?;
     let is_decimal = last.bytes().all(|byte| byte.is_ascii_digit());
     let is_hex = last
@@ -77,7 +76,7 @@ fn address(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// A name that can be in the DNS. With a dot at its end it is another host.
+/// A name that can be in the DNS, with an optional dot at its end. With the dot it is another host.
 fn is_name(host: &str) -> bool {
     let is_name_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let label_fits = |label: &str| !label.is_empty() && label.bytes().all(is_name_char);
@@ -91,8 +90,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spells_as_browsers_do() {
-        for (scheme, authority, spelled) in [
+    fn serializes_as_browsers_do() {
+        for (scheme, authority, expected) in [
             ("https", "h.example", Some("https://h.example")),
             ("https", "H.Example", Some("https://h.example")),
             ("https", "h.example:443", Some("https://h.example")),
@@ -126,21 +125,21 @@ mod tests {
             ("http", "0X7F.0.0.1", None),
             ("http", "127.0.0.0X1", None),
         ] {
-            assert_eq!(spelled_by_browsers(scheme, authority).as_deref(), spelled, "{scheme} {authority}");
+            assert_eq!(serialized(scheme, authority).as_deref(), expected, "{scheme} {authority}");
         }
     }
 
     proptest! {
-        /// The spelling of a spelling is itself, so that comparing spellings is an equivalence.
+        /// Otherwise comparing serializations would be no equivalence.
         #[test]
-        fn spelling_again_changes_nothing(
+        fn serialization_is_idempotent(
             scheme in prop::sample::select(vec!["http", "https"]),
             authority in prop_oneof!["[a-zA-Z0-9.:\\[\\]@/-]{0,24}", "[A-Za-z]{1,5}(\\.[a-z]{1,4}){0,2}\\.?(:[0-9]{0,5})?"],
         ) {
-            if let Some(spelled) = spelled_by_browsers(scheme, &authority) {
-                let (again, rest) = spelled.split_once("://").expect("a scheme");
+            if let Some(origin) = serialized(scheme, &authority) {
+                let (again, rest) = origin.split_once("://").expect("a scheme");
                 prop_assert_eq!(again, scheme);
-                prop_assert_eq!(spelled_by_browsers(scheme, rest), Some(spelled.clone()));
+                prop_assert_eq!(serialized(scheme, rest), Some(origin.clone()));
             }
         }
     }

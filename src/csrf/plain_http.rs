@@ -1,20 +1,20 @@
-//! Notices that browsers drop the cookies because the pages are on plain http: users have to log in again and again,
-//! and nothing fails.
+//! Detects that browsers drop the cookies because the pages are on plain http. Otherwise users have to log in again and
+//! again, and nothing fails.
 //!
-//! The guard does this, since it looks at `Origin` anyway and stands in front of login and refresh. In the layer it
-//! would cost every request.
+//! Done by the guard, which reads `Origin` anyway and stands in front of login and refresh. In the layer it would cost
+//! every request.
 
 use std::net::Ipv4Addr;
 
 use http::{HeaderMap, Response, header};
 
 use crate::{
-    cookie::{CookiePlan, Once, sets_secure_cookies},
-    event::LOG_TARGET,
+    cookie::{CookieSettings, WarnOnce, sets_secure_cookies},
+    error::LOG_TARGET,
 };
 
-/// The warning that is due if the answer to this request sets cookies.
-pub(super) fn warning(cookies: &CookiePlan, headers: &HeaderMap) -> Option<Once> {
+/// The warning that is due if the response to this request sets cookies.
+pub(super) fn warning(cookies: &CookieSettings, headers: &HeaderMap) -> Option<WarnOnce> {
     let is_possible = cookies.secure && cookies.plain_http.is_open() && drops_secure_cookies(headers);
     is_possible.then(|| cookies.plain_http.clone())
 }
@@ -29,7 +29,7 @@ fn drops_secure_cookies(headers: &HeaderMap) -> bool {
         && !headers.contains_key("sec-fetch-site")
 }
 
-/// The hosts that browsers trust without https (W3C Secure Contexts, section 3.1).
+/// Whether browsers trust the host without https (W3C Secure Contexts, section 3.1).
 fn is_local(authority: &str) -> bool {
     if authority.starts_with('[') {
         return authority.starts_with("[::1]");
@@ -40,9 +40,9 @@ fn is_local(authority: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Logs the warning if this answer sets cookies.
-pub(super) fn warn_of<B>(answer: &Response<B>, warning: &Once) {
-    if sets_secure_cookies(answer) && warning.is_due() {
+/// Logs the warning if this response sets cookies.
+pub(super) fn log<B>(response: &Response<B>, warning: &WarnOnce) {
+    if sets_secure_cookies(response) && warning.is_due() {
         tracing::warn!(
             target: LOG_TARGET,
             "browsers drop Secure session cookies on plain http: use https, or insecure_http_for_development()"

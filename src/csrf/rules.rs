@@ -1,9 +1,11 @@
-//! Which requests come from another site: the rules of Go's `CrossOriginProtection`, and some that are stricter.
+//! Which requests come from another site.
+//!
+//! The rules of Go's `CrossOriginProtection`, some of them stricter: see [`CrossSiteGuard`](super::CrossSiteGuard).
 
 use http::{HeaderMap, Uri};
 
-use super::spelling::spelled_by_browsers;
-use crate::cookie::{CookiePlan, each_cookie};
+use super::origin::serialized;
+use crate::cookie::{CookieSettings, each_cookie};
 
 /// What the headers of a request are compared with.
 #[derive(Debug)]
@@ -11,15 +13,13 @@ pub(super) struct Rules {
     pub(super) own_origin: Option<String>,
     pub(super) trusted_origins: Vec<String>,
     pub(super) refuses_without_origin: bool,
-    pub(super) cookies: CookiePlan,
+    pub(super) cookies: CookieSettings,
 }
 
 impl Rules {
-    /// Decides on a request that changes something or opens a WebSocket. The error is the reason for the log.
-    ///
-    /// The method plays no part here: the service knows which methods pass unseen.
+    /// Decides on a request, whatever its method. The error is the reason, for the log.
     pub(super) fn decide(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
-        // An attacker could choose which of two values counts.
+        // Otherwise the sender could choose which of two values counts.
         let (Ok(site), Ok(origin), Ok(host)) =
             (single(headers, "sec-fetch-site"), single(headers, "origin"), single(headers, "host"))
         else {
@@ -32,7 +32,7 @@ impl Rules {
         match (site, is_own) {
             (b"same-origin" | b"none", _) => return Ok(()),
             (b"", _) => {}
-            // A browser that says this is believed, whatever the Origin.
+            // `Sec-Fetch-Site` takes precedence over `Origin`.
             (_, Some(true)) => return Err("Sec-Fetch-Site and Origin contradict each other"),
             (_, Some(false) | None) => return Err("Sec-Fetch-Site names another site"),
         }
@@ -62,11 +62,10 @@ impl Rules {
 fn names_host(origin: &[u8], host: &[u8]) -> bool {
     let (Ok(origin), Ok(host)) = (std::str::from_utf8(origin), std::str::from_utf8(host)) else { return false };
     let Some((scheme @ ("http" | "https"), authority)) = origin.split_once("://") else { return false };
-    spelled_by_browsers(scheme, authority)
-        .is_some_and(|origin| spelled_by_browsers(scheme, host).is_some_and(|host| host == origin))
+    serialized(scheme, authority).is_some_and(|origin| serialized(scheme, host).is_some_and(|host| host == origin))
 }
 
-/// The value of a header that is there at most once; empty if it is missing.
+/// The value of a header; empty if it is missing, an error if there is more than one.
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h [u8], ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -91,7 +90,7 @@ mod tests {
             own_origin: own_origin.map(str::to_owned),
             trusted_origins: TRUSTED.map(str::to_owned).to_vec(),
             refuses_without_origin,
-            cookies: CookieConfig::new().plan().unwrap(),
+            cookies: CookieConfig::new().validate().unwrap(),
         }
     }
 
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_own_cookies_without_origin_if_asked_to() {
+    fn refuse_without_origin_applies_to_requests_with_session_cookies() {
         const MISSING: Result<(), &str> = Err("Sec-Fetch-Site and Origin are missing");
         for (cookie, decided) in [("__Host-access=x", MISSING), ("__Host-refresh=x", MISSING), ("theme=dark", Ok(()))] {
             assert_eq!(decide(&rules(None, true), &[("cookie", cookie)]), decided, "{cookie}");

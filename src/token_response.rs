@@ -1,6 +1,15 @@
-//! The tokens of a session as a value, for clients that keep no cookies.
+//! The tokens of a session as a value and a response, for clients without a cookie store.
 
 use std::{fmt, time::Duration};
+
+use axum_core::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use crate::cookie::forbid_storage;
 
 /// The tokens of a session in plain text, for a client that keeps no cookies: from
 /// [`Login::tokens`](crate::Login::tokens) or
@@ -73,5 +82,24 @@ impl fmt::Debug for SessionTokens {
             .field("refresh_token", &self.refresh.as_ref().map(|_| "[redacted]"))
             .field("refresh_expires_in", &self.refresh_expires_in())
             .finish()
+    }
+}
+
+impl IntoResponse for SessionTokens {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "access_token": self.access_token(),
+            "token_type": "Bearer",
+            "expires_in": self.expires_in().as_secs(),
+        });
+        if let (Some(refresh), Some(members)) = (self.refresh_token(), body.as_object_mut()) {
+            members.insert("refresh_token".to_owned(), refresh.into());
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        forbid_storage(&mut response);
+        response
     }
 }

@@ -1,17 +1,22 @@
 //! Writing our cookies into a response.
 
 use std::{
+    convert::Infallible,
     fmt::{self, Write as _},
     time::Duration,
 };
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum_core::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use tower_cookies::{
     Cookie, Cookies,
-    cookie::time::{Duration as CookieDuration, OffsetDateTime},
+    cookie::{
+        self,
+        time::{Duration as CookieDuration, OffsetDateTime},
+    },
 };
 
-use super::{CookiePlan, TokenCookie, key::CookieKey};
+use super::{CookieSettings, SameSite, TokenCookie, key::CookieKey};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -57,32 +62,32 @@ impl SessionCookies {
     /// Sets the access cookie.
     pub(crate) fn with_access(
         mut self,
-        plan: &CookiePlan,
+        settings: &CookieSettings,
         token: String,
         lives: Duration,
     ) -> Result<Self, IssueCookieError> {
         self.expires_in = Some(lives);
-        self.set(plan, TokenCookie::Access, token, lives)?;
+        self.set(settings, TokenCookie::Access, token, lives)?;
         Ok(self)
     }
 
     /// Sets the refresh cookie.
     pub(crate) fn with_refresh(
         mut self,
-        plan: &CookiePlan,
+        settings: &CookieSettings,
         token: String,
         lives: Duration,
     ) -> Result<Self, IssueCookieError> {
-        self.set(plan, TokenCookie::Refresh, token, lives)?;
+        self.set(settings, TokenCookie::Refresh, token, lives)?;
         Ok(self)
     }
 
     /// Removes both cookies and all former ones.
-    pub(crate) fn removal(plan: &CookiePlan) -> Result<Self, IssueCookieError> {
-        let mut removal = Self { clear_site_data: plan.clear_site_data.clone(), ..Self::new() };
+    pub(crate) fn removal(settings: &CookieSettings) -> Result<Self, IssueCookieError> {
+        let mut removal = Self { clear_site_data: settings.clear_site_data.clone(), ..Self::new() };
         for which in TokenCookie::BOTH {
-            removal.remove_former(plan, which)?;
-            removal.remove(plan, which)?;
+            removal.remove_former(settings, which)?;
+            removal.remove(settings, which)?;
         }
         Ok(removal)
     }
@@ -91,13 +96,17 @@ impl SessionCookies {
     ///
     /// A refresh that does not set the refresh cookie must not remove a former one either: that may be the one that was
     /// presented.
-    fn remove_former(&mut self, plan: &CookiePlan, which: TokenCookie) -> Result<(), IssueCookieError> {
-        plan.former.iter().filter(|former| former.0 == which).try_for_each(|(which, plan)| self.remove(plan, *which))
+    fn remove_former(&mut self, settings: &CookieSettings, which: TokenCookie) -> Result<(), IssueCookieError> {
+        settings
+            .former
+            .iter()
+            .filter(|former| former.0 == which)
+            .try_for_each(|(which, settings)| self.remove(settings, *which))
     }
 
-    fn remove(&mut self, plan: &CookiePlan, which: TokenCookie) -> Result<(), IssueCookieError> {
+    fn remove(&mut self, settings: &CookieSettings, which: TokenCookie) -> Result<(), IssueCookieError> {
         // The same name, domain and path as when it was set, or the browser keeps the old one (RFC 6265bis, section 5.7).
-        let mut cookie = base(plan, which, String::new());
+        let mut cookie = base(settings, which, String::new());
         cookie.set_max_age(CookieDuration::ZERO);
         cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
         self.cookies.push(ready(cookie)?);
@@ -106,18 +115,18 @@ impl SessionCookies {
 
     fn set(
         &mut self,
-        plan: &CookiePlan,
+        settings: &CookieSettings,
         which: TokenCookie,
         token: String,
         lives: Duration,
     ) -> Result<(), IssueCookieError> {
-        if plan.place(which).0.len() + token.len() > MAX_COOKIE_LEN {
+        if settings.place(which).0.len() + token.len() > MAX_COOKIE_LEN {
             return Err(IssueCookieError::TooLong);
         }
         // First, since a client that ignores domain and path keeps the last cookie of a name.
-        self.remove_former(plan, which)?;
-        let mut cookie = base(plan, which, token);
-        if plan.max_age {
+        self.remove_former(settings, which)?;
+        let mut cookie = base(settings, which, token);
+        if settings.max_age {
             cookie.set_max_age(CookieDuration::seconds(i64::try_from(lives.as_secs()).unwrap_or(i64::MAX)));
         }
         self.cookies.push(ready(cookie)?);
@@ -144,7 +153,7 @@ impl SessionCookies {
     }
 
     /// Writes the cookies into a response and leaves them in its extensions, where the layer finds them.
-    pub(crate) fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
+    fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();
         for ReadyCookie { cookie, line } in self.cookies {
             // A browser that drops the cookies of a logout loses nothing.
@@ -163,6 +172,24 @@ impl SessionCookies {
     }
 }
 
+impl IntoResponseParts for SessionCookies {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        // `ResponseParts` lends headers and extensions one at a time.
+        let mut extensions = std::mem::take(parts.extensions_mut());
+        self.write_to(parts.headers_mut(), &mut extensions);
+        *parts.extensions_mut() = extensions;
+        Ok(parts)
+    }
+}
+
+impl IntoResponse for SessionCookies {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
 impl fmt::Debug for SessionCookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.cookies.iter().map(|ready| ready.cookie.name()).collect();
@@ -170,16 +197,20 @@ impl fmt::Debug for SessionCookies {
     }
 }
 
-fn base(plan: &CookiePlan, which: TokenCookie, value: String) -> Cookie<'static> {
-    let (name, path) = plan.place(which);
+fn base(settings: &CookieSettings, which: TokenCookie, value: String) -> Cookie<'static> {
+    let (name, path) = settings.place(which);
     let mut cookie = Cookie::new(name.to_owned(), value);
     cookie.set_http_only(true);
     cookie.set_path(path.to_owned());
-    cookie.set_same_site(plan.same_site);
+    cookie.set_same_site(match settings.same_site {
+        SameSite::Strict => cookie::SameSite::Strict,
+        SameSite::Lax => cookie::SameSite::Lax,
+        SameSite::None => cookie::SameSite::None,
+    });
     // `Secure` is left out for insecure http only, where browsers would drop the cookie because of it.
-    cookie.set_secure(plan.secure);
-    cookie.set_partitioned(plan.partitioned);
-    if let Some(domain) = &plan.domain {
+    cookie.set_secure(settings.secure);
+    cookie.set_partitioned(settings.partitioned);
+    if let Some(domain) = &settings.domain {
         cookie.set_domain(domain.clone());
     }
     cookie
@@ -224,7 +255,7 @@ impl AssertedCookies {
 }
 
 /// Has nothing store this response, which holds tokens without setting cookies; the layer says so once more at the end.
-pub(crate) fn keep_private<B>(response: &mut Response<B>) {
+pub(crate) fn forbid_storage<B>(response: &mut http::Response<B>) {
     let asserted = response.extensions_mut().remove::<AssertedCookies>().unwrap_or_default();
     asserted.write(response.headers_mut());
     response.extensions_mut().insert(asserted);
@@ -232,12 +263,12 @@ pub(crate) fn keep_private<B>(response: &mut Response<B>) {
 
 /// Whether this response logs in or refreshes with `Secure` cookies.
 #[cfg(feature = "router")]
-pub(crate) fn sets_secure_cookies<Body>(response: &Response<Body>) -> bool {
+pub(crate) fn sets_secure_cookies<B>(response: &http::Response<B>) -> bool {
     response.extensions().get::<AssertedCookies>().is_some_and(|asserted| asserted.sets_secure)
 }
 
 /// Writes the cookies that [`SessionCookies::write_to`] left in the extensions over whatever was written since.
-pub(crate) fn assert_cookies<Body>(response: &mut Response<Body>) {
+pub(crate) fn assert_cookies<B>(response: &mut http::Response<B>) {
     if response.extensions().get::<AssertedCookies>().is_none() {
         return;
     }

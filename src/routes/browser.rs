@@ -1,6 +1,4 @@
-//! The companion router: refresh, logout and the list of sessions, ready to mount.
-
-mod token;
+//! The router for browsers: refresh, logout and the list of sessions.
 
 use axum::{
     Json, Router,
@@ -10,10 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
+use super::no_store;
 use crate::{
     error::{Error, ErrorKind},
     id::SessionId,
@@ -22,11 +21,11 @@ use crate::{
     session::Session,
 };
 
-/// How long others may keep the public keys: a next key has to be published for longer before it signs.
+/// How long caches may keep the public keys. A new key has to be published for longer than that before it signs.
 const JWKS_CACHE_CONTROL: &str = "public, max-age=300";
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
-    /// Routes for `.nest("/auth", …)` into a router of any state.
+    /// Returns the companion router: routes for browsers, to be nested into a router of any state.
     ///
     /// | route | success | needs |
     /// |---|---|---|
@@ -59,8 +58,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             .route("/sessions", get(list))
             .route("/sessions/{id}", delete(end))
             .layer(self.cross_site_guard())
-            .layer(map_response(never_stored))
-            // Public, the same for everybody, and asked for by other services: outside of guard and no-store.
+            .layer(map_response(no_store))
+            // Public and cacheable, for other services: outside of the guard and of no-store.
             .route("/jwks.json", get(jwks))
             .with_state(self.clone())
     }
@@ -89,8 +88,8 @@ where
 {
     match sessions.logout_all(&sessions.verifier().present(&headers)).await {
         Ok(cookies) => Ok((cookies, success()).into_response()),
-        // Whose sessions? Success would claim an end of sessions that nobody named. If there were no credentials, or
-        // they cannot be judged now, the client is told that.
+        // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or cannot
+        // be verified now, the response says that instead.
         Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &headers) {
             Ok(_) => Err(error),
             Err(response) => Ok(*response),
@@ -112,7 +111,7 @@ where
     Ok(Json(json!({ "sessions": rows })).into_response())
 }
 
-/// By name: the router may be nested below other parameters.
+/// Read by name, since the router may be nested below other parameters.
 #[derive(Deserialize)]
 struct SessionPath {
     id: String,
@@ -130,7 +129,7 @@ where
         Ok(session) => session,
         Err(response) => return Ok(*response),
     };
-    // Only this user's sessions are looked at, so those of others and those that never were look the same.
+    // Only the sessions of this user are looked up, so the response does not tell whether another user has that one.
     let ended = match path.ok().and_then(|Path(path)| path.id.parse().ok()) {
         Some(id) => sessions.end(session.user_id(), id).await?,
         None => false,
@@ -147,7 +146,7 @@ where
             let media_type = (header::CONTENT_TYPE, "application/jwk-set+json");
             ([media_type, (header::CACHE_CONTROL, JWKS_CACHE_CONTROL)], jwks).into_response()
         }
-        // Not cached, since that could outlive the publication of the first public key.
+        // Not cached: otherwise a first public key would be noticed late.
         None => (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")]).into_response(),
     }
 }
@@ -180,10 +179,4 @@ fn row(info: SessionInfo, current: SessionId) -> serde_json::Value {
         "user_agent": info.user_agent,
         "ip": info.ip,
     })
-}
-
-/// Answers about sessions are for their reader alone (RFC 6749, section 5.1; RFC 9111, section 5.2.2.5).
-async fn never_stored(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

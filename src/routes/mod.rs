@@ -1,0 +1,13 @@
+//! The companion routers, ready to mount: refresh, logout and the list of sessions for browsers, refresh and revocation
+//! for native clients.
+
+mod browser;
+mod oauth;
+
+use http::{HeaderValue, header};
+
+/// Forbids to store responses about sessions (RFC 6749, section 5.1; RFC 9111, section 5.2.2.5).
+async fn no_store(mut response: axum::response::Response) -> axum::response::Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
