@@ -123,6 +123,7 @@ impl Wish {
             SameSite::Strict => Seen::Strict,
             SameSite::Lax => Seen::Lax,
             SameSite::None => Seen::None,
+            other => unreachable!("{other:?}"),
         };
         assert_eq!((kept.same_site, kept.partitioned), (same_site, self.partitioned));
         assert_eq!(kept.expires_at, (!self.browser_session).then_some(now + lives));
