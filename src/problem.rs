@@ -1,4 +1,4 @@
-//! Error answers: RFC 9457 problem documents with the `WWW-Authenticate` of RFC 6750.
+//! Error responses: problem documents (RFC 9457) with the `WWW-Authenticate` of RFC 6750.
 
 use std::{fmt, sync::Arc};
 
@@ -11,25 +11,26 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 /// The documentation of every problem, the `type` of its document (RFC 9457, section 3.1.1).
 const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_sessions/struct.Problem.html#";
 
-/// An error answer, before it is rendered.
+/// An error response before it is rendered.
 ///
-/// By default it becomes an `application/problem+json` document (RFC 9457):
+/// By default it is rendered as an `application/problem+json` document (RFC 9457):
 ///
 /// ```json
 /// {"type":"https://docs.rs/…#invalid_token","title":"…","status":401,"code":"invalid_token"}
 /// ```
 ///
-/// `render_errors` of the builder replaces that; status and the headers that belong to the problem stay. Nothing in a
-/// problem depends on *why* a token was refused: that is in the log.
+/// [`render_errors`](crate::SessionManagerBuilder::render_errors) replaces the body. Status and headers of the problem
+/// stay. A problem does not tell *why* a token was refused; the log does.
 ///
 /// # `invalid_request`
-/// 400. Credentials in two places, too many cookies of one name, or an `Authorization` header that is not one Bearer token.
+/// 400. Credentials in two places, too many cookies of one name, or an `Authorization` header that is not one Bearer
+/// token.
 /// # `missing_credentials`
-/// 401. The request carried no session cookie, and no Bearer token where those are accepted.
+/// 401. The request has no session cookie, and no Bearer token where those are accepted.
 /// # `invalid_token`
-/// 401. The access token is expired, revoked or none of ours: refresh, and log in if that fails.
+/// 401. The access token is invalid, expired or revoked: refresh, and log in if that fails.
 /// # `invalid_refresh_token`
-/// 401. The refresh token is expired, was superseded, belongs to an ended session or is none of ours: log in.
+/// 401. The refresh token is invalid, expired or superseded, or its session has ended: log in.
 /// # `proof_outdated`
 /// 401. The user's sessions were ended while the login was under way, or the login took too long: log in again.
 /// # `cross_site_request`
@@ -43,13 +44,13 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// # `data_conflict`
 /// 409. The session's data changed since it was read.
 /// # `internal_error`
-/// 500. A mistake in the application's code or configuration; the log says which.
+/// 500. An error in the code or configuration of the application; the log says which.
 /// # `revocations_unknown`
-/// 503. This node does not know what other nodes ended, and was told not to serve sessions then.
+/// 503. This node does not know which sessions other nodes ended, and is configured not to serve sessions then.
 /// # `store_unavailable`
-/// 503. The session store failed. Nothing is known about the session: keep the cookies and try again.
+/// 503. The session store is unavailable. The session may still be valid: keep the cookies and try again.
 /// # `claims_unavailable`
-/// 503. The claims source failed. Nothing was changed: keep the cookies and try again.
+/// 503. The claims source is unavailable. Nothing was changed: keep the cookies and try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
@@ -79,36 +80,35 @@ impl Problem {
 
     pub(crate) const INVALID_REQUEST: Self = Self {
         challenge: Some(CHALLENGE_INVALID_REQUEST),
-        ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The credentials cannot be understood.")
+        ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The credentials are malformed or ambiguous.")
     };
     pub(crate) const MISSING_CREDENTIALS: Self =
-        Self::unauthorized("missing_credentials", "This needs a login.", CHALLENGE);
+        Self::unauthorized("missing_credentials", "Authentication is required.", CHALLENGE);
     pub(crate) const INVALID_TOKEN: Self =
         Self::unauthorized("invalid_token", "The session has expired or ended.", CHALLENGE_INVALID);
     pub(crate) const INVALID_REFRESH_TOKEN: Self =
-        Self::unauthorized("invalid_refresh_token", "The session cannot be continued.", CHALLENGE_INVALID);
+        Self::unauthorized("invalid_refresh_token", "The session cannot be refreshed.", CHALLENGE_INVALID);
     pub(crate) const PROOF_OUTDATED: Self =
-        Self::unauthorized("proof_outdated", "The login has to be repeated.", CHALLENGE);
+        Self::unauthorized("proof_outdated", "The login must be repeated.", CHALLENGE);
     #[cfg(feature = "router")]
     pub(crate) const CROSS_SITE_REQUEST: Self =
-        Self::new(StatusCode::FORBIDDEN, "cross_site_request", "Requests from other sites are refused here.");
+        Self::new(StatusCode::FORBIDDEN, "cross_site_request", "Cross-site requests are refused.");
     pub(crate) const USER_NOT_FOUND: Self =
-        Self::new(StatusCode::FORBIDDEN, "user_not_found", "There is no such user.");
+        Self::new(StatusCode::FORBIDDEN, "user_not_found", "The user does not exist.");
     #[cfg(feature = "router")]
     pub(crate) const SESSION_NOT_FOUND: Self =
-        Self::new(StatusCode::NOT_FOUND, "session_not_found", "There is no such session.");
+        Self::new(StatusCode::NOT_FOUND, "session_not_found", "The session does not exist.");
     pub(crate) const SESSION_LIMIT_REACHED: Self =
-        Self::new(StatusCode::CONFLICT, "session_limit_reached", "There are too many sessions.");
+        Self::new(StatusCode::CONFLICT, "session_limit_reached", "The user has too many sessions.");
     pub(crate) const DATA_CONFLICT: Self =
-        Self::new(StatusCode::CONFLICT, "data_conflict", "The data changed in the meantime.");
+        Self::new(StatusCode::CONFLICT, "data_conflict", "The session data was changed concurrently.");
     pub(crate) const INTERNAL_ERROR: Self =
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something is wrong on our side.");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "An internal error occurred.");
     pub(crate) const STORE_UNAVAILABLE: Self =
-        Self::unavailable("store_unavailable", "Sessions cannot be reached right now.");
+        Self::unavailable("store_unavailable", "The session store is unavailable.");
     pub(crate) const REVOCATIONS_UNKNOWN: Self =
-        Self::unavailable("revocations_unknown", "Sessions cannot be verified right now.");
-    pub(crate) const CLAIMS_UNAVAILABLE: Self =
-        Self::unavailable("claims_unavailable", "Users cannot be reached right now.");
+        Self::unavailable("revocations_unknown", "Sessions cannot be verified at the moment.");
+    pub(crate) const CLAIMS_UNAVAILABLE: Self = Self::unavailable("claims_unavailable", "User data is unavailable.");
 
     /// The status.
     pub const fn status(&self) -> StatusCode {
@@ -120,7 +120,7 @@ impl Problem {
         self.code
     }
 
-    /// A short sentence for people, the same for every occurrence.
+    /// A short sentence for humans, the same for every occurrence.
     pub const fn title(&self) -> &'static str {
         self.title
     }
@@ -130,18 +130,19 @@ impl Problem {
         format!("{TYPE_BASE}{}", self.code)
     }
 
-    /// The problem document (RFC 9457, section 3).
-    pub fn document(&self) -> serde_json::Value {
+    /// The problem document in JSON (RFC 9457, section 3).
+    pub fn to_json(&self) -> String {
         serde_json::json!({
             "type": self.type_url(),
             "title": self.title,
             "status": self.status.as_u16(),
             "code": self.code,
         })
+        .to_string()
     }
 
     fn default_response(&self) -> Response {
-        let mut response = Response::new(Body::from(self.document().to_string()));
+        let mut response = Response::new(Body::from(self.to_json()));
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
@@ -164,7 +165,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// How problems are rendered: as the application chose, or as problem documents.
+/// Renders problems as the application chose, or as problem documents.
 #[derive(Clone, Default)]
 pub(crate) struct Renderer(Option<Arc<Render>>);
 
@@ -180,7 +181,7 @@ impl Renderer {
         self.0.is_none()
     }
 
-    /// The response to a problem. Whatever renders it, the status and the problem's headers are right.
+    /// Renders a problem. Status and headers are those of the problem, also if the application renders the body.
     pub(crate) fn render(&self, problem: &Problem) -> Response {
         let mut response = match &self.0 {
             Some(render) => render(problem),

@@ -66,7 +66,7 @@ impl IntoResponse for AppError {
             Self::Unauthenticated(rejection) => rejection.into_response(),
             Self::Users(error) => {
                 tracing::error!(%error, "the user table failed");
-                let detail = "Users cannot be reached right now.";
+                let detail = "User data is unavailable.";
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "users_unavailable", detail);
                 ([(header::RETRY_AFTER, "1")], problem).into_response()
             }

@@ -1,4 +1,4 @@
-//! Names and attributes of the cookies.
+//! The configuration of the cookies: names and attributes.
 
 use std::borrow::Cow;
 
@@ -32,16 +32,16 @@ pub struct CookieConfig {
     pub(super) replaces: Vec<Self>,
 }
 
-/// What a browser can be asked to forget at a logout: [`CookieConfig::clear_at_logout`].
+/// What browsers can be asked to clear at a logout: [`CookieConfig::clear_at_logout`].
 ///
-/// There is no `cookies` among them: that would clear those of the whole registrable domain, so also those of every other
-/// application there. Our own are removed anyway.
+/// `cookies` is missing on purpose: it would clear the cookies of the whole registrable domain, including those of other
+/// applications. The session cookies are removed anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SiteData {
-    /// What the browser keeps in caches for this origin.
+    /// Caches of this origin.
     Cache,
-    /// What scripts and service workers of this origin keep.
+    /// Storage of scripts and service workers of this origin.
     Storage,
 }
 
@@ -49,26 +49,27 @@ pub enum SiteData {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None.
+    /// No cross-site requests.
     Strict,
-    /// Top-level navigations with a safe method, such as links.
+    /// Of cross-site requests only top-level navigations with a safe method, such as links.
     Lax,
-    /// All of them. The cookies are then always `Secure`.
+    /// All cross-site requests. Requires `Secure` cookies.
     None,
 }
 
-/// What a cookie's name promises about it (RFC 6265bis, section 4.1.3); browsers refuse a cookie that breaks it.
+/// The prefix of the cookie names (RFC 6265bis, section 4.1.3). Browsers refuse a cookie that does not have the attributes
+/// that its prefix requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookiePrefix {
-    /// `__Host-`: secure, for this host only, for every path. No other host or page can plant such a cookie.
+    /// `__Host-`: `Secure`, for this host only, path `/`. No other host can set such a cookie.
     Host,
-    /// `__Host-Http-`: as [`Host`](Self::Host), and no script can plant one either. For browsers that do not know it
-    /// yet it is a `__Host-` name.
+    /// `__Host-Http-`: as [`Host`](Self::Host), and no script can set one either. Browsers that do not know this prefix
+    /// treat it as `__Host-`.
     HostHttp,
-    /// `__Secure-`: secure.
+    /// `__Secure-`: `Secure`.
     Secure,
-    /// None.
+    /// No prefix.
     None,
 }
 
@@ -88,7 +89,7 @@ impl CookiePrefix {
 }
 
 impl CookieConfig {
-    /// The defaults.
+    /// Creates a configuration with the defaults.
     pub const fn new() -> Self {
         Self {
             access_name: Cow::Borrowed("access"),
@@ -107,30 +108,30 @@ impl CookieConfig {
         }
     }
 
-    /// Names the cookies, without their prefix. Default: `access` and `refresh`.
+    /// Sets the names of the cookies without their prefix. Default: `access` and `refresh`.
     pub fn names(mut self, access: impl Into<Cow<'static, str>>, refresh: impl Into<Cow<'static, str>>) -> Self {
         self.access_name = access.into();
         self.refresh_name = refresh.into();
         self
     }
 
-    /// Chooses the prefix of the names. Default: `__Host-` where the other settings allow it, else `__Secure-`.
+    /// Sets the prefix of the names. Default: `__Host-` if the other settings allow it, else `__Secure-`.
     pub const fn prefix(mut self, prefix: CookiePrefix) -> Self {
         self.prefix = Some(prefix);
         self
     }
 
-    /// Sends the cookies to this domain and all its subdomains too. Default: this host only.
+    /// Sends the cookies to this domain and all its subdomains. Default: this host only.
     ///
     /// # ⚠️ Warning
     ///
-    /// Every subdomain then receives the tokens and can plant cookies of the same name.
+    /// Every subdomain then receives the tokens and can set cookies of the same name.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Sends both cookies below this path only. Default: `/`. A path protects nothing (RFC 6265bis, section 8.6).
+    /// Sends both cookies below this path only. Default: `/`. A path is no protection (RFC 6265bis, section 8.6).
     pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         let path = path.into();
         self.access_path = path.clone();
@@ -138,56 +139,58 @@ impl CookieConfig {
         self
     }
 
-    /// Sends the refresh cookie below this path only, which must be where the router is mounted. Default: `/`.
+    /// Sends the refresh cookie below this path only, which must be the path of the router. Default: `/`.
     ///
-    /// It costs the `__Host-` prefix, and a request elsewhere can no longer tell an expired session from none.
+    /// The names then have no `__Host-` prefix, and requests elsewhere cannot tell an expired session from none.
     pub fn refresh_path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.refresh_path = path.into();
         self
     }
 
-    /// Whether other sites can cause requests with the cookies. Default: [`SameSite::Strict`].
+    /// Sets which requests from other sites carry the cookies. Default: [`SameSite::Strict`].
     ///
-    /// With `Strict` a user who follows a link from a mail or another site arrives logged out on that first page;
-    /// choose [`SameSite::Lax`] if that matters to you. `None` leaves cross-site requests to the origin guard alone.
+    /// With `Strict`, users who follow a link from an e-mail or another site arrive logged out on that first page; choose
+    /// [`SameSite::Lax`] if that matters. With `None`, only the [`CrossSiteGuard`](crate::CrossSiteGuard) protects
+    /// against cross-site requests.
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Keeps the cookies apart for each site that embeds this one in a frame (CHIPS). Only with [`SameSite::None`], since
-    /// nothing else reaches a frame of another site; without it, browsers that block cookies of third parties keep none.
+    /// Partitions the cookies by the site that embeds this one in a frame (CHIPS). Only with [`SameSite::None`], since other
+    /// cookies are not sent from frames in other sites. Without it, browsers that block third-party cookies keep none.
     ///
-    /// A login in the frame is then one of its own, and the page itself does not know of it.
+    /// A login in such a frame is separate from a login on the page itself.
     pub const fn partitioned(mut self) -> Self {
         self.partitioned = true;
         self
     }
 
-    /// Leaves out `Max-Age`, so that the cookies vanish with the browser session (NIST SP 800-63B-4, section 5.1).
+    /// Omits `Max-Age`, so that the cookies are gone when the browser is closed (NIST SP 800-63B-4, section 5.1).
     pub const fn browser_session(mut self) -> Self {
         self.browser_session = true;
         self
     }
 
-    /// Leaves out `Secure` and the name prefixes, for development over plain http on another host than localhost.
+    /// Omits `Secure` and the name prefixes, for development over plain http on other hosts than localhost.
     ///
-    /// Not needed on `http://localhost` in Chrome and Firefox, which treat it as secure; Safari does not. Building a manager with it logs a warning.
+    /// Not needed on `http://localhost` in Chrome and Firefox, which treat it as secure; Safari does not. Building a
+    /// manager with it logs a warning.
     ///
     /// # ⚠️ Warning
     ///
-    /// Everybody on the network path can take over the sessions.
+    /// Anyone on the network path can take over the sessions.
     pub const fn insecure_http_for_development(mut self) -> Self {
         self.insecure_http = true;
         self
     }
 
-    /// Has browsers forget this too at every logout, by `Clear-Site-Data` (W3C Clear Site Data; OWASP ASVS 5.0, 14.3.1).
-    /// Default: nothing, since it can take browsers seconds, and what is in the storage is the application's to know.
+    /// Asks browsers to clear this data at every logout (W3C Clear Site Data; OWASP ASVS 5.0, 14.3.1). Default: nothing,
+    /// since it can take browsers seconds.
     ///
-    /// It goes with the removal of the cookies that [`SessionManager::logout`](crate::SessionManager::logout) and
-    /// `logout_all` return, never with the cookies of a new session. Not sent by
-    /// [`add_to`](crate::SessionCookies::add_to), and not with
+    /// `Clear-Site-Data` is sent with the cookies that [`SessionManager::logout`](crate::SessionManager::logout) and
+    /// `logout_all` return, never with those of a new session. It is not sent by
+    /// [`add_to`](crate::SessionCookies::add_to), nor with
     /// [`insecure_http_for_development`](Self::insecure_http_for_development), where browsers would ignore it.
     ///
     /// ```
@@ -203,25 +206,24 @@ impl CookieConfig {
         self
     }
 
-    /// Removes the cookies of a former configuration, so that they do not stay beside those of this one. Default: none.
+    /// Removes the cookies of a former configuration. Default: none.
     ///
-    /// Browsers tell cookies apart by name, domain, path and partition, and send every one that matches. After a change
-    /// of [`domain`](Self::domain), [`path`](Self::path), [`refresh_path`](Self::refresh_path) or
-    /// [`partitioned`](Self::partitioned) under the same [`names`](Self::names) and [`prefix`](Self::prefix), a browser
-    /// that was logged in before the change sends two cookies of one name, which count as none: every request is
-    /// answered with `401` until the former cookies expire. Pass the former configuration here for as long as its
-    /// cookies live, which is the refresh lifetime. Cookies of former names are removed as well, and so are those that
-    /// the former configuration itself replaced.
+    /// Browsers tell cookies apart by name, domain, path and partition, and send all that match. After a change of
+    /// [`domain`](Self::domain), [`path`](Self::path), [`refresh_path`](Self::refresh_path) or
+    /// [`partitioned`](Self::partitioned) under the same [`names`](Self::names) and [`prefix`](Self::prefix), browsers
+    /// that were logged in before the change send two cookies of one name. Neither is accepted, so every request is
+    /// answered with `401` until the former cookies expire. Pass the former configuration here while its cookies live,
+    /// which is the refresh lifetime. Cookies of former names are removed as well, and so are those that the former
+    /// configuration replaced itself.
     ///
-    /// A login or refresh removes the former version of each cookie that it sets, a logout removes all of them, each
-    /// with a `Set-Cookie` line of its own.
+    /// A login or refresh removes the former version of each cookie that it sets; a logout removes all of them.
     ///
-    /// During a rolling deployment nodes of both configurations serve, and each has to replace the cookies of the
-    /// other: deploy `old.replaces(new)` first, then `new.replaces(old)`. Another service that still shares the former
-    /// cookies loses them.
+    /// During a rolling deployment, nodes of both configurations serve, and each must replace the cookies of the other:
+    /// deploy `old.replaces(new)` first, then `new.replaces(old)`. Other services that share the former cookies lose
+    /// them.
     ///
-    /// [`add_to`](crate::SessionCookies::add_to) does not send the removal where a current cookie has the same name.
-    /// Former `Secure` cookies are not removed with
+    /// [`add_to`](crate::SessionCookies::add_to) does not send the removal of a former cookie that has the name of a
+    /// current one. Former `Secure` cookies are not removed with
     /// [`insecure_http_for_development`](Self::insecure_http_for_development), where browsers neither send nor remove
     /// them.
     ///
@@ -229,7 +231,7 @@ impl CookieConfig {
     /// use tower_jwt_sessions::{CookieConfig, CookiePrefix};
     ///
     /// let base = CookieConfig::new().prefix(CookiePrefix::Secure);
-    /// // The cookies were shared with all subdomains, and no longer are.
+    /// // The cookies were shared with all subdomains until this deployment.
     /// let cookies = base.clone().replaces(base.domain("example.com"));
     /// # let _ = cookies;
     /// ```

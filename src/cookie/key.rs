@@ -1,4 +1,4 @@
-//! What browsers tell cookies apart by.
+//! How browsers tell cookies apart.
 
 use tower_cookies::Cookie;
 
@@ -10,7 +10,7 @@ pub(super) const MAX_ATTRIBUTE_LEN: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CookieKey {
     pub(super) name: String,
-    /// `None` for this host only.
+    /// `None`: this host only.
     pub(super) domain: Option<String>,
     pub(super) path: String,
     pub(super) partitioned: bool,
@@ -27,11 +27,10 @@ impl CookieKey {
         }
     }
 
-    /// Whether a `Set-Cookie` line is about this cookie, read as browsers do: of several attributes of one name the
-    /// last counts, and one that is too long is ignored.
+    /// Whether a `Set-Cookie` line concerns this cookie, parsed as browsers do: the last of several attributes of one name
+    /// counts, and one that is too long is ignored.
     ///
-    /// A line without a path gets one from the address of the request, which is not known here. It is taken to be about
-    /// this cookie.
+    /// Browsers derive a missing path from the URL of the request, which is not known here: such a line matches.
     pub(super) fn is_in(&self, line: &[u8]) -> bool {
         let mut parts = line.split(|byte| *byte == b';').map(pair);
         if parts.next().is_none_or(|(name, _)| name != self.name.as_bytes()) {
@@ -53,7 +52,7 @@ impl CookieKey {
     }
 }
 
-/// A name and what follows its equals sign.
+/// Splits at the first equals sign.
 fn pair(part: &[u8]) -> (&[u8], &[u8]) {
     let end = part.iter().position(|byte| *byte == b'=');
     let (name, value) = end.and_then(|end| part.split_at_checked(end)).unwrap_or((part, b""));
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_lines_as_browsers_do() {
+    fn parses_lines_as_browsers_do() {
         let host = CookieKey { name: "a".to_owned(), domain: None, path: "/x".to_owned(), partitioned: false };
         let domain = CookieKey { domain: Some("app.test".to_owned()), ..host.clone() };
         let partitioned = CookieKey { partitioned: true, ..host.clone() };

@@ -1,4 +1,4 @@
-//! The two cookies: how they are configured, read and written.
+//! The two cookies: configuration, reading and writing.
 
 mod config;
 mod key;

@@ -1,4 +1,4 @@
-//! Writing our cookies into a response.
+//! Writes the session cookies into a response.
 
 use std::{
     convert::Infallible,
@@ -25,21 +25,21 @@ const MAX_COOKIE_LEN: usize = 4096;
 
 /// The cookies that a login, refresh or logout sets or removes: response parts.
 ///
-/// Return them as part of the response. They replace cookies of the same name, domain and path, set `Cache-Control:
-/// no-store` (RFC 6749, section 5.1), and under the layer they also survive a `Set-Cookie` that comes after them in the
-/// tuple.
+/// Return them as part of the response. They replace cookies of the same name, domain and path and set `Cache-Control:
+/// no-store` (RFC 6749, section 5.1). Under the layer, a `Set-Cookie` that comes after them in the tuple does not remove
+/// them.
 ///
-/// An application that keeps its cookies in a jar of tower-cookies calls [`SessionCookies::add_to`] instead.
+/// Applications that write their cookies with tower-cookies call [`SessionCookies::add_to`] instead.
 #[derive(Clone)]
 #[must_use = "the session cookies reach the browser only if they are returned as part of a response"]
 pub struct SessionCookies {
     cookies: Vec<ReadyCookie>,
     expires_in: Option<Duration>,
-    /// What else the browser shall forget: with a removal only.
+    /// `Clear-Site-Data`, only with a removal.
     clear_site_data: Option<HeaderValue>,
 }
 
-/// A cookie and its header line, made together so that a line that cannot be written is found at once.
+/// A cookie and its `Set-Cookie` line, built together so that an invalid line is an error at once.
 #[derive(Clone)]
 struct ReadyCookie {
     cookie: Cookie<'static>,
@@ -94,8 +94,8 @@ impl SessionCookies {
 
     /// Removes the former cookies that the current one of this kind replaces.
     ///
-    /// A refresh that does not set the refresh cookie must not remove a former one either: that may be the one that was
-    /// presented.
+    /// A refresh that does not set the refresh cookie does not remove a former one either, since that may be the one that
+    /// was presented.
     fn remove_former(&mut self, settings: &CookieSettings, which: TokenCookie) -> Result<(), IssueCookieError> {
         settings
             .former
@@ -123,7 +123,7 @@ impl SessionCookies {
         if settings.place(which).0.len() + token.len() > MAX_COOKIE_LEN {
             return Err(IssueCookieError::TooLong);
         }
-        // First, since a client that ignores domain and path keeps the last cookie of a name.
+        // Before the cookie is set, since clients that ignore domain and path keep the last cookie of a name.
         self.remove_former(settings, which)?;
         let mut cookie = base(settings, which, token);
         if settings.max_age {
@@ -133,36 +133,36 @@ impl SessionCookies {
         Ok(())
     }
 
-    /// How long the access token is good for, for the client to know when to refresh; `None` after a logout.
+    /// The lifetime of the access token, so that clients know when to refresh; `None` after a logout.
     ///
-    /// A duration, not a time: the clock of the client may be wrong.
+    /// A duration and not a point in time, since the clock of the client may be wrong.
     pub const fn expires_in(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// Adds the cookies to the jar of tower-cookies, for applications whose responses take their cookies from one.
+    /// Adds the cookies to a jar of tower-cookies.
     ///
-    /// Set `Cache-Control: no-store` on the response too, which only response parts can do.
+    /// Set `Cache-Control: no-store` on the response yourself: a jar cannot do that.
     ///
-    /// A jar has one cookie of each name, so it cannot remove a former cookie that has the name of a current one
-    /// ([`CookieConfig::replaces`](super::CookieConfig::replaces)). Return the cookies as response parts for as long as
-    /// there are any to remove.
+    /// A jar has one cookie per name, so it cannot remove a former cookie that has the name of a current one
+    /// ([`CookieConfig::replaces`](super::CookieConfig::replaces)). Return the cookies as response parts while there are
+    /// former cookies to remove.
     pub fn add_to(self, jar: &Cookies) {
-        // Not `Cookies::remove`: it writes nothing for a cookie that this very request did not carry.
+        // Not `Cookies::remove`, which writes nothing for a cookie that the request did not carry.
         self.cookies.into_iter().for_each(|ready| jar.add(ready.cookie));
     }
 
-    /// Writes the cookies into a response and leaves them in its extensions, where the layer finds them.
+    /// Writes the cookies into a response, and stores them in its extensions for the layer.
     fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();
         for ReadyCookie { cookie, line } in self.cookies {
-            // A browser that drops the cookies of a logout loses nothing.
+            // It does not matter whether the browser drops the cookies of a logout.
             asserted.sets_secure |= self.expires_in.is_some() && cookie.secure() == Some(true);
             let key = CookieKey::of(&cookie);
             asserted.lines.retain(|(other, _)| *other != key);
             asserted.lines.push((key, line));
         }
-        // Browsers clear after they have set cookies: never beside those of a new session.
+        // Never with the cookies of a new session, since browsers clear after they have set cookies.
         let before = std::mem::replace(&mut asserted.clear_site_data, self.clear_site_data);
         if asserted.clear_site_data.is_none() && before.is_some() && headers.get(CLEAR_SITE_DATA) == before.as_ref() {
             headers.remove(CLEAR_SITE_DATA);
@@ -207,7 +207,7 @@ fn base(settings: &CookieSettings, which: TokenCookie, value: String) -> Cookie<
         SameSite::Lax => cookie::SameSite::Lax,
         SameSite::None => cookie::SameSite::None,
     });
-    // `Secure` is left out for insecure http only, where browsers would drop the cookie because of it.
+    // Without `Secure` only on plain http, where browsers would drop the cookie.
     cookie.set_secure(settings.secure);
     cookie.set_partitioned(settings.partitioned);
     if let Some(domain) = &settings.domain {
@@ -216,11 +216,11 @@ fn base(settings: &CookieSettings, which: TokenCookie, value: String) -> Cookie<
     cookie
 }
 
-/// Room for the usual attributes.
+/// Capacity for the usual attributes.
 const ATTRIBUTES: usize = 128;
 
 fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
-    // At once as large as it will be: tokens are long, and to write piece by piece moves them again and again.
+    // Tokens are long: without the capacity, each piece written would move them.
     let mut text = String::with_capacity(cookie.name().len() + cookie.value().len() + ATTRIBUTES);
     write!(text, "{cookie}").map_err(|_| IssueCookieError::Unwritable)?;
     let mut line = HeaderValue::try_from(text).map_err(|_| IssueCookieError::Unwritable)?;
@@ -228,12 +228,12 @@ fn ready(cookie: Cookie<'static>) -> Result<ReadyCookie, IssueCookieError> {
     Ok(ReadyCookie { cookie, line })
 }
 
-/// The final lines for our cookies. They travel in the extensions of the response, so that the layer can write them once
-/// more after the handler's other response parts.
+/// The `Set-Cookie` lines of the session. They are also in the extensions of the response, so that the layer can write
+/// them again after the other response parts of the handler.
 #[derive(Clone, Default)]
 struct AssertedCookies {
     lines: Vec<(CookieKey, HeaderValue)>,
-    /// Whether they set a `Secure` cookie that the browser has to keep.
+    /// Whether they set a `Secure` cookie of a session.
     sets_secure: bool,
     clear_site_data: Option<HeaderValue>,
 }
@@ -254,25 +254,25 @@ impl AssertedCookies {
     }
 }
 
-/// Has nothing store this response, which holds tokens without setting cookies; the layer says so once more at the end.
+/// Forbids to store this response, which contains tokens without setting cookies. The layer repeats it at the end.
 pub(crate) fn forbid_storage<B>(response: &mut http::Response<B>) {
     let asserted = response.extensions_mut().remove::<AssertedCookies>().unwrap_or_default();
     asserted.write(response.headers_mut());
     response.extensions_mut().insert(asserted);
 }
 
-/// Whether this response logs in or refreshes with `Secure` cookies.
+/// Whether this response sets `Secure` cookies of a session.
 #[cfg(feature = "router")]
 pub(crate) fn sets_secure_cookies<B>(response: &http::Response<B>) -> bool {
     response.extensions().get::<AssertedCookies>().is_some_and(|asserted| asserted.sets_secure)
 }
 
-/// Writes the cookies that [`SessionCookies::write_to`] left in the extensions over whatever was written since.
+/// Writes the cookies of [`SessionCookies::write_to`] again, over what other response parts have written since.
 pub(crate) fn assert_cookies<B>(response: &mut http::Response<B>) {
     if response.extensions().get::<AssertedCookies>().is_none() {
         return;
     }
-    // The response lends its parts one at a time.
+    // The response lends headers and extensions one at a time.
     let extensions = std::mem::take(response.extensions_mut());
     if let Some(asserted) = extensions.get::<AssertedCookies>() {
         asserted.write(response.headers_mut());

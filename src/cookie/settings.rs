@@ -1,4 +1,4 @@
-//! The settings of the cookies after they were checked, and the checks.
+//! The validated settings of the cookies, and the validation.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// Settings that were found to fit together.
+/// The settings of a [`CookieConfig`] that were validated.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CookieSettings {
     pub(crate) access_name: String,
@@ -24,11 +24,11 @@ pub(crate) struct CookieSettings {
     pub(super) max_age: bool,
     pub(crate) secure: bool,
     pub(super) clear_site_data: Option<HeaderValue>,
-    /// What is removed when the current cookie of its kind is set.
+    /// The former cookies that are removed when the current one of their kind is set.
     pub(super) former: Vec<(TokenCookie, Self)>,
     /// The warning about a request with two cookies of one name.
     pub(crate) ambiguity: WarnOnce,
-    /// The warning that browsers drop the cookies on plain http.
+    /// The warning about plain http, where browsers drop the cookies.
     pub(crate) plain_http: WarnOnce,
 }
 
@@ -82,7 +82,7 @@ impl CookieConfig {
         Ok(CookieSettings { former: former_cookies(&settings, &former), ..settings })
     }
 
-    /// The settings of this former configuration, then those of the ones that it replaced itself.
+    /// The settings of this former configuration and of those that it replaced itself.
     fn former_settings(&self) -> Result<Vec<CookieSettings>, ConfigError> {
         let mut all = vec![self.validate_alone().map_err(|error| match error {
             ConfigError::Cookie { problem, cure } => self::problem(format!("replaces(..): {problem}"), cure),
@@ -151,16 +151,16 @@ impl CookieConfig {
     }
 }
 
-/// The cookies of former all that browsers keep beside the current ones, each once.
+/// The former cookies that browsers keep beside the current ones, each once.
 fn former_cookies(current: &CookieSettings, former: &[CookieSettings]) -> Vec<(TokenCookie, CookieSettings)> {
     let mut found: Vec<(TokenCookie, CookieSettings)> = Vec::new();
     // Refresh cookies first: a former cookie that was used for both is removed with the new refresh cookie only.
     for which in [TokenCookie::Refresh, TokenCookie::Access] {
-        // Over plain http there are no Secure cookies.
+        // There are no Secure cookies on plain http.
         for settings in former.iter().filter(|settings| current.secure || !settings.secure) {
             let key = settings.key(which);
             if !current.has(&key) && !found.iter().any(|(which, settings)| settings.key(*which) == key) {
-                // `Secure` and `SameSite` decide whether browsers accept the line: as in the current cookies beside it.
+                // Browsers accept the line by its `Secure` and `SameSite`, which are therefore those of the current cookies.
                 let (secure, same_site) = (current.secure, current.same_site);
                 found.push((which, CookieSettings { secure, same_site, ..settings.clone() }));
             }
@@ -173,19 +173,19 @@ fn problem(problem: impl Into<String>, cure: &'static str) -> ConfigError {
     ConfigError::Cookie { problem: problem.into(), cure }
 }
 
-/// A name is a token (RFC 9110, section 5.6.2) without a prefix that we do not control.
+/// Checks that the name is a token (RFC 9110, section 5.6.2) without a prefix.
 fn check_name(name: &str) -> Result<(), ConfigError> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !matches!(name.len(), 1..=64) || !name.bytes().all(is_token) {
         return Err(problem(
-            format!("{name:?} is no cookie name"),
+            format!("invalid cookie name {name:?}"),
             "use 1 to 64 letters, digits or any of !#$%&'*+-.^_`|~",
         ));
     }
     if name.starts_with("__") {
         return Err(problem(
-            format!("the cookie name {name:?} begins with two underscores, which browsers give a meaning to"),
-            "leave the prefix out; it is chosen for you, or by prefix(..)",
+            format!("cookie name {name:?} begins with two underscores, which browsers treat as a prefix"),
+            "leave the prefix out: it is added automatically, or chosen by prefix(..)",
         ));
     }
     Ok(())
@@ -197,25 +197,25 @@ fn check_path(path: &str) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(problem(
-        format!("{path:?} is no cookie path"),
+        format!("invalid cookie path {path:?}"),
         "begin with a slash and use at most 1024 characters of printable ASCII without spaces and semicolons",
     ))
 }
 
-/// Browsers ignore a leading dot (RFC 6265bis, section 5.6.3), so it is taken off.
+/// Checks the domain and removes a leading dot, which browsers ignore (RFC 6265bis, section 5.6.3).
 fn checked_domain(domain: &str) -> Result<String, ConfigError> {
     let domain = domain.strip_prefix('.').unwrap_or(domain);
     let label_fits = |label: &str| {
         matches!(label.len(), 1..=63) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    // In every spelling: 127.1, too. No name at the top begins with a digit.
+    // In every form, also 127.1: no top-level domain begins with a digit.
     let is_address = domain.rsplit('.').next().is_some_and(|top| top.starts_with(|first: char| first.is_ascii_digit()));
-    // As long as names in the DNS can be, and so short enough for an attribute.
+    // The greatest length of a name in the DNS, which fits into an attribute.
     if domain.len() <= 253 && !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
         return Ok(domain.to_ascii_lowercase());
     }
     Err(problem(
-        format!("{domain:?} is no cookie domain"),
+        format!("invalid cookie domain {domain:?}"),
         "write a registrable domain such as example.com (in punycode if it is international), or leave it out",
     ))
 }

@@ -5,19 +5,19 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// A warning that many requests may give reason to and that is logged once, by whichever of its clones comes first.
+/// A warning that is logged once per process, by the first of its clones.
 ///
-/// All of them are equal, so that it does not count when configurations are compared.
+/// All values are equal, so that comparisons of configurations ignore it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WarnOnce(Arc<AtomicBool>);
 
 impl WarnOnce {
-    /// Whether to log it now: true for the first call only.
+    /// Whether to log the warning now: `true` for the first call only.
     pub(crate) fn is_due(&self) -> bool {
         self.is_open() && !self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it has not been logged yet.
+    /// Whether the warning was not logged yet.
     pub(crate) fn is_open(&self) -> bool {
         !self.0.load(Ordering::Relaxed)
     }

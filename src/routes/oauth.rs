@@ -131,7 +131,7 @@ impl Refusal {
     const INVALID_REQUEST: Self =
         Self::OAuth("invalid_request", "A form with each required parameter exactly once is required.");
     const UNSUPPORTED_GRANT_TYPE: Self = Self::OAuth("unsupported_grant_type", "Only refresh_token is supported.");
-    const INVALID_GRANT: Self = Self::OAuth("invalid_grant", "The session cannot be continued.");
+    const INVALID_GRANT: Self = Self::OAuth("invalid_grant", "The session cannot be refreshed.");
 }
 
 impl From<Error> for Refusal {
