@@ -380,7 +380,7 @@ pub enum ErrorKind {
     TokenTooLong,
     /// The claims source does not know the user who logs in. 403.
     UserNotFound,
-    /// The [`Session`](crate::Session) or [`Presented`](crate::Presented) comes from the layer or verifier of another
+    /// The [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) comes from the layer or verifier of another
     /// [`SessionManager`](crate::SessionManager). Nothing was changed. 500.
     WrongManager,
 }

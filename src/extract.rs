@@ -14,7 +14,7 @@ use crate::{
     live::Standing,
     middleware::{self, Passed},
     problem::{Problem, Renderer},
-    session::{Presented, Session},
+    session::{PresentedTokens, Session},
     verifier::Unauthenticated,
 };
 
@@ -259,7 +259,7 @@ fn is_nobody<C: Send + Sync + 'static>(passed: &Passed<'_, C>, reason: Unauthent
 }
 
 /// Never fails; without the layer it proves nothing, and says so in the log.
-impl<C, S> FromRequestParts<S> for Presented<C>
+impl<C, S> FromRequestParts<S> for PresentedTokens<C>
 where
     C: DeserializeOwned + Send + Sync + 'static,
     S: Send + Sync,

@@ -58,7 +58,7 @@ pub use self::{
     middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{AssuranceLevel, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
     problem::Problem,
-    session::{Presented, Session},
+    session::{PresentedTokens, Session},
     store::MemoryStore,
     token_response::SessionTokens,
     verifier::{Unauthenticated, Verifier, VerifierBuilder},

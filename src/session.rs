@@ -218,8 +218,8 @@ impl<C> Session<C> {
 ///
 /// Extracting it never fails. Pass it to `login(..).replacing(presented)`, `refresh`, `logout` and `logout_all` of the
 /// manager whose layer or verifier it comes from: another manager refuses it with
-/// [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). `Presented::default()` proves nothing to any manager.
-pub struct Presented<C = ()> {
+/// [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). `PresentedTokens::default()` proves nothing to any manager.
+pub struct PresentedTokens<C = ()> {
     pub(crate) session: Option<Session<C>>,
     /// Verified, but possibly expired.
     pub(crate) refresh: Option<RegisteredClaims>,
@@ -235,7 +235,7 @@ pub struct Presented<C = ()> {
     pub(crate) origin: Option<Arc<dyn Origin>>,
 }
 
-impl<C> Presented<C> {
+impl<C> PresentedTokens<C> {
     /// The session of a good access token.
     pub const fn session(&self) -> Option<&Session<C>> {
         self.session.as_ref()
@@ -257,7 +257,7 @@ fn is_of<V>(origin: Option<&Arc<dyn Origin>>, verifier: &Arc<V>) -> bool {
     origin.is_none_or(|origin| ptr::addr_eq(Arc::as_ptr(origin), Arc::as_ptr(verifier)))
 }
 
-impl<C> Default for Presented<C> {
+impl<C> Default for PresentedTokens<C> {
     /// Proof of nothing.
     fn default() -> Self {
         Self {
@@ -271,7 +271,7 @@ impl<C> Default for Presented<C> {
     }
 }
 
-impl<C> Clone for Presented<C> {
+impl<C> Clone for PresentedTokens<C> {
     fn clone(&self) -> Self {
         Self {
             session: self.session.clone(),
@@ -284,9 +284,9 @@ impl<C> Clone for Presented<C> {
     }
 }
 
-impl<C> fmt::Debug for Presented<C> {
+impl<C> fmt::Debug for PresentedTokens<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presented")
+        f.debug_struct("PresentedTokens")
             .field("session", &self.session)
             .field("refresh", &self.refresh.as_ref().map(|claims| claims.session_id))
             .finish_non_exhaustive()

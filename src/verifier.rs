@@ -17,7 +17,7 @@ use crate::{
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
     revocation::Revoked,
-    session::{Origin, Presented, Session},
+    session::{Origin, PresentedTokens, Session},
     token::{Buffer, ClaimsShape, LiveCodec, MAX_TOKEN_LEN, Opened, RegisteredClaims, TokenError},
 };
 
@@ -126,7 +126,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     }
 
     /// Everything that these request headers prove, including the refresh token.
-    pub fn present(&self, headers: &HeaderMap) -> Presented<C> {
+    pub fn present(&self, headers: &HeaderMap) -> PresentedTokens<C> {
         self.inner.present(headers, self.stale_policy)
     }
 
@@ -159,11 +159,11 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
     }
 
     /// Checks two signatures at most. Other values may name sessions, which only matters to a login or a logout.
-    fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Presented<C> {
+    fn present(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> PresentedTokens<C> {
         let now = self.clock.now();
-        let mut presented = Presented { origin: Some(Arc::clone(self) as _), ..Presented::default() };
+        let mut presented = PresentedTokens { origin: Some(Arc::clone(self) as _), ..PresentedTokens::default() };
         let Ok(values) = self.places.all(headers) else {
-            return Presented { is_invalid: true, ..presented };
+            return PresentedTokens { is_invalid: true, ..presented };
         };
         match self.places.find(headers) {
             Ok(found) => {

@@ -120,7 +120,7 @@ fn a_feed_whose_runtime_ended_is_not_live() {
     assert_ne!(sessions.feed().status(), FeedStatus::Live);
 }
 
-/// A policy that refuses sessions must not be passed by asking for `Presented` instead.
+/// A policy that refuses sessions must not be passed by asking for `PresentedTokens` instead.
 #[tokio::test]
 async fn presented_shows_no_session_that_the_verifier_refuses() {
     let store = Faulty { log: Log::Hangs, ..Faulty::default() };

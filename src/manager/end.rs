@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::{SessionId, UserId},
-    session::{Presented, Session},
+    session::{PresentedTokens, Session},
     store::{ListedSession, Redacted, Revocation, WhichSessions},
 };
 
@@ -92,7 +92,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the credentials are ambiguous or more than
     /// a few, and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). In both cases nothing was done.
-    pub async fn logout(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+    pub async fn logout(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let sessions = self.to_be_ended(self.named(presented));
         self.end_named(&sessions, EndReason::LoggedOut).await?;
@@ -108,7 +108,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     ///
     /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when there is no such token, and the others as in
     /// [`SessionManager::logout`].
-    pub async fn logout_all(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+    pub async fn logout_all(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let is_good = |named: &NamedSession| {
             let session = presented.session.as_ref().map(|session| session.proof().0);

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::{InvalidUserId, SessionId, UserId},
-    session::Presented,
+    session::PresentedTokens,
     store::{CreateOutcome, Device, LoginProof, NewSession},
     token_response::SessionTokens,
 };
@@ -31,7 +31,7 @@ use crate::{
 pub struct Login<'m, C> {
     sessions: &'m SessionManager<C>,
     user: Result<UserId, InvalidUserId>,
-    presented: Presented<C>,
+    presented: PresentedTokens<C>,
     data: Option<Result<Vec<u8>, serde_json::Error>>,
     device: Device,
     proof: Option<Proof>,
@@ -43,8 +43,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// Begins a session for a user whose password, or whatever proves who they are, was already checked.
     ///
     /// ```no_run
-    /// # use tower_jwt_sessions::{Error, Presented, SessionCookies, SessionManager};
-    /// async fn login(sessions: &SessionManager<()>, presented: Presented<()>) -> Result<SessionCookies, Error> {
+    /// # use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+    /// async fn login(sessions: &SessionManager<()>, presented: PresentedTokens<()>) -> Result<SessionCookies, Error> {
     ///     let proof = sessions.start_proof();
     ///     // … read the password hash and check the password, then:
     ///     sessions.login(42).proven_since(proof).replacing(presented).user_agent("curl/8").await
@@ -55,7 +55,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         Login {
             sessions: self,
             user: UserId::new(user),
-            presented: Presented::default(),
+            presented: PresentedTokens::default(),
             data: None,
             device: Device::default(),
             proof: None,
@@ -69,7 +69,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at.
     /// That is no error: planted cookies must not block the login. A session that the browser had before ends at its
     /// idle limit.
-    pub fn replacing(mut self, presented: Presented<C>) -> Self {
+    pub fn replacing(mut self, presented: PresentedTokens<C>) -> Self {
         self.presented = presented;
         self
     }

@@ -49,7 +49,7 @@ const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 /// [`SessionManager::update_data`].
 ///
 /// Any number of managers with the same keys and the same store, in any number of processes, act as one for their
-/// clients. Within a process, a [`Session`](crate::Session) or [`Presented`](crate::Presented) belongs to the manager
+/// clients. Within a process, a [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) belongs to the manager
 /// whose layer or verifier made it, clones included; another manager refuses it with [`ErrorKind::WrongManager`].
 pub struct SessionManager<C = ()> {
     inner: Arc<Inner<C>>,

@@ -10,7 +10,7 @@ use crate::{
     event::EndReason,
     id::{SessionId, UserId},
     policy::{Lifetimes, MAX_CLOCK_SKEW},
-    session::{Presented, Session},
+    session::{PresentedTokens, Session},
     store::WhichSessions,
     token::RegisteredClaims,
 };
@@ -42,7 +42,7 @@ pub(super) fn has_certainly_expired(token: &RegisteredClaims, now: Timestamp) ->
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
     /// Refuses what another manager's layer or verifier found: its keys, store and users may be different.
-    pub(super) fn is_ours(&self, presented: &Presented<C>) -> Result<(), Error> {
+    pub(super) fn is_ours(&self, presented: &PresentedTokens<C>) -> Result<(), Error> {
         self.belongs_here(presented.is_of(self.verifier().inner()))
     }
 
@@ -60,7 +60,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Refuses what is not ours, and a request with ambiguous or unreadable credentials: to answer that a session was
     /// ended, it must be clear which one was meant.
-    pub(super) fn understood(&self, presented: &Presented<C>) -> Result<(), Error> {
+    pub(super) fn understood(&self, presented: &PresentedTokens<C>) -> Result<(), Error> {
         self.is_ours(presented)?;
         match presented.is_invalid {
             true => Err(self.error(ErrorKind::InvalidRequest)),
@@ -70,7 +70,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// The tokens of ours among what was presented, however old they are: enough to end their sessions. They are few,
     /// and this is the only place that checks the signatures of more than two.
-    pub(super) fn named(&self, presented: &Presented<C>) -> Vec<NamedSession> {
+    pub(super) fn named(&self, presented: &PresentedTokens<C>) -> Vec<NamedSession> {
         let now = self.now();
         let session = presented.session.as_ref().map(|session| (TokenCookie::Access, session.proof().0.clone()));
         let refresh = presented.refresh.as_ref().map(|token| (TokenCookie::Refresh, token.clone()));

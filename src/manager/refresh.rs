@@ -7,7 +7,7 @@ use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, SessionEventKind},
-    session::{Presented, Session},
+    session::{PresentedTokens, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token::RegisteredClaims,
     token_response::SessionTokens,
@@ -26,7 +26,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that nothing is known, and to try again;
     /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies, or too many cookies;
     /// [`ErrorKind::WrongManager`] that another manager's layer found them.
-    pub async fn refresh(&self, presented: &Presented<C>) -> Result<SessionCookies, Error> {
+    pub async fn refresh(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let Some(token) = &presented.refresh else {
             return Err(self.error(match presented.refresh_attempted {

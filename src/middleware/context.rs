@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     problem::Renderer,
-    session::{Origin as _, Presented, Session},
+    session::{Origin as _, PresentedTokens, Session},
     verifier::{CredentialPlaces, Unauthenticated, Verifier},
 };
 
@@ -105,14 +105,14 @@ impl<'r, C: Send + Sync + 'static> Passed<'r, C> {
     }
 
     /// What these headers prove to the layer; `None` if it was not a layer that left a session here.
-    pub(crate) fn present(&self, headers: &HeaderMap) -> Option<Presented<C>>
+    pub(crate) fn present(&self, headers: &HeaderMap) -> Option<PresentedTokens<C>>
     where
         C: DeserializeOwned,
     {
         match self {
             Self::Session(session) => Some(Verifier::of(session)?.present(headers)),
             Self::Refused(refused) => Some(refused.verifier.present(headers)),
-            Self::Stranger => Some(Presented::default()),
+            Self::Stranger => Some(PresentedTokens::default()),
         }
     }
 }

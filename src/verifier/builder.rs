@@ -64,7 +64,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     /// until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime` where it is
     /// issued, or use a [`SessionManager`](crate::SessionManager) on the same store where that is too long.
     ///
-    /// It does not know refresh tokens either: a [`Presented`](crate::Presented) proves an access token at most.
+    /// It does not know refresh tokens either: a [`PresentedTokens`](crate::PresentedTokens) proves an access token at most.
     pub fn builder() -> VerifierBuilder<C> {
         VerifierBuilder {
             keys: None,

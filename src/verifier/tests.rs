@@ -7,11 +7,11 @@ use http::{Request, header};
 use tower::ServiceExt as _;
 
 use crate::{
-    Error, KeyRing, MemoryStore, Presented, Session, SessionCookies, SessionManager, SessionTokens,
+    Error, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, SessionTokens,
     token::SIGNATURES_CHECKED,
 };
 
-async fn login(State(sessions): State<SessionManager>, presented: Presented) -> Result<SessionCookies, Error> {
+async fn login(State(sessions): State<SessionManager>, presented: PresentedTokens) -> Result<SessionCookies, Error> {
     sessions.login("alice").replacing(presented).await
 }
 

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use tower_jwt_sessions::{CookieConfig, Error, Presented, SessionManager, SiteData};
+use tower_jwt_sessions::{CookieConfig, Error, PresentedTokens, SessionManager, SiteData};
 
 use crate::support::*;
 
@@ -79,19 +79,19 @@ async fn not_over_plain_http(backend: Backend) {
 async fn never_with_a_new_session(backend: Backend) {
     type Answered = Result<Response, Error>;
     type Sessions = State<SessionManager<Claims>>;
-    async fn switch(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+    async fn switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
         Ok((sessions.logout(&presented).await?, sessions.login("bob").await?, "hello, bob").into_response())
     }
-    async fn bye(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+    async fn bye(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
         Ok((sessions.login("bob").await?, sessions.logout(&presented).await?, "bye").into_response())
     }
     async fn own(State(sessions): Sessions) -> Answered {
         Ok(([("clear-site-data", r#""cache""#)], sessions.login("bob").await?, "hello").into_response())
     }
-    async fn undone(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+    async fn undone(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
         Ok((sessions.logout(&presented).await?, [("clear-site-data", "")], "bye").into_response())
     }
-    async fn own_at_switch(State(sessions): Sessions, presented: Presented<Claims>) -> Answered {
+    async fn own_at_switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
         let (gone, new) = (sessions.logout(&presented).await?, sessions.login("bob").await?);
         Ok((gone, [("clear-site-data", r#""cache""#)], new, "hello, bob").into_response())
     }

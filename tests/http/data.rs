@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tower_jwt_sessions::{Error, Presented, Session, SessionCookies, SessionManager};
+use tower_jwt_sessions::{Error, PresentedTokens, Session, SessionCookies, SessionManager};
 
 use crate::support::*;
 
@@ -47,7 +47,7 @@ async fn count(State(sessions): Manager, session: Session<Claims>) -> Result<Str
 async fn too_late(
     State(sessions): Manager,
     session: Session<Claims>,
-    presented: Presented<Claims>,
+    presented: PresentedTokens<Claims>,
 ) -> Result<String, Error> {
     let _cookies = sessions.logout(&presented).await?;
     sessions.put_data(&session, 0, &"late").await.map(|version| version.to_string())

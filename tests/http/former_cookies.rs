@@ -9,7 +9,7 @@ use axum::{
 use http::header::SET_COOKIE;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tower_cookies::{CookieManagerLayer, Cookies};
-use tower_jwt_sessions::{CookieConfig, CookiePrefix, Error, Presented, SameSite, SessionManager};
+use tower_jwt_sessions::{CookieConfig, CookiePrefix, Error, PresentedTokens, SameSite, SessionManager};
 use tracing::level_filters::LevelFilter;
 
 use crate::{log::Log, support::*};
@@ -294,7 +294,7 @@ async fn a_jar_removes_former_cookies_of_other_names() {
     }
     async fn logout(
         State(sessions): State<SessionManager<Claims>>,
-        presented: Presented<Claims>,
+        presented: PresentedTokens<Claims>,
         jar: Cookies,
     ) -> Result<(), Error> {
         sessions.logout(&presented).await?.add_to(&jar);

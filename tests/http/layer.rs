@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header::SET_COOKIE};
 use serde::{Deserialize, Serialize};
 use tower::{Service as _, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_cookies::{Cookie, CookieManagerLayer, Cookies};
-use tower_jwt_sessions::{CookieConfig, Error, KeyRing, Presented, Session, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{CookieConfig, Error, KeyRing, PresentedTokens, Session, SessionManager, testing::TestClock};
 
 use crate::support::*;
 
@@ -47,7 +47,10 @@ async fn session_cookies_have_the_last_word(backend: Backend) {
         let cookies = sessions.login("alice").await?;
         Ok((cookies, [(SET_COOKIE, "theme=dark")], "an array replaces every Set-Cookie").into_response())
     }
-    async fn logout_wins(State(sessions): State<SessionManager<Claims>>, presented: Presented<Claims>) -> Answered {
+    async fn logout_wins(
+        State(sessions): State<SessionManager<Claims>>,
+        presented: PresentedTokens<Claims>,
+    ) -> Answered {
         let login = sessions.login("alice").await?;
         Ok((login, sessions.logout(&presented).await?, "bye").into_response())
     }
@@ -254,7 +257,7 @@ async fn with_a_jar_of_tower_cookies(backend: Backend) {
     }
     async fn logout(
         State(sessions): State<SessionManager<Claims>>,
-        presented: Presented<Claims>,
+        presented: PresentedTokens<Claims>,
         jar: Cookies,
     ) -> Result<StatusCode, Error> {
         sessions.logout(&presented).await?.add_to(&jar);
@@ -295,7 +298,7 @@ async fn presented_is_whatever_was_sent(backend: Backend) {
     let app = Router::new()
         .route(
             "/",
-            get(async |presented: Presented<Claims>| {
+            get(async |presented: PresentedTokens<Claims>| {
                 format!("{} {}", presented.session().is_some(), presented.has_refresh_token())
             }),
         )

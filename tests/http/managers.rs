@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post},
 };
 use tower_jwt_sessions::{
-    CookieConfig, Error, ErrorKind, KeyRing, Live, Presented, Session, SessionManager, SessionRejection, Verifier,
+    CookieConfig, Error, ErrorKind, KeyRing, Live, PresentedTokens, Session, SessionManager, SessionRejection, Verifier,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -96,7 +96,7 @@ async fn innermost_layer_decides_whose_it_is(backend: Backend) {
     })
     .await;
     type Sessions = State<SessionManager<Claims>>;
-    async fn logout(State(sessions): Sessions, presented: Presented<Claims>) -> Result<Response, Error> {
+    async fn logout(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Result<Response, Error> {
         Ok(sessions.logout(&presented).await?.into_response())
     }
     async fn others(State(sessions): Sessions, session: Session<Claims>) -> Result<String, Error> {
@@ -140,9 +140,9 @@ async fn sessions_of_no_manager_are_taken_by_any(backend: Backend) {
         let session = Session::for_test("alice", Claims { role: "member".to_owned() }).expect("a user id");
         assert_eq!(sessions.end_others(&session).await.expect("none"), 0);
         assert_eq!(sessions.data::<u8>(&session).await.expect_err("no record").kind(), ErrorKind::SessionEnded);
-        assert!(sessions.logout(&Presented::default()).await.is_ok());
-        let nothing = sessions.refresh(&Presented::default()).await.expect_err("no token");
+        assert!(sessions.logout(&PresentedTokens::default()).await.is_ok());
+        let nothing = sessions.refresh(&PresentedTokens::default()).await.expect_err("no token");
         assert_eq!(nothing.kind(), ErrorKind::MissingRefreshToken);
-        assert!(sessions.login("bob").replacing(Presented::default()).await.is_ok());
+        assert!(sessions.login("bob").replacing(PresentedTokens::default()).await.is_ok());
     }
 }

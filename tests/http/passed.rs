@@ -6,8 +6,8 @@ use axum::{Router, routing::get};
 use http::HeaderValue;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower_jwt_sessions::{
-    CookieConfig, KeyRing, MemoryStore, Presented, Session, SessionManager, SessionManagerBuilder, SessionRejection,
-    SessionRejectionKind, UserId,
+    CookieConfig, KeyRing, MemoryStore, PresentedTokens, Session, SessionManager, SessionManagerBuilder,
+    SessionRejection, SessionRejectionKind, UserId,
 };
 
 use crate::support::*;
@@ -36,7 +36,7 @@ async fn layers_of_other_claims_are_named(backend: Backend) {
             other => format!("{other:?}"),
         }
     }
-    async fn proves(presented: Presented<Asked>) -> String {
+    async fn proves(presented: PresentedTokens<Asked>) -> String {
         format!("{:?} {}", presented.session().is_some(), presented.has_refresh_token())
     }
     let teapot = |_: &_| axum::response::Response::new(axum::body::Body::from("a teapot"));
@@ -91,7 +91,7 @@ fn outside<C: DeserializeOwned + Send + Sync + 'static>() -> Router {
     Router::new()
         .route("/must", get(async |_: Session<C>| "in"))
         .route("/may", get(async |session: Option<Session<C>>| format!("{}", session.is_some())))
-        .route("/proves", get(async |presented: Presented<C>| format!("{}", presented.session().is_some())))
+        .route("/proves", get(async |presented: PresentedTokens<C>| format!("{}", presented.session().is_some())))
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn the_innermost_layer_of_the_same_claims_counts(backend: Backend) {
         browser.cookies()
     };
     let (alice, bob) = (login(&outer, "alice").await, login(&inner, "bob").await);
-    let why = async |session: Result<Session<Claims>, SessionRejection>, presented: Presented<Claims>| {
+    let why = async |session: Result<Session<Claims>, SessionRejection>, presented: PresentedTokens<Claims>| {
         let why = session.map(|session| session.user_id().to_string()).map_err(|rejection| rejection.kind());
         format!("{why:?} {}", presented.session().map_or("nobody", |session| session.user_id().as_str()))
     };

@@ -9,7 +9,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::{
-    Error, Presented, Problem, Session, SessionCookies, SessionEventKind as Event, SessionRejection, testing::TestClock,
+    Error, PresentedTokens, Problem, Session, SessionCookies, SessionEventKind as Event, SessionRejection,
+    testing::TestClock,
 };
 
 use crate::support::*;
@@ -102,10 +103,10 @@ async fn without_the_layer_nothing_is_presented(backend: Backend) {
     let mut browser = world.browser();
     browser.login("alice").await;
     let sessions = world.sessions.clone();
-    let proof = async |presented: Presented<Claims>| {
+    let proof = async |presented: PresentedTokens<Claims>| {
         format!("{} {}", presented.session().is_some(), presented.has_refresh_token())
     };
-    let login = async move |presented: Presented<Claims>| -> Result<SessionCookies, Error> {
+    let login = async move |presented: PresentedTokens<Claims>| -> Result<SessionCookies, Error> {
         sessions.login("alice").replacing(presented).await
     };
     let bare = Router::new().route("/proof", get(proof)).route("/login", post(login));

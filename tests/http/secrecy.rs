@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::Layer as _;
 use tower_jwt_sessions::{
-    CookieConfig, KeyRing, Presented, ReplayWindow, SessionLimit, SessionManager, SessionRejectionKind, SigningKey,
-    Unauthenticated, VerificationKey,
+    CookieConfig, KeyRing, PresentedTokens, ReplayWindow, SessionLimit, SessionManager, SessionRejectionKind,
+    SigningKey, Unauthenticated, VerificationKey,
     store::{NewSession, PutData, SessionStore as _},
 };
 use tracing::level_filters::LevelFilter;
@@ -244,7 +244,7 @@ async fn everything_that_can_be_printed() {
     print(&sessions.login("alice").replacing(presented.clone()).user_agent("Browser/1"));
     print(&world.store.find(&owner::owner(session.user_id()), session.id()).await);
 
-    let mut failures = vec![sessions.refresh(&Presented::default()).await.err()];
+    let mut failures = vec![sessions.refresh(&PresentedTokens::default()).await.err()];
     let cookies = sessions.refresh(&presented).await;
     print(&cookies);
     let response = axum::response::IntoResponse::into_response(cookies.expect("cookies"));

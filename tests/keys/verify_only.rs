@@ -11,9 +11,9 @@ use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    Clock as _, ConfigError, CookieConfig, KeyRing, Presented, Session, SessionLayer, SessionManager, SessionRejection,
-    SessionRejectionKind, StalePolicy, Unauthenticated, VerificationKey, VerificationKeys, Verifier, VerifierBuilder,
-    testing::TestClock,
+    Clock as _, ConfigError, CookieConfig, KeyRing, PresentedTokens, Session, SessionLayer, SessionManager,
+    SessionRejection, SessionRejectionKind, StalePolicy, Unauthenticated, VerificationKey, VerificationKeys, Verifier,
+    VerifierBuilder, testing::TestClock,
 };
 
 use crate::support::{browser, builder, eddsa, minutes, world};
@@ -49,7 +49,7 @@ async fn told(session: Result<Session, SessionRejection>) -> String {
     }
 }
 
-async fn presented(presented: Presented) -> String {
+async fn presented(presented: PresentedTokens) -> String {
     format!("{} {}", presented.session().is_some(), presented.has_refresh_token())
 }
 

@@ -10,7 +10,7 @@ use fred::{
 };
 use http::Request;
 use tower_jwt_sessions::{
-    Clock as _, Presented, SessionManager, StalePolicy, SystemClock, Unauthenticated, store::Revocation,
+    Clock as _, PresentedTokens, SessionManager, StalePolicy, SystemClock, Unauthenticated, store::Revocation,
     testing::TestClock,
 };
 
@@ -156,7 +156,7 @@ async fn a_layer_may_fail_closed() {
     becomes(&there, is_stale).await;
     assert_eq!(strict.verify(&headers).unwrap_err(), Unauthenticated::RevocationsUnknown);
     assert!(patient.verify(&headers).is_ok());
-    let Ok(presented) = Presented::<()>::from_request_parts(&mut late, &()).await;
+    let Ok(presented) = PresentedTokens::<()>::from_request_parts(&mut late, &()).await;
     assert!(presented.session().is_none() && presented.has_refresh_token());
     assert!(accepts(&there, &headers), "the default keeps serving");
     // Those who have no session are told what they always are.

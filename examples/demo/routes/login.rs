@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_jwt_sessions::SessionCookies;
 
-use super::{Presented, Sessions};
+use super::{PresentedTokens, Sessions};
 use crate::{
     problem::{AppError, Json, Problem},
     users::Users,
@@ -27,7 +27,7 @@ pub(super) async fn login(
     State(sessions): State<Sessions>,
     State(users): State<Users>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    presented: Presented,
+    presented: PresentedTokens,
     headers: HeaderMap,
     Json(Credentials { username, password }): Json<Credentials>,
 ) -> Result<(SessionCookies, axum::Json<Value>), AppError> {

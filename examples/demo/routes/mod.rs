@@ -34,7 +34,7 @@ struct App {
 
 type Sessions = SessionManager<Claims>;
 type Session = tower_jwt_sessions::Session<Claims>;
-type Presented = tower_jwt_sessions::Presented<Claims>;
+type PresentedTokens = tower_jwt_sessions::PresentedTokens<Claims>;
 
 /// Nothing that is sent here is longer than a note.
 const MAX_BODY: usize = 16 * 1024;

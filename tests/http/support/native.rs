@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tower_jwt_sessions::{Error, Live, Presented, Session, SessionManager, SessionManagerBuilder, SessionTokens};
+use tower_jwt_sessions::{Error, Live, PresentedTokens, Session, SessionManager, SessionManagerBuilder, SessionTokens};
 
 use super::{Answer, Backend, Claims, World, answer::send_body, send};
 
@@ -46,7 +46,7 @@ where
 
 async fn login<C>(
     State(sessions): State<SessionManager<C>>,
-    presented: Presented<C>,
+    presented: PresentedTokens<C>,
     Path(user): Path<String>,
 ) -> Result<SessionTokens, Error>
 where

@@ -15,8 +15,8 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_jwt_sessions::{
-    Error, KeyRing, Presented, ReplayWindow, Session, SessionCookies, SessionEvent, SessionEventKind, SessionManager,
-    SessionManagerBuilder, SessionRejection, SessionRejectionKind, UserId, testing::TestClock,
+    Error, KeyRing, PresentedTokens, ReplayWindow, Session, SessionCookies, SessionEvent, SessionEventKind,
+    SessionManager, SessionManagerBuilder, SessionRejection, SessionRejectionKind, UserId, testing::TestClock,
 };
 
 use super::{Backend, Browser, TestStore, seconds};
@@ -186,7 +186,7 @@ where
 
 async fn login<C>(
     State(sessions): State<SessionManager<C>>,
-    presented: Presented<C>,
+    presented: PresentedTokens<C>,
     Path(user): Path<String>,
     headers: HeaderMap,
 ) -> Result<(SessionCookies, &'static str), Error>
