@@ -15,7 +15,7 @@ use crate::{
     middleware::{self, Passed},
     problem::{Problem, Renderer},
     session::{PresentedTokens, Session},
-    verifier::Unauthenticated,
+    verifier::VerifyError,
 };
 
 /// Why a handler that asked for a [`Session`] did not get one. It is a response.
@@ -30,7 +30,7 @@ pub struct SessionRejection {
 #[non_exhaustive]
 pub enum SessionRejectionKind {
     /// The request has no session. 401, and 400 or 503 where the reason says so.
-    Unauthenticated(Unauthenticated),
+    Unauthenticated(VerifyError),
     /// The store had to be asked and did not answer. 503.
     StoreUnavailable,
     /// The handler asks for a [`Live`] session, but there is no store behind the verifier, or the session is one of
@@ -39,7 +39,7 @@ pub enum SessionRejectionKind {
     /// The route is not under the layer, or only under one for other claims. 500.
     ///
     /// A request without credentials does not tell: where the process has a layer for these claims, it is
-    /// [`Unauthenticated`](Unauthenticated::NoCredentials) on every route.
+    /// [`VerifyError`](VerifyError::NoCredentials) on every route.
     LayerMissing {
         /// The claims that the handler asked for.
         asked: &'static str,
@@ -77,7 +77,7 @@ impl SessionRejection {
 impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            SessionRejectionKind::Unauthenticated(reason) => write!(f, "the request has no session: {reason:?}"),
+            SessionRejectionKind::Unauthenticated(reason) => write!(f, "no session: {reason}"),
             SessionRejectionKind::StoreUnavailable => f.write_str("the session store did not answer"),
             SessionRejectionKind::NoStore => f.write_str(
                 "a live session was asked for, but this verifier has no store to ask: use the layer of a SessionManager",
@@ -217,7 +217,7 @@ where
             None => SessionRejectionKind::NoStore,
             Some(source) => match source.standing(&token.user_id, token.session_id, token.epoch).await {
                 Ok(Standing::Good) => return Ok(Self(session)),
-                Ok(Standing::Revoked) => SessionRejectionKind::Unauthenticated(Unauthenticated::Revoked),
+                Ok(Standing::Revoked) => SessionRejectionKind::Unauthenticated(VerifyError::Revoked),
                 Err(_) => SessionRejectionKind::StoreUnavailable,
             },
         };
@@ -254,8 +254,8 @@ fn passed<C: Send + Sync + 'static>(parts: &Parts) -> Result<Passed<'_, C>, Sess
 }
 
 /// Whether a request certainly has no session, and did not claim to have one.
-fn is_nobody<C: Send + Sync + 'static>(passed: &Passed<'_, C>, reason: Unauthenticated, parts: &Parts) -> bool {
-    reason != Unauthenticated::RevocationsUnknown && !passed.is_meant(&parts.headers)
+fn is_nobody<C: Send + Sync + 'static>(passed: &Passed<'_, C>, reason: VerifyError, parts: &Parts) -> bool {
+    reason != VerifyError::RevocationsUnknown && !passed.is_meant(&parts.headers)
 }
 
 /// Never fails; without the layer it proves nothing, and says so in the log.

@@ -61,5 +61,5 @@ pub use self::{
     session::{PresentedTokens, Session},
     store::MemoryStore,
     token_response::SessionTokens,
-    verifier::{Unauthenticated, Verifier, VerifierBuilder},
+    verifier::{Verifier, VerifierBuilder, VerifyError},
 };

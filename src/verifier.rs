@@ -65,7 +65,7 @@ pub(crate) struct VerifierInner<C> {
 /// used, for whatever reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Unauthenticated {
+pub enum VerifyError {
     /// Neither cookie came, and no Bearer token where those are accepted.
     NoCredentials,
     /// The access cookie is gone but the refresh cookie came: the access token has expired.
@@ -89,7 +89,25 @@ pub enum Unauthenticated {
     RevocationsUnknown,
 }
 
-impl Unauthenticated {
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCredentials => "no credentials",
+            Self::OnlyRefreshToken => "no access token beside the refresh token",
+            Self::AmbiguousCookie => "more than one access cookie",
+            Self::InvalidRequest => "ambiguous or malformed credentials",
+            Self::InvalidToken => "invalid access token",
+            Self::Expired => "access token expired",
+            Self::Revoked => "session ended or its access expired",
+            Self::EndUnfinished => "end of the session unfinished",
+            Self::RevocationsUnknown => "revocations unknown",
+        })
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+impl VerifyError {
     /// What the client is told.
     pub(crate) const fn problem(self) -> Problem {
         match self {
@@ -120,8 +138,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// # Errors
     ///
-    /// [`Unauthenticated`] says why there is none.
-    pub fn verify(&self, headers: &HeaderMap) -> Result<Session<C>, Unauthenticated> {
+    /// [`VerifyError`] says why there is none.
+    pub fn verify(&self, headers: &HeaderMap) -> Result<Session<C>, VerifyError> {
         self.inner.verify(headers, self.stale_policy)
     }
 
@@ -144,11 +162,11 @@ impl<C> Verifier<C> {
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
-    fn verify(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, Unauthenticated> {
+    fn verify(self: &Arc<Self>, headers: &HeaderMap, policy: StalePolicy) -> Result<Session<C>, VerifyError> {
         let found = self.places.find(headers)?;
         if found.are_absent() {
             // Without credentials not even the time matters.
-            return Err(Unauthenticated::NoCredentials);
+            return Err(VerifyError::NoCredentials);
         }
         let now = self.clock.recent();
         let verified = self.judge(&found, policy, now);
@@ -212,12 +230,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         found: &RawTokens<'_>,
         policy: StalePolicy,
         now: Timestamp,
-    ) -> Result<Session<C>, Unauthenticated> {
+    ) -> Result<Session<C>, VerifyError> {
         let session = self.verify_access(found, policy, now)?;
         let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, || self.clock.instant());
         match self.feed.as_ref().is_none_or(permits) {
             true => Ok(session),
-            false => Err(Unauthenticated::RevocationsUnknown),
+            false => Err(VerifyError::RevocationsUnknown),
         }
     }
 
@@ -226,18 +244,18 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         found: &RawTokens<'_>,
         policy: StalePolicy,
         now: Timestamp,
-    ) -> Result<Session<C>, Unauthenticated> {
+    ) -> Result<Session<C>, VerifyError> {
         let token = match found.access {
             Presence::One(token) => token,
             Presence::Several => return Err(ambiguous(&self.places.cookies.ambiguity)),
-            Presence::Absent if found.refresh.is_absent() => return Err(Unauthenticated::NoCredentials),
-            Presence::Absent => return Err(Unauthenticated::OnlyRefreshToken),
+            Presence::Absent if found.refresh.is_absent() => return Err(VerifyError::NoCredentials),
+            Presence::Absent => return Err(VerifyError::OnlyRefreshToken),
         };
         let mut buffer = Buffer::new();
         let opened = self.access.open(token, now, &mut buffer).map_err(|error| refused("access", error))?;
         let registered = &opened.registered;
         if now >= registered.expires_at {
-            return Err(Unauthenticated::Expired);
+            return Err(VerifyError::Expired);
         }
         // A token from further ahead than clocks may disagree, or one that would outlive the list of revocations.
         if registered.issued_at > now.saturating_add(MAX_CLOCK_SKEW)
@@ -246,12 +264,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             return Err(misfit());
         }
         if self.not_before.is_some_and(|start| registered.issued_at.as_secs() < start.as_secs()) {
-            return Err(Unauthenticated::Revoked);
+            return Err(VerifyError::Revoked);
         }
         if let Some(revoked) = self.ends.find(registered.session_id, registered.epoch) {
             return Err(match revoked {
-                Revoked::Certainly => Unauthenticated::Revoked,
-                Revoked::EndUnfinished => Unauthenticated::EndUnfinished,
+                Revoked::Certainly => VerifyError::Revoked,
+                Revoked::EndUnfinished => VerifyError::EndUnfinished,
             });
         }
         let claims = opened.app_claims(self.shape).map_err(|error| refused("access", error))?;
@@ -282,8 +300,8 @@ fn open_without_claims(codec: &LiveCodec, token: &[u8], now: Timestamp) -> Optio
 // stay in the processor's cache for instructions.
 
 #[cold]
-fn ambiguous(warning: &WarnOnce) -> Unauthenticated {
-    let reason = Unauthenticated::AmbiguousCookie;
+fn ambiguous(warning: &WarnOnce) -> VerifyError {
+    let reason = VerifyError::AmbiguousCookie;
     tracing::debug!(target: LOG_TARGET, ?reason, "refused the session cookies");
     if warning.is_due() {
         tracing::warn!(
@@ -296,18 +314,18 @@ fn ambiguous(warning: &WarnOnce) -> Unauthenticated {
 
 /// It is one of ours, so a node is set up in another way: nobody would find that out by the answer.
 #[cold]
-fn misfit() -> Unauthenticated {
+fn misfit() -> VerifyError {
     tracing::debug!(
         target: LOG_TARGET,
         "refused an access token from the future, or one that lives longer than max_access_lifetime"
     );
-    Unauthenticated::InvalidToken
+    VerifyError::InvalidToken
 }
 
 #[cold]
-fn refused(kind: &'static str, error: TokenError) -> Unauthenticated {
+fn refused(kind: &'static str, error: TokenError) -> VerifyError {
     tracing::debug!(target: LOG_TARGET, kind, %error, "refused a token");
-    Unauthenticated::InvalidToken
+    VerifyError::InvalidToken
 }
 
 impl<C: 'static> Origin for VerifierInner<C> {

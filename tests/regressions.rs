@@ -17,8 +17,8 @@ use browser::browser;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    ErrorKind, FeedStatus, KeyRing, MemoryStore, SessionId, SessionManager, SessionManagerBuilder, Timestamp,
-    Unauthenticated, UserId,
+    ErrorKind, FeedStatus, KeyRing, MemoryStore, SessionId, SessionManager, SessionManagerBuilder, Timestamp, UserId,
+    VerifyError,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
         RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
@@ -126,7 +126,7 @@ async fn presented_shows_no_session_that_the_verifier_refuses() {
     let store = Faulty { log: Log::Hangs, ..Faulty::default() };
     let sessions = builder::<()>().store(store).build().unwrap();
     let headers = browser(sessions.login("alice").await.unwrap());
-    assert_eq!(sessions.verifier().verify(&headers).err(), Some(Unauthenticated::RevocationsUnknown));
+    assert_eq!(sessions.verifier().verify(&headers).err(), Some(VerifyError::RevocationsUnknown));
     assert!(sessions.verifier().present(&headers).session().is_none());
 }
 

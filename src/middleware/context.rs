@@ -17,13 +17,13 @@ use serde::de::DeserializeOwned;
 use crate::{
     problem::Renderer,
     session::{Origin as _, PresentedTokens, Session},
-    verifier::{CredentialPlaces, Unauthenticated, Verifier},
+    verifier::{CredentialPlaces, Verifier, VerifyError},
 };
 
 /// The layer found no session.
 pub(crate) struct Refused<C> {
     verifier: Verifier<C>,
-    reason: Unauthenticated,
+    reason: VerifyError,
 }
 
 /// What a layer for claims of type `C` found in this request, the innermost one if there are several.
@@ -38,7 +38,7 @@ pub(crate) enum Passed<'r, C> {
 pub(super) fn leave<C: Send + Sync + 'static>(
     extensions: &mut Extensions,
     verifier: &Verifier<C>,
-    found: Result<Session<C>, Unauthenticated>,
+    found: Result<Session<C>, VerifyError>,
 ) {
     let reason = match found {
         // `Passed` looks for it first.
@@ -50,7 +50,7 @@ pub(super) fn leave<C: Send + Sync + 'static>(
     };
     // Nothing that was put there before may pass for verified.
     extensions.remove::<Session<C>>();
-    if reason == Unauthenticated::NoCredentials && empty_places(verifier).is_some() {
+    if reason == VerifyError::NoCredentials && empty_places(verifier).is_some() {
         extensions.remove::<Refused<C>>();
     } else {
         extensions.insert(Refused { verifier: verifier.clone(), reason });
@@ -97,10 +97,10 @@ impl<'r, C: Send + Sync + 'static> Passed<'r, C> {
     }
 
     /// Why there is no session.
-    pub(crate) fn reason(&self) -> Unauthenticated {
+    pub(crate) fn reason(&self) -> VerifyError {
         match self {
             Self::Refused(refused) => refused.reason,
-            Self::Session(_) | Self::Stranger => Unauthenticated::NoCredentials,
+            Self::Session(_) | Self::Stranger => VerifyError::NoCredentials,
         }
     }
 

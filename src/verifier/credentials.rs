@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::Unauthenticated;
+use super::VerifyError;
 use crate::{
     bearer::Bearer,
     cookie::{CookieSettings, Presence, RawTokens, TokenCookie, all_values},
@@ -22,7 +22,7 @@ impl CredentialPlaces {
     ///
     /// Beside either of our cookies it is refused, also beside the refresh cookie alone: that one comes from a browser
     /// whose access cookie has just expired, and would have been refused a minute ago.
-    pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<RawTokens<'h>, Unauthenticated> {
+    pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<RawTokens<'h>, VerifyError> {
         let cookies = RawTokens::from_cookies(headers, &self.cookies);
         match self.bearer(headers) {
             Bearer::Absent => Ok(cookies),
@@ -38,9 +38,9 @@ impl CredentialPlaces {
     ///
     /// # Errors
     ///
-    /// [`Unauthenticated::AmbiguousCookie`] when there are more than an honest client could have. None of them is
+    /// [`VerifyError::AmbiguousCookie`] when there are more than an honest client could have. None of them is
     /// looked at.
-    pub(super) fn all<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<(TokenCookie, &'h [u8])>, Unauthenticated> {
+    pub(super) fn all<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<(TokenCookie, &'h [u8])>, VerifyError> {
         let mut values = all_values(headers, &self.cookies).ok_or_else(crowded)?;
         if let Bearer::One(token) = self.bearer(headers) {
             values.push((TokenCookie::Access, token));
@@ -48,7 +48,7 @@ impl CredentialPlaces {
         Ok(values)
     }
 
-    /// Whether there is nothing to verify: [`Unauthenticated::NoCredentials`].
+    /// Whether there is nothing to verify: [`VerifyError::NoCredentials`].
     pub(crate) fn are_empty(&self, headers: &HeaderMap) -> bool {
         self.find(headers).is_ok_and(RawTokens::are_absent)
     }
@@ -63,14 +63,14 @@ impl CredentialPlaces {
 }
 
 #[cold]
-fn crowded() -> Unauthenticated {
-    let reason = Unauthenticated::AmbiguousCookie;
+fn crowded() -> VerifyError {
+    let reason = VerifyError::AmbiguousCookie;
     tracing::debug!(target: LOG_TARGET, ?reason, "refused the credentials: too many cookies of one name");
     reason
 }
 
 #[cold]
-fn refused(reason: &'static str) -> Unauthenticated {
+fn refused(reason: &'static str) -> VerifyError {
     tracing::debug!(target: LOG_TARGET, reason, "refused the credentials");
-    Unauthenticated::InvalidRequest
+    VerifyError::InvalidRequest
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fred::types::Value;
 use tokio::runtime::Handle;
 use tower_jwt_sessions::{
-    ErrorKind, FeedStatus, MemoryStore, Unauthenticated,
+    ErrorKind, FeedStatus, MemoryStore, VerifyError,
     redis::RedisStore,
     store::{LogPosition, SessionStore as _},
 };
@@ -32,7 +32,7 @@ async fn a_node_that_starts_before_its_cluster_works_by_itself_afterwards() {
     assert!(begun.elapsed() < A_SECOND);
     for _ in 0..20 {
         assert_eq!(here.feed().status(), FeedStatus::CatchingUp);
-        assert_eq!(here.verifier().verify(&early).unwrap_err(), Unauthenticated::RevocationsUnknown);
+        assert_eq!(here.verifier().verify(&early).unwrap_err(), VerifyError::RevocationsUnknown);
         assert_eq!(here.login("alice").await.unwrap_err().kind(), ErrorKind::Store);
     }
     assert!(begun.elapsed() < A_SECOND, "nobody listens, so it fails at once: {:?}", begun.elapsed());

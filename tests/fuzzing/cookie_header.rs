@@ -4,7 +4,7 @@
 //! hardly spell: names and tokens.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
-use tower_jwt_sessions::Unauthenticated;
+use tower_jwt_sessions::VerifyError;
 
 use crate::target::{ACCESS, REFRESH, SERVICE, Target, access_payload, refresh_payload};
 
@@ -50,12 +50,12 @@ fn check(input: &[u8]) -> &'static str {
     let (access, refresh) = (values(ACCESS), values(REFRESH));
     let [_, _, (_, alice), (_, mallory), (_, good_refresh)] = short_forms();
     let expected = match access[..] {
-        [] if refresh.is_empty() => Err(Unauthenticated::NoCredentials),
-        [] => Err(Unauthenticated::OnlyRefreshToken),
+        [] if refresh.is_empty() => Err(VerifyError::NoCredentials),
+        [] => Err(VerifyError::OnlyRefreshToken),
         [token] if token == alice => Ok("alice"),
         [token] if token == mallory => Ok("mallory"),
-        [_] => Err(Unauthenticated::InvalidToken),
-        _ => Err(Unauthenticated::AmbiguousCookie),
+        [_] => Err(VerifyError::InvalidToken),
+        _ => Err(VerifyError::AmbiguousCookie),
     };
     let verified = SERVICE.verifier.verify(&headers);
     let actual = verified.as_ref().map(|session| session.user_id().as_str()).map_err(|reason| *reason);
@@ -66,8 +66,8 @@ fn check(input: &[u8]) -> &'static str {
     match expected {
         Ok("alice") => "session",
         Ok(_) => "another session",
-        Err(Unauthenticated::AmbiguousCookie) => "ambiguous",
-        Err(Unauthenticated::OnlyRefreshToken) => "only refresh",
+        Err(VerifyError::AmbiguousCookie) => "ambiguous",
+        Err(VerifyError::OnlyRefreshToken) => "only refresh",
         Err(_) => "refused",
     }
 }

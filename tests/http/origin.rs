@@ -300,7 +300,9 @@ async fn told_but_not_refused() {
             assert_eq!(status(&reporting, what, &headers).await, 200, "{headers:?}");
             let told = Log::heard();
             Log::listen(LevelFilter::TRACE);
-            for (level, what, text) in [("INFO", " request refused", &refused), ("WARN", " request would be refused", &told)] {
+            for (level, what, text) in
+                [("INFO", " request refused", &refused), ("WARN", " request would be refused", &told)]
+            {
                 let lines: Vec<&str> = text.lines().filter(|line| line.contains("cross-site request")).collect();
                 assert_eq!(lines.len(), 1, "{text}");
                 assert!(lines[0].contains(level) && lines[0].contains(what) && lines[0].contains("reason="), "{text}");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower::Layer as _;
 use tower_jwt_sessions::{
     CookieConfig, KeyRing, PresentedTokens, ReplayWindow, SessionLimit, SessionManager, SessionRejectionKind,
-    SigningKey, Unauthenticated, VerificationKey,
+    SigningKey, VerificationKey, VerifyError,
     store::{NewSession, PutData, SessionStore as _},
 };
 use tracing::level_filters::LevelFilter;
@@ -266,7 +266,7 @@ async fn everything_that_can_be_printed() {
     }
     assert_eq!(kinds, ["MissingRefreshToken", "Store", "Store", "Store", "InvalidRefreshToken", "InvalidUserId"]);
     print(&sessions.verifier().verify(&headers).err());
-    assert_eq!(sessions.verifier().verify(&headers).err(), Some(Unauthenticated::Revoked));
+    assert_eq!(sessions.verifier().verify(&headers).err(), Some(VerifyError::Revoked));
     print(&SessionManager::<Claims>::builder().build().err());
     print(&Router::<()>::new().nest("/auth", sessions.router()).layer(sessions.layer()));
 
@@ -332,7 +332,7 @@ async fn debug_prints_nothing_that_sessions_hold() {
     new.device.ip = Some(CANARY_IP.parse().expect("an address"));
     print(&new);
     print(&new.device);
-    print(&SessionRejectionKind::Unauthenticated(Unauthenticated::Revoked));
+    print(&SessionRejectionKind::Unauthenticated(VerifyError::Revoked));
 
     // What is there is not what was asked for, at any place and of any type.
     #[derive(Debug, Deserialize)]

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 use tower_jwt_sessions::{
-    Clock as _, ConfigError, KeyRing, SessionManager, SessionManagerBuilder, SigningKey, Unauthenticated,
-    VerificationKeys, Verifier,
+    Clock as _, ConfigError, KeyRing, SessionManager, SessionManagerBuilder, SigningKey, VerificationKeys, Verifier,
+    VerifyError,
 };
 
 use crate::support::{P256_PRIVATE, accepts, browser, builder, cookie, eddsa, minutes, world};
@@ -21,7 +21,7 @@ fn with_token(token: &[u8]) -> HeaderMap {
     HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(&value).unwrap())])
 }
 
-fn refusal(node: &SessionManager, headers: &HeaderMap) -> Option<Unauthenticated> {
+fn refusal(node: &SessionManager, headers: &HeaderMap) -> Option<VerifyError> {
     node.verifier().verify(headers).err()
 }
 
@@ -46,7 +46,7 @@ async fn no_other_token_passes_for_the_cached_one() {
             for changed in [b'A', b'B', b'.'].into_iter().filter(|byte| *byte != token[at]) {
                 let mut forged = token.clone();
                 forged[at] = changed;
-                assert_eq!(refusal(&node, &with_token(&forged)), Some(Unauthenticated::InvalidToken), "byte {at}");
+                assert_eq!(refusal(&node, &with_token(&forged)), Some(VerifyError::InvalidToken), "byte {at}");
             }
         }
         // The claims of one with the signature of the other.
@@ -73,12 +73,12 @@ async fn a_cached_token_expires_and_its_session_ends() {
         node.end_all("alice").await.unwrap();
         ended.ended().await;
         for node in [&node, &elsewhere] {
-            assert_eq!(refusal(node, &alice), Some(Unauthenticated::Revoked));
+            assert_eq!(refusal(node, &alice), Some(VerifyError::Revoked));
         }
         clock.advance(minutes(60) - Duration::from_millis(1));
         assert!(accepts(&node, &bob));
         clock.advance(Duration::from_millis(1));
-        assert_eq!(refusal(&node, &bob), Some(Unauthenticated::Expired));
+        assert_eq!(refusal(&node, &bob), Some(VerifyError::Expired));
     }
 }
 
@@ -100,7 +100,7 @@ async fn a_key_that_is_gone_takes_its_cached_tokens_along() {
     assert!(accepts(&node, &late));
     clock.advance(minutes(1));
     assert!(accepts(&behind, &late));
-    assert_eq!(refusal(&node, &late), Some(Unauthenticated::InvalidToken), "its time is over");
+    assert_eq!(refusal(&node, &late), Some(VerifyError::InvalidToken), "its time is over");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_service_that_only_verifies_forgets_with_the_key() {
     let kid = eddsa(7).verification_key().key_id().to_owned();
     let other = eddsa(8).verification_key().clone().with_key_id(kid).unwrap();
     verifier.replace_keys(&VerificationKeys::new(other)).unwrap();
-    assert_eq!(verifier.verify(&alice).unwrap_err(), Unauthenticated::InvalidToken);
+    assert_eq!(verifier.verify(&alice).unwrap_err(), VerifyError::InvalidToken);
 }
 
 #[tokio::test]

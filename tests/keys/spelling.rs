@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
-use tower_jwt_sessions::{KeyRing, SessionManager, SigningKey, Unauthenticated, VerificationKeys, Verifier};
+use tower_jwt_sessions::{KeyRing, SessionManager, SigningKey, VerificationKeys, Verifier, VerifyError};
 
 use crate::support::{P256_PRIVATE, P256_X, P256_Y, browser, builder, cookie, world};
 
@@ -61,7 +61,7 @@ async fn the_second_spelling_of_an_es256_token_is_refused() {
             for _ in 0..2 {
                 assert_eq!(node.verifier().verify(&with_token(&token)).unwrap().user_id().as_str(), user.to_string());
                 let refused = node.verifier().verify(&with_token(&other)).err();
-                assert_eq!(refused, Some(Unauthenticated::InvalidToken), "{other}");
+                assert_eq!(refused, Some(VerifyError::InvalidToken), "{other}");
             }
             assert!(elsewhere.verify(&with_token(&other)).is_err());
             assert!(jsonwebtoken_accepts(&token), "what we write others read");

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_jwt_sessions::{
-    Clock as _, ConfigError, KeyRing, MAX_CLOCK_SKEW, SessionManager, SigningKey, Unauthenticated,
-};
+use tower_jwt_sessions::{Clock as _, ConfigError, KeyRing, MAX_CLOCK_SKEW, SessionManager, SigningKey, VerifyError};
 
 use crate::support::{P256_PRIVATE, accepts, browser, builder, cookie, eddsa, hs256, minutes, world};
 
@@ -35,7 +33,7 @@ async fn a_key_verifies_before_it_signs_and_a_while_after() {
     let ahead = builder(&store, &clock).access_keys(publishing(KeyRing::new(eddsa(7)), &hs256(1))).build().unwrap();
     let behind = builder(&store, &clock).build().unwrap();
     let early = browser(ahead.login("alice").await.unwrap(), None);
-    assert_eq!(node.verifier().verify(&early).unwrap_err(), Unauthenticated::InvalidToken);
+    assert_eq!(node.verifier().verify(&early).unwrap_err(), VerifyError::InvalidToken);
 
     node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();
     assert!(accepts(&node, &early), "next: verifies");
@@ -49,7 +47,7 @@ async fn a_key_verifies_before_it_signs_and_a_while_after() {
     assert!(accepts(&node, &late), "retiring: the old key verifies");
     clock.advance(Duration::from_millis(1));
     assert!(accepts(&behind, &late));
-    assert_eq!(node.verifier().verify(&late).unwrap_err(), Unauthenticated::InvalidToken, "and then no more");
+    assert_eq!(node.verifier().verify(&late).unwrap_err(), VerifyError::InvalidToken, "and then no more");
     assert_eq!(node.access_keys().public_jwks().unwrap().matches("kid").count(), 1);
     assert!(!format!("{:?}", node.access_keys()).contains("HS256"), "it is gone");
 }

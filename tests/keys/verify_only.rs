@@ -12,8 +12,8 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
     Clock as _, ConfigError, CookieConfig, KeyRing, PresentedTokens, Session, SessionLayer, SessionManager,
-    SessionRejection, SessionRejectionKind, StalePolicy, Unauthenticated, VerificationKey, VerificationKeys, Verifier,
-    VerifierBuilder, testing::TestClock,
+    SessionRejection, SessionRejectionKind, StalePolicy, VerificationKey, VerificationKeys, Verifier, VerifierBuilder,
+    VerifyError, testing::TestClock,
 };
 
 use crate::support::{browser, builder, eddsa, minutes, world};
@@ -122,7 +122,7 @@ async fn it_sees_no_revocations_whatever_its_policy() {
     let strict = verifier.clone().when_stale(StalePolicy::FailClosedAfter(Duration::ZERO));
     let alice = browser(node.login("alice").await.unwrap(), None);
     node.end_all("alice").await.unwrap();
-    assert_eq!(node.verifier().verify(&alice).unwrap_err(), Unauthenticated::Revoked);
+    assert_eq!(node.verifier().verify(&alice).unwrap_err(), VerifyError::Revoked);
     for verifier in [verifier, strict] {
         assert!(verifier.verify(&alice).is_ok());
     }
@@ -144,16 +144,16 @@ async fn other_issuers_audiences_keys_and_lifetimes_are_refused() {
         reading(&node, &clock).max_access_lifetime(minutes(59)),
     ] {
         let refused = verifier.build().unwrap().verify(&alice).unwrap_err();
-        assert_eq!(refused, Unauthenticated::InvalidToken);
+        assert_eq!(refused, VerifyError::InvalidToken);
     }
     let elsewhere = reading(&node, &clock).cookies(CookieConfig::new().names("a", "b")).build().unwrap();
-    assert_eq!(elsewhere.verify(&alice).unwrap_err(), Unauthenticated::NoCredentials);
+    assert_eq!(elsewhere.verify(&alice).unwrap_err(), VerifyError::NoCredentials);
     // A refresh token in the place of the access token is no access token.
     let refresh = crate::support::cookie(&alice, "__Host-refresh");
     let mut swapped = HeaderMap::new();
     swapped.insert(http::header::COOKIE, format!("__Host-access={refresh}").parse().unwrap());
     let refused = reading(&node, &clock).build().unwrap().verify(&swapped).unwrap_err();
-    assert_eq!(refused, Unauthenticated::InvalidToken);
+    assert_eq!(refused, VerifyError::InvalidToken);
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn a_public_key_is_no_secret() {
         let (store, _) = world();
         let attacker = builder(&store, &clock).access_keys(KeyRing::new(forged)).audience("https://api.test");
         let forged = browser(attacker.build().unwrap().login("admin").await.unwrap(), None);
-        assert_eq!(verifier.verify(&forged).unwrap_err(), Unauthenticated::InvalidToken);
-        assert_eq!(node.verifier().verify(&forged).unwrap_err(), Unauthenticated::InvalidToken);
+        assert_eq!(verifier.verify(&forged).unwrap_err(), VerifyError::InvalidToken);
+        assert_eq!(node.verifier().verify(&forged).unwrap_err(), VerifyError::InvalidToken);
     }
 }

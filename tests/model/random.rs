@@ -15,7 +15,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use tower_jwt_sessions::{
-    Error, KeyRing, MemoryStore, ReplayWindow, SessionCookies, SessionId, SessionManager, Unauthenticated, UserId,
+    Error, KeyRing, MemoryStore, ReplayWindow, SessionCookies, SessionId, SessionManager, UserId, VerifyError,
     redis::RedisStore, store::SessionStore, testing::TestClock,
 };
 
@@ -156,7 +156,7 @@ impl<S: SessionStore + Clone> World<S> {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let refused = node.verifier().verify(&jar.headers()).unwrap_err();
-            assert!(matches!(refused, Unauthenticated::Revoked | Unauthenticated::Expired), "{refused:?}");
+            assert!(matches!(refused, VerifyError::Revoked | VerifyError::Expired), "{refused:?}");
             assert!(node.refresh(&node.verifier().present(&jar.headers())).await.is_err());
         }
     }

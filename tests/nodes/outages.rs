@@ -10,7 +10,7 @@ use fred::{
 };
 use http::Request;
 use tower_jwt_sessions::{
-    Clock as _, PresentedTokens, SessionManager, StalePolicy, SystemClock, Unauthenticated, store::Revocation,
+    Clock as _, PresentedTokens, SessionManager, StalePolicy, SystemClock, VerifyError, store::Revocation,
     testing::TestClock,
 };
 
@@ -154,13 +154,13 @@ async fn a_layer_may_fail_closed() {
 
     server.kill();
     becomes(&there, is_stale).await;
-    assert_eq!(strict.verify(&headers).unwrap_err(), Unauthenticated::RevocationsUnknown);
+    assert_eq!(strict.verify(&headers).unwrap_err(), VerifyError::RevocationsUnknown);
     assert!(patient.verify(&headers).is_ok());
     let Ok(presented) = PresentedTokens::<()>::from_request_parts(&mut late, &()).await;
     assert!(presented.session().is_none() && presented.has_refresh_token());
     assert!(accepts(&there, &headers), "the default keeps serving");
     // Those who have no session are told what they always are.
-    assert_eq!(strict.verify(&http::HeaderMap::new()).unwrap_err(), Unauthenticated::NoCredentials);
+    assert_eq!(strict.verify(&http::HeaderMap::new()).unwrap_err(), VerifyError::NoCredentials);
 
     server.restart();
     becomes(&there, is_live).await;
@@ -176,7 +176,7 @@ async fn a_node_serves_sessions_when_it_has_caught_up_and_not_before() {
     server.freeze();
     let late = node(stores.0).build().unwrap();
     let told = node(stores.1).serve_before_catch_up().build().unwrap();
-    assert_eq!(late.verifier().verify(&headers).unwrap_err(), Unauthenticated::RevocationsUnknown);
+    assert_eq!(late.verifier().verify(&headers).unwrap_err(), VerifyError::RevocationsUnknown);
     assert!(accepts(&told, &headers));
     server.thaw();
     late.feed().caught_up().await;

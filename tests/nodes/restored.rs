@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf, process};
 
 use http::HeaderMap;
-use tower_jwt_sessions::{ErrorKind, SessionManager, Unauthenticated};
+use tower_jwt_sessions::{ErrorKind, SessionManager, VerifyError};
 
 use crate::{
     outages::{admin, command, node_on},
@@ -71,7 +71,7 @@ async fn what_nodes_know_to_have_ended_stays_ended() {
         becomes(node, is_live).await;
         assert_eq!(node.list("alice").await.unwrap().len(), 2, "the store has them again");
         for ended in [&phone, &laptop, &before] {
-            assert_eq!(node.verifier().verify(ended).unwrap_err(), Unauthenticated::Revoked);
+            assert_eq!(node.verifier().verify(ended).unwrap_err(), VerifyError::Revoked);
             assert_eq!(refresh(node, ended).await, Err(ErrorKind::InvalidRefreshToken), "nobody gets in with it again");
         }
         // Who was never ended goes on, also a login that the store has forgotten, for as long as it is signed.

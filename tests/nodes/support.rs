@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use tower_jwt_sessions::{
-    FeedStatus, KeyRing, SessionManager, SessionManagerBuilder, Unauthenticated, redis::RedisStore, store::SessionStore,
+    FeedStatus, KeyRing, SessionManager, SessionManagerBuilder, VerifyError, redis::RedisStore, store::SessionStore,
 };
 
 pub(crate) use crate::browser::browser;
@@ -39,8 +39,7 @@ pub(crate) fn accepts(node: &SessionManager, headers: &HeaderMap) -> bool {
 
 /// Waits until the node refuses a request because it is revoked.
 pub(crate) async fn refuses_soon(node: &SessionManager, headers: &HeaderMap) {
-    soon("the node refuses the session", || node.verifier().verify(headers).err() == Some(Unauthenticated::Revoked))
-        .await;
+    soon("the node refuses the session", || node.verifier().verify(headers).err() == Some(VerifyError::Revoked)).await;
 }
 
 /// Waits until something that is under way has happened.

@@ -3,7 +3,7 @@
 use std::{future::Future as _, pin::pin, task::Context};
 
 use http::HeaderMap;
-use tower_jwt_sessions::{ErrorKind, MAX_CLOCK_SKEW, SessionId, SessionManager, Unauthenticated, testing::TestClock};
+use tower_jwt_sessions::{ErrorKind, MAX_CLOCK_SKEW, SessionId, SessionManager, VerifyError, testing::TestClock};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -21,7 +21,7 @@ async fn refresh(node: &SessionManager, headers: &HeaderMap) -> Result<HeaderMap
     node.refresh(&node.verifier().present(headers)).await.map(browser).map_err(|error| error.kind())
 }
 
-fn why(node: &SessionManager, headers: &HeaderMap) -> Option<Unauthenticated> {
+fn why(node: &SessionManager, headers: &HeaderMap) -> Option<VerifyError> {
     node.verifier().verify(headers).err()
 }
 
@@ -33,7 +33,7 @@ async fn logout_that_failed_is_completed_without_a_request_and_reaches_the_other
     Log::listen(LevelFilter::DEBUG);
     server.freeze();
     assert_eq!(logout(&here, &headers).await, Err(ErrorKind::Store));
-    assert_eq!(why(&here, &headers), Some(Unauthenticated::EndUnfinished));
+    assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store), "no logout that did not happen");
     assert!(accepts(&there, &headers), "nothing could tell it");
     soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
@@ -64,7 +64,7 @@ async fn logout_that_failed_is_completed_when_the_session_is_presented() {
         Ok(_) => panic!("a session goes on that its user has left"),
     })
     .await;
-    assert_eq!(why(&here, &headers), Some(Unauthenticated::Revoked));
+    assert_eq!(why(&here, &headers), Some(VerifyError::Revoked));
     refuses_soon(&there, &headers).await;
 }
 
@@ -137,7 +137,7 @@ async fn ends_that_overflow_are_dropped_and_told_once() {
     let count = heard.lines().filter(|line| line.contains("unfinished session ends dropped")).count();
     assert_eq!(count, 1, "{heard}");
     // What was dropped is not taken for done either.
-    assert_eq!(why(&here, &headers), Some(Unauthenticated::EndUnfinished));
+    assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store));
 
     server.restart();
