@@ -33,7 +33,7 @@ pub enum SessionRejectionKind {
     Unauthenticated(VerifyError),
     /// The store had to be asked and did not answer. 503.
     StoreUnavailable,
-    /// The handler asks for a [`Live`] session, but there is no store behind the verifier, or the session is one of
+    /// The handler asks for a [`StoreChecked`] session, but there is no store behind the verifier, or the session is one of
     /// `Session::for_test`. 500.
     NoStore,
     /// The route is not under the layer, or only under one for other claims. 500.
@@ -147,27 +147,27 @@ where
     }
 }
 
-/// A session that the store was asked about in this request: `Live<Session<C>>`.
+/// A session that the store was asked about in this request: `StoreChecked<Session<C>>`.
 ///
 /// A [`Session`] is good as far as this node knows, which lags behind other nodes by milliseconds, and by as long as
 /// an outage of the revocation log lasts. For the few routes where that is too much, such as deleting an account or
 /// moving money, this extractor reads the record: one round trip to the store.
 ///
 /// The handler runs if the session lives and its access token was not expired. Otherwise the answer is `401`, and `503`
-/// with the code `store_unavailable` if the store does not answer. `Option<Live<Session<C>>>` is `None` instead of the
+/// with the code `store_unavailable` if the store does not answer. `Option<StoreChecked<Session<C>>>` is `None` instead of the
 /// `401`.
 ///
 /// ```
-/// use tower_jwt_sessions::{Live, Session};
+/// use tower_jwt_sessions::{Session, StoreChecked};
 ///
-/// async fn delete_account(session: Live<Session>) -> String {
+/// async fn delete_account(session: StoreChecked<Session>) -> String {
 ///     format!("{} is really there", session.user_id())
 /// }
 /// # let _ = delete_account;
 /// ```
-pub struct Live<S>(S);
+pub struct StoreChecked<S>(S);
 
-impl<S> Live<S> {
+impl<S> StoreChecked<S> {
     /// The session, no longer marked.
     pub fn into_inner(self) -> S {
         self.0
@@ -175,14 +175,14 @@ impl<S> Live<S> {
 }
 
 #[cfg(any(test, feature = "test-util"))]
-impl<C> Live<Session<C>> {
+impl<C> StoreChecked<Session<C>> {
     /// A session that no store was asked about, to call handlers with: for tests.
     pub const fn for_test(session: Session<C>) -> Self {
         Self(session)
     }
 }
 
-impl<S> Deref for Live<S> {
+impl<S> Deref for StoreChecked<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -190,20 +190,20 @@ impl<S> Deref for Live<S> {
     }
 }
 
-impl<S: Clone> Clone for Live<S> {
+impl<S: Clone> Clone for StoreChecked<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for Live<S> {
+impl<S: fmt::Debug> fmt::Debug for StoreChecked<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Live").field(&self.0).finish()
+        f.debug_tuple("StoreChecked").field(&self.0).finish()
     }
 }
 
 /// A request without a live session is answered with `401`, and with `503` when the store cannot tell.
-impl<C, S> FromRequestParts<S> for Live<Session<C>>
+impl<C, S> FromRequestParts<S> for StoreChecked<Session<C>>
 where
     C: Send + Sync + 'static,
     S: Send + Sync,
@@ -228,7 +228,7 @@ where
 
 /// `None` for every cookie that cannot be used or whose session has ended. An error where nobody can tell, and for every
 /// Bearer token that cannot be used.
-impl<C, S> OptionalFromRequestParts<S> for Live<Session<C>>
+impl<C, S> OptionalFromRequestParts<S> for StoreChecked<Session<C>>
 where
     C: Send + Sync + 'static,
     S: Send + Sync,

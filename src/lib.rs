@@ -49,7 +49,7 @@ pub use self::{
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
-    extract::{Live, SessionRejection, SessionRejectionKind},
+    extract::{SessionRejection, SessionRejectionKind, StoreChecked},
     feed::{Feed, FeedStatus, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},

@@ -7,7 +7,8 @@ use axum::{
     routing::{get, post},
 };
 use tower_jwt_sessions::{
-    CookieConfig, Error, ErrorKind, KeyRing, Live, PresentedTokens, Session, SessionManager, SessionRejection, Verifier,
+    CookieConfig, Error, ErrorKind, KeyRing, PresentedTokens, Session, SessionManager, SessionRejection, StoreChecked,
+    Verifier,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -102,7 +103,7 @@ async fn innermost_layer_decides_whose_it_is(backend: Backend) {
     async fn others(State(sessions): Sessions, session: Session<Claims>) -> Result<String, Error> {
         Ok(sessions.end_others(&session).await?.to_string())
     }
-    async fn live(session: Result<Live<Session<Claims>>, SessionRejection>) -> String {
+    async fn live(session: Result<StoreChecked<Session<Claims>>, SessionRejection>) -> String {
         session.map_or_else(|rejection| format!("{rejection:?}"), |session| session.user_id().to_string())
     }
     let app = |manager: &World| {

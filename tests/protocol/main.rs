@@ -4,11 +4,11 @@ mod ended;
 mod expire_access;
 mod gate;
 mod honest;
-mod live;
 mod notes;
 mod pace;
 mod pairs;
 mod store;
+mod store_checked;
 mod support;
 mod theft;
 #[cfg(feature = "router")]

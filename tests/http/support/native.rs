@@ -7,7 +7,9 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tower_jwt_sessions::{Error, Live, PresentedTokens, Session, SessionManager, SessionManagerBuilder, SessionTokens};
+use tower_jwt_sessions::{
+    Error, PresentedTokens, Session, SessionManager, SessionManagerBuilder, SessionTokens, StoreChecked,
+};
 
 use super::{Answer, Backend, Claims, World, answer::send_body, send};
 
@@ -55,11 +57,11 @@ where
     sessions.login(user).replacing(presented).tokens().await
 }
 
-async fn live<C: Send + Sync + 'static>(session: Live<Session<C>>) -> String {
+async fn live<C: Send + Sync + 'static>(session: StoreChecked<Session<C>>) -> String {
     session.user_id().to_string()
 }
 
-async fn greet_live<C: Send + Sync + 'static>(session: Option<Live<Session<C>>>) -> String {
+async fn greet_live<C: Send + Sync + 'static>(session: Option<StoreChecked<Session<C>>>) -> String {
     session.map_or_else(|| "hello, stranger".to_owned(), |session| format!("hello, {}", session.user_id()))
 }
 

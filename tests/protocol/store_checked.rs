@@ -1,4 +1,4 @@
-//! `Live<Session>`: what the store says counts.
+//! `StoreChecked<Session>`: what the store says counts.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -8,7 +8,9 @@ use axum_core::{
 };
 use http::{Request, StatusCode, request::Parts};
 use tower::{Layer as _, Service as _};
-use tower_jwt_sessions::{Live, Session, SessionManager, SessionRejection, SessionRejectionKind, testing::TestClock};
+use tower_jwt_sessions::{
+    Session, SessionManager, SessionRejection, SessionRejectionKind, StoreChecked, testing::TestClock,
+};
 
 use crate::{
     store::Wrapped,
@@ -28,17 +30,17 @@ async fn arrived(node: &SessionManager, jar: &Jar) -> Parts {
     response.extensions_mut().remove().unwrap()
 }
 
-async fn live(node: &SessionManager, jar: &Jar) -> Result<Live<Session>, SessionRejection> {
+async fn live(node: &SessionManager, jar: &Jar) -> Result<StoreChecked<Session>, SessionRejection> {
     extracted(&mut arrived(node, jar).await).await
 }
 
-async fn extracted(parts: &mut Parts) -> Result<Live<Session>, SessionRejection> {
-    <Live<Session> as FromRequestParts<()>>::from_request_parts(parts, &()).await
+async fn extracted(parts: &mut Parts) -> Result<StoreChecked<Session>, SessionRejection> {
+    <StoreChecked<Session> as FromRequestParts<()>>::from_request_parts(parts, &()).await
 }
 
-async fn optional(node: &SessionManager, jar: &Jar) -> Result<Option<Live<Session>>, SessionRejection> {
+async fn optional(node: &SessionManager, jar: &Jar) -> Result<Option<StoreChecked<Session>>, SessionRejection> {
     let mut parts = arrived(node, jar).await;
-    <Live<Session> as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await
+    <StoreChecked<Session> as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await
 }
 
 fn told(rejection: &SessionRejection) -> (u16, &'static str) {
@@ -117,5 +119,5 @@ async fn a_session_without_a_store_is_a_mistake() {
     let rejection = extracted(&mut parts).await.unwrap_err();
     assert_eq!(rejection.kind(), SessionRejectionKind::NoStore);
     assert_eq!(told(&rejection), (500, "internal_error"));
-    assert_eq!(Live::for_test(Session::for_test("bob", ()).unwrap()).user_id().as_str(), "bob");
+    assert_eq!(StoreChecked::for_test(Session::for_test("bob", ()).unwrap()).user_id().as_str(), "bob");
 }
