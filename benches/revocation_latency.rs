@@ -32,7 +32,7 @@ async fn node(url: &str) -> SessionManager {
         .store(RedisStore::connect(url).await.expect("the server runs"))
         .build()
         .expect("a configuration that works");
-    node.feed().caught_up().await;
+    node.revocation_feed().caught_up().await;
     node
 }
 

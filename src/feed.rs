@@ -26,18 +26,18 @@ use crate::{
     store::{DynStore, LogPage, LogPosition, StoreError},
 };
 
-/// How well this node knows what other nodes ended: [`SessionManager::feed`](crate::SessionManager::feed).
+/// How well this node knows what other nodes ended: [`SessionManager::revocation_feed`](crate::SessionManager::revocation_feed).
 ///
-/// For health endpoints: a node that is not [`FeedStatus::Live`] is still of use, but may accept an access token of a
+/// For health endpoints: a node that is not [`FeedStatus::UpToDate`] is still of use, but may accept an access token of a
 /// session that another node has ended.
 #[derive(Clone)]
-pub struct Feed {
+pub struct RevocationFeed {
     status: watch::Receiver<FeedStatus>,
     /// The same for requests, which look at it without a lock.
-    glance: Arc<Glance>,
+    glance: Arc<AtomicStatus>,
 }
 
-/// The state of a [`Feed`].
+/// The state of a [`RevocationFeed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedStatus {
@@ -45,7 +45,7 @@ pub enum FeedStatus {
     /// builder was told otherwise.
     CatchingUp,
     /// Everything that was published is known, within milliseconds.
-    Live,
+    UpToDate,
     /// The log cannot be read. What a node does then is its [`StalePolicy`].
     Stale {
         /// Since when, by the wall clock of this node. For display only: a [`StalePolicy`] does not go by it.
@@ -68,7 +68,7 @@ pub enum StalePolicy {
     FailClosedAfter(Duration),
 }
 
-impl Feed {
+impl RevocationFeed {
     /// The current state.
     pub fn status(&self) -> FeedStatus {
         *self.status.borrow()
@@ -93,16 +93,16 @@ impl Feed {
         now: impl FnOnce() -> Instant,
     ) -> bool {
         match (self.glance.read(), policy) {
-            (Glance::CATCHING_UP, _) => serve_before_catch_up,
-            (Glance::LIVE, _) | (_, StalePolicy::KeepServing) => true,
+            (AtomicStatus::CATCHING_UP, _) => serve_before_catch_up,
+            (AtomicStatus::UP_TO_DATE, _) | (_, StalePolicy::KeepServing) => true,
             (stale, StalePolicy::FailClosedAfter(limit)) => self.glance.stale_for(stale, now()) < limit,
         }
     }
 }
 
-impl fmt::Debug for Feed {
+impl fmt::Debug for RevocationFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Feed").field(&self.status()).finish()
+        f.debug_tuple("RevocationFeed").field(&self.status()).finish()
     }
 }
 
@@ -129,7 +129,7 @@ impl Follower {
     }
 
     /// Begins to follow, on the runtime of the caller.
-    pub(crate) fn start(mut self) -> Result<(Feed, AbortOnDrop), ConfigError> {
+    pub(crate) fn start(mut self) -> Result<(RevocationFeed, AbortOnDrop), ConfigError> {
         let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let mut position = LogPosition::START;
         // A store in this process answers at once, and is ready before the first request.
@@ -137,26 +137,26 @@ impl Follower {
             && now_or_never(self.store.read_log(position, Duration::ZERO))
                 .and_then(Result::ok)
                 .is_some_and(|page| self.take(&page, &mut position));
-        let status = if caught_up { FeedStatus::Live } else { FeedStatus::CatchingUp };
+        let status = if caught_up { FeedStatus::UpToDate } else { FeedStatus::CatchingUp };
         let (sender, receiver) = watch::channel(status);
         let now = self.clock.instant();
-        let glance = Arc::new(Glance::new(status, now));
+        let glance = Arc::new(AtomicStatus::new(status, now));
         let task = runtime.spawn(self.follow(Status { sender, glance: Arc::clone(&glance), read_at: now }, position));
-        Ok((Feed { status: receiver, glance }, AbortOnDrop(task.abort_handle())))
+        Ok((RevocationFeed { status: receiver, glance }, AbortOnDrop(task.abort_handle())))
     }
 
     async fn follow(mut self, mut status: Status, mut position: LogPosition) {
         let mut backoff = BACKOFF.0;
         let mut has_failed = false;
         loop {
-            let is_live = *status.sender.borrow() == FeedStatus::Live;
+            let is_live = *status.sender.borrow() == FeedStatus::UpToDate;
             let wait = if is_live { WAIT } else { Duration::ZERO };
             let asked_at = Instant::now();
             match self.store.read_log(position, wait).await {
                 Ok(page) => {
                     status.read_at = self.clock.instant();
                     if self.take(&page, &mut position) {
-                        self.note(&status, FeedStatus::Live, None);
+                        self.note(&status, FeedStatus::UpToDate, None);
                     }
                     // Only a read that waited shows that all is well: it may need a connection of its own, which a
                     // server that has too many of them refuses again and again while it answers other reads.
@@ -226,7 +226,7 @@ impl Follower {
             (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
             (old, new) => old != new,
         });
-        if changed && new == FeedStatus::Live {
+        if changed && new == FeedStatus::UpToDate {
             // What was published meanwhile is read; what was trimmed meanwhile is not.
             self.ends.tell_of_gap();
         }
@@ -248,14 +248,18 @@ impl Follower {
             None => {}
         }
         #[cfg(feature = "metrics")]
-        metrics::gauge!("tower_jwt_sessions_feed_live").set(if new == FeedStatus::Live { 1.0 } else { 0.0 });
+        metrics::gauge!("tower_jwt_sessions_revocation_feed_up_to_date").set(if new == FeedStatus::UpToDate {
+            1.0
+        } else {
+            0.0
+        });
     }
 }
 
 /// The status of a follower. When that is gone, through a panic or with its runtime, nobody reads the log any more.
 struct Status {
     sender: watch::Sender<FeedStatus>,
-    glance: Arc<Glance>,
+    glance: Arc<AtomicStatus>,
     /// When the log was last read, by the monotonic clock.
     read_at: Instant,
 }
@@ -277,14 +281,14 @@ impl Status {
 
 /// A status in one word: a receiver reads under a lock, whose line all threads write to.
 #[derive(Debug)]
-struct Glance {
+struct AtomicStatus {
     word: AtomicU64,
     begun: Instant,
 }
 
-impl Glance {
+impl AtomicStatus {
     const CATCHING_UP: u64 = 0;
-    const LIVE: u64 = u64::MAX;
+    const UP_TO_DATE: u64 = u64::MAX;
 
     fn new(status: FeedStatus, now: Instant) -> Self {
         let glance = Self { word: AtomicU64::new(0), begun: now };
@@ -292,7 +296,7 @@ impl Glance {
         glance
     }
 
-    /// [`Self::CATCHING_UP`], [`Self::LIVE`], or since when the log has been unavailable, for [`Self::stale_for`].
+    /// [`Self::CATCHING_UP`], [`Self::UP_TO_DATE`], or since when the log has been unavailable, for [`Self::stale_for`].
     fn read(&self) -> u64 {
         self.word.load(Ordering::Acquire)
     }
@@ -300,8 +304,8 @@ impl Glance {
     fn write(&self, status: FeedStatus, now: Instant) {
         let word = match status {
             FeedStatus::CatchingUp => Self::CATCHING_UP,
-            FeedStatus::Live => Self::LIVE,
-            FeedStatus::Stale { .. } => self.millis(now).clamp(1, Self::LIVE - 1),
+            FeedStatus::UpToDate => Self::UP_TO_DATE,
+            FeedStatus::Stale { .. } => self.millis(now).clamp(1, Self::UP_TO_DATE - 1),
         };
         self.word.store(word, Ordering::Release);
     }
@@ -321,10 +325,10 @@ impl Drop for Status {
     fn drop(&mut self) {
         let stale = FeedStatus::Stale { since: SystemClock.now().into() };
         // The clock may be what panicked, so it is not read.
-        self.change(stale, self.read_at, |status| status == FeedStatus::Live);
+        self.change(stale, self.read_at, |status| status == FeedStatus::UpToDate);
         if std::thread::panicking() {
             #[cfg(feature = "metrics")]
-            metrics::gauge!("tower_jwt_sessions_feed_live").set(0.0);
+            metrics::gauge!("tower_jwt_sessions_revocation_feed_up_to_date").set(0.0);
             tracing::error!(target: LOG_TARGET, "revocation log follower stopped: it panicked");
         }
     }

@@ -50,7 +50,7 @@ pub use self::{
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
     extract::{SessionRejection, SessionRejectionKind, StoreChecked},
-    feed::{Feed, FeedStatus, StalePolicy},
+    feed::{FeedStatus, RevocationFeed, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},
     live::Ended,

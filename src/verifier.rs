@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, Timestamp},
     cookie::{Presence, RawTokens, TokenCookie, WarnOnce},
     event::LOG_TARGET,
-    feed::{Feed, StalePolicy},
+    feed::{RevocationFeed, StalePolicy},
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
@@ -44,7 +44,7 @@ pub(crate) struct VerifierInner<C> {
     pub(crate) places: CredentialPlaces,
     pub(crate) ends: Arc<Ends>,
     /// How well revocations are known; `None` for a verifier without a manager.
-    pub(crate) feed: Option<Feed>,
+    pub(crate) feed: Option<RevocationFeed>,
     /// Passed on to sessions, and keeps the feed going for as long as anything verifies. `None` without a store.
     pub(crate) source: Option<Arc<Source>>,
     pub(crate) serve_before_catch_up: bool,
@@ -232,7 +232,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         now: Timestamp,
     ) -> Result<Session<C>, VerifyError> {
         let session = self.verify_access(found, policy, now)?;
-        let permits = |feed: &Feed| feed.permits(policy, self.serve_before_catch_up, || self.clock.instant());
+        let permits = |feed: &RevocationFeed| feed.permits(policy, self.serve_before_catch_up, || self.clock.instant());
         match self.feed.as_ref().is_none_or(permits) {
             true => Ok(session),
             false => Err(VerifyError::RevocationsUnknown),

@@ -108,7 +108,11 @@ async fn a_feed_whose_follower_died_is_not_live() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_ne!(sessions.feed().status(), FeedStatus::Live, "nobody reads the log any more, and nobody says so");
+    assert_ne!(
+        sessions.revocation_feed().status(),
+        FeedStatus::UpToDate,
+        "nobody reads the log any more, and nobody says so"
+    );
 }
 
 /// The same with a runtime that is gone: nothing reads the log, `status` says that everything is known.
@@ -117,7 +121,7 @@ fn a_feed_whose_runtime_ended_is_not_live() {
     let first = tokio::runtime::Runtime::new().unwrap();
     let sessions = first.block_on(async { builder::<()>().store(MemoryStore::new()).build().unwrap() });
     drop(first);
-    assert_ne!(sessions.feed().status(), FeedStatus::Live);
+    assert_ne!(sessions.revocation_feed().status(), FeedStatus::UpToDate);
 }
 
 /// A policy that refuses sessions must not be passed by asking for `PresentedTokens` instead.

@@ -87,7 +87,7 @@ async fn run() -> Result<(), String> {
     let users = Users::open(config.redis_url.as_deref()).await.map_err(|error| format!("the user table: {error}"))?;
     let sessions = builder.claims_source(users.clone()).build().map_err(|error| error.to_string())?;
     // Until this node knows what others have ended it answers sessions with 503; nobody has to see that.
-    sessions.feed().caught_up().await;
+    sessions.revocation_feed().caught_up().await;
 
     server::serve(|stopping| routes::router(sessions, users, stopping), config.port).await
 }

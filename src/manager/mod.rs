@@ -29,7 +29,7 @@ use crate::{
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
     event::{EndReason, EventHook, SessionEventKind},
-    feed::Feed,
+    feed::RevocationFeed,
     id::{SessionId, UserId},
     live::{SessionEnder, Source},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
@@ -59,7 +59,7 @@ struct Inner<C> {
     verifier: Verifier<C>,
     /// What the verifier has, to compare it with what shall replace it. Never locked by a request.
     keys: Mutex<KeyRings>,
-    feed: Feed,
+    feed: RevocationFeed,
     store: Arc<dyn DynStore>,
     population: Population,
     source: Arc<Source>,
@@ -128,7 +128,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 
     /// How well this node knows what other nodes ended, for health endpoints.
-    pub fn feed(&self) -> &Feed {
+    pub fn revocation_feed(&self) -> &RevocationFeed {
         &self.inner.feed
     }
 

@@ -171,9 +171,9 @@ impl RedisStore {
     /// For services that must come up in any order, such as a node and its Redis after a power cut. Until Redis is there
     /// every step fails at once and is answered with `503`, so are requests with a session (`revocations_unknown`, see
     /// [`serve_before_catch_up`](crate::SessionManagerBuilder::serve_before_catch_up)), and
-    /// [`SessionManager::feed`](crate::SessionManager::feed) says
+    /// [`SessionManager::revocation_feed`](crate::SessionManager::revocation_feed) says
     /// [`CatchingUp`](crate::FeedStatus::CatchingUp): let the readiness of the node depend on that, and do not wait for
-    /// [`caught_up`](crate::Feed::caught_up) before it listens. Then everything works by itself.
+    /// [`caught_up`](crate::RevocationFeed::caught_up) before it listens. Then everything works by itself.
     ///
     /// Prefer `connect` where whatever starts the program also starts it again, or where a person watches it: a wrong
     /// address or password is an error at start there, and here only a line in the log, once for each kind of failure.

@@ -31,7 +31,7 @@ async fn a_node_that_starts_before_its_cluster_works_by_itself_afterwards() {
     let here = node(RedisStore::connect_in_background(&servers.url()).unwrap()).build().unwrap();
     assert!(begun.elapsed() < A_SECOND);
     for _ in 0..20 {
-        assert_eq!(here.feed().status(), FeedStatus::CatchingUp);
+        assert_eq!(here.revocation_feed().status(), FeedStatus::CatchingUp);
         assert_eq!(here.verifier().verify(&early).unwrap_err(), VerifyError::RevocationsUnknown);
         assert_eq!(here.login("alice").await.unwrap_err().kind(), ErrorKind::Store);
     }
@@ -39,7 +39,7 @@ async fn a_node_that_starts_before_its_cluster_works_by_itself_afterwards() {
 
     servers.nodes.iter_mut().for_each(RedisServer::restart);
     servers.are_ready().await;
-    tokio::time::timeout(PATIENCE, here.feed().caught_up()).await.expect("it is found");
+    tokio::time::timeout(PATIENCE, here.revocation_feed().caught_up()).await.expect("it is found");
     assert!(accepts(&here, &early));
     let mut alice = None;
     soon_works(async || {
@@ -124,7 +124,7 @@ async fn the_log_is_awaited_where_it_is_now() {
     })
     .await;
     let here = node(here.expect("it worked")).build().unwrap();
-    here.feed().caught_up().await;
+    here.revocation_feed().caught_up().await;
     let headers = browser(here.login("alice").await.unwrap());
     let port = Value::from(new.port().to_string());
     servers::ask(&old, "CONFIG", vec!["SET".into(), "cluster-announce-port".into(), port]).await.unwrap();

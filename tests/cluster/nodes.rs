@@ -24,8 +24,8 @@ impl Nodes {
         let limit = SessionLimit::evict(3.try_into().unwrap());
         let build = |store| node(store).clock(scene.clock.clone()).session_limit(limit).build().unwrap();
         let (here, there) = (build(store().await), build(store().await));
-        there.feed().caught_up().await;
-        here.feed().caught_up().await;
+        there.revocation_feed().caught_up().await;
+        here.revocation_feed().caught_up().await;
         Self { scene, here, there }
     }
 

@@ -62,7 +62,7 @@ async fn slots_that_moved_are_followed() {
     let prefix = "shop:";
     let (here, there) = (redis_store(&servers.url(), prefix).await, redis_store(&servers.url(), prefix).await);
     let (here, there) = (node(here).build().unwrap(), node(there).build().unwrap());
-    there.feed().caught_up().await;
+    there.revocation_feed().caught_up().await;
     // Of the log while a node waits for it, and of a user. They are empty, so that the test need not move keys.
     let log = format!("{prefix}sessions:log");
     let user = user_apart(prefix);
@@ -84,7 +84,7 @@ async fn a_log_that_is_moved_while_nodes_wait_for_it_loses_nothing() {
     let servers = Servers::start().await;
     let (here, there) = (redis_store(&servers.url(), "").await, redis_store(&servers.url(), "").await);
     let (here, there) = (node(here).build().unwrap(), node(there).build().unwrap());
-    there.feed().caught_up().await;
+    there.revocation_feed().caught_up().await;
     let user = user_apart("");
     let key = log_key("");
     let (from, number) = (servers::owner(&key), slot(&key).to_string());

@@ -91,7 +91,7 @@ pub(crate) static SERVICE: LazyLock<Service> = LazyLock::new(|| {
         .clock(clock)
         .build()
         .unwrap();
-    runtime.block_on(sessions.feed().caught_up());
+    runtime.block_on(sessions.revocation_feed().caught_up());
     Service {
         verifier: sessions.verifier().clone(),
         access: Kind::new("at+jwt", ACCESS_SECRET),

@@ -208,7 +208,7 @@ async fn live(wish: &Wish) -> bool {
         .cookies(wish.config())
         .build();
     let Ok(sessions) = built else { return false };
-    sessions.feed().caught_up().await;
+    sessions.revocation_feed().caught_up().await;
     let mut client = Client { sessions: sessions.clone(), clock, jar: CookieJar::default(), https: !wish.insecure };
     let paths = wish.paths();
     let values = |kept: &[Kept]| kept.iter().map(|kept| kept.value.clone()).collect::<Vec<_>>();

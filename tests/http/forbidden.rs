@@ -26,7 +26,7 @@ async fn log_quotes_the_server_and_names_no_user() {
         let builder = builder::<Claims>(&world.store, &world.clock).claims_with((), claims).store(store);
         let sessions = builder.build().expect("a configuration that works");
         if is_followed {
-            sessions.feed().caught_up().await;
+            sessions.revocation_feed().caught_up().await;
         }
         let mut browser = Browser::new(&app(&sessions), &world.clock);
         for name in [ACCESS, REFRESH] {

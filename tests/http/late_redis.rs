@@ -65,7 +65,7 @@ async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
         tokio::time::sleep(millis(5)).await;
     }
     for _ in 0..3 {
-        assert_eq!(sessions.feed().status(), FeedStatus::CatchingUp);
+        assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp);
         browser.get("/me").await.is_problem(503, "revocations_unknown");
         send(&node, "GET /me", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
         for what in ["POST /login/bob", "POST /auth/refresh"] {
@@ -77,7 +77,7 @@ async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
     browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
 
     server.restart();
-    tokio::time::timeout(PATIENCE, sessions.feed().caught_up()).await.expect("it is found");
+    tokio::time::timeout(PATIENCE, sessions.revocation_feed().caught_up()).await.expect("it is found");
     let mut bob = Browser::new(&node, &world.clock);
     answer_after_the_outage(&mut bob, "POST /login/bob").await.is(200);
     bob.get("/me").await.is(200);
@@ -102,7 +102,7 @@ async fn such_a_node_may_serve_what_is_signed() {
     let builder = over(&world, in_background(&server, &world)).serve_before_catch_up();
     let sessions = builder.build().expect("a configuration that works");
     send(&app(&sessions), "GET /me", &[("cookie", &early.cookies())]).await.is(200);
-    assert_eq!(sessions.feed().status(), FeedStatus::CatchingUp, "its operators are told all the same");
+    assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp, "its operators are told all the same");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn it_hears_first_of_what_ended_before_it_began() {
     server.restart();
     let other = RedisStore::connect(&server.url()).await.expect("a connection").with_clock(world.clock.clone());
     let elsewhere = over(&world, other).build().expect("a configuration that works");
-    elsewhere.feed().caught_up().await;
+    elsewhere.revocation_feed().caught_up().await;
     let mut there = Browser::new(&app(&elsewhere), &world.clock);
     for name in [ACCESS, REFRESH] {
         there.plant(name, &ended.cookie(name).expect("a cookie"));

@@ -177,7 +177,7 @@ async fn a_node_that_never_read_the_log_serves_no_session(backend: Backend) {
     assert_eq!(send(&node, "GET /greet", &[("cookie", "a=b")]).await.is(200).body, "hello, stranger");
     send(&node, "GET /me", &[("cookie", &format!("{ACCESS}=x"))]).await.is_problem(401, "invalid_token");
     world.store.set_down(false);
-    sessions.feed().caught_up().await;
+    sessions.revocation_feed().caught_up().await;
     send(&node, "GET /me", &[("cookie", &cookies)]).await.is(200);
     send(&node, "POST /auth/logout", &[("cookie", &cookies)]).await.is(200);
     assert_eq!(send(&node, "GET /why", &[("cookie", &cookies)]).await.body, "Revoked");

@@ -118,7 +118,7 @@ impl<S: SessionStore + Clone> World<S> {
         };
         let nodes = [node(), node()];
         for node in &nodes {
-            node.feed().caught_up().await;
+            node.revocation_feed().caught_up().await;
         }
         Self { nodes, store, clock, fixed }
     }

@@ -86,7 +86,7 @@ async fn put(redis: &Client, user: &str, sessions: &[SessionId]) {
 
 async fn patient_node(server: &RedisServer) -> SessionManager {
     let node = node(patient_store(&server.url(), "").await).build().unwrap();
-    node.feed().caught_up().await;
+    node.revocation_feed().caught_up().await;
     node
 }
 

@@ -116,7 +116,7 @@ async fn layer_fails_closed_when_time_has_passed_and_not_when_the_clock_is_set()
     let clock = TestClock::new();
     let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
     let there = node(store).clock(clock.clone()).build().unwrap();
-    there.feed().caught_up().await;
+    there.revocation_feed().caught_up().await;
     let headers = browser(there.login("alice").await.unwrap());
     let begun = clock.now();
     let patient = there.verifier().clone().when_stale(StalePolicy::FailClosedAfter(10 * MINUTE));

@@ -76,7 +76,7 @@ async fn reuse_reaches_the_other_node() {
     let store = async || redis_store(&url, &prefix).await.with_clock(clock.clone());
     let here = node(store().await).clock(clock.clone()).build().unwrap();
     let there = node(store().await).clock(clock.clone()).build().unwrap();
-    there.feed().caught_up().await;
+    there.revocation_feed().caught_up().await;
 
     let stolen = browser(here.login("alice").await.unwrap());
     clock.advance(Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! What operators may watch: whether the feed of a node is live, and what waits or was skipped.
+//! What operators may watch: whether the feed of a node is up to date, and what waits or was skipped.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::{
     unreadable::append,
 };
 
-const FEED: &str = "tower_jwt_sessions_feed_live";
+const FEED: &str = "tower_jwt_sessions_revocation_feed_up_to_date";
 const UNFINISHED: &str = "tower_jwt_sessions_unfinished_ends";
 const DROPPED: &str = "tower_jwt_sessions_unfinished_ends_dropped_total";
 const SKIPPED: &str = "tower_jwt_sessions_log_entries_skipped_total";

@@ -34,7 +34,7 @@ pub(crate) async fn command(client: &Client, name: &'static str, args: &[&str]) 
 
 pub(crate) async fn node_on(server: &RedisServer) -> SessionManager {
     let node = node(redis_store(&server.url(), "").await).build().unwrap();
-    node.feed().caught_up().await;
+    node.revocation_feed().caught_up().await;
     node
 }
 
@@ -85,7 +85,7 @@ async fn an_empty_log_takes_nothing_back() {
     assert!(!accepts(&there, &ended), "what a node knows stays known");
     assert!(accepts(&there, &alive), "a signed token is served while it lasts");
     // And the feed follows the new log.
-    soon("the node reconnects", || here.feed().status() == tower_jwt_sessions::FeedStatus::Live).await;
+    soon("the node reconnects", || here.revocation_feed().status() == tower_jwt_sessions::FeedStatus::UpToDate).await;
     let fresh = loop {
         match here.login("carol").await {
             Ok(cookies) => break browser(cookies),
@@ -131,7 +131,8 @@ async fn what_was_published_during_the_outage_of_a_feed_is_read_afterwards() {
     assert!(!accepts(&here, &headers), "the node itself refuses it, although the store failed");
     server.thaw();
     becomes(&there, is_live).await;
-    soon("the logout can be repeated", || here.feed().status() == tower_jwt_sessions::FeedStatus::Live).await;
+    soon("the logout can be repeated", || here.revocation_feed().status() == tower_jwt_sessions::FeedStatus::UpToDate)
+        .await;
     loop {
         match here.logout(&here.verifier().present(&headers)).await {
             Ok(_) => break,
@@ -179,7 +180,7 @@ async fn a_node_serves_sessions_when_it_has_caught_up_and_not_before() {
     assert_eq!(late.verifier().verify(&headers).unwrap_err(), VerifyError::RevocationsUnknown);
     assert!(accepts(&told, &headers));
     server.thaw();
-    late.feed().caught_up().await;
+    late.revocation_feed().caught_up().await;
     assert!(accepts(&late, &headers));
 }
 
@@ -237,7 +238,7 @@ async fn the_first_use_of_a_generation_is_one_command_for_each_node() {
     let node_at = async || {
         let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
         let node = node(store).clock(clock.clone()).build().unwrap();
-        node.feed().caught_up().await;
+        node.revocation_feed().caught_up().await;
         node
     };
     let (here, there) = (node_at().await, node_at().await);

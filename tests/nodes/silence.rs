@@ -58,7 +58,7 @@ async fn heard_of(url: &str) -> String {
         assert!(node.login("alice").await.is_err());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(node.feed().status(), FeedStatus::CatchingUp);
+    assert_eq!(node.revocation_feed().status(), FeedStatus::CatchingUp);
     Log::heard()
 }
 
@@ -154,7 +154,7 @@ async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
     let node = node(RedisStore::connect_in_background(&server.url()).unwrap()).build().unwrap();
     is_heard("no connection to Redis").await;
     server.restart();
-    tokio::time::timeout(PATIENCE, node.feed().caught_up()).await.expect("it is found");
+    tokio::time::timeout(PATIENCE, node.revocation_feed().caught_up()).await.expect("it is found");
     // It says so when it has waited for the log, with nothing or with news.
     soon_works(async || node.login("alice").await.is_ok()).await;
     node.end_all("alice").await.unwrap();
@@ -193,7 +193,7 @@ async fn a_server_that_refuses_the_connection_of_the_feed_is_told_once() {
     listen();
     soon_works(async || kill_feeds(&killer).await > 0).await;
     // Between two attempts to wait for the log it is read to its end over the other connection.
-    let mut status = there.feed().watch();
+    let mut status = there.revocation_feed().watch();
     for _ in 0..6 {
         tokio::time::timeout(PATIENCE, status.changed()).await.expect("it goes up and down").unwrap();
     }

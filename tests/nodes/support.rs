@@ -25,7 +25,7 @@ pub(crate) fn node(store: impl SessionStore) -> SessionManagerBuilder<()> {
 /// A node on the shared Redis server, with a connection of its own.
 pub(crate) async fn redis_node(prefix: &str) -> SessionManager {
     let node = node(redis_store(&redis_server::shared().0.url(), prefix).await).build().unwrap();
-    node.feed().caught_up().await;
+    node.revocation_feed().caught_up().await;
     node
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn soon_works(mut attempt: impl AsyncFnMut() -> bool) {
 }
 
 pub(crate) async fn becomes(node: &SessionManager, expected: fn(FeedStatus) -> bool) {
-    soon("the feed changes its state", || expected(node.feed().status())).await;
+    soon("the feed changes its state", || expected(node.revocation_feed().status())).await;
 }
 
 pub(crate) fn is_stale(status: FeedStatus) -> bool {
@@ -69,5 +69,5 @@ pub(crate) fn is_stale(status: FeedStatus) -> bool {
 }
 
 pub(crate) fn is_live(status: FeedStatus) -> bool {
-    status == FeedStatus::Live
+    status == FeedStatus::UpToDate
 }

@@ -92,7 +92,7 @@ async fn end_of_all_that_failed_spares_a_login_after_it() {
     let on_clock = async || {
         let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
         let node = node(store).clock(clock.clone()).build().unwrap();
-        node.feed().caught_up().await;
+        node.revocation_feed().caught_up().await;
         node
     };
     let (here, there) = (on_clock().await, on_clock().await);

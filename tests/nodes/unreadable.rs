@@ -48,7 +48,7 @@ async fn unreadable_entry_hides_nothing_and_is_told_once() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let redis = admin(&server.url()).await;
-    let mut status = there.feed().watch();
+    let mut status = there.revocation_feed().watch();
     status.mark_unchanged();
     Log::listen(LevelFilter::DEBUG);
     let mut ids = Vec::new();
@@ -59,7 +59,7 @@ async fn unreadable_entry_hides_nothing_and_is_told_once() {
         here.end_all("alice").await.unwrap();
         refuses_soon(&there, &headers).await;
     }
-    assert!(!status.has_changed().unwrap() && is_live(there.feed().status()), "it was never stale");
+    assert!(!status.has_changed().unwrap() && is_live(there.revocation_feed().status()), "it was never stale");
 
     // A node that starts now, and one that reads some of it again.
     let headers = login(&here, "bob").await;

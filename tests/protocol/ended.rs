@@ -109,7 +109,7 @@ async fn a_gap_in_the_log_makes_it_ask() {
     feed_becomes(&there, |status| matches!(status, FeedStatus::Stale { .. })).await;
     assert!(!is_over(&mut ended).await);
     store.set_down(false);
-    feed_becomes(&there, |status| status == FeedStatus::Live).await;
+    feed_becomes(&there, |status| status == FeedStatus::UpToDate).await;
     assert!(is_over(&mut ended).await);
 }
 
@@ -123,7 +123,7 @@ async fn after_a_gap_every_one_asks_and_those_that_live_wait_on() {
     store.set_down(true);
     feed_becomes(&there, |status| matches!(status, FeedStatus::Stale { .. })).await;
     store.set_down(false);
-    feed_becomes(&there, |status| status == FeedStatus::Live).await;
+    feed_becomes(&there, |status| status == FeedStatus::UpToDate).await;
     let tasks: Vec<_> = others.into_iter().map(tokio::spawn).collect();
     assert!(!is_over(&mut ended).await);
     assert_eq!(store.finds(), 101);

@@ -190,7 +190,7 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     let gate = Gate::holding_at(point);
     let behind = Users { gate: gate.clone(), ..users.clone() };
     let here = build(store.behind(&gate), behind.clone(), &clock);
-    here.feed().caught_up().await;
+    here.revocation_feed().caught_up().await;
     let actor = Actor { node: here.clone(), users: behind, jar: jar.clone(), id, other: kept.clone() };
     let first = tokio::spawn(actor.clone().run(held, here.start_proof()));
     settle().await;

@@ -57,8 +57,8 @@ pub(crate) async fn app(revoked: usize) -> std::result::Result<Router, BoxError>
 
 pub(crate) async fn on_redis(url: &str) -> std::result::Result<Router, BoxError> {
     let sessions = manager(RedisStore::connect(url).await?)?;
-    let mut feed = sessions.feed().watch();
-    feed.wait_for(|status| *status == FeedStatus::Live).await?;
+    let mut feed = sessions.revocation_feed().watch();
+    feed.wait_for(|status| *status == FeedStatus::UpToDate).await?;
     Ok(routes(sessions))
 }
 

@@ -165,7 +165,7 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     let sessions = builder.build().expect("a configuration that works");
-    sessions.feed().caught_up().await;
+    sessions.revocation_feed().caught_up().await;
     sessions
 }
 
