@@ -155,7 +155,7 @@ async fn defaults_are_as_documented() {
 
     let page = read("docs/security.md");
     let said = |what: &str| {
-        let row = page.lines().find(|line| line.starts_with(&format!("| {what} |"))).expect("such a row");
+        let row = page.lines().find(|line| line.starts_with(&format!("| {what} |"))).expect("a row of this name");
         row.split(" | ").nth(1).unwrap_or_default().to_owned()
     };
     let clock = TestClock::new();
@@ -178,14 +178,14 @@ async fn defaults_are_as_documented() {
         assert!(said("cookies").contains(name));
     }
     assert_eq!(
-        (said("access token lives").as_str(), said("refresh token and cookie live").as_str()),
+        (said("lifetime of access tokens").as_str(), said("lifetime of refresh tokens and cookies").as_str()),
         ("1 hour", "7 days")
     );
-    assert_eq!(said("session lives"), "30 days");
+    assert_eq!(said("lifetime of sessions"), "30 days");
     let ReplayWindow::UntilConfirmed(window) = ReplayWindow::default() else { panic!("another window") };
     assert!(said("superseded refresh token").contains(&format!("{} seconds after the first use", window.as_secs())));
     assert_eq!(said("sessions of one user"), SessionLimit::default().max().to_string());
-    assert_eq!(said("clocks may disagree by"), format!("{} seconds", MAX_CLOCK_SKEW.as_secs()));
+    assert_eq!(said("allowed clock skew"), format!("{} seconds", MAX_CLOCK_SKEW.as_secs()));
 }
 
 /// The source files of the crate, without their comments and unit tests.
