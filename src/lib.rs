@@ -34,11 +34,11 @@ pub mod security {
     #[doc = include_str!("../docs/requirements.md")]
     pub mod requirements {}
 }
+mod jwt;
 mod session;
 pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
-mod token;
 mod token_response;
 mod verifier;
 

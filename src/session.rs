@@ -14,9 +14,9 @@ use crate::{
     cookie::TokenCookie,
     feed::StalePolicy,
     id::{SessionId, UserId},
+    jwt::RegisteredClaims,
     live::{Ended, Source},
     problem::Renderer,
-    token::RegisteredClaims,
 };
 
 /// A verified session: the proof that the request carried an access token that is signed by us, unexpired and not

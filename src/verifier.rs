@@ -13,12 +13,12 @@ use crate::{
     cookie::{Presence, RawTokens, TokenCookie, WarnOnce},
     event::LOG_TARGET,
     feed::{RevocationFeed, StalePolicy},
+    jwt::{Buffer, ClaimsShape, LiveCodec, MAX_TOKEN_LEN, Opened, RegisteredClaims, TokenError},
     live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
     revocation::Revoked,
     session::{Origin, PresentedTokens, Session},
-    token::{Buffer, ClaimsShape, LiveCodec, MAX_TOKEN_LEN, Opened, RegisteredClaims, TokenError},
 };
 
 pub use self::builder::VerifierBuilder;

@@ -22,9 +22,9 @@ use crate::{
     clock::Timestamp,
     error::ConfigError,
     id::{SessionId, UserId},
+    jwt::RegisteredClaims,
     policy::ReplayWindow,
     store::{FoundSession, StoreError},
-    token::RegisteredClaims,
 };
 
 /// The way from a session back to the store it came from. Sessions share it; it does not know their claims.

@@ -15,8 +15,8 @@ use super::Health;
 use crate::{
     clock::{Clock, Timestamp},
     id::SessionId,
+    jwt::RegisteredClaims,
     store::{DynStore, Owner, Population},
-    token::RegisteredClaims,
 };
 
 /// Tells the store of the first use of each generation on this node, and of no other use.

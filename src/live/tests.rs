@@ -18,7 +18,7 @@ fn manager() -> SessionManager {
 
 fn session(manager: &SessionManager, id: u8) -> Session {
     let now = SystemClock.now();
-    let registered = crate::token::RegisteredClaims {
+    let registered = crate::jwt::RegisteredClaims {
         user_id: UserId::new("alice").unwrap(),
         session_id: SessionId::from_bytes([id; SessionId::LEN]),
         generation: 1,

@@ -10,9 +10,9 @@ use crate::{
     cookie::{IssueCookieError, SessionCookies},
     error::{Error, ErrorKind},
     id::{SessionId, UserId},
+    jwt::{AppClaims, IssueError, MAX_TOKEN_LEN, RegisteredClaims},
     policy::MAX_CLOCK_SKEW,
     store::{AccessExpiry, ClaimsAge, SessionRecord},
-    token::{AppClaims, IssueError, MAX_TOKEN_LEN, RegisteredClaims},
     token_response::{IssuedToken, SessionTokens},
 };
 

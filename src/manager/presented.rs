@@ -9,10 +9,10 @@ use crate::{
     error::{Error, ErrorKind},
     event::EndReason,
     id::{SessionId, UserId},
+    jwt::RegisteredClaims,
     policy::{Lifetimes, MAX_CLOCK_SKEW},
     session::{PresentedTokens, Session},
     store::WhichSessions,
-    token::RegisteredClaims,
 };
 
 /// A session that a token of ours names, however old that token is.

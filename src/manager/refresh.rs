@@ -7,9 +7,9 @@ use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, SessionEventKind},
+    jwt::RegisteredClaims,
     session::{PresentedTokens, Session},
     store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
-    token::RegisteredClaims,
     token_response::SessionTokens,
 };
 

@@ -11,11 +11,11 @@ use crate::{
     cookie::CookieConfig,
     error::ConfigError,
     feed::StalePolicy,
+    jwt::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
     keys::VerificationKeys,
     live::Ends,
     policy::{Lifetimes, MAX_LIFETIME},
     problem::{Problem, Renderer},
-    token::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
 };
 
 /// Configures a [`Verifier`] that has no [`SessionManager`](crate::SessionManager). Begin with [`Verifier::builder`].

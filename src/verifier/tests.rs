@@ -8,7 +8,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     Error, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, SessionTokens,
-    token::SIGNATURES_CHECKED,
+    jwt::SIGNATURES_CHECKED,
 };
 
 async fn login(State(sessions): State<SessionManager>, presented: PresentedTokens) -> Result<SessionCookies, Error> {

@@ -18,10 +18,10 @@ use crate::{
     error::ConfigError,
     event::LOG_TARGET,
     feed::Follower,
+    jwt::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
     live::{Ends, SessionEnder, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
     store::Population,
-    token::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
     verifier::{CredentialPlaces, Verifier, VerifierInner},
 };
 

@@ -1,7 +1,7 @@
 //! The wire format, against golden vectors, against jsonwebtoken, and against chance.
 
+mod app_claims;
 mod chance;
-mod claims;
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{app_claims::InvalidClaims, *};
+use super::{claims::InvalidClaims, *};
 use crate::keys::{KeyRing, SigningKey, VerificationKey};
 
 const ISSUER: &str = "https://app.test";

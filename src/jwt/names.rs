@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use super::app_claims::reserved;
+use super::claims::reserved;
 
 /// The names that came so far.
 #[derive(Default)]

@@ -10,8 +10,8 @@ use base64_simd::AsOut as _;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, members::Refused, reader::Reader,
-    verified::VerifiedTokens,
+    AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, cursor::Cursor, members::Refused,
+    signature_cache::SignatureCache,
 };
 use crate::{
     clock::Timestamp,
@@ -29,7 +29,7 @@ pub(crate) struct Codec {
     /// The header segment that each key writes, with its dot.
     accepted: Vec<(String, AcceptedKey)>,
     /// Tokens of these keys: gone with any of them.
-    pub(super) verified: VerifiedTokens,
+    pub(super) verified: SignatureCache,
 }
 
 struct Signing {
@@ -136,7 +136,7 @@ impl Codec {
             payload_head: format!(r#"{{"iss":{},"aud":{},"sub":"#, json_string(issuer), json_string(audience)),
             signing: None,
             accepted: keys.map(|accepted| (header(kind, &accepted.key), accepted.clone())).collect(),
-            verified: VerifiedTokens::new(cached),
+            verified: SignatureCache::new(cached),
         }
     }
 
@@ -247,7 +247,7 @@ impl Codec {
 
     /// Reads the registered claims.
     fn read<'p>(&self, payload: &'p str) -> Option<Opened<'p>> {
-        let mut reader = Reader::new(payload);
+        let mut reader = Cursor::new(payload);
         reader.text(&self.payload_head)?;
         let user_id = reader.string_as(json_string)?;
         let user_id = UserIdText::new(user_id).ok()?;

@@ -1,6 +1,6 @@
 //! The application's claims: which can travel, and what becomes of them.
 
-use super::{super::app_claims::Written, *};
+use super::{super::claims::Written, *};
 use crate::error::ConfigError;
 
 #[test]
@@ -115,7 +115,7 @@ enum Adjacent {
 struct Newtype<T>(T);
 
 fn refused<C: Serialize + serde::de::DeserializeOwned>() -> Option<String> {
-    let refused = super::super::app_claims::check_claims_type::<C>(ClaimsShape::of::<C>()).err()?;
+    let refused = super::super::claims::check_claims_type::<C>(ClaimsShape::of::<C>()).err()?;
     assert!(matches!(refused, ConfigError::InvalidClaimsType { .. }));
     Some(refused.to_string())
 }

@@ -23,7 +23,7 @@ use serde::{
 };
 
 use self::{name::Name, value::Value};
-use super::{names::Names, reader::Reader};
+use super::{cursor::Cursor, names::Names};
 
 /// The claims are not what the type expects, not JSON, or have a name that they must not have. Which of it matters to
 /// nobody, so there is nothing to format.
@@ -41,13 +41,13 @@ pub(super) fn read_members<C: DeserializeOwned>(rest: &str) -> Result<C, Refused
 
 /// The outermost object.
 struct Members<'de> {
-    reader: Reader<'de>,
+    reader: Cursor<'de>,
     names: Names<'de>,
 }
 
 impl<'de> Members<'de> {
     fn new(rest: &'de str) -> Self {
-        Self { reader: Reader::new(rest), names: Names::default() }
+        Self { reader: Cursor::new(rest), names: Names::default() }
     }
 
     /// The next name as nearly all are written: after a comma, without blanks or escapes. `None`, and nothing is read,

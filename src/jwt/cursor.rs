@@ -8,11 +8,11 @@ use super::scan::{integer, plain_len};
 ///
 /// Every method takes what it names or nothing; a `None` means that something else stands there.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'p> {
+pub(super) struct Cursor<'p> {
     rest: &'p str,
 }
 
-impl<'p> Reader<'p> {
+impl<'p> Cursor<'p> {
     pub(super) const fn new(payload: &'p str) -> Self {
         Self { rest: payload }
     }

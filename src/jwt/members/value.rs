@@ -7,17 +7,17 @@ use serde::{
 use serde_json::de::SliceRead;
 
 use super::{RAW_VALUE, Refused};
-use crate::token::reader::Reader;
+use crate::jwt::cursor::Cursor;
 
 /// A value that was not read yet.
 pub(super) struct Value<'r, 'de> {
-    reader: &'r mut Reader<'de>,
+    reader: &'r mut Cursor<'de>,
     /// Of an array. Arrays in arrays are for serde_json, which counts how deep they are.
     is_element: bool,
 }
 
 impl<'r, 'de> Value<'r, 'de> {
-    pub(super) fn new(reader: &'r mut Reader<'de>) -> Self {
+    pub(super) fn new(reader: &'r mut Cursor<'de>) -> Self {
         Self { reader, is_element: false }
     }
 
@@ -159,7 +159,7 @@ impl<'de> Deserializer<'de> for Value<'_, 'de> {
 
 /// The elements of an array.
 struct Elements<'r, 'de> {
-    reader: &'r mut Reader<'de>,
+    reader: &'r mut Cursor<'de>,
     is_first: bool,
 }
 

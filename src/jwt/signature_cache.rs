@@ -16,7 +16,7 @@ use arc_swap::ArcSwapOption;
 /// It knows a token or has forgotten it, and never takes one for another: tokens are compared whole. Of what they say it
 /// knows nothing; claims, expiry and revocation are looked at every time. Nobody locks or waits, and there are never more
 /// tokens than it was made for: of the few that share a bucket, the oldest goes first.
-pub(super) struct VerifiedTokens {
+pub(super) struct SignatureCache {
     buckets: Box<[Bucket]>,
     /// Has a secret of its own. Without it, tokens could be chosen that push out those of others, and the time that a
     /// comparison takes would tell how much of a guess is right.
@@ -44,7 +44,7 @@ const PLACES: usize = 4;
 /// So many bytes at the end of a token, which are its signature, tell it from all others.
 const HASHED: usize = 64;
 
-impl VerifiedTokens {
+impl SignatureCache {
     /// Room for so many tokens, or a few more; for 0 none.
     pub(super) fn new(tokens: usize) -> Self {
         let buckets = std::iter::repeat_with(Bucket::default).take(tokens.div_ceil(PLACES)).collect();
@@ -92,7 +92,7 @@ mod tests {
         format!("header.payload-{n}.{n:0100}").into_bytes()
     }
 
-    fn count(tokens: &VerifiedTokens) -> usize {
+    fn count(tokens: &SignatureCache) -> usize {
         let places = tokens.buckets.iter().flat_map(|bucket| &bucket.places);
         places.filter(|place| place.token.load().is_some()).count()
     }
@@ -104,7 +104,7 @@ mod tests {
             steps in vec((any::<bool>(), vec(0_u8..3, 0..4), prop_oneof![Just(0_usize), Just(HASHED)]), 0..60),
             capacity in 0_usize..9,
         ) {
-            let tokens = VerifiedTokens::new(capacity);
+            let tokens = SignatureCache::new(capacity);
             let mut told = HashSet::new();
             for (remembers, mut token, filling) in steps {
                 token.extend(vec![7; filling]);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn knows_nearly_all_that_are_in_use_also_when_it_is_full_of_older_ones() {
         const USERS: u32 = 1_000;
-        let tokens = VerifiedTokens::new(2 * USERS as usize);
+        let tokens = SignatureCache::new(2 * USERS as usize);
         for round in 0..6 {
             let mut known = 0;
             for _ in 0..10 {
@@ -145,7 +145,7 @@ mod tests {
     /// Where many old ones are, two that are used in turn find places beside each other.
     #[test]
     fn two_in_one_bucket_do_not_push_each_other_out() {
-        let tokens = VerifiedTokens::new(PLACES);
+        let tokens = SignatureCache::new(PLACES);
         (0..100).for_each(|n| tokens.remember(&token(n)));
         for two in (100..200).collect::<Vec<_>>().chunks(2) {
             let mut verified = 0;
@@ -161,14 +161,14 @@ mod tests {
 
     #[test]
     fn is_full_and_no_more() {
-        let tokens = VerifiedTokens::new(10);
+        let tokens = SignatureCache::new(10);
         (0..10_000).for_each(|n| tokens.remember(&token(n)));
         assert_eq!(count(&tokens), 12);
     }
 
     #[test]
     fn many_threads_at_once_mistake_nothing() {
-        let tokens = VerifiedTokens::new(8);
+        let tokens = SignatureCache::new(8);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let tokens = &tokens;

@@ -112,8 +112,8 @@ macro_rules! odd_maps {
 
             impl<'de> Deserialize<'de> for $name {
                 fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    struct Reader;
-                    impl<'de> Visitor<'de> for Reader {
+                    struct Cursor;
+                    impl<'de> Visitor<'de> for Cursor {
                         type Value = $name;
 
                         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +124,7 @@ macro_rules! odd_maps {
                             Ok($name(format!("{:?}", $read)))
                         }
                     }
-                    deserializer.deserialize_map(Reader)
+                    deserializer.deserialize_map(Cursor)
                 }
             }
         )*

@@ -9,20 +9,20 @@
 //! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…}
 //! ```
 
-mod app_claims;
+mod claims;
 mod codec;
+mod cursor;
 mod live;
 mod members;
 mod names;
-mod reader;
 mod scan;
+mod signature_cache;
 mod variants;
-mod verified;
 
 #[cfg(all(test, feature = "router"))]
 pub(crate) use self::codec::SIGNATURES_CHECKED;
 pub(crate) use self::{
-    app_claims::{AppClaims, ClaimsShape, check_claims_type, unit_claims},
+    claims::{AppClaims, ClaimsShape, check_claims_type, unit_claims},
     codec::{Buffer, Codec, IssueError, Opened, TokenError},
     live::LiveCodec,
 };
