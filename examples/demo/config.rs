@@ -1,4 +1,4 @@
-//! Everything that the environment decides, read once and checked before anything starts.
+//! The settings, read from the environment once and checked before anything starts.
 
 use std::{env, num::NonZeroU32, time::Duration};
 
@@ -6,8 +6,7 @@ use tower_jwt_sessions::{ConfigError, KeyRing};
 
 pub(crate) struct Config {
     pub(crate) port: u16,
-    /// Sessions and users live in this Redis, or, without one, in this process.
-    pub(crate) redis_url: Option<String>,
+    pub(crate) storage: Storage,
     pub(crate) access_keys: KeyRing,
     pub(crate) refresh_keys: KeyRing,
     // What is not set is left to the library, whose defaults fit together.
@@ -18,22 +17,43 @@ pub(crate) struct Config {
     pub(crate) max_sessions: Option<NonZeroU32>,
 }
 
+/// Where sessions and users are kept.
+pub(crate) enum Storage {
+    /// In this process, with which they end.
+    Memory,
+    /// In the Redis at this URL, shared by every node.
+    #[cfg(feature = "redis")]
+    Redis(String),
+}
+
 impl Config {
-    /// Every error is a sentence for the person who started the program.
+    /// Reads all variables. The error is one line for the person who started the program.
     pub(crate) fn from_env() -> Result<Self, String> {
-        let redis_url = variable("REDIS_URL")?;
-        let shared = redis_url.is_some();
+        let storage = Storage::from_env()?;
+        let shared = !matches!(storage, Storage::Memory);
         Ok(Self {
             port: number("PORT")?.unwrap_or(3000),
             access_keys: keys("JWT_SECRET", shared)?,
             refresh_keys: keys("REFRESH_SECRET", shared)?,
-            redis_url,
+            storage,
             access_ttl: seconds("ACCESS_TTL")?,
             refresh_ttl: seconds("REFRESH_TTL")?,
             absolute_ttl: seconds("ABSOLUTE_TTL")?,
             replay_window: seconds("REPLAY_WINDOW")?,
             max_sessions: number("MAX_SESSIONS")?,
         })
+    }
+}
+
+impl Storage {
+    fn from_env() -> Result<Self, String> {
+        match variable("REDIS_URL")? {
+            None => Ok(Self::Memory),
+            #[cfg(feature = "redis")]
+            Some(url) => Ok(Self::Redis(url)),
+            #[cfg(not(feature = "redis"))]
+            Some(_) => Err("REDIS_URL is set, but this program was built without Redis: add `--features redis`".into()),
+        }
     }
 }
 
@@ -45,14 +65,14 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// Signing keys from a secret. One that is set but empty is a mistake in the deployment, and not the same as none.
+/// Makes keys from a secret. One that is set but empty is an error: most often the deployment lost it.
 fn keys(name: &str, shared: bool) -> Result<KeyRing, String> {
     let secret = match variable(name)? {
         Some(secret) => secret.into_bytes(),
         None => {
-            tracing::warn!("{name} is not set: using a random one, so that a restart logs everybody out");
+            tracing::warn!("{name} is not set: using a random one, so a restart logs all users out");
             if shared {
-                tracing::warn!("{name}: two nodes on one Redis cannot read each other's tokens unless it is the same");
+                tracing::warn!("{name}: nodes that share a Redis need the same secret to read each other's tokens");
             }
             random_secret()?.to_vec()
         }
@@ -62,18 +82,18 @@ fn keys(name: &str, shared: bool) -> Result<KeyRing, String> {
 
 fn random_secret() -> Result<[u8; 32], String> {
     let mut secret = [0; 32];
-    aws_lc_rs::rand::fill(&mut secret).map_err(|_| "the operating system gives no random numbers".to_owned())?;
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_| "the operating system provides no random numbers".to_owned())?;
     Ok(secret)
 }
 
 fn seconds(name: &str) -> Result<Option<Duration>, String> {
-    // Whether a duration makes sense is for the library to say, which knows how they depend on each other.
+    // The library checks the durations: it knows how they depend on each other.
     Ok(number(name)?.map(Duration::from_secs))
 }
 
-/// A whole number of the type that it is for: a port, a count that is not zero, seconds.
+/// Reads a whole number of the type that is needed: a port, a count that is not zero, seconds.
 fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(name: &str) -> Result<Option<T>, String> {
     let Some(text) = variable(name)? else { return Ok(None) };
-    let parsed = text.parse().map_err(|error| format!("{name}={text:?} is not a number that fits here: {error}"));
+    let parsed = text.parse().map_err(|error| format!("{name}={text:?} is not a valid number: {error}"));
     parsed.map(Some)
 }

@@ -1,11 +1,12 @@
 //! A small application with a login: `cargo run --example demo`, then open <http://localhost:3000>.
+//! With `--features redis` it can keep its sessions in Redis.
 //!
 //! Users are `alice` (password `wonderland`, an administrator) and `bob` (password `builder`).
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `PORT` | 3000 | 0 takes a free one |
-//! | `REDIS_URL` | | sessions and users live there instead of in this process, shared by every node |
+//! | `PORT` | 3000 | 0 picks a free one |
+//! | `REDIS_URL` | | where sessions and users are kept instead of in this process, shared by every node; needs the feature `redis` |
 //! | `JWT_SECRET`, `REFRESH_SECRET` | random | 32 bytes at least, two different ones |
 //! | `ACCESS_TTL`, `REFRESH_TTL`, `ABSOLUTE_TTL` | 3600, 604800, 2592000 | lifetimes in seconds |
 //! | `REPLAY_WINDOW` | until 10 s after the first use of its successor | how long a superseded refresh token may be repeated after the refresh, in seconds |
@@ -24,21 +25,23 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tower_jwt_sessions::{MemoryStore, ReplayWindow, SessionLimit, SessionManager, redis::RedisStore};
+#[cfg(feature = "redis")]
+use tower_jwt_sessions::redis::RedisStore;
+use tower_jwt_sessions::{MemoryStore, ReplayWindow, SessionLimit, SessionManager};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::Config,
+    config::{Config, Storage},
     users::{Role, Users},
 };
 
-/// Travels in the access token, which its holder can read: nothing secret in here.
+/// The claims of the access token, which its holder can read: keep secrets out of it.
 #[derive(Debug, Deserialize, Serialize)]
 struct Claims {
     role: Role,
 }
 
-/// Names the service in its tokens. Not taken from the port: nodes that share users must agree on it.
+/// Names the service in its tokens. It does not depend on the port: nodes that share users must agree on it.
 const ISSUER: &str = "https://demo.example";
 
 #[tokio::main]
@@ -49,7 +52,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // If nobody reads standard error, there is nobody to tell.
+            // Standard error may be closed.
             let _ = writeln!(io::stderr(), "error: {message}");
             ExitCode::FAILURE
         }
@@ -77,16 +80,19 @@ async fn run() -> Result<(), String> {
     if let Some(max) = config.max_sessions {
         builder = builder.session_limit(SessionLimit::evict(max));
     }
-    builder = match &config.redis_url {
-        Some(url) => builder.store(RedisStore::connect(url).await.map_err(|error| format!("REDIS_URL: {error}"))?),
-        None => {
-            tracing::info!("REDIS_URL is not set: sessions and users live in this process and end with it");
+    builder = match &config.storage {
+        Storage::Memory => {
+            tracing::info!("REDIS_URL is not set: sessions and users are kept in this process and end with it");
             builder.store(MemoryStore::new())
         }
+        #[cfg(feature = "redis")]
+        Storage::Redis(url) => {
+            builder.store(RedisStore::connect(url).await.map_err(|error| format!("REDIS_URL: {error}"))?)
+        }
     };
-    let users = Users::open(config.redis_url.as_deref()).await.map_err(|error| format!("the user table: {error}"))?;
+    let users = Users::open(&config.storage).await.map_err(|error| format!("user table: {error}"))?;
     let sessions = builder.claims_source(users.clone()).build().map_err(|error| error.to_string())?;
-    // Until this node knows what others have ended it answers sessions with 503; nobody has to see that.
+    // Until this node has read the revocation log it answers requests with a session with 503.
     sessions.revocation_feed().caught_up().await;
 
     server::serve(|stopping| routes::router(sessions, users, stopping), config.port).await

@@ -198,6 +198,10 @@ impl RedisStore {
     /// Of a client for a cluster only the settings are used, for connections to each of its servers: fred's own serve
     /// nothing while one of the servers is away.
     ///
+    /// The client is one of fred 10. This constructor follows fred's version and is outside of what this crate promises
+    /// about its own: a minor release may move it to the next major version of fred. [`connect`](Self::connect) takes
+    /// no type of fred.
+    ///
     /// # Errors
     ///
     /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice or never reconnects, as

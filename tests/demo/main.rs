@@ -1,17 +1,21 @@
 //! The demo from outside: starts the program that `cargo test` built beside this one, and talks to it over HTTP.
-//! Needs a redis-server, like the other tests.
+//! With the feature `redis`, as in the program, it needs a redis-server.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
+#![cfg_attr(not(feature = "redis"), allow(dead_code, reason = "the tests on Redis need more of the helpers"))]
 
 mod access;
 mod browser;
+#[cfg(feature = "redis")]
 mod live;
+#[cfg(feature = "redis")]
 mod nodes;
 mod process;
 mod sessions;
 mod startup;
 mod users;
 
+#[cfg(feature = "redis")]
 #[path = "../it/support/redis_server.rs"]
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod redis_server;

@@ -27,7 +27,7 @@ fn bad_secrets_are_refused() {
 fn bad_numbers_are_refused() {
     for name in ["PORT", "ACCESS_TTL", "REFRESH_TTL", "ABSOLUTE_TTL", "REPLAY_WINDOW", "MAX_SESSIONS"] {
         for value in ["", "soon", "-1", "1.5"] {
-            refuses(&[(name, value)], &format!("{name}={value:?} is not a number that fits here"));
+            refuses(&[(name, value)], &format!("{name}={value:?} is not a valid number"));
         }
     }
     refuses(&[("PORT", "65536")], "PORT");
@@ -44,6 +44,20 @@ fn lifetimes_that_cannot_work_are_refused_by_the_library() {
     refuses(&[("REPLAY_WINDOW", "61")], "replay window");
 }
 
+#[cfg(not(feature = "redis"))]
+#[test]
+fn redis_url_without_the_feature_names_what_to_add() {
+    for url in ["redis://127.0.0.1:6379", ""] {
+        let output = run_to_its_end(&[("REDIS_URL", url)]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let line = "error: REDIS_URL is set, but this program was built without Redis: add `--features redis`\n";
+        assert_eq!(said, line);
+        assert!(output.stdout.is_empty(), "it did not listen");
+    }
+}
+
+#[cfg(feature = "redis")]
 #[test]
 fn a_redis_that_cannot_be_used_is_refused() {
     refuses(&[("REDIS_URL", "")], "REDIS_URL");
@@ -77,11 +91,15 @@ fn one_lifetime_alone_may_be_set() {
 #[test]
 fn secrets_are_made_up_when_there_are_none() {
     Demo::start_without_secrets().alice().get("/me").expect_status(200);
+}
 
+#[cfg(feature = "redis")]
+#[test]
+fn made_up_secrets_are_warned_of() {
     let output = run_to_its_end(&[("REDIS_URL", "")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("JWT_SECRET is not set") && said.contains("REFRESH_SECRET is not set"), "{said}");
-    assert!(said.contains("two nodes on one Redis cannot read each other's tokens"), "{said}");
+    assert!(said.contains("nodes that share a Redis need the same secret"), "{said}");
 }
 
 #[cfg(unix)]
