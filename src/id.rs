@@ -1,4 +1,4 @@
-//! Identifiers: which session, and whose.
+//! Identifiers of sessions and users.
 
 use std::{
     borrow::Cow,
@@ -14,13 +14,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use base64_simd::AsOut as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The identifier of one session: 128 random bits from the operating system, written as 22 characters of base64url.
+/// The identifier of a session: 128 random bits from the operating system, written as 22 characters of base64url.
 ///
-/// It is no credential: it appears in signed tokens, in the list of a user's sessions and in the path of
-/// `DELETE /sessions/{id}`, and knowing it opens nothing. It is not a UUID, whose 122 random bits fall short of the
-/// 128 that OWASP ASVS 5.0 asks for (7.2.3, 11.5.1).
+/// It is not a credential. It appears in signed tokens, in the list of a user's sessions and in the path of
+/// `DELETE /sessions/{id}`. It is not a UUID, which has 122 random bits; OWASP ASVS 5.0 requires 128 (7.2.3, 11.5.1).
 ///
-/// `Display` writes the identifier; `Debug` writes a short one-way digest of it, so that logs can be correlated with
+/// `Display` writes the identifier. `Debug` writes a short one-way digest of it, so that log lines can be correlated with
 /// each other but not with a token.
 ///
 /// ```
@@ -40,19 +39,19 @@ impl SessionId {
     /// The length of the text form in characters.
     pub const TEXT_LEN: usize = 22;
 
-    /// Draws a fresh identifier; `None` when the system has no randomness to give.
+    /// Generates an identifier; `None` if the random number generator of the system fails.
     pub(crate) fn random() -> Option<Self> {
         let mut bytes = [0; Self::LEN];
         rand::fill(&mut bytes).ok()?;
         Some(Self(bytes))
     }
 
-    /// The identifier made of these bytes, as a store read them back.
+    /// Creates an identifier from the bytes that a store has kept.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for a store that keeps them compactly.
+    /// The bytes, for stores.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
@@ -72,10 +71,10 @@ impl SessionId {
         Some(Self(bytes))
     }
 
-    /// What stands for this session in logs: stable, the same on every node, and of no use as an identifier.
+    /// The digest that identifies the session in logs. It is the same on every node, and cannot be turned back into the
+    /// identifier.
     ///
-    /// The input has 128 bits of entropy, so a plain digest under a label of its own cannot be searched backwards;
-    /// a keyed one would only make the nodes disagree.
+    /// A digest without a key is enough, since the input has 128 bits of entropy.
     pub fn log_digest(&self) -> impl fmt::Display + use<> {
         struct Hex([u8; 4]);
         impl fmt::Display for Hex {
@@ -87,7 +86,7 @@ impl SessionId {
     }
 }
 
-/// The first bytes of the SHA-256 of these parts, each prefixed with its length, under a label.
+/// The first bytes of the SHA-256 of a label and these parts, each prefixed with its length.
 pub(crate) fn short_digest<'p, const LEN: usize>(label: &str, parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; LEN] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(label.as_bytes());
@@ -133,22 +132,22 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// The text is not a [`SessionId`]: 22 characters of canonical base64url.
+/// The error of parsing a text that is not a [`SessionId`], which has 22 characters of canonical base64url.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSessionId(());
 
 impl fmt::Display for InvalidSessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a session id is 22 characters of canonical base64url")
+        f.write_str("invalid session id: expected 22 characters of canonical base64url")
     }
 }
 
 impl std::error::Error for InvalidSessionId {}
 
-/// The application's name for a user: any text of 1 to 255 bytes. It is the `sub` claim of both tokens.
+/// The identifier of a user: any text of 1 to 255 bytes. It is the `sub` claim of both tokens.
 ///
-/// Everything that takes a user takes any `impl ToString`, so integers, UUIDs and strings work alike.
-/// Prefer an opaque key over an e-mail address: tokens are signed, not encrypted.
+/// Methods that take a user accept `impl ToString`, so integers, UUIDs and strings all work. Prefer an opaque key over an
+/// e-mail address: tokens are signed, not encrypted.
 ///
 /// ```
 /// use tower_jwt_sessions::UserId;
@@ -160,7 +159,7 @@ impl std::error::Error for InvalidSessionId {}
 #[derive(Clone)]
 pub struct UserId(Text);
 
-/// Most names are short, and each request reads one.
+/// Short identifiers are stored inline, since every request reads one.
 #[derive(Clone)]
 enum Text {
     /// Always UTF-8.
@@ -171,14 +170,14 @@ enum Text {
     Long(Arc<str>),
 }
 
-/// Room for a UUID with its hyphens. With it a user id has 40 bytes.
+/// The length of a UUID with hyphens, and two more: a user id then has 40 bytes.
 const SHORT: usize = 38;
 
 impl UserId {
-    /// The greatest length in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 255;
 
-    /// Takes the text form of `user` as a user id.
+    /// Creates a user id from the text of `user`.
     ///
     /// # Errors
     ///
@@ -190,7 +189,7 @@ impl UserId {
     /// The text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // Made from text, so it is text. To look again takes a few nanoseconds, less than an allocation would.
+            // Always valid. Checking it again takes a few nanoseconds, less than an allocation.
             Text::Short { len, bytes } => {
                 bytes.get(..usize::from(*len)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
             }
@@ -199,7 +198,7 @@ impl UserId {
     }
 }
 
-/// A text that can be a [`UserId`], where it stands.
+/// A borrowed text that is a valid [`UserId`].
 pub(crate) struct UserIdText<'t>(Cow<'t, str>);
 
 impl<'t> UserIdText<'t> {
@@ -256,7 +255,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// Escaped, so that no user name can start a line of its own in a log.
+/// Escaped, so that a user id cannot begin a new line in a log.
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UserId({:?})", self.as_str())
@@ -287,7 +286,7 @@ impl Serialize for UserId {
     }
 }
 
-/// The text cannot be a [`UserId`].
+/// The error of creating a [`UserId`] from a text that is empty or too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUserId {
     len: usize,
@@ -295,7 +294,7 @@ pub struct InvalidUserId {
 
 impl fmt::Display for InvalidUserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a user id has 1 to {} bytes, this one has {}", UserId::MAX_LEN, self.len)
+        write!(f, "invalid user id: {} bytes, need 1 to {}", self.len, UserId::MAX_LEN)
     }
 }
 
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_on_both_sides_of_each_limit() {
+    fn limits_of_length_are_exact() {
         for len in [1, SHORT - 1, SHORT, SHORT + 1, UserId::MAX_LEN] {
             let text = "x".repeat(len);
             assert_eq!(UserId::new(&text).unwrap().as_str(), text);

@@ -1,44 +1,44 @@
-//! Lifetimes and limits as plain values.
+//! Lifetimes and limits: how long sessions live, and how many a user may have.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// How far the clocks of two nodes may disagree before anyone is refused for it: one minute.
+/// The allowed difference between the clocks of two nodes: one minute.
 ///
-/// An access token whose `iat` lies further ahead is refused; an access lifetime shorter than this is a
+/// An access token whose `iat` is further in the future is refused. An access lifetime shorter than this is a
 /// configuration error.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The clocks of two machines differ in speed by less than one part in this many, even while both are being corrected.
+/// The rates of the clocks of two machines differ by less than one part in this many, even while both are being
+/// corrected.
 pub(crate) const CLOCK_DRIFT: u32 = 1000;
 
-/// The longest lifetime of a cookie (RFC 6265bis, section 5.5), and so of everything.
+/// The longest lifetime of a cookie (RFC 6265bis, section 5.5), which limits all lifetimes.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// How long a superseded refresh token may still be repeated.
+/// How long a superseded refresh token may be presented again.
 ///
-/// A browser that never received the answer to a refresh presents the previous token again, and parallel tabs present
-/// it at the same time. Inside the window they get the *same* successor again, so nobody is logged out and never are
-/// two successors alive. Outside of it the previous token is proof of theft, and the session ends
-/// (RFC 9700, section 4.14.2).
+/// A browser that did not receive the response to a refresh presents the previous token again, and parallel tabs present
+/// it at the same time. Within the window they get the *same* successor, so no client is logged out and there is only one
+/// valid successor. Outside of it the previous token proves theft, and the session ends (RFC 9700, section 4.14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayWindow {
     /// Open for this long after the rotation.
     ///
-    /// Needs nothing but the clock. A client that lost the answer and comes back later than this is taken for a thief.
+    /// The session of a client that lost the response and presents its token later than that is ended.
     Fixed(Duration),
-    /// Open until the successor was used for the first time, and this long after that. The default, with ten seconds.
+    /// Open until the first use of the successor, and this long after that. The default, with ten seconds.
     ///
-    /// A client that lost the answer may come back an hour later. A repeat that comes later than twice the given time
-    /// after the rotation *advances* the session, so that whoever holds the successor that was never used is now the
-    /// one with a superseded token. After [`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS) answers
-    /// in a row that nobody used, the next attempt ends the session. Until then, an attempt between once and twice the
-    /// given time after the rotation gets an access token that is good for a minute.
+    /// A client that lost the response may return an hour later. A token that is presented again later than twice the
+    /// given time after the rotation *advances* the session: the unused successor is then the superseded token. After
+    /// [`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS) unused responses in a row, the next attempt
+    /// ends the session. Until then, an attempt between once and twice the given time after the rotation gets an access
+    /// token that is valid for one minute.
     ///
-    /// A use is a verified request with the successor's access token on any node, or a refresh with the successor. Each
-    /// node notes the first one of each generation in the background, with one command to the store and 20 to 39 bytes
-    /// of memory for as long as the access token lives. A note that is lost leaves the window open longer and logs
-    /// nobody out; a service that verifies without a store notes nothing.
+    /// A use is a verified request with the access token of the successor on any node, or a refresh with the successor.
+    /// Each node records the first use of each generation in the background, with one command to the store and 20 to 39
+    /// bytes of memory during the lifetime of the access token. A lost record leaves the window open longer and logs no
+    /// client out. Verify-only services record nothing.
     UntilConfirmed(Duration),
 }
 
@@ -57,9 +57,10 @@ impl Default for ReplayWindow {
     }
 }
 
-/// How many sessions a user may have at once, and what a login beyond that does (OWASP ASVS 5.0, 7.1.2).
+/// How many sessions a user may have, and what a login beyond that does (OWASP ASVS 5.0, 7.1.2).
 ///
-/// It is enforced inside the atomic step that creates a session, so parallel logins cannot exceed it.
+/// The default ends the least recently refreshed session beyond 100. The limit is enforced in the atomic operation that
+/// creates a session, so parallel logins cannot exceed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimit {
     pub(crate) max: NonZeroU32,
@@ -67,17 +68,17 @@ pub struct SessionLimit {
 }
 
 impl SessionLimit {
-    /// A login beyond `max` sessions ends the session that was refreshed least recently.
+    /// Ends the least recently refreshed session at a login beyond `max` sessions.
     pub const fn evict(max: NonZeroU32) -> Self {
         Self { max, when_full: WhenFull::EndLeastRecentlyRefreshed }
     }
 
-    /// A login beyond `max` sessions is refused.
+    /// Refuses a login beyond `max` sessions.
     pub const fn refuse(max: NonZeroU32) -> Self {
         Self { max, when_full: WhenFull::Refuse }
     }
 
-    /// The greatest number of sessions.
+    /// The maximum number of sessions.
     pub const fn max(self) -> u32 {
         self.max.get()
     }
@@ -89,26 +90,26 @@ impl SessionLimit {
 }
 
 impl Default for SessionLimit {
-    /// Evict beyond 100, which keeps the record of one user small whatever a script that logs in for ever does.
+    /// Ends the least recently refreshed session beyond 100, which bounds the data of one user.
     fn default() -> Self {
         Self::evict(NonZeroU32::MIN.saturating_add(99))
     }
 }
 
-/// What a login does when the user has as many sessions as the [`SessionLimit`] allows.
+/// What a login does at the [`SessionLimit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// End the session that was refreshed least recently.
+    /// Ends the least recently refreshed session.
     EndLeastRecentlyRefreshed,
-    /// Refuse the login.
+    /// Refuses the login.
     Refuse,
 }
 
-/// How sure an application must be of who its users are, as NIST SP 800-63B-4 grades it:
+/// An authentication assurance level of NIST SP 800-63B-4, which sets lifetimes:
 /// [`SessionManagerBuilder::assurance_level`](crate::SessionManagerBuilder::assurance_level).
 ///
-/// The level asks for more than limits, above all for how users log in.
+/// A level also has requirements that are not about lifetimes, above all for the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssuranceLevel {
@@ -124,7 +125,7 @@ pub enum AssuranceLevel {
 }
 
 impl AssuranceLevel {
-    /// Of an access token, of a session without a refresh, and of a session, in minutes.
+    /// Lifetimes in minutes: access token, session without a refresh, session.
     const fn minutes(self) -> [u64; 3] {
         const DAY: u64 = 24 * 60;
         match self {
@@ -135,23 +136,23 @@ impl AssuranceLevel {
     }
 }
 
-/// The lifetimes that the manager was built with, already checked against each other.
+/// The lifetimes of a manager, validated against each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
     pub(crate) access: Duration,
     pub(crate) refresh: Duration,
     pub(crate) absolute: Duration,
-    /// The longest access lifetime of any node of the deployment, past or present.
+    /// The longest access lifetime of any node, past or present.
     pub(crate) max_access: Duration,
 }
 
 impl Lifetimes {
-    /// Takes the limits of a level.
+    /// Sets the lifetimes of a level.
     pub(crate) fn set_level(&mut self, level: AssuranceLevel) {
         [self.access, self.refresh, self.absolute] = level.minutes().map(|minutes| Duration::from_secs(minutes * 60));
     }
 
-    /// How long a key must verify after it signed the last access token, on every clock.
+    /// How long a key must remain in the ring after it signed its last access token, by every clock.
     pub(crate) fn access_key_overlap(&self) -> Duration {
         self.max_access.saturating_add(MAX_CLOCK_SKEW)
     }
@@ -161,7 +162,7 @@ impl Lifetimes {
         self.refresh.saturating_add(MAX_CLOCK_SKEW)
     }
 
-    /// How long a revocation must be remembered: until every access token it concerns has expired on every clock.
+    /// How long a revocation must be remembered: until the access tokens it concerns have expired by every clock.
     pub(crate) fn revocation_retention(&self) -> Duration {
         self.max_access.saturating_add(MAX_CLOCK_SKEW).saturating_add(MAX_CLOCK_SKEW)
     }
