@@ -9,7 +9,7 @@ use crate::{
     event::{EndReason, LOG_TARGET, SessionEventKind},
     jwt::RegisteredClaims,
     session::{PresentedTokens, Session},
-    store::{Presentation, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
+    store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token_response::SessionTokens,
 };
 
@@ -60,7 +60,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let mut step = RotateSession {
             owner: self.owner(user),
             id,
-            presentation: Presentation {
+            attempt: RefreshAttempt {
                 generation: token.generation,
                 token_expires_at: token.expires_at,
                 window: self.inner.replay_window,
@@ -82,7 +82,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
                 }
                 // Before the step and not after it, so that a source that fails now burns nothing either.
                 RotateOutcome::ClaimsOutdated(expiry) => {
-                    step.presentation.min_epoch = self.min_epoch(token).await?;
+                    step.attempt.min_epoch = self.min_epoch(token).await?;
                     match self.load_claims_after(user, &loaded, expiry).await? {
                         Some(newer) => loaded = newer,
                         None => return Err(self.user_gone(token).await),

@@ -42,7 +42,7 @@ use super::{
     connection::Call,
     link::shutting_down,
     log::Tail,
-    scripts::{self, Step},
+    scripts::{self, ScriptPair},
     settings,
 };
 use crate::{
@@ -92,7 +92,7 @@ impl Cluster {
 
     pub(super) async fn take(
         &self,
-        step: &'static Step,
+        step: &'static ScriptPair,
         keys: Keys,
         clock: Option<Timestamp>,
         args: Vec<Value>,
@@ -131,7 +131,7 @@ struct Run {
 }
 
 impl Run {
-    async fn take(self, step: &Step, args: Vec<Value>) -> Result<Taken, FredError> {
+    async fn take(self, step: &ScriptPair, args: Vec<Value>) -> Result<Taken, FredError> {
         let reply = self.on_user(&step.split, &args).await?;
         let Some(due) = Due::read(&reply) else { return Ok(Taken { reply, met: Vec::new() }) };
         let published = self.publish(&due).await;

@@ -101,7 +101,7 @@ use self::{
     connection::{Call, Connection},
     log::Tail,
     reply::Reply,
-    scripts::Step,
+    scripts::ScriptPair,
 };
 #[cfg(doc)]
 use crate::store::SessionStore;
@@ -245,7 +245,7 @@ impl RedisStore {
     /// Takes a step over the keys of a user.
     async fn run(
         &self,
-        step: &'static Step,
+        step: &'static ScriptPair,
         owner: &Owner,
         args: impl IntoIterator<Item = Value>,
     ) -> Result<Reply, BoxError> {
@@ -255,7 +255,7 @@ impl RedisStore {
     /// Takes a step, and tells which sessions an earlier one ended that could not finish.
     async fn take(
         &self,
-        step: &'static Step,
+        step: &'static ScriptPair,
         owner: &Owner,
         args: impl IntoIterator<Item = Value>,
     ) -> Result<(Reply, Vec<SessionId>), BoxError> {

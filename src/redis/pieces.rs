@@ -7,7 +7,7 @@ use super::{
     RedisStore,
     link::shutting_down,
     reply::Reply,
-    scripts::{Step, word},
+    scripts::{ScriptPair, word},
 };
 use crate::{error::BoxError, id::SessionId, store::Owner};
 
@@ -16,7 +16,7 @@ const MAX_PASSES: u32 = 5;
 
 /// A step, and the arguments of its script before the position.
 pub(super) struct Pieces<T> {
-    pub(super) step: &'static Step,
+    pub(super) step: &'static ScriptPair,
     pub(super) owner: Owner,
     pub(super) args: Vec<Value>,
     /// Reads the rows of a piece.

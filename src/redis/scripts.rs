@@ -14,7 +14,7 @@ use super::reply::without_arguments;
 use crate::clock::{Timestamp, whole_millis};
 
 /// A step of the store.
-pub(super) struct Step {
+pub(super) struct ScriptPair {
     /// Publishes in the same step: the log is the last of its keys.
     pub(super) whole: LazyLock<Script>,
     /// Keeps with the user what is to be published: the log is on another server.
@@ -35,7 +35,7 @@ macro_rules! file {
 
 macro_rules! steps {
     ($($name:ident = $file:literal, completes: $completes:literal;)*) => {
-        $(pub(super) static $name: Step = Step {
+        $(pub(super) static $name: ScriptPair = ScriptPair {
             whole: lua!(file!("prelude.lua"), file!("log.lua"), file!("publish.lua"), file!($file)),
             split: lua!(
                 file!("prelude.lua"), file!("pending.lua"), "local completes = ", $completes, "\nlocal function step()\n",

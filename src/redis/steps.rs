@@ -113,21 +113,21 @@ impl SessionStore for RedisStore {
 
     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
         let step = async {
-            let presentation = &rotation.presentation;
-            let length = presentation.window.length();
+            let attempt = &rotation.attempt;
+            let length = attempt.window.length();
             let args = [
                 sid(rotation.id),
-                integer(presentation.generation),
-                time(presentation.token_expires_at),
-                match presentation.window {
+                integer(attempt.generation),
+                time(attempt.token_expires_at),
+                match attempt.window {
                     ReplayWindow::Fixed(_) => word("fixed"),
                     ReplayWindow::UntilConfirmed(_) => word("confirmed"),
                 },
                 duration_rounded_up(length),
                 duration_rounded_up(length.saturating_mul(2)),
-                duration(presentation.refresh_lifetime),
+                duration(attempt.refresh_lifetime),
                 duration(rotation.log_retention),
-                integer(presentation.min_epoch),
+                integer(attempt.min_epoch),
             ];
             let args = args.into_iter().chain(claims(rotation.claims));
             let mut reply = self.run(&scripts::ROTATE, &rotation.owner, args).await?;

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 
 use super::{
     AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
-    LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome, RotateSession,
-    SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError, WhichSessions, record::is_ahead,
+    LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateDecision, RotateOutcome,
+    RotateSession, SessionData, SessionList, SessionRecord, SessionStore, StoreError, WhichSessions, record::is_ahead,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
@@ -300,18 +300,18 @@ impl SessionStore for MemoryStore {
         let Some(entry) = state.live(&rotation.owner, rotation.id, now) else { return Ok(RotateOutcome::Ended) };
         let expiry = entry.record.access_expired_at.map(|at| AccessExpiry { at, epoch: entry.record.epoch });
         if let (Some(claims), Some(expiry)) = (rotation.claims, expiry)
-            && now < rotation.presentation.token_expires_at
-            && rotation.presentation.min_epoch != Revocation::ENDED
+            && now < rotation.attempt.token_expires_at
+            && rotation.attempt.min_epoch != Revocation::ENDED
             && claims.is_outdated_by(expiry, now)
         {
             return Ok(RotateOutcome::ClaimsOutdated(expiry));
         }
-        Ok(match entry.record.rotate(&rotation.presentation, now) {
-            Step::Live { rotation, rolled_back } => {
+        Ok(match entry.record.rotate(&rotation.attempt, now) {
+            RotateDecision::Live { rotation, rolled_back } => {
                 RotateOutcome::Live { rotation, record: entry.record, now, rolled_back }
             }
-            Step::Ended => RotateOutcome::Ended,
-            Step::Reused => {
+            RotateDecision::Ended => RotateOutcome::Ended,
+            RotateDecision::Reused => {
                 state.remove(&rotation.owner, now, [rotation.id]);
                 self.publish(state, now, rotation.log_retention, ended(&[rotation.id]));
                 RotateOutcome::Reused

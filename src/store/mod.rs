@@ -21,7 +21,7 @@ pub use self::{
     log::{LogEntry, LogPage, LogPosition, Revocation},
     memory::MemoryStore,
     owner::{Owner, Population},
-    record::{CorruptRecord, Presentation, Rotation, SessionRecord, Step},
+    record::{CorruptRecord, RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 use crate::{clock::Timestamp, id::SessionId, policy::SessionLimit};
 
@@ -290,7 +290,7 @@ pub struct RotateSession {
     /// The session.
     pub id: SessionId,
     /// The refresh token and the rules that apply to it.
-    pub presentation: Presentation,
+    pub attempt: RefreshAttempt,
     /// How long entries of the log must be kept.
     pub log_retention: Duration,
     /// The claims that will be signed; `None` when there is nothing to compare.
@@ -299,8 +299,8 @@ pub struct RotateSession {
 
 impl RotateSession {
     /// A refresh token presented for this session.
-    pub fn new(owner: Owner, id: SessionId, presentation: Presentation, log_retention: Duration) -> Self {
-        Self { owner, id, presentation, log_retention, claims: None }
+    pub fn new(owner: Owner, id: SessionId, attempt: RefreshAttempt, log_retention: Duration) -> Self {
+        Self { owner, id, attempt, log_retention, claims: None }
     }
 }
 

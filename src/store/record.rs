@@ -39,7 +39,7 @@ pub struct SessionRecord {
 
 /// A refresh token, and the rules that apply to it.
 #[derive(Clone, Copy, Debug)]
-pub struct Presentation {
+pub struct RefreshAttempt {
     /// The generation that the token carries.
     pub generation: u32,
     /// The `exp` of the token.
@@ -69,7 +69,7 @@ pub enum Rotation {
 
 /// What [`SessionRecord::rotate`] decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RotateDecision {
     /// The session lives on.
     Live {
         /// Which row of the table applied.
@@ -136,24 +136,24 @@ impl SessionRecord {
     ///
     /// | presented generation | outcome |
     /// |---|---|
-    /// | any, but the token expired, the session is not live or the node knows that it has ended | [`Step::Ended`] |
+    /// | any, but the token expired, the session is not live or the node knows that it has ended | [`RotateDecision::Ended`] |
     /// | newer than ours (the store lost writes) | adopt it, then as the current one |
     /// | the current one, rotated less than two windows ago or with its predecessor still repeatable | [`Rotation::Current`] |
     /// | the current one | [`Rotation::Rotated`] |
     /// | the previous one, window open, and confirmed or rotated less than a window ago | [`Rotation::Repeated`] |
     /// | the previous one, window open, not confirmed, rotated less than two windows ago | [`Rotation::Current`] |
     /// | the previous one, window open, not confirmed, at most [`MAX_LOST_ANSWERS`] newer | the answer was lost: advance, [`Rotation::Rotated`] |
-    /// | any other | [`Step::Reused`] |
+    /// | any other | [`RotateDecision::Reused`] |
     ///
-    /// Where the session lives on, the epoch is raised to [`Presentation::min_epoch`].
+    /// Where the session lives on, the epoch is raised to [`RefreshAttempt::min_epoch`].
     ///
     /// A time in the record that is ahead of `now` by more than [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW) closes its
     /// window: the clock was set back since then, and how long ago it was is unknown.
     ///
     /// [`MAX_LOST_ANSWERS`]: Self::MAX_LOST_ANSWERS
-    pub fn rotate(&mut self, presented: &Presentation, now: Timestamp) -> Step {
+    pub fn rotate(&mut self, presented: &RefreshAttempt, now: Timestamp) -> RotateDecision {
         if now >= presented.token_expires_at || !self.is_live(now) || presented.min_epoch == Revocation::ENDED {
-            return Step::Ended;
+            return RotateDecision::Ended;
         }
         // The store lost an `expire_access`. Claims that were loaded before this step may be older than it.
         let lost_epoch = self.epoch < presented.min_epoch;
@@ -166,7 +166,7 @@ impl SessionRecord {
             self.generation = presented.generation;
             self.previous = None;
         }
-        let live = |rotation| Step::Live { rotation, rolled_back: lost_epoch || lost_generation };
+        let live = |rotation| RotateDecision::Live { rotation, rolled_back: lost_epoch || lost_generation };
         let length = presented.window.length();
         let just_rotated = self.rotated_within(length.saturating_mul(2), now);
 
@@ -194,7 +194,7 @@ impl SessionRecord {
             }
         }
         self.ended = true;
-        Step::Reused
+        RotateDecision::Reused
     }
 
     /// Notes the first use of `generation`. Ignored unless it is the current one, supersedes another, and was not
@@ -233,7 +233,7 @@ impl SessionRecord {
             }
     }
 
-    fn advance(&mut self, presented: &Presentation, now: Timestamp) {
+    fn advance(&mut self, presented: &RefreshAttempt, now: Timestamp) {
         self.previous = Some(presented.generation);
         self.generation = self.generation.saturating_add(1);
         self.rotated_at = Some(now);

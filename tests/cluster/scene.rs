@@ -7,7 +7,7 @@ use tower_jwt_sessions::{
     ReplayWindow, SessionId, SessionLimit, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, LogPosition, NewSession, Owner, Presentation, PutData, Revocation, RotateSession,
+        CreateOutcome, EndSessions, LogPosition, NewSession, Owner, PutData, RefreshAttempt, Revocation, RotateSession,
         SessionStore as _, StoreError, WhichSessions,
     },
     testing::TestClock,
@@ -130,14 +130,14 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn rotation(&self, n: u8, generation: u32) -> RotateSession {
-        let presentation = Presentation {
+        let attempt = RefreshAttempt {
             generation,
             token_expires_at: Timestamp::from_secs(1 << 33),
             window: ReplayWindow::Fixed(Duration::from_secs(10)),
             refresh_lifetime: DAY,
             min_epoch: 0,
         };
-        RotateSession::new(self.user.clone(), id(n), presentation, HOUR)
+        RotateSession::new(self.user.clone(), id(n), attempt, HOUR)
     }
 
     pub(crate) async fn end(&self, which: WhichSessions) -> Result<Vec<SessionId>, StoreError> {

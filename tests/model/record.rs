@@ -8,7 +8,7 @@ use std::{
 
 use tower_jwt_sessions::{
     ReplayWindow, Timestamp,
-    store::{Presentation, Rotation, SessionRecord, Step},
+    store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 
 use crate::table::Table;
@@ -48,8 +48,8 @@ impl Rules {
         }
     }
 
-    fn presentation(self, generation: u32, min_epoch: u32) -> Presentation {
-        Presentation {
+    fn attempt(self, generation: u32, min_epoch: u32) -> RefreshAttempt {
+        RefreshAttempt {
             generation,
             token_expires_at: NOW.saturating_add(FAR),
             window: self.window(),
@@ -89,14 +89,14 @@ impl Record {
 
     /// The same at a node that knows of this smallest valid epoch.
     pub(crate) fn present_at(&mut self, rules: Rules, generation: u32, min_epoch: u32) -> Option<Rotation> {
-        match rules.table.rotate(&mut self.0, &rules.presentation(generation, min_epoch), NOW) {
-            Step::Live { rotation, .. } => {
+        match rules.table.rotate(&mut self.0, &rules.attempt(generation, min_epoch), NOW) {
+            RotateDecision::Live { rotation, .. } => {
                 self.0.idle_end = NOW.saturating_add(FAR);
                 // No model has claims.
                 self.0.access_expired_at = None;
                 Some(rotation)
             }
-            Step::Reused | Step::Ended => None,
+            RotateDecision::Reused | RotateDecision::Ended => None,
         }
     }
 

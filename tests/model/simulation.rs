@@ -8,7 +8,7 @@ use std::{collections::BinaryHeap, env, time::Duration};
 
 use tower_jwt_sessions::{
     ReplayWindow, Timestamp,
-    store::{Presentation, Rotation, SessionRecord, Step},
+    store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 
 use crate::{explore::tell, table::Table};
@@ -91,14 +91,14 @@ impl Server {
         }
         let window = Duration::from_millis(WINDOW);
         let now_at = Timestamp::from_millis(now);
-        let presentation = Presentation {
+        let attempt = RefreshAttempt {
             generation,
             token_expires_at: self.record.absolute_end,
             window: ReplayWindow::UntilConfirmed(window),
             refresh_lifetime: Duration::from_secs(1_000 * 24 * 60 * 60),
             min_epoch: 0,
         };
-        let Step::Live { rotation, .. } = self.table.rotate(&mut self.record, &presentation, now_at) else {
+        let RotateDecision::Live { rotation, .. } = self.table.rotate(&mut self.record, &attempt, now_at) else {
             self.over = true;
             return None;
         };

@@ -2,7 +2,7 @@
 
 use tower_jwt_sessions::{
     ReplayWindow, Timestamp,
-    store::{Presentation, Rotation, SessionRecord, Step},
+    store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 
 /// Which table decides. All but the first are the real one with one mistake.
@@ -40,12 +40,17 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) fn rotate(self, record: &mut SessionRecord, presented: &Presentation, now: Timestamp) -> Step {
+    pub(crate) fn rotate(
+        self,
+        record: &mut SessionRecord,
+        presented: &RefreshAttempt,
+        now: Timestamp,
+    ) -> RotateDecision {
         let before = *record;
         let step = match self {
             Self::NoAdopt if presented.generation > record.generation => {
                 record.ended = true;
-                return Step::Reused;
+                return RotateDecision::Reused;
             }
             Self::PreviousNeverCloses if record.previous == Some(presented.generation) => {
                 return live(Rotation::Repeated);
@@ -55,7 +60,7 @@ impl Table {
                 record.confirmed_at = record.confirmed_at.map(|at| at.min(now));
                 record.rotate(presented, now)
             }
-            Self::ForgetsEpochs => record.rotate(&Presentation { min_epoch: 0, ..*presented }, now),
+            Self::ForgetsEpochs => record.rotate(&RefreshAttempt { min_epoch: 0, ..*presented }, now),
             Self::CurrentRotatesAtOnce if presented.generation == record.generation => {
                 return advance(record, presented, now);
             }
@@ -63,12 +68,12 @@ impl Table {
         };
         let is_lost = before.previous == Some(presented.generation) && before.confirmed_at.is_none();
         let rotation = match step {
-            Step::Live { rotation, .. } => rotation,
-            Step::Reused if self == Self::ReuseAdvances || self == Self::LosesWithoutEnd && is_lost => {
+            RotateDecision::Live { rotation, .. } => rotation,
+            RotateDecision::Reused if self == Self::ReuseAdvances || self == Self::LosesWithoutEnd && is_lost => {
                 *record = before;
                 return advance(record, presented, now);
             }
-            Step::Reused | Step::Ended => return step,
+            RotateDecision::Reused | RotateDecision::Ended => return step,
         };
         let advanced = rotation == Rotation::Rotated && before.previous == Some(presented.generation);
         match self {
@@ -86,7 +91,7 @@ impl Table {
             }
             Self::LosesOnce if advanced && before.generation - presented.generation > 1 => {
                 record.ended = true;
-                return Step::Reused;
+                return RotateDecision::Reused;
             }
             Self::AdvanceKeepsTheLost if advanced => record.previous = Some(before.generation),
             _ => {}
@@ -102,11 +107,11 @@ impl Table {
     }
 }
 
-fn live(rotation: Rotation) -> Step {
-    Step::Live { rotation, rolled_back: false }
+fn live(rotation: Rotation) -> RotateDecision {
+    RotateDecision::Live { rotation, rolled_back: false }
 }
 
-fn advance(record: &mut SessionRecord, presented: &Presentation, now: Timestamp) -> Step {
+fn advance(record: &mut SessionRecord, presented: &RefreshAttempt, now: Timestamp) -> RotateDecision {
     record.previous = Some(presented.generation);
     record.generation += 1;
     record.rotated_at = Some(now);

@@ -143,8 +143,8 @@ pub async fn never_revives_what_ended<S: SessionStore>(store: S, _: TestClock) {
     login(&store, &user, id(1)).await;
     for _ in 0..3 {
         end(&store, &user, WhichSessions::One(id(1))).await;
-        assert_eq!(present(&store, &user, id(1), presentation(1, FIXED)).await, RotateOutcome::Ended);
-        assert_eq!(present(&store, &user, id(1), presentation(9, CONFIRMED)).await, RotateOutcome::Ended);
+        assert_eq!(present(&store, &user, id(1), attempt(1, FIXED)).await, RotateOutcome::Ended);
+        assert_eq!(present(&store, &user, id(1), attempt(9, CONFIRMED)).await, RotateOutcome::Ended);
         must(store.confirm(&user, id(1), 1).await);
         assert_eq!(put(&store, &user, id(1), 0, b"data").await, PutOutcome::Ended);
         assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
@@ -207,7 +207,7 @@ pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: Te
     clock.advance(Duration::from_secs(5));
     let claims = |age, newer_than| Some(ClaimsAge { age: Duration::from_millis(age), newer_than });
 
-    let mut rotation = RotateSession::new(user.clone(), id(1), presentation(1, FIXED), RETENTION);
+    let mut rotation = RotateSession::new(user.clone(), id(1), attempt(1, FIXED), RETENTION);
     let mut new = new_session(&user, id(2));
     new.replaces = Some(id(1));
     let marker = AccessExpiry { at: expiry.at, epoch: 0 };
@@ -236,9 +236,9 @@ pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: Te
     assert_eq!(list(&store, &user).await, [id(1)]);
 
     // What has ended is no matter of claims.
-    rotation.presentation.token_expires_at = clock.now();
+    rotation.attempt.token_expires_at = clock.now();
     assert_eq!(must(store.rotate(&rotation).await), RotateOutcome::Ended);
-    rotation.presentation = presentation(1, FIXED);
+    rotation.attempt = attempt(1, FIXED);
     for fresh in [claims(4_999, None), claims(60_000, Some(expiry)), None] {
         rotation.claims = fresh;
         assert!(matches!(must(store.rotate(&rotation).await), RotateOutcome::Live { .. }), "{fresh:?}");

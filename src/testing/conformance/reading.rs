@@ -20,7 +20,7 @@ async fn lives_until<S: SessionStore>(store: &S, clock: &TestClock, end_of_life:
     assert_eq!(find(store, &user, id(1)).await, None, "over at its limit");
     assert_eq!(must(store.get_data(&user, id(1)).await), None);
     assert_eq!(put(store, &user, id(1), 1, b"data").await, PutOutcome::Ended);
-    assert_eq!(present(store, &user, id(1), presentation(1, FIXED)).await, RotateOutcome::Ended);
+    assert_eq!(present(store, &user, id(1), attempt(1, FIXED)).await, RotateOutcome::Ended);
     must(store.confirm(&user, id(1), 1).await);
     assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
     assert!(list(store, &user).await.is_empty());
@@ -51,7 +51,7 @@ pub async fn reads_nothing_of_unknown_sessions<S: SessionStore>(store: S, _: Tes
     assert_eq!(find(&store, &user, id(1)).await, None);
     assert_eq!(must(store.get_data(&user, id(1)).await), None);
     assert_eq!(put(&store, &user, id(1), 0, b"data").await, PutOutcome::Ended);
-    assert_eq!(present(&store, &user, id(1), presentation(1, FIXED)).await, RotateOutcome::Ended);
+    assert_eq!(present(&store, &user, id(1), attempt(1, FIXED)).await, RotateOutcome::Ended);
     must(store.confirm(&user, id(1), 1).await);
     assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
     assert!(list(&store, &user).await.is_empty());
@@ -80,7 +80,7 @@ async fn keeps_apart<S: SessionStore>(store: S, alice: Owner, bob: Owner) {
     assert_eq!(find(&store, &bob, id(1)).await, None);
     assert_eq!(must(store.get_data(&bob, id(1)).await), None);
     assert_eq!(put(&store, &bob, id(1), 0, b"data").await, PutOutcome::Ended);
-    assert_eq!(present(&store, &bob, id(1), presentation(1, FIXED)).await, RotateOutcome::Ended);
+    assert_eq!(present(&store, &bob, id(1), attempt(1, FIXED)).await, RotateOutcome::Ended);
     assert_eq!(must(store.expire_access(&bob, RETENTION).await), [(id(2), 1)]);
     assert!(end(&store, &bob, WhichSessions::One(id(1))).await.is_empty());
     assert_eq!(end(&store, &bob, WhichSessions::All).await, [id(2)]);

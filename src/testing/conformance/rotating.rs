@@ -8,7 +8,7 @@ use super::support::*;
 use crate::{
     clock::Clock,
     policy::{MAX_CLOCK_SKEW, ReplayWindow},
-    store::{Presentation, Revocation, RotateOutcome, Rotation, SessionRecord, SessionStore, WhichSessions},
+    store::{RefreshAttempt, Revocation, RotateOutcome, Rotation, SessionRecord, SessionStore, WhichSessions},
     testing::TestClock,
 };
 
@@ -143,10 +143,10 @@ pub async fn rotate_ends_with_the_token<S: SessionStore>(store: S, clock: TestCl
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(HOUR);
     for generation in [1, 2, 3] {
-        let expired = Presentation { token_expires_at: clock.now(), ..presentation(generation, FIXED) };
+        let expired = RefreshAttempt { token_expires_at: clock.now(), ..attempt(generation, FIXED) };
         assert_eq!(session.present_with(expired).await, RotateOutcome::Ended);
     }
-    let last = Presentation { token_expires_at: clock.now().saturating_add(MS), ..presentation(2, FIXED) };
+    let last = RefreshAttempt { token_expires_at: clock.now().saturating_add(MS), ..attempt(2, FIXED) };
     let outcome = session.present_with(last).await;
     assert!(matches!(outcome, RotateOutcome::Live { rotation: Rotation::Rotated, .. }), "{outcome:?}");
     assert!(log(&store).await.is_empty());
@@ -158,7 +158,7 @@ pub async fn rotate_extends_up_to_the_absolute_limit<S: SessionStore>(store: S, 
     clock.advance(DAY);
     session.expect(1, Rotation::Rotated, 2).await;
     assert_eq!(session.record.idle_end, clock.now().saturating_add(REFRESH));
-    let longer = Presentation { refresh_lifetime: 100 * DAY, ..presentation(2, FIXED) };
+    let longer = RefreshAttempt { refresh_lifetime: 100 * DAY, ..attempt(2, FIXED) };
     clock.advance(DAY);
     session.present_with(longer).await;
     assert_eq!(session.record.idle_end, session.record.absolute_end);
@@ -254,7 +254,7 @@ pub async fn rotate_raises_the_epoch<S: SessionStore>(store: S, clock: TestClock
     for (min_epoch, epoch) in [(0, 0), (3, 3), (2, 3), (3, 3), (u32::MAX - 1, u32::MAX - 1)] {
         let generation = session.record.generation;
         let before = session.record;
-        session.present_with(Presentation { min_epoch, ..presentation(generation, FIXED) }).await;
+        session.present_with(RefreshAttempt { min_epoch, ..attempt(generation, FIXED) }).await;
         assert_eq!(session.record.epoch, epoch);
         let raised = epoch > before.epoch;
         assert_eq!(session.record.access_expired_at, if raised { Some(clock.now()) } else { before.access_expired_at });
@@ -266,12 +266,12 @@ pub async fn rotate_raises_the_epoch<S: SessionStore>(store: S, clock: TestClock
 pub async fn rotate_refuses_what_is_known_to_have_ended<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     for generation in [1, 2] {
-        let ended = Presentation { min_epoch: Revocation::ENDED, ..presentation(generation, FIXED) };
+        let ended = RefreshAttempt { min_epoch: Revocation::ENDED, ..attempt(generation, FIXED) };
         assert_eq!(session.present_with(ended).await, RotateOutcome::Ended);
     }
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(HOUR);
-    let ended = Presentation { min_epoch: Revocation::ENDED, ..presentation(1, FIXED) };
+    let ended = RefreshAttempt { min_epoch: Revocation::ENDED, ..attempt(1, FIXED) };
     assert_eq!(session.present_with(ended).await, RotateOutcome::Ended, "no reuse either");
     assert!(log(&store).await.is_empty());
 }
@@ -298,7 +298,7 @@ pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: T
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
         let user = &session.user;
-        let outcomes = join_all((0..100).map(|_| present(&store, user, id(1), presentation(1, window)))).await;
+        let outcomes = join_all((0..100).map(|_| present(&store, user, id(1), attempt(1, window)))).await;
         let mut rotated = 0;
         for outcome in outcomes {
             match outcome {
@@ -310,7 +310,7 @@ pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: T
             }
         }
         assert_eq!(rotated, 1);
-        session.record.rotate(&presentation(1, window), clock.now());
+        session.record.rotate(&attempt(1, window), clock.now());
         session.expect(2, Rotation::Current, 2).await;
     }
 }

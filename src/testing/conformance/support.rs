@@ -13,9 +13,9 @@ use crate::{
     id::{SessionId, UserId},
     policy::ReplayWindow,
     store::{
-        CreateOutcome, EndSessions, LogEntry, LogPosition, NewSession, Owner, Population, Presentation, PutData,
-        PutOutcome, Revocation, RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore, Step,
-        WhichSessions,
+        CreateOutcome, EndSessions, LogEntry, LogPosition, NewSession, Owner, Population, PutData, PutOutcome,
+        RefreshAttempt, Revocation, RotateDecision, RotateOutcome, RotateSession, Rotation, SessionRecord,
+        SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -114,8 +114,8 @@ pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
     ids
 }
 
-pub(super) fn presentation(generation: u32, window: ReplayWindow) -> Presentation {
-    Presentation {
+pub(super) fn attempt(generation: u32, window: ReplayWindow) -> RefreshAttempt {
+    RefreshAttempt {
         generation,
         token_expires_at: Timestamp::from_secs(1 << 33),
         window,
@@ -128,9 +128,9 @@ pub(super) async fn present<S: SessionStore>(
     store: &S,
     user: &Owner,
     id: SessionId,
-    presentation: Presentation,
+    attempt: RefreshAttempt,
 ) -> RotateOutcome {
-    must(store.rotate(&RotateSession::new(user.clone(), id, presentation, RETENTION)).await)
+    must(store.rotate(&RotateSession::new(user.clone(), id, attempt, RETENTION)).await)
 }
 
 /// One session whose record is known in advance: what the pure functions of [`SessionRecord`] say must be what the
@@ -153,18 +153,18 @@ impl<'a, S: SessionStore> Tracked<'a, S> {
 
     /// Presents a generation. Checks the outcome and the record that stays.
     pub(super) async fn present(&mut self, generation: u32) -> RotateOutcome {
-        self.present_with(presentation(generation, self.window)).await
+        self.present_with(attempt(generation, self.window)).await
     }
 
-    pub(super) async fn present_with(&mut self, presented: Presentation) -> RotateOutcome {
+    pub(super) async fn present_with(&mut self, presented: RefreshAttempt) -> RotateOutcome {
         let now = self.clock.now();
         let live = self.record.is_live(now);
         let expected = match self.record.rotate(&presented, now) {
-            Step::Live { rotation, rolled_back } => {
+            RotateDecision::Live { rotation, rolled_back } => {
                 RotateOutcome::Live { rotation, record: self.record, now, rolled_back }
             }
-            Step::Reused => RotateOutcome::Reused,
-            Step::Ended => RotateOutcome::Ended,
+            RotateDecision::Reused => RotateOutcome::Reused,
+            RotateDecision::Ended => RotateOutcome::Ended,
         };
         let outcome = present(self.store, &self.user, self.id, presented).await;
         assert_eq!(outcome, expected, "presenting generation {} at {now:?}", presented.generation);

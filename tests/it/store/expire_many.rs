@@ -15,7 +15,7 @@ use tower_jwt_sessions::{
     Clock, ReplayWindow, SessionId, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, NewSession, Presentation, RotateOutcome, RotateSession, SessionRecord,
+        CreateOutcome, EndSessions, NewSession, RefreshAttempt, RotateOutcome, RotateSession, SessionRecord,
         SessionStore as _, WhichSessions,
     },
     testing::TestClock,
@@ -58,14 +58,14 @@ impl Scene {
 
     /// Refreshes a session at a node that has read that smaller epochs are revoked.
     async fn refresh(&self, n: u32, min_epoch: u32) {
-        let presentation = Presentation {
+        let attempt = RefreshAttempt {
             generation: 1,
             token_expires_at: Timestamp::from_secs(1 << 33),
             window: ReplayWindow::default(),
             refresh_lifetime: DAY,
             min_epoch,
         };
-        let rotated = self.store.rotate(&RotateSession::new(user(), id(n), presentation, HOUR)).await;
+        let rotated = self.store.rotate(&RotateSession::new(user(), id(n), attempt, HOUR)).await;
         assert!(matches!(rotated, Ok(RotateOutcome::Live { .. })), "{rotated:?}");
     }
 

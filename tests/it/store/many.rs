@@ -11,7 +11,7 @@ use tower_jwt_sessions::{
     Clock as _, ReplayWindow, SessionId, SessionLimit, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, LogPosition, NewSession, Presentation, RotateOutcome, RotateSession,
+        CreateOutcome, EndSessions, LogPosition, NewSession, RefreshAttempt, RotateOutcome, RotateSession,
         SessionStore as _, WhichSessions,
     },
     testing::TestClock,
@@ -94,14 +94,14 @@ fn filled(n: usize) -> SessionId {
 }
 
 fn rotation(id: SessionId) -> RotateSession {
-    let presentation = Presentation {
+    let attempt = RefreshAttempt {
         generation: 1,
         token_expires_at: Timestamp::from_secs(1 << 33),
         window: ReplayWindow::default(),
         refresh_lifetime: DAY,
         min_epoch: 0,
     };
-    RotateSession::new(user(), id, presentation, HOUR)
+    RotateSession::new(user(), id, attempt, HOUR)
 }
 
 async fn create(store: &RedisStore, new: &NewSession) -> Vec<SessionId> {

@@ -8,8 +8,8 @@ use tower_jwt_sessions::{
     Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit,
     redis::RedisStore,
     store::{
-        ClaimsAge, CreateOutcome, EndMark, EndSessions, LogPosition, LoginProof, NewSession, Owner, Presentation,
-        PutData, Revocation, RotateSession, SessionStore, WhichSessions,
+        ClaimsAge, CreateOutcome, EndMark, EndSessions, LogPosition, LoginProof, NewSession, Owner, PutData,
+        RefreshAttempt, Revocation, RotateSession, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -159,14 +159,14 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
         }
         Op::Rotate { user: owner, session, generation, window, token_lives, lifetime, min_epoch } => {
             let length = Duration::from_micros(window.1);
-            let presentation = Presentation {
+            let attempt = RefreshAttempt {
                 generation: *generation,
                 token_expires_at: clock.now().saturating_add(millis(*token_lives)),
                 window: if window.0 { ReplayWindow::Fixed(length) } else { ReplayWindow::UntilConfirmed(length) },
                 refresh_lifetime: millis(*lifetime),
                 min_epoch: *min_epoch,
             };
-            let mut rotation = RotateSession::new(user(*owner), chosen(*session), presentation, RETENTION);
+            let mut rotation = RotateSession::new(user(*owner), chosen(*session), attempt, RETENTION);
             rotation.claims = claims(token_lives ^ lifetime);
             store.rotate(&rotation).await.map(|outcome| format!("{outcome:?}"))
         }

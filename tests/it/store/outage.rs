@@ -20,7 +20,7 @@ use tower_jwt_sessions::{
     ReplayWindow, Timestamp,
     redis::RedisStore,
     store::{
-        EndSessions, LogPosition, Presentation, PutData, RotateSession, SessionStore as _, StoreError, WhichSessions,
+        EndSessions, LogPosition, PutData, RefreshAttempt, RotateSession, SessionStore as _, StoreError, WhichSessions,
     },
 };
 
@@ -105,14 +105,14 @@ async fn a_rotation_that_was_given_up_does_not_happen_later() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let first_rotation = |session| {
-        let presentation = Presentation {
+        let attempt = RefreshAttempt {
             generation: 1,
             token_expires_at: Timestamp::from_secs(9_999_999_999),
             window: ReplayWindow::default(),
             refresh_lifetime: Duration::from_secs(3600),
             min_epoch: 0,
         };
-        RotateSession::new(user(), session, presentation, Duration::from_secs(60))
+        RotateSession::new(user(), session, attempt, Duration::from_secs(60))
     };
     store.create(&new_session(1)).await.unwrap();
     store.create(&new_session(2)).await.unwrap();

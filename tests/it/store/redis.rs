@@ -11,7 +11,7 @@ use tower_jwt_sessions::{
     Clock as _, ReplayWindow, SessionId, SessionLimit, SystemClock, Timestamp,
     redis::RedisStore,
     store::{
-        CreateOutcome, EndSessions, LogPosition, NewSession, Owner, Presentation, PutData, PutOutcome, Revocation,
+        CreateOutcome, EndSessions, LogPosition, NewSession, Owner, PutData, PutOutcome, RefreshAttempt, Revocation,
         RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore as _, StoreError, WhichSessions,
     },
     testing::TestClock,
@@ -113,14 +113,14 @@ pub(super) fn new_session(n: u8) -> NewSession {
 }
 
 fn rotation(n: u8, generation: u32) -> RotateSession {
-    let presentation = Presentation {
+    let attempt = RefreshAttempt {
         generation,
         token_expires_at: Timestamp::from_secs(1 << 33),
         window: ReplayWindow::default(),
         refresh_lifetime: DAY,
         min_epoch: 0,
     };
-    RotateSession::new(user(), id(n), presentation, HOUR)
+    RotateSession::new(user(), id(n), attempt, HOUR)
 }
 
 fn end(which: WhichSessions) -> EndSessions {
@@ -187,7 +187,7 @@ async fn keys_live_as_long_as_their_longest_session() {
     store.create(&short).await.unwrap();
     assert!(near(raw.ttl(&key).await, DAY), "never shortened");
     let mut longer = rotation(1, 1);
-    longer.presentation.refresh_lifetime = 2 * DAY;
+    longer.attempt.refresh_lifetime = 2 * DAY;
     store.rotate(&longer).await.unwrap();
     assert!(near(raw.ttl(&key).await, 2 * DAY));
     assert!(near(raw.ttl(&data_key).await, 2 * DAY), "the data lives as long as the session");
