@@ -23,8 +23,7 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// stay. A problem does not tell *why* a token was refused; the log does.
 ///
 /// # `invalid_request`
-/// 400. Credentials in two places, too many cookies of one name, or an `Authorization` header that is not one Bearer
-/// token.
+/// 400. Credentials in two places, too many cookies of one name, or an unreadable `Authorization` header.
 /// # `missing_credentials`
 /// 401. The request has no session cookie, and no Bearer token where those are accepted.
 /// # `invalid_token`

@@ -1,11 +1,13 @@
-//! The demo from outside: starts the program that `cargo test` built beside this one, and talks to it over HTTP.
-//! With the feature `redis`, as in the program, it needs a redis-server.
+//! The demo from outside: starts the program, which has to be built before, and talks to it over HTTP. And the small
+//! examples, which are compiled in. With the feature `redis`, as in the program, it needs a redis-server.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
 #![cfg_attr(not(feature = "redis"), allow(dead_code, reason = "the tests on Redis need more of the helpers"))]
 
 mod access;
 mod browser;
+#[cfg(all(feature = "redis", feature = "test-util"))]
+mod examples;
 #[cfg(feature = "redis")]
 mod live;
 #[cfg(feature = "redis")]

@@ -1,0 +1,377 @@
+//! A store outside of the crate. It keeps packed records in tables in memory, as a database would, and a lock stands for
+//! the database's transactions.
+//!
+//! ```sh
+//! JWT_SECRET=$(openssl rand -base64 32) REFRESH_SECRET=$(openssl rand -base64 32) cargo run --example custom_store
+//!
+//! curl -c jar -b jar -X POST localhost:3000/login
+//! curl -c jar -b jar localhost:3000/auth/sessions
+//! curl -c jar -b jar -X POST localhost:3000/auth/logout
+//! ```
+//!
+//! Run the suite for stores in your own tests, with the feature `test-util`:
+//!
+//! ```ignore
+//! #[tokio::test]
+//! async fn conforms() {
+//!     tower_jwt_sessions::testing::conformance::run(async |clock| TableStore::new(clock)).await;
+//! }
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    env,
+    error::Error,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, extract::State, response::Result as Response, routing::post};
+use tokio::{sync::Notify, time::timeout};
+use tower_jwt_sessions::{
+    Clock, ConfigError, KeyRing, MAX_CLOCK_SKEW, PresentedTokens, SessionCookies, SessionId, SessionManager,
+    SystemClock, Timestamp, WhenFull,
+    store::{
+        AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
+        LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome,
+        RotateSession, SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError, WhichSessions,
+    },
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let secret = |name| env::var(name).map_err(|_| format!("set {name}"));
+    let app = app(sessions(TableStore::new(SystemClock), &secret("JWT_SECRET")?, &secret("REFRESH_SECRET")?)?);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    Ok(axum::serve(listener, app).await?)
+}
+
+pub(crate) fn sessions(store: TableStore, jwt: &str, refresh: &str) -> Result<SessionManager, ConfigError> {
+    SessionManager::builder()
+        .access_keys(KeyRing::hs256(jwt)?)
+        .refresh_keys(KeyRing::hs256(refresh)?)
+        .issuer("http://localhost:3000")
+        .store(store)
+        .build()
+}
+
+pub(crate) fn app(sessions: SessionManager) -> Router {
+    Router::new()
+        .route("/login", post(login).layer(sessions.cross_site_guard()))
+        .nest("/auth", sessions.router())
+        .layer(sessions.layer())
+        .with_state(sessions)
+}
+
+/// Checks no password: see the example `minimal`.
+async fn login(State(sessions): State<SessionManager>, presented: PresentedTokens) -> Response<SessionCookies> {
+    Ok(sessions.login("alice").replacing(presented).await?)
+}
+
+pub(crate) struct TableStore {
+    /// The clock of the database. Every step is judged by it, so that all nodes agree.
+    clock: Box<dyn Clock>,
+    started_at: Timestamp,
+    tables: Mutex<Tables>,
+    /// What `LISTEN` and `NOTIFY` are in PostgreSQL. Without the like, a store reads the log every few milliseconds.
+    appended: Notify,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// Rows that have expired can be deleted at any time, for example by a job.
+    sessions: BTreeMap<(Owner, SessionId), Row>,
+    marks: BTreeMap<Owner, Marks>,
+    log: Vec<LogEntry>,
+    log_retention: Duration,
+}
+
+struct Row {
+    record: Vec<u8>,
+    device: Device,
+    data: SessionData,
+}
+
+/// What a login that is under way may have missed.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    access_expired_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    /// When that end was requested. Earlier than `ended_at` if it had to be tried again.
+    end_requested_at: Timestamp,
+}
+
+impl Marks {
+    fn latest(&self) -> Option<Timestamp> {
+        self.access_expired_at.max(self.ended_at)
+    }
+
+    /// The time for a new mark: later than both, so that it is told from them.
+    fn next(&self, now: Timestamp) -> Timestamp {
+        self.latest().map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
+    }
+}
+
+impl Tables {
+    fn live(&self, owner: &Owner, id: SessionId, now: Timestamp) -> Result<Option<SessionRecord>, StoreError> {
+        let row = self.sessions.get(&(owner.clone(), id));
+        Ok(row.map(Row::read).transpose()?.filter(|record| record.is_live(now)))
+    }
+
+    fn live_of<'a>(
+        &'a self,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionId, SessionRecord, &'a Row)>, StoreError> {
+        let first = (owner.clone(), SessionId::from_bytes([0; SessionId::LEN]));
+        let last = (owner.clone(), SessionId::from_bytes([u8::MAX; SessionId::LEN]));
+        let rows = self.sessions.range(first..=last).map(|((_, id), row)| Ok((*id, row.read()?, row)));
+        let rows: Vec<_> = rows.collect::<Result<_, StoreError>>()?;
+        Ok(rows.into_iter().filter(|(_, record, _)| record.is_live(now)).collect())
+    }
+
+    fn write(&mut self, owner: &Owner, id: SessionId, record: &SessionRecord) {
+        if let Some(row) = self.sessions.get_mut(&(owner.clone(), id)) {
+            row.record = record.to_bytes().to_vec();
+        }
+    }
+
+    /// Ends sessions: removes their rows and appends to the log, in one transaction.
+    fn end(&mut self, owner: &Owner, ids: &[SessionId], now: Timestamp, retention: Duration) {
+        self.sessions.retain(|(of, id), _| of != owner || !ids.contains(id));
+        self.publish(ids.iter().copied().map(Revocation::ended).collect(), now, retention);
+    }
+
+    fn publish(&mut self, revocations: Vec<Revocation>, now: Timestamp, retention: Duration) {
+        if revocations.is_empty() {
+            return;
+        }
+        // Positions grow even where the clock was set back.
+        let newest = self.newest();
+        let next = LogPosition::new(newest.at().as_millis(), newest.sequence() + 1);
+        let position = LogPosition::new(now.as_millis(), 0).max(next);
+        self.log_retention = self.log_retention.max(retention);
+        let oldest = now.saturating_sub(self.log_retention);
+        self.log.retain(|entry| entry.position.at() >= oldest);
+        self.log.push(LogEntry { position, revocations });
+    }
+
+    fn newest(&self) -> LogPosition {
+        self.log.last().map_or(LogPosition::START, |entry| entry.position)
+    }
+
+    /// The marks of an owner. One that lies ahead was left before the clock was set back: it counts as left now.
+    fn marks(&mut self, owner: &Owner, now: Timestamp) -> &mut Marks {
+        let marks = self.marks.entry(owner.clone()).or_default();
+        let is_ahead = |at: &Timestamp| *at > now.saturating_add(MAX_CLOCK_SKEW);
+        if marks.access_expired_at.as_ref().is_some_and(is_ahead) {
+            marks.access_expired_at = Some(now);
+        }
+        if marks.ended_at.as_ref().is_some_and(is_ahead) {
+            (marks.ended_at, marks.end_requested_at) = (Some(now), now);
+        }
+        let is_remembered = |at: &Timestamp| now.since(*at) < MARKS_REMEMBERED;
+        marks.access_expired_at = marks.access_expired_at.filter(is_remembered);
+        marks.ended_at = marks.ended_at.filter(is_remembered);
+        marks
+    }
+}
+
+impl Row {
+    fn read(&self) -> Result<SessionRecord, StoreError> {
+        SessionRecord::from_bytes(&self.record).map_err(|corrupt| StoreError::new("reading a record", corrupt))
+    }
+}
+
+impl TableStore {
+    pub(crate) fn new(clock: impl Clock) -> Self {
+        Self { started_at: clock.now(), clock: Box::new(clock), tables: Mutex::default(), appended: Notify::new() }
+    }
+
+    /// Runs one step: all of it or, on an error, none of it. So a step reads before it writes.
+    fn transaction<T>(&self, step: impl FnOnce(&mut Tables, Timestamp) -> T) -> T {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = tables.newest();
+        let outcome = step(&mut tables, self.clock.now());
+        if tables.newest() > newest {
+            self.appended.notify_waiters();
+        }
+        outcome
+    }
+
+    fn page(&self, after: LogPosition) -> LogPage {
+        self.transaction(|tables, _| LogPage {
+            entries: tables.log.iter().filter(|entry| entry.position > after).cloned().collect(),
+            newest: tables.newest(),
+            ..LogPage::default()
+        })
+    }
+}
+
+impl SessionStore for TableStore {
+    async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
+        self.transaction(|tables, now| {
+            let marks = *tables.marks(&new.owner, now);
+            if let (Some(proof), Some(at)) = (new.proof, marks.ended_at)
+                && proof.is_outdated_by(at)
+            {
+                // Never overstated, although it counts milliseconds.
+                let age = now.since(marks.end_requested_at).saturating_sub(Duration::from_millis(1));
+                return Ok(CreateOutcome::ProofOutdated(EndMark { at, age }));
+            }
+            let expiry = marks.latest().map(|at| AccessExpiry { at, epoch: 0 });
+            if let (Some(claims), Some(expiry)) = (new.claims, expiry)
+                && claims.is_outdated_by(expiry, now)
+            {
+                return Ok(CreateOutcome::ClaimsOutdated(expiry));
+            }
+
+            let replaced = new.replaces.map(|id| tables.live(&new.owner, id, now)).transpose()?.flatten();
+            let mut ended: Vec<SessionId> = new.replaces.filter(|_| replaced.is_some()).into_iter().collect();
+            if let Some(limit) = new.limit {
+                let mut others = tables.live_of(&new.owner, now)?;
+                others.retain(|(id, ..)| !ended.contains(id));
+                let surplus = (others.len() + 1).saturating_sub(limit.max() as usize);
+                if surplus > 0 && limit.when_full() == WhenFull::Refuse {
+                    return Ok(CreateOutcome::LimitReached);
+                }
+                others.sort_by_key(|(_, record, _)| record.refreshed_at());
+                ended.extend(others.iter().take(surplus).map(|(id, ..)| *id));
+            }
+            tables.end(&new.owner, &ended, now, new.log_retention);
+
+            let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
+            record.access_expired_at = marks.latest();
+            let data = SessionData { version: u64::from(new.data.is_some()), bytes: new.data.clone() };
+            let row = Row { record: record.to_bytes().to_vec(), device: new.device.clone(), data };
+            tables.sessions.insert((new.owner.clone(), new.id), row);
+            Ok(CreateOutcome::Created { record, now, ended })
+        })
+    }
+
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        self.transaction(|tables, now| Ok(tables.live(owner, id, now)?.map(|record| FoundSession { record, now })))
+    }
+
+    async fn rotate(&self, rotate: &RotateSession) -> Result<RotateOutcome, StoreError> {
+        self.transaction(|tables, now| {
+            let Some(mut record) = tables.live(&rotate.owner, rotate.id, now)? else {
+                return Ok(RotateOutcome::Ended);
+            };
+            let expiry = record.access_expired_at.map(|at| AccessExpiry { at, epoch: record.epoch });
+            let outcome = record.rotate(&rotate.presentation, now);
+            if let (Some(claims), Some(expiry)) = (rotate.claims, expiry)
+                && outcome != Step::Ended
+                && claims.is_outdated_by(expiry, now)
+            {
+                // The record was not written.
+                return Ok(RotateOutcome::ClaimsOutdated(expiry));
+            }
+            Ok(match outcome {
+                Step::Live { rotation, rolled_back } => {
+                    tables.write(&rotate.owner, rotate.id, &record);
+                    RotateOutcome::Live { rotation, record, now, rolled_back }
+                }
+                Step::Reused => {
+                    tables.end(&rotate.owner, &[rotate.id], now, rotate.log_retention);
+                    RotateOutcome::Reused
+                }
+                Step::Ended => RotateOutcome::Ended,
+            })
+        })
+    }
+
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
+        self.transaction(|tables, now| {
+            if let Some(mut record) = tables.live(owner, id, now)? {
+                record.confirm(generation, now);
+                tables.write(owner, id, &record);
+            }
+            Ok(())
+        })
+    }
+
+    async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
+        self.transaction(|tables, now| {
+            let live = tables.live_of(&end.owner, now)?.into_iter();
+            let meant = live.filter(|(id, record, _)| end.which.includes(*id) && !end.spares(record.created_at, now));
+            let ended: Vec<SessionId> = meant.map(|(id, ..)| id).collect();
+            if matches!(end.which, WhichSessions::All | WhichSessions::Others(_)) {
+                let marks = tables.marks(&end.owner, now);
+                let requested_at = now.saturating_sub(end.min_age);
+                marks.end_requested_at = match marks.ended_at {
+                    Some(_) => marks.end_requested_at.max(requested_at),
+                    None => requested_at,
+                };
+                marks.ended_at = Some(marks.next(now));
+            }
+            tables.end(&end.owner, &ended, now, end.log_retention);
+            Ok(ended)
+        })
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
+        self.transaction(|tables, now| {
+            let live = tables.live_of(owner, now)?.into_iter();
+            let listed = live.map(|(id, record, row)| ListedSession { id, record, device: row.device.clone() });
+            Ok(SessionList { sessions: listed.collect(), now })
+        })
+    }
+
+    async fn expire_access(&self, owner: &Owner, retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+        self.transaction(|tables, now| {
+            let live: Vec<_> = tables.live_of(owner, now)?.into_iter().map(|(id, record, _)| (id, record)).collect();
+            let marks = tables.marks(owner, now);
+            let at = marks.next(now);
+            marks.access_expired_at = Some(at);
+            let mut raised = Vec::new();
+            for (id, mut record) in live {
+                raised.push((id, record.expire_access(at)));
+                tables.write(owner, id, &record);
+            }
+            let revocations =
+                raised.iter().map(|(session, min_epoch)| Revocation { session: *session, min_epoch: *min_epoch });
+            tables.publish(revocations.collect(), now, retention);
+            Ok(raised)
+        })
+    }
+
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+        self.transaction(|tables, now| {
+            let is_live = tables.live(owner, id, now)?.is_some();
+            Ok(tables.sessions.get(&(owner.clone(), id)).filter(|_| is_live).map(|row| row.data.clone()))
+        })
+    }
+
+    async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
+        self.transaction(|tables, now| {
+            let is_live = tables.live(&put.owner, put.id, now)?.is_some();
+            let row = tables.sessions.get_mut(&(put.owner.clone(), put.id)).filter(|_| is_live);
+            Ok(match row {
+                None => PutOutcome::Ended,
+                Some(row) if row.data.version != put.expected_version => PutOutcome::Conflict,
+                Some(row) => {
+                    let version = put.expected_version + 1;
+                    row.data = SessionData { version, bytes: Some(put.bytes.clone()) };
+                    PutOutcome::Stored { version }
+                }
+            })
+        })
+    }
+
+    async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
+        // Before the first look, so that no entry slips in between.
+        let appended = self.appended.notified();
+        let page = self.page(after);
+        if !page.is_empty() || wait.is_zero() {
+            return Ok(page);
+        }
+        let _ = timeout(wait, appended).await;
+        Ok(self.page(after))
+    }
+
+    /// A store that survives its process returns `None`.
+    fn started_at(&self) -> Option<Timestamp> {
+        Some(self.started_at)
+    }
+}

@@ -1,0 +1,211 @@
+//! The small examples: each is compiled into this test, and its main routes are called.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{Router, body::Body};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+use tower_jwt_sessions::{SigningKey, redis::RedisStore, testing::conformance};
+use tungstenite::{Message, client::IntoClientRequest as _};
+
+use crate::redis_server::RedisServer;
+
+macro_rules! examples {
+    ($($name:ident in $path:literal,)*) => {$(
+        #[allow(dead_code, reason = "main is not called")]
+        #[path = $path]
+        mod $name;
+    )*};
+}
+examples! {
+    custom_store in "../../examples/custom_store.rs",
+    key_rotation in "../../examples/key_rotation.rs",
+    minimal in "../../examples/minimal.rs",
+    native_client in "../../examples/native_client.rs",
+    redis in "../../examples/redis.rs",
+    verify_only in "../../examples/verify_only.rs",
+    websocket in "../../examples/websocket.rs",
+}
+
+const JWT: &str = "a secret of thirty-two bytes or more";
+const REFRESH: &str = "another secret of thirty-two bytes or more";
+const ALICE: &str = r#"{"username":"alice","password":"wonderland"}"#;
+
+/// A client that keeps cookies.
+struct Client {
+    app: Router,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Client {
+    fn of(app: Router) -> Self {
+        Self { app, cookies: BTreeMap::new() }
+    }
+
+    /// The same client at another service.
+    fn at(&self, app: &Router) -> Self {
+        Self { app: app.clone(), cookies: self.cookies.clone() }
+    }
+
+    fn cookie_header(&self) -> String {
+        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    async fn get(&mut self, path: &str) -> (StatusCode, String) {
+        self.send(Request::get(path), Body::empty()).await
+    }
+
+    async fn post(&mut self, path: &str) -> (StatusCode, String) {
+        self.send(Request::post(path), Body::empty()).await
+    }
+
+    async fn post_json(&mut self, path: &str, body: &str) -> (StatusCode, String) {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        self.send(request, Body::from(body.to_owned())).await
+    }
+
+    async fn send(&mut self, request: http::request::Builder, body: Body) -> (StatusCode, String) {
+        let request = request.header(header::COOKIE, self.cookie_header()).header(header::HOST, "localhost:3000");
+        let response = self.app.clone().oneshot(request.body(body).expect("a request")).await.expect("a response");
+        for line in response.headers().get_all(header::SET_COOKIE) {
+            let line = line.to_str().expect("text");
+            let (name, value) = line.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+            match line.contains("Max-Age=0") {
+                true => self.cookies.remove(name),
+                false => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
+        }
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+}
+
+#[tokio::test]
+async fn minimal_logs_in_refreshes_and_logs_out() {
+    let mut client = Client::of(minimal::app(minimal::sessions(JWT, REFRESH).expect("a manager")));
+    let wrong = r#"{"username":"alice","password":"looking-glass"}"#;
+    assert_eq!(client.get("/me").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(client.post_json("/login", wrong).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(client.get("/").await, (StatusCode::OK, "Hello world\n".into()));
+    assert_eq!(client.post_json("/login", ALICE).await.0, StatusCode::OK);
+    assert_eq!(client.get("/me").await, (StatusCode::OK, "alice is admin\n".into()));
+    assert_eq!(client.get("/").await, (StatusCode::OK, "Hello alice\n".into()));
+    assert_eq!(client.post("/auth/refresh").await.0, StatusCode::OK);
+    assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
+    assert_eq!(client.get("/me").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn redis_shares_sessions_between_nodes() {
+    let server = RedisServer::start();
+    let node = async || {
+        let store = RedisStore::connect(&server.url()).await.expect("a connection");
+        let sessions = redis::sessions(store, JWT, REFRESH).expect("a manager");
+        sessions.revocation_feed().caught_up().await;
+        redis::app(sessions)
+    };
+    let (first, second) = (node().await, node().await);
+    let mut client = Client::of(first);
+    assert_eq!(client.post("/login/alice").await.0, StatusCode::OK);
+    let mut stolen = client.at(&second);
+    assert_eq!(stolen.get("/me").await, (StatusCode::OK, "alice\n".into()));
+    assert_eq!(stolen.get("/ready").await.0, StatusCode::OK);
+    assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
+    while stolen.get("/me").await.0 != StatusCode::UNAUTHORIZED {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn native_client_refreshes_and_revokes_tokens() {
+    let mut client = Client::of(native_client::app(native_client::sessions(JWT, REFRESH).expect("a manager")));
+    let (status, tokens) = client.post_json("/login", ALICE).await;
+    assert_eq!((status, client.cookies.len()), (StatusCode::OK, 0), "{tokens}");
+    let tokens: serde_json::Value = serde_json::from_str(&tokens).expect("JSON");
+    let token = |name: &str| tokens[name].as_str().expect("a token").to_owned();
+    let me = || Request::get("/me").header(header::AUTHORIZATION, format!("Bearer {}", token("access_token")));
+    assert_eq!(client.send(me(), Body::empty()).await, (StatusCode::OK, "alice\n".into()));
+
+    let form = |path: &str, form: String| {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        (request, Body::from(form))
+    };
+    let refresh = format!("grant_type=refresh_token&refresh_token={}", token("refresh_token"));
+    let (request, body) = form("/oauth/token", refresh);
+    let (status, refreshed) = client.send(request, body).await;
+    assert!(status == StatusCode::OK && refreshed.contains("access_token"), "{status} {refreshed}");
+    let (request, body) = form("/oauth/revoke", format!("token={}", token("refresh_token")));
+    assert_eq!(client.send(request, body).await.0, StatusCode::OK);
+    assert_eq!(client.send(me(), Body::empty()).await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// Also the example `verify_only`, which needs the keys that the other publishes.
+#[tokio::test]
+async fn key_rotation_logs_nobody_out_and_publishes_the_next_key() {
+    let sessions = key_rotation::sessions(JWT, REFRESH).expect("a manager");
+    let next = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key").serialize_pem();
+    let next = SigningKey::eddsa_pem(next).expect("a signing key");
+    let mut client = Client::of(key_rotation::app(sessions.clone()));
+    assert_eq!(client.post("/login").await.0, StatusCode::OK);
+    assert_eq!(client.get("/auth/jwks.json").await.0, StatusCode::NOT_FOUND);
+    assert!(key_rotation::activate(&sessions, next.clone()).is_err(), "it has to be published first");
+
+    key_rotation::publish(&sessions, &next).expect("it is published");
+    let (status, jwks) = client.get("/auth/jwks.json").await;
+    assert_eq!(status, StatusCode::OK);
+    let reports = verify_only::app(&verify_only::verifier(&jwks).expect("a verifier"));
+    assert_eq!(client.at(&reports).get("/report").await.0, StatusCode::UNAUTHORIZED, "signed with the secret");
+
+    key_rotation::activate(&sessions, next).expect("it is active");
+    assert_eq!(client.get("/me").await.0, StatusCode::OK, "the token of the old key");
+    assert_eq!(client.post("/auth/refresh").await.0, StatusCode::OK);
+    assert_eq!(client.get("/me").await.0, StatusCode::OK);
+    assert_eq!(client.at(&reports).get("/report").await, (StatusCode::OK, "report for alice\n".into()));
+}
+
+#[tokio::test]
+async fn websocket_closes_when_its_session_ends() {
+    let app = websocket::app(websocket::sessions(JWT, REFRESH).expect("a manager"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(axum::serve(listener, app.clone()).into_future());
+    let mut client = Client::of(app);
+    assert_eq!(client.get("/").await.0, StatusCode::OK);
+    assert_eq!(client.send(Request::builder().method(Method::GET).uri("/echo"), Body::empty()).await.0.as_u16(), 401);
+    assert_eq!(client.post("/login").await.0, StatusCode::OK);
+
+    let mut request = format!("ws://{address}/echo").into_client_request().expect("a request");
+    let cookies = HeaderValue::from_str(&client.cookie_header()).expect("a header");
+    request.headers_mut().insert(header::COOKIE, cookies);
+    let socket = tokio::task::spawn_blocking(move || {
+        let (mut socket, _) = tungstenite::connect(request).expect("a WebSocket");
+        socket.send(Message::text("hello")).expect("it is sent");
+        assert_eq!(socket.read().expect("an answer"), Message::text("hello"));
+        socket
+    });
+    let mut socket = socket.await.expect("the echo");
+    assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
+    let closed = tokio::task::spawn_blocking(move || socket.read().expect("a close frame"));
+    let Message::Close(Some(frame)) = closed.await.expect("it closes") else { panic!("no close frame") };
+    assert_eq!(u16::from(frame.code), 4401);
+}
+
+#[tokio::test]
+async fn custom_store_serves_logins_and_logouts() {
+    let store = custom_store::TableStore::new(tower_jwt_sessions::SystemClock);
+    let mut client = Client::of(custom_store::app(custom_store::sessions(store, JWT, REFRESH).expect("a manager")));
+    assert_eq!(client.post("/login").await.0, StatusCode::OK);
+    let (status, list) = client.get("/auth/sessions").await;
+    assert!(status == StatusCode::OK && list.contains(r#""current":true"#), "{status} {list}");
+    let mut stolen = client.at(&client.app);
+    assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
+    assert_eq!(stolen.get("/auth/sessions").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn custom_store_conforms() {
+    conformance::run(async |clock| custom_store::TableStore::new(clock)).await;
+}
