@@ -1,13 +1,12 @@
-//! Reading JSON Web Keys and sets of them (RFC 7517), and our policy about them.
+//! JSON Web Keys, sets of them and thumbprints (RFC 7517, RFC 7638), and which of them are accepted.
 //!
-//! jsonwebtoken reads the public members. It neither knows the private ones nor minds a member that stands there twice,
-//! and it does not compare what a key is called with what it is; all of that is done here. Private members are never
-//! copied out of the caller's text except into a buffer that is wiped.
+//! jsonwebtoken reads the public members. It does not know the private ones, accepts duplicate members, and does not
+//! compare the members that describe a key with the key; all of that is done here. Private members are never copied out
+//! of the caller's text except into a buffer that is wiped.
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, KeyOperations, PublicKeyUse},
@@ -16,13 +15,17 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Algorithm, SigningKey, VerificationKey, decode_private, rsa};
+use super::{
+    algorithm::Algorithm,
+    encoding::{decode_private, rsa_unsupported},
+};
 use crate::error::ConfigError;
 
-/// A JWK that our policy accepts, with its private member still encoded.
+/// A JWK that is accepted, with its private member still encoded.
 pub(super) struct Jwk<'j> {
     algorithm: Algorithm,
     kid: Option<String>,
@@ -39,12 +42,12 @@ pub(super) fn read(json: &[u8]) -> Result<Jwk<'_>, ConfigError> {
     Jwk::new(members)
 }
 
-/// Reads a JWK set: at least one key, all of them secrets or none, and each `kid` once.
+/// Reads a JWK set: at least one key, and either only secrets or none.
 pub(super) fn read_set(json: &[u8]) -> Result<Vec<Jwk<'_>>, ConfigError> {
     let set = serde_json::from_slice::<Set<'_>>(json).map_err(|error| not_json("a JWK set", &error))?;
     let keys = set.keys.into_iter().map(Jwk::new).collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() {
-        let (problem, cure) = ("set has no keys".into(), "give at least one");
+        let (problem, cure) = ("set has no keys".into(), "add at least one");
         return Err(ConfigError::InvalidJwk { kid: None, problem, cure });
     }
     if keys.iter().any(Jwk::is_secret) && !keys.iter().all(Jwk::is_secret) {
@@ -55,36 +58,36 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Jwk<'_>>, ConfigError> {
 
 impl<'j> Jwk<'j> {
     fn new(members: Members<'j>) -> Result<Self, ConfigError> {
-        let Members { mut public, secrets, has_rsa_members, twice } = members;
+        let Members { mut public, secrets, has_rsa_members, duplicate } = members;
         let kid = public.get("kid").and_then(Value::as_str).map(str::to_owned);
-        let misfit = |problem: String, cure| ConfigError::InvalidJwk { kid: kid.clone(), problem, cure };
-        if let Some(name) = twice {
-            return Err(misfit(format!("has the member {name:?} twice"), "leave one of them"));
+        let invalid = |problem: String, cure| ConfigError::InvalidJwk { kid: kid.clone(), problem, cure };
+        if let Some(name) = duplicate {
+            return Err(invalid(format!("has the member {name:?} twice"), "remove one of them"));
         }
         if has_rsa_members || public.get("kty").is_some_and(|kty| kty == "RSA") {
-            return Err(rsa());
+            return Err(rsa_unsupported());
         }
         let algorithm = match public.get("alg") {
             None => {
                 let cure = "add \"alg\", for example \"alg\":\"EdDSA\" to an Ed25519 key";
-                return Err(misfit("has no alg".into(), cure));
+                return Err(invalid("has no alg".into(), cure));
             }
-            Some(alg) => algorithm_named(alg).ok_or_else(|| {
-                misfit(format!("has the alg {alg}, which is not supported"), "use EdDSA, ES256, HS256, HS384 or HS512")
+            Some(alg) => alg.as_str().and_then(Algorithm::from_name).ok_or_else(|| {
+                invalid(format!("has the unsupported alg {alg}"), "use EdDSA, ES256, HS256, HS384 or HS512")
             })?,
         };
         let is_octets = public.get("kty").is_some_and(|kty| kty == "oct");
         if is_octets {
-            // Stands for the secret, which the typed reader must not see.
+            // In the place of the secret, which the typed reader must not see.
             public.insert("k".into(), Value::from(""));
         }
         let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(Value::Object(public))
-            .map_err(|_| misfit("has a member of the wrong type".into(), "write it as RFC 7517 does"))?;
+            .map_err(|_| invalid("has a member of the wrong type".into(), "write it as RFC 7517 does"))?;
 
         if jwk.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
-            return Err(misfit("is not meant for signatures".into(), "give a key with \"use\":\"sig\""));
+            return Err(invalid("is not meant for signatures".into(), "pass a key with \"use\":\"sig\""));
         }
-        let fits = match &jwk.algorithm {
+        let is_consistent = match &jwk.algorithm {
             AlgorithmParameters::OctetKey(_) => algorithm.public_len().is_none(),
             AlgorithmParameters::OctetKeyPair(key) => {
                 algorithm == Algorithm::EdDsa && key.curve == EllipticCurve::Ed25519 && is_32_bytes(&key.x)
@@ -95,17 +98,17 @@ impl<'j> Jwk<'j> {
             }
             _ => false,
         };
-        if !fits {
-            let problem = format!("is no key for {}, as its alg says", algorithm.name());
-            return Err(misfit(problem, "make kty, crv and the coordinates agree with alg"));
+        if !is_consistent {
+            let problem = format!("is not a key for {}, the algorithm in its alg", algorithm.name());
+            return Err(invalid(problem, "make kty, crv and the coordinates agree with alg"));
         }
         let public = DecodingKey::from_jwk(&jwk)
             .and_then(|key| key.try_get_as_bytes().map(<[u8]>::to_vec))
-            .map_err(|_| misfit("is not encoded in base64url".into(), "encode it without padding"))?;
+            .map_err(|_| invalid("is not encoded in base64url".into(), "encode it without padding"))?;
         let private = secrets.iter().find(|(name, _)| *name == if is_octets { "k" } else { "d" });
         if secrets.len() > usize::from(private.is_some()) || (is_octets && private.is_none()) {
-            let cure = "give \"k\" to a secret and \"d\" to a private key";
-            return Err(misfit("has not the private members of its kty".into(), cure));
+            let cure = "a secret has \"k\", and a private key has \"d\"";
+            return Err(invalid("does not have the private members of its kty".into(), cure));
         }
         Ok(Self {
             algorithm,
@@ -116,7 +119,61 @@ impl<'j> Jwk<'j> {
         })
     }
 
-    fn misfit(&self, problem: impl Into<String>, cure: &'static str) -> ConfigError {
+    pub(super) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(super) fn into_kid(self) -> Option<String> {
+        self.kid
+    }
+
+    /// Whether this has a private member, as secrets and private keys have.
+    pub(super) const fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// Decodes what signs: a secret, or a private key of 32 bytes.
+    pub(super) fn signing_material(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        let Some(encoded) = self.private else {
+            return Err(self.invalid("is a public key, which cannot sign", "pass the private key, with its \"d\""));
+        };
+        let private = self.decoded(encoded)?;
+        if self.is_secret() {
+            self.check_operations(&[KeyOperations::Sign, KeyOperations::Verify])?;
+        } else {
+            self.check_operations(&[KeyOperations::Sign])?;
+            if private.len() != 32 {
+                return Err(self.mismatch());
+            }
+        }
+        Ok(private)
+    }
+
+    /// Decodes what verifies: a secret, or a raw public key.
+    pub(super) fn verification_material(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        self.check_operations(&[KeyOperations::Verify])?;
+        match self.private {
+            Some(encoded) if self.is_secret() => self.decoded(encoded),
+            Some(_) => Err(self.private_key_given_to_verify()),
+            None => Ok(Zeroizing::new(self.public.clone())),
+        }
+    }
+
+    /// The raw public key; empty for a secret.
+    pub(super) fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// The public and the private member are not of one pair.
+    pub(super) fn mismatch(&self) -> ConfigError {
+        self.invalid("has a private member that does not match its public key", "export the key again")
+    }
+
+    pub(super) fn private_key_given_to_verify(&self) -> ConfigError {
+        ConfigError::PrivateKeyGivenToVerify { kid: self.kid.clone() }
+    }
+
+    fn invalid(&self, problem: impl Into<String>, cure: &'static str) -> ConfigError {
         ConfigError::InvalidJwk { kid: self.kid.clone(), problem: problem.into(), cure }
     }
 
@@ -124,105 +181,74 @@ impl<'j> Jwk<'j> {
         self.algorithm.public_len().is_none()
     }
 
-    pub(super) const fn is_private(&self) -> bool {
-        self.private.is_some()
-    }
-
-    /// `key_ops`, where there are any, must be exactly for this (RFC 7517, section 4.3).
+    /// `key_ops`, if there are any, must be exactly these (RFC 7517, section 4.3).
     fn check_operations(&self, needed: &[KeyOperations]) -> Result<(), ConfigError> {
         let Some(operations) = &self.operations else { return Ok(()) };
         let known = |operation: &KeyOperations| matches!(operation, KeyOperations::Sign | KeyOperations::Verify);
         if needed.iter().all(|operation| operations.contains(operation)) && operations.iter().all(known) {
             return Ok(());
         }
-        Err(self.misfit(
-            "has other key_ops than its task needs",
+        Err(self.invalid(
+            "has unsuitable key_ops",
             "write [\"sign\"] for a private key, [\"verify\"] for a public one and both for a secret, or leave it out",
         ))
     }
 
-    /// The key that signs.
-    pub(super) fn signing_key(self) -> Result<SigningKey, ConfigError> {
-        let Some(encoded) = self.private else {
-            return Err(self.misfit("is a public key, which cannot sign", "give the private key, with its \"d\""));
-        };
-        let private = self.decoded(encoded)?;
-        let key = if self.is_secret() {
-            self.check_operations(&[KeyOperations::Sign, KeyOperations::Verify])?;
-            SigningKey::mac(VerificationKey::secret(self.algorithm, &private)?)
-        } else {
-            self.check_operations(&[KeyOperations::Sign])?;
-            let unfit = |_| self.misfit("has a private member that is not of its public key", "export the key again");
-            if private.len() != 32 {
-                return Err(unfit(()));
-            }
-            match self.algorithm {
-                Algorithm::EdDsa => SigningKey::ed25519(
-                    Ed25519KeyPair::from_seed_and_public_key(&private, &self.public).map_err(|_| unfit(()))?,
-                )?,
-                _ => SigningKey::p256(
-                    EcdsaKeyPair::from_private_key_and_public_key(
-                        &ECDSA_P256_SHA256_FIXED_SIGNING,
-                        &private,
-                        &self.public,
-                    )
-                    .map_err(|_| unfit(()))?,
-                )?,
-            }
-        };
-        match self.kid {
-            Some(kid) => key.with_key_id(kid),
-            None => Ok(key),
-        }
-    }
-
-    /// The key that verifies: a secret, or a public key without its private half.
-    pub(super) fn verification_key(self) -> Result<VerificationKey, ConfigError> {
-        self.check_operations(&[KeyOperations::Verify])?;
-        let key = match self.private {
-            Some(encoded) if self.is_secret() => VerificationKey::secret(self.algorithm, &self.decoded(encoded)?)?,
-            Some(_) => return Err(self.private_in_public()),
-            None => VerificationKey::public(self.algorithm, &self.public)?,
-        };
-        match self.kid {
-            Some(kid) => key.with_key_id(kid),
-            None => Ok(key),
-        }
-    }
-
-    pub(super) fn private_in_public(&self) -> ConfigError {
-        ConfigError::PrivateKeyGivenToVerify { kid: self.kid.clone() }
-    }
-
     fn decoded(&self, private: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         decode_private(&URL_SAFE_NO_PAD, private.as_bytes())
-            .ok_or_else(|| self.misfit("has a private member that is not base64url", "encode it without padding"))
+            .ok_or_else(|| self.invalid("has a private member that is not base64url", "encode it without padding"))
     }
 }
 
-/// The names that RFC 7518, RFC 8037 and RFC 9864 give to the algorithms that we have.
-fn algorithm_named(alg: &Value) -> Option<Algorithm> {
-    match alg.as_str()? {
-        "HS256" => Some(Algorithm::Hs256),
-        "HS384" => Some(Algorithm::Hs384),
-        "HS512" => Some(Algorithm::Hs512),
-        "EdDSA" | "Ed25519" => Some(Algorithm::EdDsa),
-        "ES256" => Some(Algorithm::Es256),
-        _ => None,
+/// Returns the JWK thumbprint (RFC 7638) of a raw public key, its default `kid`.
+pub(super) fn thumbprint(algorithm: Algorithm, public: &[u8]) -> String {
+    // Members in lexicographic order and no white space, as RFC 7638, section 3.3, requires.
+    let jwk = match algorithm {
+        Algorithm::EdDsa => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, encode(public)),
+        _ => {
+            let (x, y) = coordinates(public);
+            format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
+        }
+    };
+    encode(&Sha256::digest(jwk))
+}
+
+/// Returns the JWK of a raw public key (RFC 7517, RFC 8037).
+pub(super) fn write(algorithm: Algorithm, public: &[u8], kid: &str) -> Value {
+    let alg = algorithm.name();
+    match algorithm {
+        Algorithm::EdDsa => {
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(public), "alg": alg, "use": "sig", "kid": kid })
+        }
+        _ => {
+            let (x, y) = coordinates(public);
+            json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "alg": alg, "use": "sig", "kid": kid })
+        }
     }
 }
 
-/// Whether this is as long as 32 bytes are in base64url.
+/// Both coordinates of an uncompressed point: 0x04, then as many bytes for each.
+fn coordinates(point: &[u8]) -> (String, String) {
+    let coordinates = point.get(1..).unwrap_or_default();
+    let (x, y) = coordinates.split_at(coordinates.len() / 2);
+    (encode(x), encode(y))
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Whether this has the length of 32 bytes in base64url.
 fn is_32_bytes(encoded: &str) -> bool {
     encoded.len() == 43
 }
 
-/// Where the text is wrong, but not what stands there: it could be a secret.
+/// Shows where the text is wrong, but not the text, which could be a secret.
 fn not_json(expected: &'static str, error: &serde_json::Error) -> ConfigError {
     ConfigError::InvalidJwk {
         kid: None,
         problem: format!("cannot be read as {expected} (line {}, column {})", error.line(), error.column()),
-        cure: "give its JSON text",
+        cure: "pass its JSON text",
     }
 }
 
@@ -232,13 +258,13 @@ struct Set<'j> {
     keys: Vec<Members<'j>>,
 }
 
-/// The members of a JWK, private ones apart and where the caller has them.
+/// The members of a JWK. Private ones are borrowed from the caller's text.
 struct Members<'j> {
     public: Map<String, Value>,
     secrets: Vec<(&'static str, &'j str)>,
     has_rsa_members: bool,
-    /// A member that stands there more than once.
-    twice: Option<String>,
+    /// The name of a member that occurs more than once.
+    duplicate: Option<String>,
 }
 
 impl<'de: 'j, 'j> Deserialize<'de> for Members<'j> {
@@ -254,10 +280,10 @@ impl<'de: 'j, 'j> Deserialize<'de> for Members<'j> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let (mut public, mut secrets, mut has_rsa_members) = (Map::new(), Vec::new(), false);
-                let mut twice = None;
+                let mut duplicate = None;
                 while let Some(name) = map.next_key::<String>()? {
-                    let is_second = match name.as_str() {
-                        // Borrowed, so that serde_json makes no copy: base64url needs no escapes.
+                    let is_duplicate = match name.as_str() {
+                        // Borrowed, so that serde_json makes no copy. base64url needs no escapes.
                         "d" => push(&mut secrets, "d", map.next_value()?),
                         "k" => push(&mut secrets, "k", map.next_value()?),
                         "p" | "q" | "dp" | "dq" | "qi" | "oth" => {
@@ -267,11 +293,11 @@ impl<'de: 'j, 'j> Deserialize<'de> for Members<'j> {
                         }
                         _ => public.insert(name.clone(), map.next_value()?).is_some(),
                     };
-                    if is_second {
-                        twice = Some(name);
+                    if is_duplicate {
+                        duplicate = Some(name);
                     }
                 }
-                Ok(Members { public, secrets, has_rsa_members, twice })
+                Ok(Members { public, secrets, has_rsa_members, duplicate })
             }
         }
 
@@ -279,9 +305,9 @@ impl<'de: 'j, 'j> Deserialize<'de> for Members<'j> {
     }
 }
 
-/// Says whether the name was there before.
+/// Adds a private member, and returns whether there was one of that name.
 fn push<'j>(secrets: &mut Vec<(&'static str, &'j str)>, name: &'static str, encoded: &'j str) -> bool {
-    let is_second = secrets.iter().any(|(present, _)| *present == name);
+    let is_duplicate = secrets.iter().any(|(present, _)| *present == name);
     secrets.push((name, encoded));
-    is_second
+    is_duplicate
 }

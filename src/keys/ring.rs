@@ -1,8 +1,13 @@
 //! Keys that belong together.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::{SigningKey, VerificationKey, VerificationKeys, jwk};
+use super::{
+    jwk,
+    signing::SigningKey,
+    verification::VerificationKey,
+    verification_keys::{AcceptedKey, VerificationKeys},
+};
 use crate::{clock::Timestamp, error::ConfigError};
 
 /// One key that signs and any number that verify.
@@ -115,10 +120,10 @@ impl KeyRing {
         let (mut signing, mut others) = (None, Vec::new());
         for jwk in jwk::read_set(json.as_ref())? {
             if !jwk.is_private() {
-                others.push(jwk.verification_key()?);
+                others.push(VerificationKey::from_parsed_jwk(jwk)?);
                 continue;
             }
-            let key = jwk.signing_key()?;
+            let key = SigningKey::from_parsed_jwk(jwk)?;
             if signing.is_none() && key.verification_key().key_id() == signing_kid {
                 signing = Some(key);
             } else {
@@ -203,6 +208,34 @@ impl KeyRing {
         self.verification.iter().any(|accepted| theirs(&accepted.key))
     }
 
+    /// Checks that a node that serves with this ring may go on with another.
+    ///
+    /// The new signing key must be one that verifies already. And whatever verifies now must go on doing so for the
+    /// overlap, since some node may sign with it until now; a key that is retiring already, until its time.
+    pub(crate) fn check_change_to(&self, new: &Self, now: Timestamp, overlap: Duration) -> Result<(), ConfigError> {
+        let signing = new.signing_key().verification_key();
+        if !self.find(signing).is_some_and(|accepted| accepted.is_accepted(now)) {
+            return Err(ConfigError::KeyNotPublished { kid: signing.key_id().to_owned() });
+        }
+        for current in self.verification_keys().iter().filter(|current| current.is_accepted(now)) {
+            let needed = now.saturating_add(overlap);
+            let needed = current.until.map_or(needed, |until| until.min(needed));
+            let kept = match new.find(&current.key) {
+                Some(AcceptedKey { until: None, .. }) => continue,
+                Some(AcceptedKey { until: Some(until), .. }) => *until,
+                None => now,
+            };
+            if kept < needed {
+                return Err(ConfigError::OverlapTooShort {
+                    kid: current.key.key_id().to_owned(),
+                    overlap: kept.since(now),
+                    min: needed.since(now),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Refresh tokens are issued again byte for byte, which a randomised signature cannot do.
     pub(crate) fn check_for_refresh_tokens(&self) -> Result<(), ConfigError> {
         match self.verification.iter().find(|accepted| !accepted.key.algorithm().is_deterministic()) {
@@ -213,5 +246,9 @@ impl KeyRing {
                        refresh_keys",
             }),
         }
+    }
+
+    fn find(&self, key: &VerificationKey) -> Option<&AcceptedKey> {
+        self.verification_keys().iter().find(|accepted| accepted.key.is_same(key))
     }
 }

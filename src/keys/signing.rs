@@ -4,10 +4,15 @@ use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 
-use super::{Algorithm, MAX_SIGNATURE_LEN, VerificationKey, der, ecdsa, jwk, pem};
+use super::{
+    algorithm::{Algorithm, Signature},
+    curves, encoding,
+    jwk::{self, Jwk},
+    verification::VerificationKey,
+};
 use crate::error::ConfigError;
 
 /// A key that signs tokens, and verifies what it signed. Cheap to clone; never printed.
@@ -26,24 +31,6 @@ enum Signer {
     Mac,
     Ed25519(Arc<Ed25519KeyPair>),
     P256(Arc<EcdsaKeyPair>),
-}
-
-/// A signature on the stack.
-pub(crate) struct Signature {
-    bytes: [u8; MAX_SIGNATURE_LEN],
-    len: usize,
-}
-
-impl Signature {
-    pub(super) fn new(signature: &[u8]) -> Option<Self> {
-        let mut bytes = [0; MAX_SIGNATURE_LEN];
-        bytes.get_mut(..signature.len())?.copy_from_slice(signature);
-        Some(Self { bytes, len: signature.len() })
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
 }
 
 impl SigningKey {
@@ -83,7 +70,7 @@ impl SigningKey {
     ///
     /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::eddsa_der(pem::private_key(Algorithm::EdDsa, pem.as_ref())?)
+        Self::eddsa_der(encoding::private_key_from_pem(Algorithm::EdDsa, pem.as_ref())?)
     }
 
     /// A P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
@@ -95,7 +82,7 @@ impl SigningKey {
     ///
     /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::es256_der(pem::private_key(Algorithm::Es256, pem.as_ref())?)
+        Self::es256_der(encoding::private_key_from_pem(Algorithm::Es256, pem.as_ref())?)
     }
 
     /// An Ed25519 private key in DER: PKCS #8 (RFC 8410), from `openssl genpkey -algorithm ed25519 -outform DER`.
@@ -104,7 +91,9 @@ impl SigningKey {
     ///
     /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::ed25519(der::ed25519_pair(der.as_ref())?)
+        let der = der.as_ref();
+        let invalid = |_| encoding::invalid_private_key(Algorithm::EdDsa, der);
+        Self::ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(invalid)?)
     }
 
     /// A P-256 private key in DER: PKCS #8 (RFC 5958), for access tokens only.
@@ -113,7 +102,9 @@ impl SigningKey {
     ///
     /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::p256(der::p256_pair(der.as_ref())?)
+        let der = der.as_ref();
+        let invalid = |_| encoding::invalid_private_key(Algorithm::Es256, der);
+        Self::p256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(invalid)?)
     }
 
     /// A private key or a secret as JWK (RFC 7517), in JSON. Its `alg` is needed, its `kid` is used.
@@ -139,7 +130,7 @@ impl SigningKey {
     /// [`ConfigError::InvalidKey`];
     /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        jwk::read(json.as_ref())?.signing_key()
+        Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
 
     /// Names the key otherwise than by its default `kid`; see [`VerificationKey::with_key_id`].
@@ -156,16 +147,34 @@ impl SigningKey {
         &self.verification
     }
 
-    pub(super) fn mac(verification: VerificationKey) -> Self {
+    pub(super) fn from_parsed_jwk(jwk: Jwk<'_>) -> Result<Self, ConfigError> {
+        let private = jwk.signing_material()?;
+        let key = match jwk.algorithm() {
+            Algorithm::EdDsa => Self::ed25519(
+                Ed25519KeyPair::from_seed_and_public_key(&private, jwk.public()).map_err(|_| jwk.mismatch())?,
+            )?,
+            Algorithm::Es256 => Self::p256(
+                EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &private, jwk.public())
+                    .map_err(|_| jwk.mismatch())?,
+            )?,
+            algorithm => Self::mac(VerificationKey::secret(algorithm, &private)?),
+        };
+        match jwk.into_kid() {
+            Some(kid) => key.with_key_id(kid),
+            None => Ok(key),
+        }
+    }
+
+    fn mac(verification: VerificationKey) -> Self {
         Self { verification, signer: Signer::Mac }
     }
 
-    pub(super) fn ed25519(pair: Ed25519KeyPair) -> Result<Self, ConfigError> {
+    fn ed25519(pair: Ed25519KeyPair) -> Result<Self, ConfigError> {
         let verification = VerificationKey::public(Algorithm::EdDsa, pair.public_key().as_ref())?;
         Ok(Self { verification, signer: Signer::Ed25519(Arc::new(pair)) })
     }
 
-    pub(super) fn p256(pair: EcdsaKeyPair) -> Result<Self, ConfigError> {
+    fn p256(pair: EcdsaKeyPair) -> Result<Self, ConfigError> {
         let verification = VerificationKey::public(Algorithm::Es256, pair.public_key().as_ref())?;
         Ok(Self { verification, signer: Signer::P256(Arc::new(pair)) })
     }
@@ -177,7 +186,7 @@ impl SigningKey {
             Signer::Ed25519(pair) => Signature::new(pair.try_sign(message).ok()?.as_ref()),
             Signer::P256(pair) => {
                 let mut signature = Signature::new(pair.sign(&SystemRandom::new(), message).ok()?.as_ref())?;
-                ecdsa::make_canonical(&mut signature.bytes);
+                curves::make_canonical_ecdsa(signature.as_mut_bytes());
                 Some(signature)
             }
         }

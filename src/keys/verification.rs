@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use aws_lc_rs::{digest, hmac, signature};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::signature;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Algorithm, Fingerprint, checked_key_id, der, ecdsa, ed25519, jwk, mac::MacKey, pem, publish, signing::Signature,
-    text,
+    algorithm::{Algorithm, Signature},
+    curves, encoding,
+    jwk::{self, Jwk},
+    secret::{self, MacKey},
 };
 use crate::error::ConfigError;
 
@@ -62,7 +65,7 @@ impl VerificationKey {
     /// [`ConfigError::InvalidKey`], [`ConfigError::WeakKey`] for a point of small order,
     /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::public(Algorithm::EdDsa, &pem::public_key(Algorithm::EdDsa, pem.as_ref())?)
+        Self::public(Algorithm::EdDsa, &encoding::public_key_from_pem(Algorithm::EdDsa, pem.as_ref())?)
     }
 
     /// A P-256 public key in PEM (`BEGIN PUBLIC KEY`).
@@ -71,7 +74,7 @@ impl VerificationKey {
     ///
     /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::public(Algorithm::Es256, &pem::public_key(Algorithm::Es256, pem.as_ref())?)
+        Self::public(Algorithm::Es256, &encoding::public_key_from_pem(Algorithm::Es256, pem.as_ref())?)
     }
 
     /// An Ed25519 public key in DER (SubjectPublicKeyInfo, RFC 8410), or its 32 raw bytes.
@@ -81,7 +84,7 @@ impl VerificationKey {
     /// [`ConfigError::InvalidKey`], [`ConfigError::WeakKey`] for a point of small order,
     /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::public(Algorithm::EdDsa, der::public_key(Algorithm::EdDsa, der.as_ref())?)
+        Self::public(Algorithm::EdDsa, encoding::public_key_from_der(Algorithm::EdDsa, der.as_ref())?)
     }
 
     /// A P-256 public key in DER (SubjectPublicKeyInfo, RFC 5480), or the 65 bytes of its uncompressed point.
@@ -90,7 +93,7 @@ impl VerificationKey {
     ///
     /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::public(Algorithm::Es256, der::public_key(Algorithm::Es256, der.as_ref())?)
+        Self::public(Algorithm::Es256, encoding::public_key_from_der(Algorithm::Es256, der.as_ref())?)
     }
 
     /// A public key or a secret as JWK (RFC 7517), in JSON. Its `alg` is needed, its `kid` is used.
@@ -103,7 +106,7 @@ impl VerificationKey {
     /// [`ConfigError::InvalidKey`];
     /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        jwk::read(json.as_ref())?.verification_key()
+        Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
 
     /// Names the key otherwise than by its default `kid`, which for a secret is an HMAC made with it and for a public
@@ -116,29 +119,27 @@ impl VerificationKey {
         Ok(Self { kid: checked_key_id(kid.into())?.into(), ..self })
     }
 
+    pub(super) fn from_parsed_jwk(jwk: Jwk<'_>) -> Result<Self, ConfigError> {
+        let (algorithm, material) = (jwk.algorithm(), jwk.verification_material()?);
+        let key = match algorithm.public_len() {
+            None => Self::secret(algorithm, &material)?,
+            Some(_) => Self::public(algorithm, &material)?,
+        };
+        match jwk.into_kid() {
+            Some(kid) => key.with_key_id(kid),
+            None => Ok(key),
+        }
+    }
+
     pub(super) fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
-        let min = algorithm.signature_len();
-        if secret.len() < min {
-            return Err(ConfigError::SecretTooShort { algorithm: algorithm.name(), min, actual: secret.len() });
-        }
-        if secret.iter().all(|byte| *byte == 0) {
-            return Err(ConfigError::WeakKey {
-                algorithm: algorithm.name(),
-                problem: "a secret of all zeros lets anybody sign",
-                cure: "make one with `openssl rand -base64 64`",
-            });
-        }
-        // The kid is derived with the key itself, so it gives away no more than any token does.
-        let labelled = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let kid = hmac::sign(&labelled, format!("tower-jwt-sessions kid v1 {}", algorithm.name()).as_bytes());
-        let kid = URL_SAFE_NO_PAD.encode(kid.as_ref().get(..9).unwrap_or_default());
-        text::warn_of_blanks(secret, &kid);
-        let same_secret = hmac::sign(&labelled, b"tower-jwt-sessions fingerprint v1");
+        let mac_key = MacKey::new(algorithm, secret)?;
+        let identity = secret::Identity::of(algorithm, secret)?;
+        secret::warn_of_white_space(secret, &identity.kid);
         Ok(Self {
             algorithm,
-            kid: kid.into(),
-            fingerprint: fingerprint(same_secret.as_ref()),
-            check: Arc::new(Check::Mac(Box::new(MacKey::new(algorithm, secret)))),
+            kid: identity.kid.into(),
+            fingerprint: identity.fingerprint,
+            check: Arc::new(Check::Mac(Box::new(mac_key))),
         })
     }
 
@@ -151,14 +152,14 @@ impl VerificationKey {
         let key = (Some(public.len()) == algorithm.public_len())
             .then(|| signature::ParsedPublicKey::new(scheme, public).ok())
             .flatten()
-            .ok_or_else(|| der::invalid_public_key(algorithm, public))?;
+            .ok_or_else(|| encoding::invalid_public_key(algorithm, public))?;
         if let (Algorithm::EdDsa, Ok(public)) = (algorithm, public.try_into()) {
-            ed25519::check(public)?;
+            curves::check_ed25519(public)?;
         }
         Ok(Self {
             algorithm,
-            kid: publish::thumbprint(algorithm, public).into(),
-            fingerprint: fingerprint(public),
+            kid: jwk::thumbprint(algorithm, public).into(),
+            fingerprint: Sha256::digest(public).into(),
             check: Arc::new(Check::Signature(key)),
         })
     }
@@ -169,7 +170,7 @@ impl VerificationKey {
             Check::Mac(key) => key.verifies(message, signature),
             Check::Signature(key) => {
                 let is_canonical = match self.algorithm {
-                    Algorithm::Es256 => ecdsa::is_canonical(signature),
+                    Algorithm::Es256 => curves::is_canonical_ecdsa(signature),
                     _ => true,
                 };
                 is_canonical && key.verify_sig(message, signature).is_ok()
@@ -181,11 +182,11 @@ impl VerificationKey {
         self.algorithm
     }
 
-    /// The raw public key; `None` for a secret.
-    pub(super) fn public_key(&self) -> Option<&[u8]> {
+    /// Returns the public key as JWK; `None` for a secret, which is never published.
+    pub(super) fn public_jwk(&self) -> Option<Value> {
         match &*self.check {
             Check::Mac(_) => None,
-            Check::Signature(key) => Some(key.as_ref()),
+            Check::Signature(key) => Some(jwk::write(self.algorithm, key.as_ref(), &self.kid)),
         }
     }
 
@@ -207,12 +208,17 @@ impl VerificationKey {
     }
 }
 
-fn fingerprint(material: &[u8]) -> Fingerprint {
-    let mut fingerprint = Fingerprint::default();
-    let digest = digest::digest(&digest::SHA256, material);
-    fingerprint.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-    fingerprint
+/// A `kid` is part of every header and of log lines, so it is short and has no characters that need escaping.
+fn checked_key_id(kid: String) -> Result<String, ConfigError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    match kid.len() {
+        1..=64 if kid.bytes().all(allowed) => Ok(kid),
+        _ => Err(ConfigError::InvalidKeyId { kid }),
+    }
 }
+
+/// Identifies key material without revealing it, to find the same secret in two rings.
+type Fingerprint = [u8; 32];
 
 impl fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -122,9 +122,9 @@ fn misfits_are_refused_with_a_cure() {
         (with(ed25519_public(), json!({ "x": "" })), "agree with alg"),
         (with(ed25519_public(), json!({ "x": format!("{}=", &ED25519_X[..42]) })), "without padding"),
         (with(secret(), json!({ "alg": "EdDSA" })), "agree with alg"),
-        (with(secret(), json!({ "k": null })), "\"k\" to a secret"),
-        (with(secret(), json!({ "d": ED25519_D })), "\"k\" to a secret"),
-        (with(ed25519_public(), json!({ "k": SECRET })), "\"k\" to a secret"),
+        (with(secret(), json!({ "k": null })), "a secret has \"k\""),
+        (with(secret(), json!({ "d": ED25519_D })), "a secret has \"k\""),
+        (with(ed25519_public(), json!({ "k": SECRET })), "a secret has \"k\""),
         (with(secret(), json!({ "k": format!("{SECRET}=") })), "without padding"),
         (json!([]), "JSON text"),
         (json!("text"), "JSON text"),
@@ -146,8 +146,8 @@ fn misfits_are_refused_with_a_cure() {
 fn what_must_not_sign_does_not() {
     let padded = URL_SAFE_NO_PAD.encode([vec![0], URL_SAFE_NO_PAD.decode(P256_D).unwrap()].concat());
     for (jwk, cure) in [
-        (ed25519_public(), "give the private key"),
-        (p256_public(), "give the private key"),
+        (ed25519_public(), "pass the private key"),
+        (p256_public(), "pass the private key"),
         (with(ed25519_private(), json!({ "key_ops": ["verify"] })), "key_ops"),
         (with(secret(), json!({ "key_ops": ["verify"] })), "key_ops"),
         (with(secret(), json!({ "key_ops": ["sign"] })), "key_ops"),

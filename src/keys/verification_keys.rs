@@ -1,6 +1,6 @@
 //! Keys that verify, each for as long as it may.
 
-use super::{VerificationKey, jwk, publish};
+use super::{jwk, verification::VerificationKey};
 use crate::{clock::Timestamp, error::ConfigError};
 
 /// Keys that verify tokens and sign none: what a service needs that only verifies, see
@@ -54,9 +54,9 @@ impl VerificationKeys {
         let mut keys = Self { keys: Vec::new() };
         for jwk in jwk::read_set(json.as_ref())? {
             if jwk.is_private() {
-                return Err(jwk.private_in_public());
+                return Err(jwk.private_key_given_to_verify());
             }
-            keys.add(jwk.verification_key()?, None)?;
+            keys.add(VerificationKey::from_parsed_jwk(jwk)?, None)?;
         }
         Ok(keys)
     }
@@ -94,7 +94,7 @@ impl VerificationKeys {
 
     /// The JWK set of the public keys; `None` when there are only secrets.
     pub(super) fn public_jwks(&self) -> Option<String> {
-        let keys: Vec<_> = self.iter().filter_map(|accepted| publish::jwk(&accepted.key)).collect();
+        let keys: Vec<_> = self.iter().filter_map(|accepted| accepted.key.public_jwk()).collect();
         (!keys.is_empty()).then(|| serde_json::json!({ "keys": keys }).to_string())
     }
 }
