@@ -33,8 +33,8 @@ use tower_jwt_sessions::{
     SystemClock, Timestamp, WhenFull,
     store::{
         AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
-        LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateOutcome,
-        RotateSession, SessionData, SessionList, SessionRecord, SessionStore, Step, StoreError, WhichSessions,
+        LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateDecision,
+        RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord, SessionStore, StoreError, WhichSessions,
     },
 };
 
@@ -259,24 +259,24 @@ impl SessionStore for TableStore {
                 return Ok(RotateOutcome::Ended);
             };
             let expiry = record.access_expired_at.map(|at| AccessExpiry { at, epoch: record.epoch });
-            let outcome = record.rotate(&rotate.presentation, now);
+            let outcome = record.rotate(&rotate.attempt, now);
             if let (Some(claims), Some(expiry)) = (rotate.claims, expiry)
-                && outcome != Step::Ended
+                && outcome != RotateDecision::Ended
                 && claims.is_outdated_by(expiry, now)
             {
                 // The record was not written.
                 return Ok(RotateOutcome::ClaimsOutdated(expiry));
             }
             Ok(match outcome {
-                Step::Live { rotation, rolled_back } => {
+                RotateDecision::Live { rotation, rolled_back } => {
                     tables.write(&rotate.owner, rotate.id, &record);
                     RotateOutcome::Live { rotation, record, now, rolled_back }
                 }
-                Step::Reused => {
+                RotateDecision::Reused => {
                     tables.end(&rotate.owner, &[rotate.id], now, rotate.log_retention);
                     RotateOutcome::Reused
                 }
-                Step::Ended => RotateOutcome::Ended,
+                RotateDecision::Ended => RotateOutcome::Ended,
             })
         })
     }
