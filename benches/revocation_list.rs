@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{id::SessionId, revocation::RevocationList, store::Revocation};
+use self::{id::SessionId, list::RevocationList, store::Revocation};
 
 mod id {
     pub(crate) use tower_jwt_sessions::SessionId;
@@ -18,9 +18,9 @@ mod id {
 mod store {
     pub(crate) use tower_jwt_sessions::store::Revocation;
 }
-#[path = "../src/revocation.rs"]
+#[path = "../src/revocation/list/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "with its tests, which do not run here")]
-mod revocation;
+mod list;
 
 const ENTRIES: u64 = 1_000_000;
 const NOW: u32 = 1_000;

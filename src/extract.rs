@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     event::LOG_TARGET,
-    live::Standing,
     middleware::{self, Passed},
     problem::{Problem, Renderer},
     session::{PresentedTokens, Session},
@@ -212,12 +211,12 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let session = <Session<C> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let (token, source) = session.proof();
-        let kind = match source {
+        let (token, backend) = session.proof();
+        let kind = match backend {
             None => SessionRejectionKind::NoStore,
-            Some(source) => match source.standing(&token.user_id, token.session_id, token.epoch).await {
-                Ok(Standing::Good) => return Ok(Self(session)),
-                Ok(Standing::Revoked) => SessionRejectionKind::Unauthenticated(VerifyError::Revoked),
+            Some(backend) => match backend.is_good(&token.user_id, token.session_id, token.epoch).await {
+                Ok(true) => return Ok(Self(session)),
+                Ok(false) => SessionRejectionKind::Unauthenticated(VerifyError::Revoked),
                 Err(_) => SessionRejectionKind::StoreUnavailable,
             },
         };

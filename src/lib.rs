@@ -10,10 +10,9 @@ mod cookie;
 mod error;
 mod event;
 mod extract;
-mod feed;
+mod health;
 mod id;
 mod keys;
-mod live;
 mod manager;
 mod middleware;
 /// For whoever is on call: what is logged and counted, what to do about it, and what to do when Redis is away.
@@ -50,14 +49,13 @@ pub use self::{
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, SessionEvent, SessionEventKind},
     extract::{SessionRejection, SessionRejectionKind, StoreChecked},
-    feed::{FeedStatus, RevocationFeed, StalePolicy},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},
-    live::Ended,
     manager::{ClaimsSource, Login, ProofStart, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
     middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{AssuranceLevel, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
     problem::Problem,
+    revocation::{Ended, FeedStatus, RevocationFeed, StalePolicy},
     session::{PresentedTokens, Session},
     store::MemoryStore,
     token_response::SessionTokens,

@@ -12,11 +12,10 @@ use http::HeaderMap;
 use crate::{
     clock::Timestamp,
     cookie::TokenCookie,
-    feed::StalePolicy,
     id::{SessionId, UserId},
     jwt::RegisteredClaims,
-    live::{Ended, Source},
     problem::Renderer,
+    revocation::{Ended, SessionBackend, StalePolicy},
 };
 
 /// A verified session: the proof that the request carried an access token that is signed by us, unexpired and not
@@ -50,7 +49,7 @@ struct Verified<C> {
 /// The verifier that a session comes from. The session does not know it by its type.
 pub(crate) trait Origin: Any + Send + Sync {
     /// The way back to the store; `None` where there is none to ask.
-    fn source(&self) -> Option<&Arc<Source>>;
+    fn backend(&self) -> Option<&Arc<SessionBackend>>;
 
     /// How errors are rendered.
     fn renderer(&self) -> &Renderer;
@@ -72,8 +71,8 @@ impl<C> Session<C> {
     }
 
     /// What the verifier read, and where to ask for more.
-    pub(crate) fn proof(&self) -> (&RegisteredClaims, Option<&Arc<Source>>) {
-        (&self.verified.registered, self.origin().and_then(|origin| origin.source()))
+    pub(crate) fn proof(&self) -> (&RegisteredClaims, Option<&Arc<SessionBackend>>) {
+        (&self.verified.registered, self.origin().and_then(|origin| origin.backend()))
     }
 
     /// Who verified it.
@@ -155,8 +154,8 @@ impl<C> Session<C> {
     /// ```
     pub fn ended(&self) -> Ended {
         match self.proof().1 {
-            Some(source) => source.ended(self.user_id(), self.id(), self.verified.registered.expires_at),
-            None => Ended::new(tokio::time::sleep(self.expires_in())),
+            Some(backend) => Ended::of_session(backend, self.user_id(), self.id(), self.verified.registered.expires_at),
+            None => Ended::after(self.expires_in()),
         }
     }
 }

@@ -12,12 +12,10 @@ use crate::{
     clock::{Clock, Timestamp},
     cookie::{Presence, RawTokens, TokenCookie, WarnOnce},
     event::LOG_TARGET,
-    feed::{RevocationFeed, StalePolicy},
     jwt::{Buffer, ClaimsShape, LiveCodec, MAX_TOKEN_LEN, Opened, RegisteredClaims, TokenError},
-    live::{Ends, Source},
     policy::MAX_CLOCK_SKEW,
     problem::{Problem, Renderer},
-    revocation::Revoked,
+    revocation::{Revoked, SessionBackend, StalePolicy},
     session::{Origin, PresentedTokens, Session},
 };
 
@@ -42,18 +40,12 @@ pub(crate) struct VerifierInner<C> {
     pub(crate) access: LiveCodec,
     pub(crate) refresh: LiveCodec,
     pub(crate) places: CredentialPlaces,
-    pub(crate) ends: Arc<Ends>,
-    /// How well revocations are known; `None` for a verifier without a manager.
-    pub(crate) feed: Option<RevocationFeed>,
-    /// Passed on to sessions, and keeps the feed going for as long as anything verifies. `None` without a store.
-    pub(crate) source: Option<Arc<Source>>,
-    pub(crate) serve_before_catch_up: bool,
+    /// The store and what is known to be revoked; `None` for a verifier without a manager.
+    pub(crate) backend: Option<Arc<SessionBackend>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) renderer: Renderer,
     /// The longest that an access token may live: revocations are forgotten after that.
     pub(crate) max_access_lifetime: Duration,
-    /// Access tokens issued earlier belong to sessions that the store has forgotten.
-    pub(crate) not_before: Option<Timestamp>,
     pub(crate) shape: ClaimsShape,
     pub(crate) claims: std::marker::PhantomData<fn() -> C>,
 }
@@ -170,8 +162,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         }
         let now = self.clock.recent();
         let verified = self.judge(&found, policy, now);
-        if let (Ok(session), Some(source)) = (&verified, &self.source) {
-            source.note_use(session.proof().0, now);
+        if let (Ok(session), Some(backend)) = (&verified, &self.backend) {
+            backend.note_use(session.proof().0, now);
         }
         verified
     }
@@ -232,8 +224,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         now: Timestamp,
     ) -> Result<Session<C>, VerifyError> {
         let session = self.verify_access(found, policy, now)?;
-        let permits = |feed: &RevocationFeed| feed.permits(policy, self.serve_before_catch_up, || self.clock.instant());
-        match self.feed.as_ref().is_none_or(permits) {
+        match self.backend.as_ref().is_none_or(|backend| backend.permits(policy)) {
             true => Ok(session),
             false => Err(VerifyError::RevocationsUnknown),
         }
@@ -263,10 +254,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
         {
             return Err(misfit());
         }
-        if self.not_before.is_some_and(|start| registered.issued_at.as_secs() < start.as_secs()) {
-            return Err(VerifyError::Revoked);
-        }
-        if let Some(revoked) = self.ends.find(registered.session_id, registered.epoch) {
+        let revoked = |backend: &Arc<SessionBackend>| {
+            backend.find_revoked(registered.session_id, registered.epoch, registered.issued_at)
+        };
+        if let Some(revoked) = self.backend.as_ref().and_then(revoked) {
             return Err(match revoked {
                 Revoked::Certainly => VerifyError::Revoked,
                 Revoked::EndUnfinished => VerifyError::EndUnfinished,
@@ -329,8 +320,8 @@ fn refused(kind: &'static str, error: TokenError) -> VerifyError {
 }
 
 impl<C: 'static> Origin for VerifierInner<C> {
-    fn source(&self) -> Option<&Arc<Source>> {
-        self.source.as_ref()
+    fn backend(&self) -> Option<&Arc<SessionBackend>> {
+        self.backend.as_ref()
     }
 
     fn renderer(&self) -> &Renderer {

@@ -15,10 +15,9 @@ const ROWS: &[&[&str]] = &[
     &["error"],
     &["keys", "cookie", "bearer"],
     &["jwt", "store", "token_response"],
-    &["revocation", "event"],
-    &["redis"],
-    &["live"],
-    &["feed"],
+    &["event"],
+    &["health", "redis"],
+    &["revocation"],
     &["session"],
     &["verifier", "csrf"],
     &["manager"],
@@ -46,7 +45,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["routes"]),
     // The builders of manager and verifier take a function that renders answers.
     ("axum_core", &["problem", "error", "cookie", "token_response", "extract", "csrf", "manager", "verifier"]),
-    ("metrics", &["event", "feed", "live"]),
+    ("metrics", &["event", "health", "revocation"]),
 ];
 
 fn row_of(module: &str) -> usize {

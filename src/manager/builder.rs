@@ -16,11 +16,11 @@ use crate::{
     cookie::CookieConfig,
     error::BoxError,
     event::{EventHook, SessionEvent},
-    feed::StalePolicy,
     id::UserId,
     keys::KeyRing,
     policy::{AssuranceLevel, Lifetimes, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
+    revocation::StalePolicy,
     store::{DynStore, SessionStore},
 };
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
-use crate::{error::BoxError, id::UserId, jwt::unit_claims, live::Health};
+use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
 
 /// Where the claims of a user come from: asked at every login and again at every refresh, so that a role that changed
 /// or a user who was deleted is noticed.

@@ -96,7 +96,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         O: FnOnce(&[u8], UnreadableData) -> Result<Option<T>, Error> + Send,
     {
         self.is_our_session(session)?;
-        let read = self.inner.store.get_data(&self.owner(session.user_id()), session.id()).await;
+        let read = self.store().get_data(&self.owner(session.user_id()), session.id()).await;
         let data = self.stored(read)?.ok_or_else(|| self.error(ErrorKind::SessionEnded))?;
         let value = match data.bytes {
             None => None,
@@ -119,7 +119,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         let bytes =
             serde_json::to_vec(value).map_err(|invalid| self.error_caused_by(ErrorKind::DataFormat, invalid))?;
         let put = PutData { owner: self.owner(session.user_id()), id: session.id(), expected_version: version, bytes };
-        let outcome = self.inner.store.put_data(&put).await;
+        let outcome = self.store().put_data(&put).await;
         match self.stored(outcome)? {
             PutOutcome::Stored { version } => Ok(version),
             PutOutcome::Conflict => Err(self.error(ErrorKind::DataConflict)),

@@ -135,10 +135,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
             TokenCookie::Access => self.now() >= claims.expires_at,
             TokenCookie::Refresh => has_certainly_expired(claims, self.now()),
         };
-        if has_expired || self.verification().ends.is_ended(claims.session_id) {
+        if has_expired || self.revocations().is_ended(claims.session_id) {
             return Ok(false);
         }
-        let found = self.inner.store.find(&self.owner(&claims.user_id), claims.session_id).await;
+        let found = self.store().find(&self.owner(&claims.user_id), claims.session_id).await;
         Ok(self.stored(found)?.is_some_and(|found| match which {
             // This node may refuse it because a logout failed, and this may be the retry.
             TokenCookie::Access => claims.epoch >= found.record.epoch,
@@ -205,10 +205,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub async fn expire_access(&self, user: impl ToString) -> Result<usize, Error> {
         let user = self.user_id(user)?;
         let retention = self.inner.lifetimes.revocation_retention();
-        let raised = self.inner.store.expire_access(&self.owner(&user), retention).await;
+        let raised = self.store().expire_access(&self.owner(&user), retention).await;
         let raised = self.stored(raised)?;
         for (session, min_epoch) in &raised {
-            self.revoke_here_below(Revocation { session: *session, min_epoch: *min_epoch });
+            self.revocations().revoke(Revocation { session: *session, min_epoch: *min_epoch });
             self.emit(&user, *session, SessionEventKind::AccessExpired);
         }
         Ok(raised.len())
@@ -254,7 +254,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 
     async fn sessions_of(&self, user: &UserId) -> Result<Vec<ListedSession>, Error> {
-        let listed = self.inner.store.list(&self.owner(user)).await;
+        let listed = self.store().list(&self.owner(user)).await;
         Ok(self.stored(listed)?.sessions)
     }
 }

@@ -147,7 +147,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         let (record, now, ended) = loop {
             new.proof = sessions.stated(proof.as_ref())?;
             new.claims = Some(sessions.claims_age(&loaded));
-            let created = sessions.inner.store.create(&new).await;
+            let created = sessions.store().create(&new).await;
             let answered = sessions.moment();
             match sessions.stored(created)? {
                 CreateOutcome::Created { record, now, ended } => break (record, now, ended),
@@ -165,7 +165,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
         };
         // The step has published its end only if the store had it, which `ended` says.
         if let Some(replaced) = replaces {
-            sessions.verification().ends.begin_end(replaced, lifetimes.revocation_retention());
+            sessions.revocations().begin_end(replaced);
         }
         for gone in ended {
             let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };

@@ -29,11 +29,10 @@ use crate::{
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
     event::{EndReason, EventHook, SessionEventKind},
-    feed::RevocationFeed,
     id::{SessionId, UserId},
-    live::{SessionEnder, Source},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
-    store::{DynStore, MARKS_REMEMBERED, Owner, Population, Revocation, StoreError},
+    revocation::{RevocationFeed, Revocations, SessionBackend, SessionEnder},
+    store::{DynStore, MARKS_REMEMBERED, Owner, Revocation, StoreError},
     verifier::{Verifier, VerifierInner},
 };
 
@@ -59,10 +58,7 @@ struct Inner<C> {
     verifier: Verifier<C>,
     /// What the verifier has, to compare it with what shall replace it. Never locked by a request.
     keys: Mutex<KeyRings>,
-    feed: RevocationFeed,
-    store: Arc<dyn DynStore>,
-    population: Population,
-    source: Arc<Source>,
+    backend: Arc<SessionBackend>,
     claims: ClaimsLoader<C>,
     lifetimes: Lifetimes,
     replay_window: ReplayWindow,
@@ -129,7 +125,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// How well this node knows what other nodes ended, for health endpoints.
     pub fn revocation_feed(&self) -> &RevocationFeed {
-        &self.inner.feed
+        self.inner.backend.feed()
     }
 
     fn verification(&self) -> &VerifierInner<C> {
@@ -159,12 +155,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// The user as the store knows them.
     fn owner(&self, user: &UserId) -> Owner {
-        Owner::new(self.inner.population, user.clone())
+        self.inner.backend.owner(user)
     }
 
     /// Passes an answer of the store on, and notes whether the store works.
     fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
-        self.inner.source.observe(&answer);
+        self.inner.backend.observe(&answer);
         answer.map_err(|failure| self.store_error(failure))
     }
 
@@ -174,16 +170,21 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
     /// Ends sessions. It tracks the health of the store itself.
     fn ender(&self) -> &SessionEnder {
-        self.inner.source.ender()
+        self.inner.backend.ender()
     }
 
     /// Makes this node refuse a session that has certainly ended, even if the store forgets that.
     fn revoke_here(&self, session: SessionId) {
-        self.revoke_here_below(Revocation::ended(session));
+        self.revocations().revoke(Revocation::ended(session));
     }
 
-    fn revoke_here_below(&self, revocation: Revocation) {
-        self.verification().ends.revoke(revocation, self.inner.lifetimes.revocation_retention());
+    /// What this node knows to be revoked.
+    fn revocations(&self) -> &Revocations {
+        self.inner.backend.revocations()
+    }
+
+    fn store(&self) -> &dyn DynStore {
+        self.inner.backend.store()
     }
 
     /// Notes that the store has ended a session.

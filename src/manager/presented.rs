@@ -87,7 +87,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     pub(super) fn to_be_ended(&self, named: Vec<NamedSession>) -> Vec<NamedSession> {
         let mut sessions: Vec<NamedSession> = Vec::new();
         for named in named {
-            let is_known = self.verification().ends.is_ended(named.claims.session_id);
+            let is_known = self.revocations().is_ended(named.claims.session_id);
             match sessions.iter_mut().find(|other| other.is_of_session(&named)) {
                 _ if is_known => {}
                 // The access and refresh tokens of a session expire at different times: the later one counts.

@@ -72,7 +72,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         };
         let (rotation, record, now) = loop {
             step.claims = Some(self.claims_age(&loaded));
-            let outcome = self.inner.store.rotate(&step).await;
+            let outcome = self.store().rotate(&step).await;
             match self.stored(outcome)? {
                 RotateOutcome::Live { rotation, record, now, rolled_back } => {
                     if rolled_back {
@@ -125,7 +125,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
         if is_over.map_err(|failure| self.store_error(failure))? {
             return Err(self.used_after_end(token));
         }
-        self.verification().ends.min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token))
+        self.revocations().min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token))
     }
 
     fn used_after_end(&self, token: &RegisteredClaims) -> Error {

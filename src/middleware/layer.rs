@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tower_layer::Layer;
 
 use super::{SessionService, context};
-use crate::{feed::StalePolicy, manager::SessionManager, verifier::Verifier};
+use crate::{manager::SessionManager, revocation::StalePolicy, verifier::Verifier};
 
 /// Verifies the access token of every request: [`SessionManager::layer`].
 ///

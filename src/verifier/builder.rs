@@ -10,12 +10,11 @@ use crate::{
     clock::{Clock, SystemClock},
     cookie::CookieConfig,
     error::ConfigError,
-    feed::StalePolicy,
     jwt::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
     keys::VerificationKeys,
-    live::Ends,
     policy::{Lifetimes, MAX_LIFETIME},
     problem::{Problem, Renderer},
+    revocation::StalePolicy,
 };
 
 /// Configures a [`Verifier`] that has no [`SessionManager`](crate::SessionManager). Begin with [`Verifier::builder`].
@@ -90,7 +89,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// [`ConfigError::KeysOfManager`] for the verifier of a [`SessionManager`](crate::SessionManager).
     pub fn replace_keys(&self, keys: &VerificationKeys) -> Result<(), ConfigError> {
-        if self.inner.feed.is_some() {
+        if self.inner.backend.is_some() {
             return Err(ConfigError::KeysOfManager);
         }
         self.inner.access.replace_verifying(keys);
@@ -179,14 +178,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
             access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience, cached),
             refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer, 0),
             places: CredentialPlaces { cookies: self.cookies.validate()?, accepts_bearer: self.accepts_bearer },
-            ends: Arc::new(Ends::new(Arc::clone(&self.clock))),
-            feed: None,
-            source: None,
-            serve_before_catch_up: true,
+            backend: None,
             clock: self.clock,
             renderer: self.renderer,
             max_access_lifetime,
-            not_before: None,
             shape: ClaimsShape::of::<C>(),
             claims: PhantomData,
         };

@@ -19,7 +19,7 @@ use crate::{
     outages::admin,
     owner::owner,
     redis_server::RedisServer,
-    support::{becomes, browser, is_live, is_stale, node, redis_store, soon, soon_works},
+    support::{becomes, browser, is_stale, is_up_to_date, node, redis_store, soon, soon_works},
     unreadable::append,
 };
 
@@ -91,13 +91,13 @@ async fn the_feed_is_metered() {
     let shows = async |value| soon("the gauge shows it", || meter.shows(FEED) == Some(value)).await;
     let mut server = RedisServer::start();
     let node = node(redis_store(&server.url(), "").await).build().unwrap();
-    becomes(&node, is_live).await;
+    becomes(&node, is_up_to_date).await;
     shows(1.0).await;
     server.kill();
     becomes(&node, is_stale).await;
     shows(0.0).await;
     server.restart();
-    becomes(&node, is_live).await;
+    becomes(&node, is_up_to_date).await;
     shows(1.0).await;
 }
 
@@ -135,7 +135,7 @@ async fn unfinished_ends_and_skipped_entries_are_metered() {
     let _guard = metrics::set_default_local_recorder(&meter);
     let mut server = RedisServer::start();
     let here = node(redis_store(&server.url(), "").await).build().unwrap();
-    becomes(&here, is_live).await;
+    becomes(&here, is_up_to_date).await;
     append(&admin(&server.url()).await, &[b"junk", b"1"]).await;
     soon("the skipped entry is counted", || meter.shows(SKIPPED) == Some(1.0)).await;
 

@@ -17,7 +17,7 @@ use tower_jwt_sessions::{
 use crate::{
     redis_server::{self, RedisServer},
     support::{
-        PATIENCE, accepts, becomes, browser, is_live, is_stale, node, redis_node, redis_store, refuses_soon, soon,
+        PATIENCE, accepts, becomes, browser, is_stale, is_up_to_date, node, redis_node, redis_store, refuses_soon, soon,
     },
 };
 
@@ -81,7 +81,7 @@ async fn an_empty_log_takes_nothing_back() {
     refuses_soon(&there, &ended).await;
 
     server.restart();
-    becomes(&there, is_live).await;
+    becomes(&there, is_up_to_date).await;
     assert!(!accepts(&there, &ended), "what a node knows stays known");
     assert!(accepts(&there, &alive), "a signed token is served while it lasts");
     // And the feed follows the new log.
@@ -130,7 +130,7 @@ async fn what_was_published_during_the_outage_of_a_feed_is_read_afterwards() {
     assert_eq!(failed.kind(), tower_jwt_sessions::ErrorKind::Store);
     assert!(!accepts(&here, &headers), "the node itself refuses it, although the store failed");
     server.thaw();
-    becomes(&there, is_live).await;
+    becomes(&there, is_up_to_date).await;
     soon("the logout can be repeated", || here.revocation_feed().status() == tower_jwt_sessions::FeedStatus::UpToDate)
         .await;
     loop {
@@ -164,7 +164,7 @@ async fn a_layer_may_fail_closed() {
     assert_eq!(strict.verify(&http::HeaderMap::new()).unwrap_err(), VerifyError::NoCredentials);
 
     server.restart();
-    becomes(&there, is_live).await;
+    becomes(&there, is_up_to_date).await;
     assert!(strict.verify(&headers).is_ok());
 }
 

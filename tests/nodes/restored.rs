@@ -8,7 +8,7 @@ use tower_jwt_sessions::{ErrorKind, SessionManager, VerifyError};
 use crate::{
     outages::{admin, command, node_on},
     redis_server::RedisServer,
-    support::{accepts, becomes, browser, is_live, refuses_soon, soon_works},
+    support::{accepts, becomes, browser, is_up_to_date, refuses_soon, soon_works},
 };
 
 /// A server that keeps its data in a folder, from which older data can be put back.
@@ -68,7 +68,7 @@ async fn what_nodes_know_to_have_ended_stays_ended() {
     redis.restore();
     for node in [&here, &there] {
         soon_works(async || node.list("alice").await.is_ok()).await;
-        becomes(node, is_live).await;
+        becomes(node, is_up_to_date).await;
         assert_eq!(node.list("alice").await.unwrap().len(), 2, "the store has them again");
         for ended in [&phone, &laptop, &before] {
             assert_eq!(node.verifier().verify(ended).unwrap_err(), VerifyError::Revoked);
@@ -105,7 +105,7 @@ async fn a_node_that_starts_afterwards_knows_what_the_store_knows() {
     let fresh = node_on(&redis.server).await;
     assert!(accepts(&fresh, &phone), "nothing tells it of the end");
     assert!(refresh(&fresh, &phone).await.is_ok(), "nor the store");
-    becomes(&here, is_live).await;
+    becomes(&here, is_up_to_date).await;
     assert!(!accepts(&here, &phone), "a node that knew still refuses");
 
     // So whoever restores an older state ends all sessions that may have ended since.
@@ -126,7 +126,7 @@ async fn access_that_was_expired_since_the_backup_locks_nobody_out() {
     redis.restore();
     for node in [&here, &there] {
         soon_works(async || node.list("alice").await.is_ok()).await;
-        becomes(node, is_live).await;
+        becomes(node, is_up_to_date).await;
     }
     // A node that starts now knows of neither.
     let late = node_on(&redis.server).await;

@@ -193,9 +193,9 @@ async fn a_server_that_refuses_the_connection_of_the_feed_is_told_once() {
     listen();
     soon_works(async || kill_feeds(&killer).await > 0).await;
     // Between two attempts to wait for the log it is read to its end over the other connection.
-    let mut status = there.revocation_feed().watch();
+    let mut feed = there.revocation_feed().clone();
     for _ in 0..6 {
-        tokio::time::timeout(PATIENCE, status.changed()).await.expect("it goes up and down").unwrap();
+        tokio::time::timeout(PATIENCE, feed.changed()).await.expect("it goes up and down");
     }
     let user = owner("alice");
     elsewhere.end(&EndSessions::new(user, WhichSessions::All, Duration::from_secs(3600))).await.unwrap();

@@ -68,6 +68,6 @@ pub(crate) fn is_stale(status: FeedStatus) -> bool {
     matches!(status, FeedStatus::Stale { .. })
 }
 
-pub(crate) fn is_live(status: FeedStatus) -> bool {
+pub(crate) fn is_up_to_date(status: FeedStatus) -> bool {
     status == FeedStatus::UpToDate
 }

@@ -10,7 +10,7 @@ use crate::{
     log::Log,
     outages::node_on,
     redis_server::RedisServer,
-    support::{PATIENCE, accepts, becomes, browser, is_live, node, redis_store, refuses_soon, soon, soon_works},
+    support::{PATIENCE, accepts, becomes, browser, is_up_to_date, node, redis_store, refuses_soon, soon, soon_works},
 };
 
 async fn logout(node: &SessionManager, headers: &HeaderMap) -> Result<(), ErrorKind> {
@@ -141,7 +141,7 @@ async fn ends_that_overflow_are_dropped_and_told_once() {
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store));
 
     server.restart();
-    becomes(&here, is_live).await;
+    becomes(&here, is_up_to_date).await;
     let mut again = None;
     soon_works(async || {
         again = here.login("alice").await.ok();

@@ -44,7 +44,10 @@ pub(crate) async fn is_over(ended: &mut Ended) -> bool {
 
 /// Waits until the feed of a node is in this state.
 pub(crate) async fn feed_becomes(node: &SessionManager, expected: fn(FeedStatus) -> bool) {
-    node.revocation_feed().watch().wait_for(|status| expected(*status)).await.unwrap();
+    let mut feed = node.revocation_feed().clone();
+    while !expected(feed.status()) {
+        feed.changed().await;
+    }
 }
 
 /// What an application may have as claims.

@@ -10,7 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use tower_jwt_sessions::{
-    FeedStatus, KeyRing, MemoryStore, Session, SessionManager, UserId, redis::RedisStore, store::SessionStore,
+    KeyRing, MemoryStore, Session, SessionManager, UserId, redis::RedisStore, store::SessionStore,
 };
 
 use crate::{BoxError, ISSUER, Peer, SECRET, User, alice, answer};
@@ -57,8 +57,7 @@ pub(crate) async fn app(revoked: usize) -> std::result::Result<Router, BoxError>
 
 pub(crate) async fn on_redis(url: &str) -> std::result::Result<Router, BoxError> {
     let sessions = manager(RedisStore::connect(url).await?)?;
-    let mut feed = sessions.revocation_feed().watch();
-    feed.wait_for(|status| *status == FeedStatus::UpToDate).await?;
+    sessions.revocation_feed().caught_up().await;
     Ok(routes(sessions))
 }
 

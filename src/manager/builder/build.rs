@@ -17,10 +17,9 @@ use crate::csrf::CrossSiteGuard;
 use crate::{
     error::ConfigError,
     event::LOG_TARGET,
-    feed::Follower,
     jwt::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
-    live::{Ends, SessionEnder, Source},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
+    revocation::{BackendConfig, SessionBackend},
     store::Population,
     verifier::{CredentialPlaces, Verifier, VerifierInner},
 };
@@ -66,31 +65,23 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
         // Bound to one population, as the store's keys are. If an audience of access tokens is called like this, keys
         // and `typ` still differ.
         let refresh_audience = format!("{audience}#refresh");
-        let population = Population::new(&issuer, &audience);
-        let ends = Arc::new(Ends::new(Arc::clone(&self.clock)));
-        let shared = || (Arc::clone(&store), Arc::clone(&ends), Arc::clone(&self.clock));
-        let retention = lifetimes.revocation_retention();
-        let (feed, follower) = {
-            let (store, ends, clock) = shared();
-            Follower::new(store, ends, clock, retention).start()?
-        };
-        let source = {
-            let (store, ends, clock) = shared();
-            let ender = SessionEnder::new(store, population, ends, clock, retention, self.events.clone());
-            Source::new(ender, self.replay_window, follower)?
-        };
+        let backend = SessionBackend::start(BackendConfig {
+            store,
+            population: Population::new(&issuer, &audience),
+            clock: Arc::clone(&self.clock),
+            retention: lifetimes.revocation_retention(),
+            replay_window: self.replay_window,
+            serve_before_catch_up: self.serve_before_catch_up,
+            events: self.events.clone(),
+        })?;
         let inner = VerifierInner {
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),
             refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience, 0),
             places: CredentialPlaces { cookies, accepts_bearer: self.accepts_bearer },
-            source: Some(Arc::clone(&source)),
-            ends,
-            feed: Some(feed.clone()),
-            serve_before_catch_up: self.serve_before_catch_up,
+            backend: Some(Arc::clone(&backend)),
             clock: self.clock,
             renderer: self.renderer,
             max_access_lifetime: lifetimes.max_access,
-            not_before: store.started_at(),
             shape,
             claims: PhantomData,
         };
@@ -99,10 +90,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuil
             inner: Arc::new(Inner {
                 verifier,
                 keys: Mutex::new(keys),
-                feed,
-                store,
-                population,
-                source,
+                backend,
                 claims,
                 lifetimes,
                 replay_window: self.replay_window,

@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Ends, Health,
+    node::NodeState,
     unfinished::{Attempt, UnfinishedEnd, UnfinishedEnds},
 };
 use crate::{
-    clock::{Clock, jittered},
+    clock::jittered,
     event::{EndReason, EventHook, SessionEventKind},
     id::{SessionId, UserId},
     policy::{CLOCK_DRIFT, MAX_CLOCK_SKEW},
-    store::{DynStore, EndSessions, Owner, Population, Revocation, StoreError, WhichSessions},
+    store::{EndSessions, Revocation, StoreError, WhichSessions},
 };
 
 /// Ends sessions, and keeps ends that the store did not carry out until it does.
@@ -19,13 +19,7 @@ use crate::{
 /// A failed end is reported as a failure, but must not be forgotten: the session would be refused here and live on at
 /// other nodes. So it is tried again in the background, and when the session is presented.
 pub(crate) struct SessionEnder {
-    pub(super) store: Arc<dyn DynStore>,
-    pub(super) population: Population,
-    pub(super) health: Arc<Health>,
-    pub(super) ends: Arc<Ends>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// How long a revocation is needed.
-    retention: Duration,
+    node: Arc<NodeState>,
     events: EventHook,
     unfinished: UnfinishedEnds,
 }
@@ -34,16 +28,8 @@ pub(crate) struct SessionEnder {
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 impl SessionEnder {
-    pub(crate) fn new(
-        store: Arc<dyn DynStore>,
-        population: Population,
-        ends: Arc<Ends>,
-        clock: Arc<dyn Clock>,
-        retention: Duration,
-        events: EventHook,
-    ) -> Self {
-        let health = Arc::new(Health::of_store());
-        Self { store, population, health, ends, clock, retention, events, unfinished: UnfinishedEnds::default() }
+    pub(super) fn new(node: Arc<NodeState>, events: EventHook) -> Self {
+        Self { node, events, unfinished: UnfinishedEnds::default() }
     }
 
     /// Ends sessions of a user. Returns those that were alive.
@@ -105,29 +91,30 @@ impl SessionEnder {
         which: WhichSessions,
         reason: EndReason,
     ) -> Result<(), StoreError> {
-        let ended = self.take(&self.asked(user, which, reason), Duration::ZERO).await;
-        self.health.observe(ended.as_ref().err().map(|failure| failure as _));
+        let ended = self.carry_out(&self.request(user, which, reason), Duration::ZERO).await;
+        self.node.observe(&ended);
         ended.map(drop)
     }
 
-    /// Completes the unfinished ends that concern this session. Says whether the session is known to have ended.
+    /// Completes the unfinished ends that concern this session. Returns whether the session is known to have ended.
     pub(crate) async fn finish(&self, user: &UserId, session: SessionId) -> Result<bool, StoreError> {
-        if self.ends.is_ended(session) {
+        if self.node.revocations.is_ended(session) {
             return Ok(true);
         }
         let finished = self.try_to_finish(user, session).await;
+        // Where nothing was left to do, the store was not asked.
         if finished.is_err() {
-            self.health.observe(finished.as_ref().err().map(|failure| failure as _));
+            self.node.observe(&finished);
         }
-        finished.map(|()| self.ends.is_ended(session))
+        finished.map(|()| self.node.revocations.is_ended(session))
     }
 
     async fn try_to_finish(&self, user: &UserId, session: SessionId) -> Result<(), StoreError> {
-        let unfinished = self.unfinished.concerning(&self.owner(user), session);
+        let unfinished = self.unfinished.concerning(&self.node.owner(user), session);
         // The end is being tried at this moment, or was dropped from the table.
-        if unfinished.is_empty() && self.ends.is_end_unfinished(session) {
-            let end = self.asked(user, WhichSessions::Proven(session), EndReason::LoggedOut);
-            return self.take(&end, Duration::ZERO).await.map(drop);
+        if unfinished.is_empty() && self.node.revocations.is_end_unfinished(session) {
+            let end = self.request(user, WhichSessions::Proven(session), EndReason::LoggedOut);
+            return self.carry_out(&end, Duration::ZERO).await.map(drop);
         }
         for (number, end) in unfinished {
             match end.which {
@@ -135,14 +122,14 @@ impl SessionEnder {
                 // Only this one of many: the others can wait, and one that cannot be read holds up no other.
                 WhichSessions::Others(_) | WhichSessions::All => {
                     let one = UnfinishedEnd { which: WhichSessions::One(session), ..end };
-                    self.take(&one, self.min_age(&one)).await?;
+                    self.carry_out(&one, self.min_age(&one)).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Tries unfinished ends again, in a loop: one after the other while the store works; after a failure it waits.
+    /// Retries unfinished ends, in a loop: one after the other while the store works; after a failure it waits.
     pub(super) async fn retry_unfinished(self: Arc<Self>) {
         let mut backoff = BACKOFF.0;
         loop {
@@ -172,55 +159,52 @@ impl SessionEnder {
             WhichSessions::One(_) | WhichSessions::Proven(_) => Duration::ZERO,
             WhichSessions::Others(_) | WhichSessions::All => self.min_age(end),
         };
-        self.take(end, min_age).await?;
-        self.unfinished.finish(number, end.asked_at);
+        self.carry_out(end, min_age).await?;
+        self.unfinished.finish(number, end.requested_at);
         Ok(())
     }
 
-    pub(super) fn owner(&self, user: &UserId) -> Owner {
-        Owner::new(self.population, user.clone())
-    }
-
-    /// How long ago a session began, by the store's clock, if it certainly began after the end was asked for.
+    /// How long ago a session began, by the store's clock, if it certainly began after the end was requested.
     ///
     /// Another server may answer now, whose clock is behind, and no two clocks run alike. A session that began within
     /// that doubt is ended as well: one more login is a smaller harm than a session that outlives its end.
     fn min_age(&self, end: &UnfinishedEnd) -> Duration {
-        let age = self.clock.instant().saturating_duration_since(end.asked_at);
+        let age = self.node.clock.instant().saturating_duration_since(end.requested_at);
         age.saturating_sub(age / CLOCK_DRIFT).saturating_sub(MAX_CLOCK_SKEW)
     }
 
     fn begin(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> Attempt<'_> {
         if let WhichSessions::Proven(session) = which {
-            self.ends.begin_end(session, self.retention);
+            self.node.revocations.begin_end(session);
         }
-        self.unfinished.attempt(self.asked(user, which, reason))
+        self.unfinished.attempt(self.request(user, which, reason))
     }
 
-    fn asked(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> UnfinishedEnd {
-        UnfinishedEnd { owner: self.owner(user), which, reason, asked_at: self.clock.instant() }
+    fn request(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> UnfinishedEnd {
+        UnfinishedEnd { owner: self.node.owner(user), which, reason, requested_at: self.node.clock.instant() }
     }
 
     async fn run(&self, attempt: Attempt<'_>) -> Result<Vec<SessionId>, StoreError> {
-        let ended = self.take(&attempt.end, Duration::ZERO).await;
-        self.health.observe(ended.as_ref().err().map(|failure| failure as _));
+        let ended = self.carry_out(&attempt.end, Duration::ZERO).await;
+        self.node.observe(&ended);
         if ended.is_ok() {
             attempt.succeeded();
         }
         ended
     }
 
-    /// Takes the step. `min_age` spares sessions that began after the end was asked for.
-    async fn take(&self, end: &UnfinishedEnd, min_age: Duration) -> Result<Vec<SessionId>, StoreError> {
+    /// Ends sessions in the store, here and for the event hook. `min_age` spares sessions that began after the end was requested.
+    async fn carry_out(&self, end: &UnfinishedEnd, min_age: Duration) -> Result<Vec<SessionId>, StoreError> {
         let UnfinishedEnd { owner, which, reason, .. } = end;
-        let step = EndSessions { owner: owner.clone(), which: *which, log_retention: self.retention, min_age };
-        let ended = self.store.end(&step).await?;
+        let log_retention = self.node.revocations.retention();
+        let step = EndSessions { owner: owner.clone(), which: *which, log_retention, min_age };
+        let ended = self.node.store.end(&step).await?;
         // Whether the store had lost it or ended it before: it is over.
         if let WhichSessions::Proven(session) = which {
-            self.ends.revoke(Revocation::ended(*session), self.retention);
+            self.node.revocations.revoke(Revocation::ended(*session));
         }
         for session in &ended {
-            self.ends.revoke(Revocation::ended(*session), self.retention);
+            self.node.revocations.revoke(Revocation::ended(*session));
             self.events.emit(owner.user_id(), *session, SessionEventKind::Ended(*reason));
         }
         Ok(ended)

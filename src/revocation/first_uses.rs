@@ -1,6 +1,5 @@
-//! Noting the first use of a generation, in the background: what closes [`ReplayWindow::UntilConfirmed`].
-//!
-//! [`ReplayWindow::UntilConfirmed`]: crate::ReplayWindow::UntilConfirmed
+//! The first use of a generation, confirmed to the store in the background: what closes
+//! [`ReplayWindow::UntilConfirmed`](crate::ReplayWindow::UntilConfirmed).
 
 use std::{
     collections::HashMap,
@@ -11,103 +10,93 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 
-use super::Health;
-use crate::{
-    clock::{Clock, Timestamp},
-    id::SessionId,
-    jwt::RegisteredClaims,
-    store::{DynStore, Owner, Population},
-};
+use super::node::NodeState;
+use crate::{clock::Timestamp, id::SessionId, jwt::RegisteredClaims, store::Owner};
 
-/// Tells the store of the first use of each generation on this node, and of no other use.
+/// Confirms the first use of each generation on this node to the store, and no other use.
 #[derive(Debug)]
-pub(crate) struct Notes {
-    seen: Arc<Seen>,
-    sender: mpsc::Sender<Note>,
-    population: Population,
-    clock: Arc<dyn Clock>,
+pub(super) struct FirstUses {
+    seen: Arc<NewestUsed>,
+    sender: mpsc::Sender<FirstUse>,
+    node: Arc<NodeState>,
 }
 
 #[derive(Debug)]
-struct Note {
+struct FirstUse {
     owner: Owner,
     session: SessionId,
     generation: u32,
 }
 
-/// How many notes may wait to be written. One that finds no room is made again at the next request of its session.
+/// How many first uses may wait to be confirmed. One that finds no room is noted again at the next request of its
+/// session.
 const MAX_WAITING: usize = 1024;
-/// How many are written at the same time.
-const MAX_WRITING: usize = 16;
+/// How many are confirmed at the same time.
+const MAX_CONFIRMING: usize = 16;
 /// How long a store that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl Notes {
-    /// Starts to write, until this is dropped.
-    pub(crate) fn start(
-        runtime: &Handle,
-        store: Arc<dyn DynStore>,
-        population: Population,
-        health: Arc<Health>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+impl FirstUses {
+    /// Starts to confirm, until this is dropped.
+    pub(super) fn start(runtime: &Handle, node: Arc<NodeState>) -> Self {
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
-        let seen = Arc::new(Seen::new(clock.instant()));
-        runtime.spawn(write(store, health, Arc::clone(&seen), waiting));
-        Self { seen, sender, population, clock }
+        let seen = Arc::new(NewestUsed::new(node.clock.instant()));
+        runtime.spawn(confirm_all(Arc::clone(&node), Arc::clone(&seen), waiting));
+        Self { seen, sender, node }
     }
 
     /// Notes that this access token was used. Never waits.
-    pub(crate) fn note(&self, token: &RegisteredClaims, now: Timestamp) {
+    pub(super) fn note(&self, token: &RegisteredClaims, now: Timestamp) {
         // The first generation supersedes none, so there is no window to close.
-        if token.generation < 2 || !self.seen.is_first(token, now, || self.clock.instant()) {
+        if token.generation < 2 || !self.seen.is_first(token, now, || self.node.clock.instant()) {
             return;
         }
-        let owner = Owner::new(self.population, token.user_id.clone());
-        let (session, generation) = (token.session_id, token.generation);
-        if self.sender.try_send(Note { owner, session, generation }).is_err() {
+        let (owner, session, generation) = (self.node.owner(&token.user_id), token.session_id, token.generation);
+        if self.sender.try_send(FirstUse { owner, session, generation }).is_err() {
             self.seen.forget(session, generation);
         }
     }
 }
 
-async fn write(store: Arc<dyn DynStore>, health: Arc<Health>, seen: Arc<Seen>, mut waiting: mpsc::Receiver<Note>) {
-    let mut writing = JoinSet::new();
-    while let Some(note) = waiting.recv().await {
-        if writing.len() >= MAX_WRITING
-            && let Some(Ok(false)) = writing.join_next().await
+async fn confirm_all(node: Arc<NodeState>, seen: Arc<NewestUsed>, mut waiting: mpsc::Receiver<FirstUse>) {
+    let mut confirming = JoinSet::new();
+    while let Some(FirstUse { owner, session, generation }) = waiting.recv().await {
+        if confirming.len() >= MAX_CONFIRMING
+            && let Some(Ok(false)) = confirming.join_next().await
         {
             tokio::time::sleep(PAUSE).await;
         }
-        let (store, health, seen) = (Arc::clone(&store), Arc::clone(&health), Arc::clone(&seen));
-        writing.spawn(async move {
-            let Note { owner, session, generation } = note;
-            let written = store.confirm(&owner, session, generation).await;
-            health.observe(written.as_ref().err().map(|failure| failure as _));
-            if written.is_err() {
+        let (node, seen) = (Arc::clone(&node), Arc::clone(&seen));
+        confirming.spawn(async move {
+            let confirmed = node.store.confirm(&owner, session, generation).await;
+            node.observe(&confirmed);
+            if confirmed.is_err() {
                 // The next request of the session tries again.
                 seen.forget(session, generation);
             }
-            written.is_ok()
+            confirmed.is_ok()
         });
     }
-    writing.join_all().await;
+    confirming.join_all().await;
 }
 
 /// The newest generation of each session that was used on this node, for as long as its access token lives.
 ///
 /// An entry has 17 bytes, and a table is between 7/16 and 7/8 full: 20 to 39 bytes for each session that was refreshed
 /// and used within the access lifetime. Full tables take no more; their sessions' windows stay open longer.
+///
+/// The list of revocations is no model for it: that one must not drop an entry early and grows without a bound; this one
+/// is bounded and may refuse an entry.
 #[derive(Debug)]
-struct Seen {
+struct NewestUsed {
     /// Written to at the first use of a generation, only read at all others.
     shards: Box<[RwLock<Shard>]>,
-    /// What it knows ages by a monotonic clock.
+    /// Entries age by a monotonic clock.
     begun: Instant,
 }
 
 /// By the first half of the session identifier: random bits, of which any eight bytes are unique enough.
-type Table = HashMap<u64, Sighting, BuildHasherDefault<OwnBits>>;
+type Table = HashMap<u64, Newest, BuildHasherDefault<OwnBits>>;
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -117,13 +106,13 @@ struct Shard {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Sighting {
+struct Newest {
     generation: u32,
     /// In seconds since `begun`.
     until: u32,
 }
 
-/// Takes a key that is random already for its hash.
+/// Uses a key that is random already as its hash.
 #[derive(Clone, Copy, Debug, Default)]
 struct OwnBits(u64);
 
@@ -145,13 +134,13 @@ const SHARDS: usize = 64;
 /// About 900,000 sessions in all, 18 MB. What fits into a table of 2¹⁴ places.
 const MAX_IN_SHARD: usize = 7 << 11;
 
-impl Seen {
+impl NewestUsed {
     fn new(begun: Instant) -> Self {
         Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), begun }
     }
 
-    /// Whether this generation is seen for the first time. `now` is the time by which the token was verified;
-    /// `instant`, by which the sighting ages, is read only then.
+    /// Whether this generation is used for the first time. `now` is the time by which the token was verified;
+    /// `instant`, by which the entry ages, is read only then.
     fn is_first(&self, token: &RegisteredClaims, now: Timestamp, instant: impl FnOnce() -> Instant) -> bool {
         let Some((key, shard)) = self.place(token.session_id) else { return false };
         let is_known = |shard: &Shard| shard.table.get(&key).is_some_and(|known| known.generation >= token.generation);
@@ -161,27 +150,27 @@ impl Seen {
         let elapsed = seconds(instant().saturating_duration_since(self.begun));
         // Both are rounded down.
         let until = elapsed.saturating_add(seconds(token.expires_at.since(now))).saturating_add(2);
-        let sighting = Sighting { generation: token.generation, until };
+        let newest = Newest { generation: token.generation, until };
         let mut shard = write_to(shard);
         if let Some(known) = shard.table.get_mut(&key) {
             let is_newer = known.generation < token.generation;
             if is_newer {
-                *known = sighting;
+                *known = newest;
             }
             return is_newer;
         }
         let has_room = shard.make_room(elapsed);
         if has_room {
-            shard.table.insert(key, sighting);
+            shard.table.insert(key, newest);
         }
         has_room
     }
 
-    /// Takes a sighting back, unless there was a newer one.
+    /// Removes an entry, unless there is a newer one.
     fn forget(&self, session: SessionId, generation: u32) {
         let Some((key, shard)) = self.place(session) else { return };
         let mut shard = write_to(shard);
-        if shard.table.get(&key).is_some_and(|sighting| sighting.generation == generation) {
+        if shard.table.get(&key).is_some_and(|newest| newest.generation == generation) {
             shard.table.remove(&key);
         }
     }
@@ -210,7 +199,7 @@ impl Shard {
             return false;
         }
         *swept_at = now;
-        table.retain(|_, sighting| now < sighting.until);
+        table.retain(|_, newest| now < newest.until);
         // One that stays nearly full would be searched again too soon.
         if !is_largest && table.len() > table.capacity() / 2 {
             table.reserve(table.len());
@@ -249,22 +238,22 @@ mod tests {
     }
 
     #[test]
-    fn sees_each_generation_once() {
-        let seen = Seen::new(*BEGUN);
+    fn each_generation_is_first_once() {
+        let seen = NewestUsed::new(*BEGUN);
         assert!(seen.is_first(&token(1, 2), NOW, || *BEGUN));
         assert!(!seen.is_first(&token(1, 2), NOW, || *BEGUN));
         assert!(seen.is_first(&token(2, 2), NOW, || *BEGUN));
         assert!(seen.is_first(&token(1, 3), NOW, || *BEGUN));
-        assert!(!seen.is_first(&token(1, 2), NOW, || *BEGUN), "a straggler is no first use");
+        assert!(!seen.is_first(&token(1, 2), NOW, || *BEGUN), "a late use of an older generation is no first use");
         seen.forget(token(1, 2).session_id, 2);
-        assert!(!seen.is_first(&token(1, 3), NOW, || *BEGUN), "a newer one was seen");
+        assert!(!seen.is_first(&token(1, 3), NOW, || *BEGUN), "a newer one was used");
         seen.forget(token(1, 3).session_id, 3);
         assert!(seen.is_first(&token(1, 3), NOW, || *BEGUN));
     }
 
     #[test]
-    fn what_is_known_is_only_read() {
-        let seen = Arc::new(Seen::new(*BEGUN));
+    fn known_generation_takes_no_write_lock() {
+        let seen = Arc::new(NewestUsed::new(*BEGUN));
         assert!(seen.is_first(&token(1, 2), NOW, || *BEGUN));
         let reader = seen.place(token(1, 2).session_id).unwrap().1.read().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -275,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded_and_forgets_what_expired() {
-        let seen = Seen::new(*BEGUN);
-        let noted = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW, || *BEGUN)).count();
-        assert_eq!(noted, MAX_IN_SHARD);
+    fn full_table_refuses_new_sessions_until_others_expire() {
+        let seen = NewestUsed::new(*BEGUN);
+        let taken = (0..100_000).filter(|n| seen.is_first(&token(*n, 2), NOW, || *BEGUN)).count();
+        assert_eq!(taken, MAX_IN_SHARD);
         // The wall clock plays no part: it can be set.
         let far = NOW.saturating_add(Duration::from_secs(7200));
         assert!(!seen.is_first(&token(200_000, 2), far, || *BEGUN));
@@ -289,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_the_documented_size() {
-        assert_eq!(size_of::<(u64, Sighting)>(), 16);
+    fn entry_has_documented_size() {
+        assert_eq!(size_of::<(u64, Newest)>(), 16);
     }
 }

@@ -1,4 +1,4 @@
-//! Ends of sessions that were asked for and that the store has not carried out yet.
+//! Ends of sessions that were requested and that the store has not carried out yet.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -14,14 +14,14 @@ use crate::{
     store::{Owner, WhichSessions},
 };
 
-/// An end that was asked for.
+/// An end that was requested.
 #[derive(Clone, Debug)]
 pub(super) struct UnfinishedEnd {
     pub(super) owner: Owner,
     pub(super) which: WhichSessions,
     pub(super) reason: EndReason,
     /// Sessions that begin later are spared.
-    pub(super) asked_at: Instant,
+    pub(super) requested_at: Instant,
 }
 
 /// The unfinished ends of a manager, oldest first. They are lost when the process ends.
@@ -90,9 +90,9 @@ impl UnfinishedEnds {
         ends.filter(|(_, end)| end.which.includes(session)).map(|(number, end)| (number, end.clone())).collect()
     }
 
-    /// The store has carried it out. Kept if it was asked for again after `asked_at`.
-    pub(super) fn finish(&self, number: u64, asked_at: Instant) {
-        self.table().finish(number, asked_at);
+    /// The store has carried it out. Kept if it was requested again after `requested_at`.
+    pub(super) fn finish(&self, number: u64, requested_at: Instant) {
+        self.table().finish(number, requested_at);
     }
 
     /// It failed again: all others are tried before it.
@@ -118,7 +118,7 @@ impl Table {
         let dropped_of_owner = of_owner.iter().copied().min_by_key(breadth).filter(|_| is_full);
         if let Some(same) = same.and_then(|number| self.ends.get_mut(&number)) {
             // The later end includes whatever the earlier one meant.
-            same.asked_at = same.asked_at.max(new.asked_at);
+            same.requested_at = same.requested_at.max(new.requested_at);
             return;
         }
         // The same among those of all users: accounts that work together could drive out the ends of others.
@@ -145,9 +145,9 @@ impl Table {
         }
     }
 
-    fn finish(&mut self, number: u64, asked_at: Instant) {
-        // Unless it was asked for again meanwhile.
-        if self.ends.get(&number).is_none_or(|end| end.asked_at != asked_at) {
+    fn finish(&mut self, number: u64, requested_at: Instant) {
+        // Unless it was requested again meanwhile.
+        if self.ends.get(&number).is_none_or(|end| end.requested_at != requested_at) {
             return;
         }
         self.remove(number);
@@ -165,12 +165,13 @@ impl Table {
         let covers = |end: &UnfinishedEnd| {
             // A session that the store has lost is published by its name alone.
             let by_all = done.which == WhichSessions::All && !matches!(end.which, WhichSessions::Proven(_));
-            end.asked_at <= done.asked_at && (by_all || end.which == done.which)
+            end.requested_at <= done.requested_at && (by_all || end.which == done.which)
         };
         let of_owner = self.of_owner.get(&done.owner).into_iter().flatten();
         let ends = of_owner.filter_map(|number| Some((*number, self.ends.get(number)?)));
-        let covered: Vec<_> = ends.filter(|(_, end)| covers(end)).map(|(number, end)| (number, end.asked_at)).collect();
-        covered.into_iter().for_each(|(number, asked_at)| self.finish(number, asked_at));
+        let covered: Vec<_> =
+            ends.filter(|(_, end)| covers(end)).map(|(number, end)| (number, end.requested_at)).collect();
+        covered.into_iter().for_each(|(number, requested_at)| self.finish(number, requested_at));
     }
 
     fn postpone(&mut self, number: u64) {
@@ -265,8 +266,8 @@ mod tests {
         SessionId::from_bytes([n; SessionId::LEN])
     }
 
-    fn end(user_number: usize, which: WhichSessions, asked_at: Instant) -> UnfinishedEnd {
-        UnfinishedEnd { owner: user(user_number), which, reason: EndReason::LoggedOut, asked_at }
+    fn end(user_number: usize, which: WhichSessions, requested_at: Instant) -> UnfinishedEnd {
+        UnfinishedEnd { owner: user(user_number), which, reason: EndReason::LoggedOut, requested_at }
     }
 
     fn numbers(ends: &UnfinishedEnds, user_number: usize, id: u8) -> Vec<u64> {
@@ -296,22 +297,22 @@ mod tests {
     }
 
     #[test]
-    fn same_end_asked_again_is_kept_once_and_means_later_sessions_too() {
+    fn same_end_requested_again_is_kept_once_and_means_later_sessions_too() {
         let (ends, now) = (UnfinishedEnds::default(), Instant::now());
         let later = now + Duration::from_secs(1);
         ends.keep(end(1, WhichSessions::All, now));
         let (number, tried) = ends.first().unwrap();
         ends.keep(end(1, WhichSessions::All, later));
-        ends.finish(number, tried.asked_at);
+        ends.finish(number, tried.requested_at);
         let (number, kept) = ends.first().expect("the second one was not carried out");
-        assert_eq!(kept.asked_at, later);
+        assert_eq!(kept.requested_at, later);
         ends.finish(number, later);
         assert!(ends.first().is_none());
     }
 
     /// Otherwise the end of all would be tried again, and end a session that began after it had succeeded.
     #[test]
-    fn end_that_succeeds_finishes_what_was_asked_before_it() {
+    fn end_that_succeeds_finishes_what_was_requested_before_it() {
         let (ends, now) = (UnfinishedEnds::default(), Instant::now());
         let later = now + Duration::from_secs(1);
         let one = WhichSessions::One(session(1));
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(numbers(&ends, 1, 1), [1, 2], "the same one alone");
         asked(one, later + Duration::from_secs(1));
         ends.attempt(end(1, WhichSessions::All, later)).succeeded();
-        assert_eq!(numbers(&ends, 1, 1), [5], "what was asked after it is left");
+        assert_eq!(numbers(&ends, 1, 1), [5], "what was requested after it is left");
         assert_eq!(numbers(&ends, 1, 3), [3], "a session that the store has lost is published by its name alone");
         assert_eq!(numbers(&ends, 2, 1), [4], "another user's");
     }

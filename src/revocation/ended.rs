@@ -11,14 +11,14 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Source, ends::Watch};
+use super::{backend::SessionBackend, waiters::Waiter};
 use crate::{
-    clock::jittered,
+    clock::{Timestamp, jittered},
     id::{SessionId, UserId},
     store::{FoundSession, StoreError},
 };
 
-/// Resolves when a session is over: [`Session::ended`](crate::Session::ended).
+/// Resolves when a session has ended: [`Session::ended`](crate::Session::ended).
 ///
 /// It owns what it needs, so it can move into a task that outlives the request.
 #[must_use = "a future does nothing unless it is awaited"]
@@ -27,8 +27,21 @@ pub struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn new(waiting: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { waiting: Box::pin(waiting) }
+    /// Waits for the end of a session whose access token expires at `expires_at`. It listens from this call on.
+    pub(crate) fn of_session(
+        backend: &Arc<SessionBackend>,
+        user: &UserId,
+        id: SessionId,
+        expires_at: Timestamp,
+    ) -> Self {
+        let waiter = backend.node.revocations.wait_for(id);
+        let ask_at = Instant::now() + expires_at.since(backend.node.clock.now());
+        Self { waiting: Box::pin(wait(Arc::clone(backend), waiter, user.clone(), id, ask_at)) }
+    }
+
+    /// Waits until an access token has expired, where there is no store to ask.
+    pub(crate) fn after(expires_in: Duration) -> Self {
+        Self { waiting: Box::pin(tokio::time::sleep(expires_in)) }
     }
 }
 
@@ -46,24 +59,26 @@ impl fmt::Debug for Ended {
     }
 }
 
-/// How soon a store that failed is asked again, at first and at last. A feed that comes back asks at once.
+/// How soon a store that failed is asked again, at first and at last. When the revocation log recovers, it is asked at
+/// once.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Waits until the session is known to be over.
+/// Waits until the session is known to have ended.
 ///
 /// All that is known at first is that it lasts as long as its access token. Then the store is asked, which knows of
 /// refreshes by every node, and again whenever the end that it gave has come or revocations may have been missed.
-pub(super) async fn wait(source: Arc<Source>, mut watch: Watch, user: UserId, id: SessionId, mut ask_at: Instant) {
+async fn wait(backend: Arc<SessionBackend>, mut waiter: Waiter, user: UserId, id: SessionId, mut ask_at: Instant) {
     // The one end that no refresh moves, by our own clock.
     let mut certain_end = None;
     let mut backoff = BACKOFF.0;
-    while !watch.has_ended() {
-        // Either the time has come, or there is news: an end, or a gap.
-        let _ = timeout_at(ask_at, watch.changed()).await;
-        if watch.has_ended() {
+    let has_ended = |waiter: &Waiter| backend.node.revocations.is_ended(id) || waiter.has_ended();
+    while !has_ended(&waiter) {
+        // Either the time has come, or there is a report of an end or a gap.
+        let _ = timeout_at(ask_at, waiter.changed()).await;
+        if has_ended(&waiter) {
             return;
         }
-        let Some(answer) = unless_ended(&watch, ask(&source, &user, id)).await else { return };
+        let Some(answer) = unless_ended(&waiter, ask(&backend, &user, id)).await else { return };
         let now = Instant::now();
         match answer {
             Ok(Some(found)) => {
@@ -84,16 +99,16 @@ pub(super) async fn wait(source: Arc<Source>, mut watch: Watch, user: UserId, id
     }
 }
 
-async fn ask(source: &Source, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+async fn ask(backend: &SessionBackend, user: &UserId, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
     // It is never closed.
-    let _turn = source.asking.acquire().await;
-    source.find(user, id).await
+    let _turn = backend.asking.acquire().await;
+    backend.node.find(user, id).await
 }
 
-/// The answer, or `None` when the session ends before it comes.
-async fn unless_ended<T>(watch: &Watch, answer: impl Future<Output = T>) -> Option<T> {
+/// Returns the answer, or `None` when the session ends before it comes.
+async fn unless_ended<T>(waiter: &Waiter, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = pin!(answer);
-    let mut told = pin!(watch.ended());
+    let mut told = pin!(waiter.ended());
     poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => told.as_mut().poll(cx).map(|()| None),

@@ -16,6 +16,10 @@ fn manager() -> SessionManager {
         .unwrap()
 }
 
+fn backend(manager: &SessionManager) -> Arc<super::SessionBackend> {
+    Arc::clone(manager.verifier().inner().backend.as_ref().unwrap())
+}
+
 fn session(manager: &SessionManager, id: u8) -> Session {
     let now = SystemClock.now();
     let registered = crate::jwt::RegisteredClaims {
@@ -31,60 +35,63 @@ fn session(manager: &SessionManager, id: u8) -> Session {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_those_who_no_longer_wait() {
+async fn waiters_are_removed_when_dropped_cancelled_or_told() {
     let manager = manager();
-    let watched = || manager.verifier().inner().ends.watched_sessions();
+    let backend = backend(&manager);
+    let awaited = || backend.revocations().awaited_sessions();
     let sessions: Vec<Session> = (0..100).map(|id| session(&manager, id)).collect();
-    assert_eq!(watched(), 0, "a session that nobody waits for costs nothing");
+    assert_eq!(awaited(), 0, "no session is awaited yet");
 
     let first: Vec<_> = sessions.iter().map(Session::ended).collect();
     let second: Vec<_> = sessions.iter().map(Session::ended).collect();
-    assert_eq!(watched(), 100);
+    assert_eq!(awaited(), 100);
     drop(first);
-    assert_eq!(watched(), 100, "others still wait");
+    assert_eq!(awaited(), 100, "others still wait");
     let tasks: Vec<_> = second.into_iter().map(tokio::spawn).collect();
     tokio::task::yield_now().await;
     for task in &tasks[..50] {
         task.abort();
     }
     for session in &sessions[50..] {
-        manager.end("alice", session.id()).await.unwrap();
-        manager.verifier().inner().ends.tell_ended(session.id());
+        backend.revocations().revoke(crate::store::Revocation::ended(session.id()));
     }
     for task in tasks {
         let _ = task.await;
     }
-    assert_eq!(watched(), 0, "dropped, cancelled or over");
+    assert_eq!(awaited(), 0, "dropped, cancelled or over");
 }
 
 #[tokio::test]
-async fn waiting_keeps_nothing_else_alive() {
+async fn node_is_dropped_with_its_last_waiter() {
     let manager = manager();
-    let ends = std::sync::Arc::downgrade(&manager.verifier().inner().ends);
+    let node = Arc::downgrade(&backend(&manager).node);
     let ended = session(&manager, 1).ended();
     drop(manager);
-    assert!(ends.upgrade().is_some(), "one still waits");
+    assert!(node.upgrade().is_some(), "one still waits");
     drop(ended);
     // The task that follows the log is told to stop, and does when it runs next.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert!(ends.upgrade().is_none(), "all is gone with the last who waits");
+    assert!(node.upgrade().is_none(), "all is gone with the last who waits");
 }
 
 #[test]
-fn end_is_known_to_the_store_only_when_revoke_says_so() {
-    use crate::{revocation::Revoked, store::Revocation};
+fn begun_end_is_unfinished_until_it_is_revoked() {
+    use crate::{
+        revocation::{Revocations, Revoked},
+        store::Revocation,
+    };
 
-    let ends = super::Ends::new(Arc::new(SystemClock));
-    let (id, hour) = (SessionId::from_bytes([9; SessionId::LEN]), std::time::Duration::from_secs(3600));
-    ends.revoke(Revocation { session: id, min_epoch: 7 }, hour);
-    assert_eq!((ends.is_ended(id), ends.find(id, 7)), (false, None));
-    ends.begin_end(id, hour);
-    assert_eq!((ends.is_ended(id), ends.find(id, 7)), (false, Some(Revoked::EndUnfinished)));
-    ends.revoke(Revocation::ended(id), hour);
-    assert_eq!((ends.is_ended(id), ends.find(id, 7)), (true, Some(Revoked::Certainly)));
+    let revocations = Revocations::new(Arc::new(SystemClock), std::time::Duration::from_secs(3600));
+    let id = SessionId::from_bytes([9; SessionId::LEN]);
+    revocations.revoke(Revocation { session: id, min_epoch: 7 });
+    assert_eq!((revocations.is_ended(id), revocations.find(id, 7)), (false, None));
+    revocations.begin_end(id);
+    assert_eq!((revocations.is_ended(id), revocations.find(id, 7)), (false, Some(Revoked::EndUnfinished)));
+    revocations.revoke(Revocation::ended(id));
+    assert_eq!((revocations.is_ended(id), revocations.find(id, 7)), (true, Some(Revoked::Certainly)));
     // A late one takes nothing back.
-    ends.begin_end(id, hour);
-    assert!(ends.is_ended(id));
+    revocations.begin_end(id);
+    assert!(revocations.is_ended(id));
 }

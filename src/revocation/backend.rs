@@ -1,0 +1,177 @@
+//! The [`SessionBackend`]: what a node with a store has beyond keys.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    sync::Semaphore,
+    task::{AbortHandle, JoinHandle},
+};
+
+use super::{
+    ender::SessionEnder,
+    feed::{RevocationFeed, StalePolicy},
+    first_uses::FirstUses,
+    follower::Follower,
+    list::Revoked,
+    node::NodeState,
+    revocations::Revocations,
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    error::ConfigError,
+    event::EventHook,
+    health::Health,
+    id::{SessionId, UserId},
+    jwt::RegisteredClaims,
+    policy::ReplayWindow,
+    store::{DynStore, Owner, Population, StoreError},
+};
+
+/// The store of a node, the revocations that it knows, and the background tasks that keep both up to date.
+///
+/// A manager, its verifiers and its sessions share it. It does not know the claims of the application. A verifier that
+/// has only keys has none.
+pub(crate) struct SessionBackend {
+    pub(super) node: Arc<NodeState>,
+    ender: Arc<SessionEnder>,
+    feed: RevocationFeed,
+    /// `None` where the replay window does not depend on first uses.
+    first_uses: Option<FirstUses>,
+    /// Access tokens issued earlier belong to sessions that the store has forgotten.
+    not_before: Option<Timestamp>,
+    serve_before_catch_up: bool,
+    /// Limits the waiters that ask the store at the same time: after an outage all of them want to.
+    pub(super) asking: Semaphore,
+    /// They run for as long as anything verifies, also when the manager is gone.
+    _tasks: [AbortOnDrop; 2],
+}
+
+const MAX_ASKING: usize = 16;
+
+/// What a [`SessionBackend`] is made of.
+pub(crate) struct BackendConfig {
+    pub(crate) store: Arc<dyn DynStore>,
+    pub(crate) population: Population,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a revocation is needed.
+    pub(crate) retention: Duration,
+    pub(crate) replay_window: ReplayWindow,
+    pub(crate) serve_before_catch_up: bool,
+    pub(crate) events: EventHook,
+}
+
+impl SessionBackend {
+    /// Starts the background tasks, on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
+    pub(crate) fn start(config: BackendConfig) -> Result<Arc<Self>, ConfigError> {
+        let BackendConfig { store, population, clock, retention, replay_window, serve_before_catch_up, events } =
+            config;
+        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let not_before = store.started_at();
+        let revocations = Revocations::new(Arc::clone(&clock), retention);
+        let node = Arc::new(NodeState { store, population, health: Health::of_store(), revocations, clock });
+        let ender = Arc::new(SessionEnder::new(Arc::clone(&node), events));
+        let (feed, follower) = Follower::new(Arc::clone(&node)).start(&runtime);
+        let retries = runtime.spawn(Arc::clone(&ender).retry_unfinished());
+        let first_uses = match replay_window {
+            ReplayWindow::Fixed(_) => None,
+            ReplayWindow::UntilConfirmed(_) => Some(FirstUses::start(&runtime, Arc::clone(&node))),
+        };
+        Ok(Arc::new(Self {
+            node,
+            ender,
+            feed,
+            first_uses,
+            not_before,
+            serve_before_catch_up,
+            asking: Semaphore::const_new(MAX_ASKING),
+            _tasks: [follower.into(), retries.into()],
+        }))
+    }
+
+    /// Returns whether an access token is revoked, and with what certainty, as far as this node knows.
+    pub(crate) fn find_revoked(&self, session: SessionId, epoch: u32, issued_at: Timestamp) -> Option<Revoked> {
+        if self.not_before.is_some_and(|start| issued_at.as_secs() < start.as_secs()) {
+            return Some(Revoked::Certainly);
+        }
+        self.node.revocations.find(session, epoch)
+    }
+
+    /// Whether enough is known of revocations to serve sessions under this policy.
+    pub(crate) fn permits(&self, policy: StalePolicy) -> bool {
+        self.feed.permits(policy, self.serve_before_catch_up, || self.node.clock.instant())
+    }
+
+    /// Notes that this access token was used, where that closes the replay window. Never waits.
+    pub(crate) fn note_use(&self, token: &RegisteredClaims, now: Timestamp) {
+        if let Some(first_uses) = &self.first_uses {
+            first_uses.note(token, now);
+        }
+    }
+
+    /// Asks the store whether an access token of this epoch is still good: the session lives, and its access tokens
+    /// were not expired since this one was issued.
+    pub(crate) async fn is_good(&self, user: &UserId, session: SessionId, epoch: u32) -> Result<bool, StoreError> {
+        // What this node knows stays true, even if a failover made the store forget it.
+        if self.ender.finish(user, session).await? || self.node.revocations.find(session, epoch).is_some() {
+            return Ok(false);
+        }
+        Ok(self.node.find(user, session).await?.is_some_and(|found| epoch >= found.record.epoch))
+    }
+
+    /// How well this node knows what other nodes ended.
+    pub(crate) fn feed(&self) -> &RevocationFeed {
+        &self.feed
+    }
+
+    /// What this node knows to be revoked.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.node.revocations
+    }
+
+    /// Ends sessions. It tracks the health of the store itself.
+    pub(crate) fn ender(&self) -> &SessionEnder {
+        &self.ender
+    }
+
+    /// The store. Answers should be passed to [`observe`](Self::observe).
+    pub(crate) fn store(&self) -> &dyn DynStore {
+        &*self.node.store
+    }
+
+    /// The user as the store knows them.
+    pub(crate) fn owner(&self, user: &UserId) -> Owner {
+        self.node.owner(user)
+    }
+
+    /// Tracks the health of the store by an answer.
+    pub(crate) fn observe<T>(&self, answer: &Result<T, StoreError>) {
+        self.node.observe(answer);
+    }
+}
+
+impl fmt::Debug for SessionBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBackend").field("node", &self.node).field("feed", &self.feed).finish_non_exhaustive()
+    }
+}
+
+/// A task that is aborted when this is dropped.
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl From<JoinHandle<()>> for AbortOnDrop {
+    fn from(task: JoinHandle<()>) -> Self {
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

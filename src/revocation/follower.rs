@@ -1,0 +1,162 @@
+//! Follows the revocation log, in which the store publishes what any node has ended.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, task::JoinHandle};
+
+use super::{
+    feed::{FeedStatus, RevocationFeed, StatusSender},
+    node::NodeState,
+    skipped::Skipped,
+};
+use crate::{
+    clock::jittered,
+    event::LOG_TARGET,
+    policy::MAX_CLOCK_SKEW,
+    store::{LogPage, LogPosition, StoreError},
+};
+
+/// Copies the log into the list of revocations.
+pub(super) struct Follower {
+    node: Arc<NodeState>,
+    position: LogPosition,
+    skipped: Skipped,
+}
+
+/// How long one read waits for an entry. A connection that died unnoticed is noticed when it has passed.
+const WAIT: Duration = Duration::from_secs(2);
+/// How far back the log is read again after a failure.
+const LOOK_BACK: Duration = Duration::from_secs(2 * MAX_CLOCK_SKEW.as_secs());
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+impl Follower {
+    pub(super) fn new(node: Arc<NodeState>) -> Self {
+        Self { node, position: LogPosition::START, skipped: Skipped::default() }
+    }
+
+    /// Begins to follow. Returns what is known of its progress, and the task.
+    pub(super) fn start(mut self, runtime: &Handle) -> (RevocationFeed, JoinHandle<()>) {
+        // A store in this process answers at once, and is ready before the first request.
+        let caught_up = self.node.store.started_at().is_some()
+            && now_or_never(self.node.store.read_log(self.position, Duration::ZERO))
+                .and_then(Result::ok)
+                .is_some_and(|page| self.apply(&page));
+        let status = if caught_up { FeedStatus::UpToDate } else { FeedStatus::CatchingUp };
+        let (sender, feed) = RevocationFeed::new(status, self.node.clock.instant());
+        (feed, runtime.spawn(self.follow(sender)))
+    }
+
+    async fn follow(mut self, mut status: StatusSender) {
+        let mut backoff = BACKOFF.0;
+        let mut has_failed = false;
+        loop {
+            let waits = status.is_up_to_date();
+            let wait = if waits { WAIT } else { Duration::ZERO };
+            let asked_at = Instant::now();
+            match self.node.store.read_log(self.position, wait).await {
+                Ok(page) => {
+                    status.read_at = self.node.clock.instant();
+                    if self.apply(&page) && self.set_status(&status, FeedStatus::UpToDate) {
+                        tracing::debug!(target: LOG_TARGET, "revocation log read to its end");
+                    }
+                    // Only a read that waited shows that all is well: it may need a connection of its own, which a
+                    // server that has too many of them refuses again and again while it answers other reads.
+                    if waits {
+                        if has_failed {
+                            tracing::info!(target: LOG_TARGET, "revocation log recovered");
+                        }
+                        has_failed = false;
+                    }
+                    // Where there is an entry, more may come soon.
+                    if waits || !page.is_empty() {
+                        backoff = BACKOFF.0;
+                    }
+                    // A store that does not wait when it is asked to must not be asked without end.
+                    if waits && page.is_empty() && asked_at.elapsed() < SHORTEST_WAIT {
+                        tokio::time::sleep(SHORTEST_WAIT).await;
+                    }
+                }
+                Err(failure) => {
+                    self.set_status(&status, FeedStatus::Stale { since: self.node.clock.now().into() });
+                    log_failure(&failure, !has_failed);
+                    if !has_failed {
+                        // Another server may answer next, one that took over and whose clock is behind: its entries can
+                        // stand before those that were read last. Reading some again changes nothing.
+                        let at = self.position.at().saturating_sub(LOOK_BACK);
+                        self.position = LogPosition::new(at.as_millis(), 0);
+                    }
+                    has_failed = true;
+                    tokio::time::sleep(jittered(backoff)).await;
+                    backoff = backoff.saturating_mul(2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Copies a page into the list and moves on. Returns whether that was all there is.
+    fn apply(&mut self, page: &LogPage) -> bool {
+        let revocations = &self.node.revocations;
+        for entry in &page.entries {
+            // The entry is needed until tokens issued before it have expired. That may be sooner than a whole retention
+            // from now, but only the wall clock could tell, and it may be wrong.
+            let ahead = entry.position.at().since(self.node.clock.now());
+            entry.revocations.iter().for_each(|revocation| revocations.revoke_ahead(*revocation, ahead));
+        }
+        self.position = page.last().map_or(self.position, |last| last.max(self.position));
+        if self.skipped.report(&page.skipped) {
+            // One of them may have been an end.
+            revocations.report_gap();
+        }
+        if page.newest < self.position {
+            // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log that
+            // vanished altogether may just be old: nothing has ended for as long as it is kept.
+            if page.newest != LogPosition::START {
+                tracing::warn!(target: LOG_TARGET, "revocation log went backwards: reading it again from the start");
+            }
+            self.position = LogPosition::START;
+            revocations.report_gap();
+            return false;
+        }
+        page.newest == self.position || page.is_empty()
+    }
+
+    /// Returns whether the status has changed.
+    fn set_status(&self, status: &StatusSender, new: FeedStatus) -> bool {
+        let changed = status.set(new, self.node.clock.instant());
+        if changed && new == FeedStatus::UpToDate {
+            // What was published meanwhile is read; what was trimmed meanwhile is not.
+            self.node.revocations.report_gap();
+        }
+        changed
+    }
+}
+
+/// Logs the first failure of an outage as an error, the others for debugging.
+fn log_failure(failure: &StoreError, is_first: bool) {
+    let source = std::error::Error::source(failure).map(tracing::field::display);
+    if is_first {
+        tracing::error!(
+            target: LOG_TARGET,
+            error = %failure,
+            source,
+            "revocation log unavailable: ends on other nodes are unknown here until it recovers"
+        );
+    } else {
+        tracing::debug!(target: LOG_TARGET, error = %failure, source, "revocation log still unavailable");
+    }
+}
+
+/// Returns the answer of a future that does not have to wait.
+fn now_or_never(answer: impl Future<Output = Result<LogPage, StoreError>>) -> Option<Result<LogPage, StoreError>> {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}

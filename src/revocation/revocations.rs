@@ -1,0 +1,127 @@
+//! The revocations that this node knows.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    list::{END_UNFINISHED, RevocationList, Revoked},
+    waiters::{Waiter, Waiters},
+};
+use crate::{clock::Clock, id::SessionId, store::Revocation};
+
+/// The list of revocations, and those who wait for an end to be added to it.
+///
+/// Every revocation passes through here, whether this node made it or read it in the log.
+///
+/// Entries age by the monotonic clock: the wall clock can be set while the process runs.
+pub(crate) struct Revocations {
+    list: RevocationList,
+    waiters: Arc<Waiters>,
+    /// How long a revocation is needed.
+    retention: Duration,
+    clock: Arc<dyn Clock>,
+    begun: Instant,
+}
+
+impl Revocations {
+    pub(super) fn new(clock: Arc<dyn Clock>, retention: Duration) -> Self {
+        let (list, waiters) = (RevocationList::default(), Arc::default());
+        Self { list, waiters, retention, begun: clock.instant(), clock }
+    }
+
+    /// Remembers a revocation.
+    pub(crate) fn revoke(&self, revocation: Revocation) {
+        self.revoke_for(self.retention, revocation);
+    }
+
+    /// Remembers a revocation whose time is ahead of the clock of this node by `ahead`.
+    ///
+    /// Tokens issued before it expire that much later by that clock, so it is kept for that much longer.
+    pub(super) fn revoke_ahead(&self, revocation: Revocation, ahead: Duration) {
+        self.revoke_for(self.retention.saturating_add(ahead), revocation);
+    }
+
+    fn revoke_for(&self, lifetime: Duration, revocation: Revocation) {
+        // First the list: a new waiter looks there after it was registered.
+        let now = self.elapsed();
+        self.list.revoke(revocation, rounded_up(now.saturating_add(lifetime)), seconds(now));
+        if revocation.min_epoch == Revocation::ENDED {
+            self.waiters.report_end(revocation.session);
+        }
+    }
+
+    /// Remembers that the end of a session was requested: its access tokens are refused, but it is not known to have
+    /// ended.
+    pub(crate) fn begin_end(&self, session: SessionId) {
+        let now = self.elapsed();
+        self.list.begin_end(session, rounded_up(now.saturating_add(self.retention)), seconds(now));
+    }
+
+    /// Returns the smallest epoch whose access tokens this node accepts; `None` when the session has ended.
+    pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
+        match self.list.min_epoch(session, || seconds(self.elapsed())) {
+            Some(Revocation::ENDED) => None,
+            // An unconfirmed end is no epoch, and is not judged here.
+            Some(min_epoch) if min_epoch < END_UNFINISHED => Some(min_epoch),
+            Some(_) | None => Some(0),
+        }
+    }
+
+    /// Returns whether access tokens of this session and epoch are revoked, and with what certainty.
+    pub(super) fn find(&self, session: SessionId, epoch: u32) -> Option<Revoked> {
+        self.list.find(session, epoch, || seconds(self.elapsed()))
+    }
+
+    /// Whether the session has ended and the store knows, so that there is nothing left to do.
+    pub(crate) fn is_ended(&self, session: SessionId) -> bool {
+        self.list.is_ended(session, || seconds(self.elapsed()))
+    }
+
+    /// Whether an end was requested that the store has not confirmed.
+    pub(super) fn is_end_unfinished(&self, session: SessionId) -> bool {
+        self.list.is_end_unfinished(session, || seconds(self.elapsed()))
+    }
+
+    /// How long a revocation is needed.
+    pub(super) fn retention(&self) -> Duration {
+        self.retention
+    }
+
+    /// Tells all waiters that revocations may have been missed.
+    pub(super) fn report_gap(&self) {
+        self.waiters.report_gap();
+    }
+
+    /// Begins to wait for the end of a session.
+    pub(super) fn wait_for(&self, session: SessionId) -> Waiter {
+        self.waiters.register(session)
+    }
+
+    /// The number of sessions whose end is awaited.
+    #[cfg(test)]
+    pub(super) fn awaited_sessions(&self) -> usize {
+        self.waiters.len()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.instant().saturating_duration_since(self.begun)
+    }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// So that nothing is forgotten too early.
+fn rounded_up(time: Duration) -> u32 {
+    seconds(time.saturating_add(Duration::from_nanos(999_999_999)))
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations").field("awaited", &self.waiters.len()).finish_non_exhaustive()
+    }
+}
