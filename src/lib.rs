@@ -15,6 +15,13 @@ mod id;
 mod keys;
 mod manager;
 mod middleware;
+/// How the crate works and why: architecture, protocol, wire formats, decisions.
+///
+/// Where to go from here: [`SessionRecord::rotate`](store::SessionRecord::rotate) has the rotation table,
+/// [`SessionStore`](store::SessionStore) the contract of a store, [`operations`] what a node logs and counts, and
+/// [`security`] the threat model.
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
 /// For whoever is on call: what is logged and counted, what to do about it, and what to do when Redis is away.
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
