@@ -5,6 +5,7 @@
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod bearer;
+mod claims;
 mod clock;
 mod cookie;
 mod error;
@@ -51,6 +52,7 @@ mod verifier;
 #[cfg(feature = "router")]
 pub use self::csrf::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
+    claims::Claims,
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
     error::{ConfigError, Error, ErrorKind},

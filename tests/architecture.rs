@@ -10,7 +10,7 @@ use std::{
 
 /// Top to bottom: what knows nothing comes first. Modules of one row do not know each other.
 const ROWS: &[&[&str]] = &[
-    &["clock", "id", "problem"],
+    &["claims", "clock", "id", "problem"],
     &["policy"],
     &["error"],
     &["keys", "cookie", "bearer"],

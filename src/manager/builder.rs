@@ -4,14 +4,12 @@ mod build;
 
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
-use axum_core::response::Response;
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     ClaimsSource,
     claims::{ClaimsLoader, WithState},
 };
 use crate::{
+    claims::Claims,
     clock::{Clock, SystemClock},
     cookie::CookieConfig,
     error::BoxError,
@@ -23,6 +21,7 @@ use crate::{
     revocation::StalePolicy,
     store::{DynStore, SessionStore},
 };
+use axum_core::response::Response;
 
 #[cfg(doc)]
 use super::SessionManager;
@@ -85,7 +84,7 @@ pub struct SessionManagerBuilder<C> {
     guard: CsrfConfig,
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
+impl<C: Claims> SessionManagerBuilder<C> {
     pub(super) fn new() -> Self {
         Self {
             access_keys: None,

@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::SessionManager;
 use crate::{
+    claims::Claims,
     error::{Error, ErrorKind, expectation},
     session::Session,
     store::{PutData, PutOutcome, Redacted},
@@ -30,7 +31,7 @@ impl<T> fmt::Debug for Versioned<T> {
 /// How often an update is tried again when others write at the same time.
 const MAX_ATTEMPTS: usize = 32;
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Reads the session's data.
     ///
     /// # When the type changes

@@ -2,13 +2,12 @@
 
 use std::{fmt, net::IpAddr, time::SystemTime};
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     SessionManager,
     presented::{NamedSession, has_certainly_expired},
 };
 use crate::{
+    claims::Claims,
     clock::Timestamp,
     cookie::{SessionCookies, TokenCookie},
     error::{Error, ErrorKind},
@@ -77,7 +76,7 @@ fn to_the_minute(time: Timestamp) -> Timestamp {
     Timestamp::from_secs(time.as_secs() / 60 * 60)
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Ends the sessions that the request presents and returns the removal of both cookies.
     ///
     /// Any token that we signed is enough, even one that has expired or was superseded. A request that presents nothing

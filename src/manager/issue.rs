@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{SessionManager, UNDER_WAY};
 use crate::{
+    claims::Claims,
     clock::{Moment, Timestamp},
     cookie::{IssueCookieError, SessionCookies},
     error::{Error, ErrorKind},
@@ -42,7 +41,7 @@ pub(super) enum Issue {
 /// two clocks, and a read may lag. One more load of the claims is all that it costs.
 const CLAIMS_SLACK: Duration = Duration::from_secs(1);
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Loads the claims of a user and makes sure that they can be issued, before anything is changed. `None` when the
     /// user is gone.
     pub(super) async fn load_claims(&self, user: &UserId) -> Result<Option<LoadedClaims>, Error> {

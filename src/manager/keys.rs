@@ -2,10 +2,8 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::SessionManager;
-use crate::{error::ConfigError, event::LOG_TARGET, keys::KeyRing};
+use crate::{claims::Claims, error::ConfigError, event::LOG_TARGET, keys::KeyRing};
 
 /// The rings of both kinds of tokens, known to fit together.
 pub(super) struct KeyRings {
@@ -23,7 +21,7 @@ impl KeyRings {
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// The keys of access tokens at this moment, without those whose time is over.
     pub fn access_keys(&self) -> KeyRing {
         self.key_rings().access.clone().at(self.now())

@@ -2,7 +2,7 @@
 
 use std::{future::IntoFuture, net::IpAddr, pin::Pin};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     SessionManager,
@@ -10,6 +10,7 @@ use super::{
     proof::{Proof, ProofStart},
 };
 use crate::{
+    claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
@@ -39,7 +40,7 @@ pub struct Login<'m, C> {
 
 const MAX_USER_AGENT_LEN: usize = 255;
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Begins a session for a user whose password, or whatever proves who they are, was already checked.
     ///
     /// ```no_run
@@ -63,7 +64,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 }
 
-impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
+impl<'m, C: Claims> Login<'m, C> {
     /// Ends the sessions that the request presented: one of the same user in the same step, others just before.
     ///
     /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at.
@@ -176,7 +177,7 @@ impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'m, C> {
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     fn user_id_checked(&self, user: Result<UserId, InvalidUserId>) -> Result<UserId, Error> {
         user.map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
     }
@@ -188,7 +189,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
     }
 }
 
-impl<'m, C: Serialize + DeserializeOwned + Send + Sync + 'static> IntoFuture for Login<'m, C> {
+impl<'m, C: Claims> IntoFuture for Login<'m, C> {
     type Output = Result<SessionCookies, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'm>>;
 

@@ -18,14 +18,13 @@ use std::{
     time::Duration,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-
 pub use self::{
     builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login,
     proof::ProofStart,
 };
 use self::{claims::ClaimsLoader, keys::KeyRings};
 use crate::{
+    claims::Claims,
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
     event::{EndReason, EventHook, SessionEventKind},
@@ -68,7 +67,7 @@ struct Inner<C> {
     cross_site_guard: crate::csrf::CrossSiteGuard,
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Begins the configuration of a manager.
     pub fn builder() -> SessionManagerBuilder<C> {
         SessionManagerBuilder::new()

@@ -1,9 +1,8 @@
 //! What requests present to a manager: whose it is, and which sessions it names.
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::SessionManager;
 use crate::{
+    claims::Claims,
     clock::Timestamp,
     cookie::TokenCookie,
     error::{Error, ErrorKind},
@@ -40,7 +39,7 @@ pub(super) fn has_certainly_expired(token: &RegisteredClaims, now: Timestamp) ->
     now >= token.expires_at.saturating_add(MAX_CLOCK_SKEW)
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Refuses what another manager's layer or verifier found: its keys, store and users may be different.
     pub(super) fn is_ours(&self, presented: &PresentedTokens<C>) -> Result<(), Error> {
         self.belongs_here(presented.is_of(self.verifier().inner()))

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{SessionManager, UNDER_WAY};
 use crate::{
+    claims::Claims,
     clock::{Moment, Timestamp},
     policy::CLOCK_DRIFT,
     store::{EndMark, LoginProof},
@@ -46,7 +45,7 @@ impl ProofStart {
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Begins the proof of who a user is. Call this *before* reading what the proof is compared with, such as a
     /// password hash, and pass the result to [`Login::proven_since`](crate::Login::proven_since).
     ///

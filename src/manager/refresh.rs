@@ -1,9 +1,8 @@
 //! Refresh: verify, load fresh claims, take the step, sign. In that order, so that whatever fails burns nothing.
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{SessionManager, issue::Issue, presented::has_certainly_expired};
 use crate::{
+    claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, SessionEventKind},
@@ -13,7 +12,7 @@ use crate::{
     token_response::SessionTokens,
 };
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Exchanges the presented refresh token for fresh cookies.
     ///
     /// Safe to call from many tabs at once and to repeat when an answer was lost: see

@@ -1,15 +1,14 @@
 //! Sessions of clients that keep no cookies: the same steps, with tokens that the application hands over by itself.
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{Login, SessionManager, presented::NamedSession};
 use crate::{
+    claims::Claims,
     error::{Error, ErrorKind},
     event::EndReason,
     token_response::SessionTokens,
 };
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'_, C> {
+impl<C: Claims> Login<'_, C> {
     /// Logs in, and gives the tokens as a value in place of cookies: for native clients and tools, never for pages.
     ///
     /// ```
@@ -31,7 +30,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Login<'_, C> {
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Exchanges a refresh token that a client without cookies sent in the body of its request.
     ///
     /// It behaves as [`refresh`](Self::refresh) does: safe to repeat when an answer was lost, and a superseded token

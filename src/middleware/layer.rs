@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tower_layer::Layer;
 
 use super::{SessionService, context};
-use crate::{manager::SessionManager, revocation::StalePolicy, verifier::Verifier};
+use crate::{claims::Claims, manager::SessionManager, revocation::StalePolicy, verifier::Verifier};
 
 /// Verifies the access token of every request: [`SessionManager::layer`].
 ///
@@ -37,7 +37,7 @@ impl<C> SessionLayer<C> {
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// The layer that verifies every request.
     ///
     /// ```

@@ -9,11 +9,12 @@ use axum::{
     routing::{delete, get, post},
 };
 use http::{StatusCode, header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::no_store;
 use crate::{
+    claims::Claims,
     error::{Error, ErrorKind},
     id::SessionId,
     manager::{SessionInfo, SessionManager},
@@ -24,7 +25,7 @@ use crate::{
 /// How long caches may keep the public keys. A new key has to be published for longer than that before it signs.
 const JWKS_CACHE_CONTROL: &str = "public, max-age=300";
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Returns the companion router: routes for browsers, to be nested into a router of any state.
     ///
     /// | route | success | needs |
@@ -67,7 +68,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
 async fn refresh<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     let cookies = sessions.refresh(&sessions.verifier().present(&headers)).await?;
     let expires_in = cookies.expires_in().unwrap_or_default().as_secs();
@@ -76,7 +77,7 @@ where
 
 async fn logout<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     let cookies = sessions.logout(&sessions.verifier().present(&headers)).await?;
     Ok((cookies, success()).into_response())
@@ -84,7 +85,7 @@ where
 
 async fn logout_all<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     match sessions.logout_all(&sessions.verifier().present(&headers)).await {
         Ok(cookies) => Ok((cookies, success()).into_response()),
@@ -100,7 +101,7 @@ where
 
 async fn list<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     let session = match authenticate(&sessions, &headers) {
         Ok(session) => session,
@@ -123,7 +124,7 @@ async fn end<C>(
     headers: HeaderMap,
 ) -> Result<Response, Error>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     let session = match authenticate(&sessions, &headers) {
         Ok(session) => session,
@@ -139,7 +140,7 @@ where
 
 async fn jwks<C>(State(sessions): State<SessionManager<C>>) -> Response
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     match sessions.access_keys().public_jwks() {
         Some(jwks) => {
@@ -151,7 +152,7 @@ where
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     fn render(&self, problem: &Problem) -> Response {
         self.verifier().inner().renderer.render(problem)
     }
@@ -159,7 +160,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> 
 
 fn authenticate<C>(sessions: &SessionManager<C>, headers: &HeaderMap) -> Result<Session<C>, Box<Response>>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     sessions.verifier().verify(headers).map_err(|reason| Box::new(sessions.render(&reason.problem())))
 }

@@ -10,11 +10,11 @@ use axum::{
     routing::post,
 };
 use http::{StatusCode, header};
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::no_store;
 use crate::{
+    claims::Claims,
     error::{Error, ErrorKind},
     manager::SessionManager,
 };
@@ -22,7 +22,7 @@ use crate::{
 /// Two tokens of the greatest length, each byte percent-encoded, and room for other parameters, which are ignored.
 const MAX_BODY_LEN: usize = 32 * 1024;
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManager<C> {
+impl<C: Claims> SessionManager<C> {
     /// Returns routes for clients without a cookie store, such as native apps and command-line tools. They are not part of
     /// [`router`](Self::router): mount them only if there are such clients.
     ///
@@ -72,7 +72,7 @@ async fn token<C>(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     let body = body.map_err(|_| Refusal::INVALID_REQUEST)?;
     let form = Form::read(&headers, &body)?;
@@ -89,7 +89,7 @@ async fn revoke<C>(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(), Refusal>
 where
-    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Claims,
 {
     let body = body.map_err(|_| Refusal::INVALID_REQUEST)?;
     let form = Form::read(&headers, &body)?;

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use axum_core::response::IntoResponse as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Serialize, de::DeserializeOwned};
 use tower_jwt_sessions::{
-    Ended, Error, FeedStatus, KeyRing, Session, SessionCookies, SessionManager, SessionManagerBuilder,
+    Claims, Ended, Error, FeedStatus, KeyRing, Session, SessionCookies, SessionManager, SessionManagerBuilder,
     store::SessionStore, testing::TestClock,
 };
 
@@ -49,11 +48,6 @@ pub(crate) async fn feed_becomes(node: &SessionManager, expected: fn(FeedStatus)
         feed.changed().await;
     }
 }
-
-/// What an application may have as claims.
-pub(crate) trait Claims: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Claims for C {}
 
 /// Somebody's cookie jar.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     super::{Inner, SessionManager, claims::ClaimsLoader, keys::KeyRings},
     SessionManagerBuilder,
@@ -15,6 +13,7 @@ use super::{
 #[cfg(feature = "router")]
 use crate::csrf::CrossSiteGuard;
 use crate::{
+    claims::Claims,
     error::ConfigError,
     event::LOG_TARGET,
     jwt::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
@@ -26,7 +25,7 @@ use crate::{
 
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> SessionManagerBuilder<C> {
+impl<C: Claims> SessionManagerBuilder<C> {
     /// Checks everything, builds the manager and begins to follow the revocation log, on the current tokio runtime, for
     /// as long as the manager, a layer or a session of it exists.
     ///
