@@ -128,6 +128,24 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
 
     /// The session that these request headers prove.
     ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use tower_jwt_sessions::{Verifier, VerifyError};
+    ///
+    /// /// For a protocol that no extractor fits.
+    /// fn user(verifier: &Verifier<()>, headers: &HeaderMap) -> Option<String> {
+    ///     match verifier.verify(headers) {
+    ///         Ok(session) => Some(session.user_id().to_string()),
+    ///         Err(VerifyError::NoCredentials) => None,
+    ///         Err(reason) => {
+    ///             println!("not authenticated: {reason}");
+    ///             None
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = user;
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`VerifyError`] says why there is none.

@@ -300,6 +300,24 @@ impl<C: Claims> SessionManagerBuilder<C> {
     }
 
     /// Calls this for every event, for example to write an audit log. It runs within the request: do not block.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{EndReason, SessionEventKind, SessionManager};
+    ///
+    /// let (audit, mut events) = tokio::sync::mpsc::unbounded_channel();
+    /// let builder = SessionManager::<()>::builder().on_event(move |event| {
+    ///     // Writing to a database belongs into the task that receives.
+    ///     let _ = audit.send(event.clone());
+    /// });
+    /// # tokio::runtime::Runtime::new().unwrap().spawn(async move {
+    /// while let Some(event) = events.recv().await {
+    ///     if event.kind == SessionEventKind::Ended(EndReason::RefreshTokenReused) {
+    ///         println!("warn {}: somebody else may have used their session", event.user_id);
+    ///     }
+    /// }
+    /// # });
+    /// # let _ = builder;
+    /// ```
     pub fn on_event(mut self, hook: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
         self.events = EventHook::new(hook);
         self

@@ -82,6 +82,20 @@ impl<C: Claims> SessionManager<C> {
     /// Any token that we signed is enough, even one that has expired or was superseded. A request that presents nothing
     /// only gets its cookies removed. A session that this node knows to have ended takes no step of the store.
     ///
+    /// ```
+    /// use axum::extract::State;
+    /// use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+    ///
+    /// /// Like `POST /logout` of the companion router. The returned cookies remove those of the browser.
+    /// async fn logout(
+    ///     State(sessions): State<SessionManager>,
+    ///     presented: PresentedTokens,
+    /// ) -> Result<SessionCookies, Error> {
+    ///     sessions.logout(&presented).await
+    /// }
+    /// # let _ = axum::Router::new().route("/logout", axum::routing::post(logout));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: the session may live on, and the cookies
@@ -147,6 +161,16 @@ impl<C: Claims> SessionManager<C> {
 
     /// Ends one session of a user. Says whether it was alive.
     ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, Session, SessionId, SessionManager};
+    ///
+    /// /// Only sessions of this user are ended, whatever id the request names.
+    /// async fn end_device(sessions: &SessionManager, session: &Session, id: SessionId) -> Result<bool, Error> {
+    ///     sessions.end(session.user_id(), id).await
+    /// }
+    /// # let _ = end_device;
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId); [`ErrorKind::Store`](crate::ErrorKind::Store)
@@ -164,6 +188,18 @@ impl<C: Claims> SessionManager<C> {
     /// call ([`Login::proven_since`](crate::Login::proven_since)). So change the password or disable the account first.
     /// To log the user in again in the same request, do not pass the proof from before the call.
     ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, SessionManager};
+    ///
+    /// async fn disable(sessions: &SessionManager, user: u64) -> Result<(), Error> {
+    ///     // First mark the account as disabled, so that the claims source returns `None` for it. Then:
+    ///     let ended = sessions.end_all(user).await?;
+    ///     println!("{ended} sessions ended");
+    ///     Ok(())
+    /// }
+    /// # let _ = disable;
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`SessionManager::end`].
@@ -174,6 +210,17 @@ impl<C: Claims> SessionManager<C> {
 
     /// Ends every other session of this session's user, for example after a change of password (OWASP ASVS 5.0,
     /// 7.4.3). Returns how many were alive. Logins that are under way are treated as in [`end_all`](Self::end_all).
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, Session, SessionManager};
+    ///
+    /// async fn change_password(sessions: &SessionManager, session: &Session) -> Result<(), Error> {
+    ///     // First store the new password hash. Then log out everywhere else:
+    ///     sessions.end_others(session).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = change_password;
+    /// ```
     ///
     /// # Errors
     ///
@@ -198,6 +245,17 @@ impl<C: Claims> SessionManager<C> {
     /// Expires every access token of a user while the sessions live on: the next refresh brings fresh claims, and
     /// nobody sees a login page. For a role that was taken away. Returns how many sessions there are.
     ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, SessionManager};
+    ///
+    /// async fn demote(sessions: &SessionManager, user: u64) -> Result<(), Error> {
+    ///     // First change the role where the claims source reads it. Then:
+    ///     sessions.expire_access(user).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = demote;
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`SessionManager::end`], but this node does not try again: call it once more.
@@ -217,6 +275,17 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// To show users their own sessions, use [`list_for`](Self::list_for): a thief who keeps reading this list with a
     /// stolen access token would see when the owner of the token refreshes.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, SessionManager};
+    ///
+    /// /// For support staff.
+    /// async fn devices(sessions: &SessionManager, user: u64) -> Result<Vec<String>, Error> {
+    ///     let listed = sessions.list(user).await?;
+    ///     Ok(listed.into_iter().map(|info| info.user_agent.unwrap_or_else(|| "unknown".into())).collect())
+    /// }
+    /// # let _ = devices;
+    /// ```
     ///
     /// # Errors
     ///

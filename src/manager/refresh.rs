@@ -19,6 +19,20 @@ impl<C: Claims> SessionManager<C> {
     /// [`ReplayWindow`](crate::ReplayWindow). A failure leaves the cookies alone, because its answer may arrive after
     /// that of a newer login.
     ///
+    /// ```
+    /// use axum::extract::State;
+    /// use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+    ///
+    /// /// Like `POST /refresh` of the companion router.
+    /// async fn refresh(
+    ///     State(sessions): State<SessionManager>,
+    ///     presented: PresentedTokens,
+    /// ) -> Result<SessionCookies, Error> {
+    ///     sessions.refresh(&presented).await
+    /// }
+    /// # let _ = axum::Router::new().route("/refresh", axum::routing::post(refresh));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::MissingRefreshToken`] and [`ErrorKind::InvalidRefreshToken`] mean that the user has to log in;

@@ -36,6 +36,20 @@ impl<C: Claims> SessionManager<C> {
     /// It behaves as [`refresh`](Self::refresh) does: safe to repeat when an answer was lost, and a superseded token
     /// that comes back later ends the session. `token_router` is a route on it.
     ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, ErrorKind, SessionManager, SessionTokens};
+    ///
+    /// /// `None` means that the user has to log in.
+    /// async fn refresh(sessions: &SessionManager, token: &str) -> Result<Option<SessionTokens>, Error> {
+    ///     match sessions.refresh_with_token(token).await {
+    ///         Ok(tokens) => Ok(Some(tokens)),
+    ///         Err(error) if error.kind() == ErrorKind::InvalidRefreshToken => Ok(None),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// # let _ = refresh;
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRefreshToken`] means that the user has to log in; [`ErrorKind::ClaimsSource`] and

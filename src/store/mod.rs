@@ -37,6 +37,57 @@ use crate::{clock::Timestamp, id::SessionId, policy::SessionLimit};
 /// the log, whose entries are kept for the longest `log_retention` that was ever asked for.
 ///
 /// Implementors write `async fn`.
+///
+/// A whole store is in the repository, `examples/custom_store.rs`. One that adds something to another store delegates:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_jwt_sessions::{MemoryStore, SessionId, Timestamp, store::*};
+///
+/// /// Logs how long refreshes take.
+/// struct Timed<S>(S);
+///
+/// impl<S: SessionStore> SessionStore for Timed<S> {
+///     async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
+///         let began = tokio::time::Instant::now();
+///         let outcome = self.0.rotate(rotation).await;
+///         println!("rotated in {:?}", began.elapsed());
+///         outcome
+///     }
+///     async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
+///         self.0.create(new).await
+///     }
+///     // … and so on:
+///     # async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+///     #     self.0.find(owner, id).await
+///     # }
+///     # async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
+///     #     self.0.confirm(owner, id, generation).await
+///     # }
+///     # async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
+///     #     self.0.end(end).await
+///     # }
+///     # async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
+///     #     self.0.list(owner).await
+///     # }
+///     # async fn expire_access(&self, owner: &Owner, keep: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+///     #     self.0.expire_access(owner, keep).await
+///     # }
+///     # async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+///     #     self.0.get_data(owner, id).await
+///     # }
+///     # async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
+///     #     self.0.put_data(put).await
+///     # }
+///     # async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
+///     #     self.0.read_log(after, wait).await
+///     # }
+///     fn started_at(&self) -> Option<Timestamp> {
+///         self.0.started_at()
+///     }
+/// }
+/// # let _ = Timed(MemoryStore::new());
+/// ```
 pub trait SessionStore: Send + Sync + 'static {
     /// Creates a session, ends the one it replaces and enforces the limit, in one step. Its cost grows with the number
     /// of sessions only up to the limit, and not at all without one.
