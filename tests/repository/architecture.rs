@@ -1,4 +1,4 @@
-//! The rooms of the house and who may look into which: `src/lib.rs` lists the modules, this table orders them.
+//! Which module may import which: `src/lib.rs` lists the modules, this table orders them.
 //!
 //! A module imports only from rows above its own. The tests of a module may import anything.
 
@@ -118,7 +118,7 @@ fn imports(code: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_reader_of_imports_works() {
+fn imports_are_read_from_paths_and_groups() {
     let code = "use crate::{\n    a::{B, c::D},\n    e,\n};\nuse crate::f::G;\nlet x = crate::h::i() + crate::j!();";
     assert_eq!(imports(code).into_iter().collect::<Vec<_>>(), ["a", "e", "f", "h"]);
 }
@@ -137,7 +137,7 @@ fn modules_import_only_from_rows_above() {
 }
 
 #[test]
-fn confined_crates_stay_where_they_are() {
+fn confined_crates_are_named_only_in_their_modules() {
     let mut wrong = Vec::new();
     for (module, file) in sources() {
         let code = code(&file);
@@ -154,7 +154,7 @@ fn confined_crates_stay_where_they_are() {
 }
 
 #[test]
-fn files_fit_into_the_head() {
+fn source_files_have_at_most_450_lines_of_code() {
     for (_, file) in sources() {
         let lines = code(&file).lines().count();
         assert!(lines <= 450, "{} has {lines} lines of code: split it", file.display());

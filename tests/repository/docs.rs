@@ -37,7 +37,7 @@ fn every_direct_dependency_has_a_reason() {
 }
 
 #[test]
-fn the_list_of_what_must_not_be_in_the_tree_is_not_lost() {
+fn banned_crates_are_listed_for_cargo_deny_and_the_script() {
     let (deny, script) = (read("deny.toml"), read("scripts/test"));
     let banned = ["rsa", "openssl-sys", "ring"];
     for krate in banned {
@@ -101,7 +101,7 @@ fn is_compiled(file: &Path) -> bool {
 }
 
 #[test]
-fn every_requirement_has_its_tests() {
+fn every_requirement_names_tests_that_exist() {
     let rows = requirements();
     assert_eq!(rows.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), (1..=107).collect::<Vec<_>>());
     for (number, what, tests) in rows {
@@ -131,7 +131,7 @@ fn names_row(text: &str, number: usize) -> bool {
 }
 
 #[test]
-fn what_is_decided_otherwise_or_left_to_others_is_explained() {
+fn deviations_and_duties_are_explained_in_security_page() {
     let page = read("docs/security.md");
     let chapter = |title: &str| {
         let rest = page.split(&format!("\n## {title}\n")).nth(1).expect("such a chapter");
@@ -210,7 +210,7 @@ fn literals(code: &str) -> Vec<&str> {
 }
 
 #[test]
-fn whoever_is_on_call_finds_what_is_counted_and_logged() {
+fn operations_page_lists_metrics_events_and_log_lines() {
     let page = read("docs/operations.md");
     let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let row = |name: &str| page.lines().any(|line| line.starts_with(&format!("| `{name}` |")));
@@ -249,7 +249,7 @@ fn whoever_is_on_call_finds_what_is_counted_and_logged() {
 }
 
 #[test]
-fn every_option_of_the_builder_stands_in_its_table() {
+fn builder_options_are_listed_in_their_table() {
     let source = read("src/manager/builder.rs");
     let options = source.split("    pub fn ").skip(1).filter(|method| {
         let signature = method.split(" {").next().unwrap_or_default();
