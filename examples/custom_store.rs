@@ -153,7 +153,7 @@ impl Tables {
         self.log_retention = self.log_retention.max(retention);
         let oldest = now.saturating_sub(self.log_retention);
         self.log.retain(|entry| entry.position.at() >= oldest);
-        self.log.push(LogEntry { position, revocations });
+        self.log.push(LogEntry::new(position, revocations));
     }
 
     fn newest(&self) -> LogPosition {
@@ -200,10 +200,9 @@ impl TableStore {
     }
 
     fn page(&self, after: LogPosition) -> LogPage {
-        self.transaction(|tables, _| LogPage {
-            entries: tables.log.iter().filter(|entry| entry.position > after).cloned().collect(),
-            newest: tables.newest(),
-            ..LogPage::default()
+        self.transaction(|tables, _| {
+            let entries = tables.log.iter().filter(|entry| entry.position > after).cloned();
+            LogPage::new(entries.collect(), tables.newest())
         })
     }
 }
@@ -217,9 +216,9 @@ impl SessionStore for TableStore {
             {
                 // Never overstated, although it counts milliseconds.
                 let age = now.since(marks.end_requested_at).saturating_sub(Duration::from_millis(1));
-                return Ok(CreateOutcome::ProofOutdated(EndMark { at, age }));
+                return Ok(CreateOutcome::ProofOutdated(EndMark::new(at, age)));
             }
-            let expiry = marks.latest().map(|at| AccessExpiry { at, epoch: 0 });
+            let expiry = marks.latest().map(|at| AccessExpiry::new(at, 0));
             if let (Some(claims), Some(expiry)) = (new.claims, expiry)
                 && claims.is_outdated_by(expiry, now)
             {
@@ -242,15 +241,15 @@ impl SessionStore for TableStore {
 
             let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
             record.access_expired_at = marks.latest();
-            let data = SessionData { version: u64::from(new.data.is_some()), bytes: new.data.clone() };
+            let data = new.data.clone().map(|bytes| SessionData::new(1, bytes)).unwrap_or_default();
             let row = Row { record: record.to_bytes().to_vec(), device: new.device.clone(), data };
             tables.sessions.insert((new.owner.clone(), new.id), row);
-            Ok(CreateOutcome::Created { record, now, ended })
+            Ok(CreateOutcome::created(record, now, ended))
         })
     }
 
     async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        self.transaction(|tables, now| Ok(tables.live(owner, id, now)?.map(|record| FoundSession { record, now })))
+        self.transaction(|tables, now| Ok(tables.live(owner, id, now)?.map(|record| FoundSession::new(record, now))))
     }
 
     async fn rotate(&self, rotate: &RotateSession) -> Result<RotateOutcome, StoreError> {
@@ -258,26 +257,16 @@ impl SessionStore for TableStore {
             let Some(mut record) = tables.live(&rotate.owner, rotate.id, now)? else {
                 return Ok(RotateOutcome::Ended);
             };
-            let expiry = record.access_expired_at.map(|at| AccessExpiry { at, epoch: record.epoch });
-            let outcome = record.rotate(&rotate.attempt, now);
-            if let (Some(claims), Some(expiry)) = (rotate.claims, expiry)
-                && outcome != RotateDecision::Ended
-                && claims.is_outdated_by(expiry, now)
-            {
-                // The record was not written.
+            if let Some(expiry) = rotate.outdated_claims(&record, now) {
                 return Ok(RotateOutcome::ClaimsOutdated(expiry));
             }
-            Ok(match outcome {
-                RotateDecision::Live { rotation, rolled_back } => {
-                    tables.write(&rotate.owner, rotate.id, &record);
-                    RotateOutcome::Live { rotation, record, now, rolled_back }
-                }
-                RotateDecision::Reused => {
-                    tables.end(&rotate.owner, &[rotate.id], now, rotate.log_retention);
-                    RotateOutcome::Reused
-                }
-                RotateDecision::Ended => RotateOutcome::Ended,
-            })
+            let decision = record.rotate(&rotate.attempt, now);
+            match decision {
+                RotateDecision::Live { .. } => tables.write(&rotate.owner, rotate.id, &record),
+                RotateDecision::Reused => tables.end(&rotate.owner, &[rotate.id], now, rotate.log_retention),
+                _ => {}
+            }
+            Ok(decision.outcome(record, now))
         })
     }
 
@@ -313,8 +302,8 @@ impl SessionStore for TableStore {
     async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
         self.transaction(|tables, now| {
             let live = tables.live_of(owner, now)?.into_iter();
-            let listed = live.map(|(id, record, row)| ListedSession { id, record, device: row.device.clone() });
-            Ok(SessionList { sessions: listed.collect(), now })
+            let listed = live.map(|(id, record, row)| ListedSession::new(id, record, row.device.clone()));
+            Ok(SessionList::new(listed.collect(), now))
         })
     }
 
@@ -329,8 +318,7 @@ impl SessionStore for TableStore {
                 raised.push((id, record.expire_access(at)));
                 tables.write(owner, id, &record);
             }
-            let revocations =
-                raised.iter().map(|(session, min_epoch)| Revocation { session: *session, min_epoch: *min_epoch });
+            let revocations = raised.iter().map(|(session, min_epoch)| Revocation::new(*session, *min_epoch));
             tables.publish(revocations.collect(), now, retention);
             Ok(raised)
         })
@@ -352,7 +340,7 @@ impl SessionStore for TableStore {
                 Some(row) if row.data.version != put.expected_version => PutOutcome::Conflict,
                 Some(row) => {
                     let version = put.expected_version + 1;
-                    row.data = SessionData { version, bytes: Some(put.bytes.clone()) };
+                    row.data = SessionData::new(version, put.bytes.clone());
                     PutOutcome::Stored { version }
                 }
             })

@@ -3,10 +3,7 @@
 use std::{fmt, sync::Arc};
 
 pub(crate) use crate::error::LOG_TARGET;
-use crate::{
-    id::{SessionId, UserId},
-    store::Rotation,
-};
+use crate::id::{SessionId, UserId};
 
 /// Something that happened to a session (OWASP ASVS 5.0, 16.3; OWASP logging vocabulary).
 ///
@@ -30,7 +27,7 @@ pub enum SessionEventKind {
     /// A login began it.
     Created,
     /// It was refreshed.
-    Refreshed(Rotation),
+    Refreshed(RefreshKind),
     /// It was ended.
     Ended(EndReason),
     /// A superseded refresh token was presented after its window, or after more answers in a row than get lost
@@ -44,6 +41,19 @@ pub enum SessionEventKind {
     /// The store had an older generation than the token, or an older epoch than the node: it lost writes, for example
     /// in a failover.
     StoreRolledBack,
+}
+
+/// What a refresh issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshKind {
+    /// An access token only: the refresh token stays, since it was issued a moment ago, or since the answer that
+    /// superseded it may still arrive.
+    AccessOnly,
+    /// Tokens of a new generation.
+    Rotated,
+    /// The current tokens again, for a token that was superseded a moment ago.
+    Repeated,
 }
 
 /// Why a session ended.

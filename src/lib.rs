@@ -56,7 +56,7 @@ pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
     error::{ConfigError, Error, ErrorKind},
-    event::{EndReason, SessionEvent, SessionEventKind},
+    event::{EndReason, RefreshKind, SessionEvent, SessionEventKind},
     extract::{SessionRejection, SessionRejectionKind, StoreChecked},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},

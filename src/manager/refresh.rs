@@ -5,7 +5,7 @@ use crate::{
     claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
-    event::{EndReason, LOG_TARGET, SessionEventKind},
+    event::{EndReason, LOG_TARGET, RefreshKind, SessionEventKind},
     jwt::RegisteredClaims,
     session::{PresentedTokens, Session},
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
@@ -70,19 +70,10 @@ impl<C: Claims> SessionManager<C> {
             return Err(self.user_gone(token).await);
         };
 
-        let mut step = RotateSession {
-            owner: self.owner(user),
-            id,
-            attempt: RefreshAttempt {
-                generation: token.generation,
-                token_expires_at: token.expires_at,
-                window: self.inner.replay_window,
-                refresh_lifetime: self.inner.lifetimes.refresh,
-                min_epoch,
-            },
-            log_retention: self.inner.lifetimes.revocation_retention(),
-            claims: None,
-        };
+        let (window, lifetimes) = (self.inner.replay_window, self.inner.lifetimes);
+        let mut attempt = RefreshAttempt::new(token.generation, token.expires_at, window, lifetimes.refresh);
+        attempt.min_epoch = min_epoch;
+        let mut step = RotateSession::new(self.owner(user), id, attempt, lifetimes.revocation_retention());
         let (rotation, record, now) = loop {
             step.claims = Some(self.claims_age(&loaded));
             let outcome = self.store().rotate(&step).await;
@@ -109,7 +100,12 @@ impl<C: Claims> SessionManager<C> {
                 RotateOutcome::Ended => return Err(self.used_after_end(token)),
             }
         };
-        self.emit(user, id, SessionEventKind::Refreshed(rotation));
+        let kind = match rotation {
+            Rotation::Current => RefreshKind::AccessOnly,
+            Rotation::Rotated => RefreshKind::Rotated,
+            Rotation::Repeated => RefreshKind::Repeated,
+        };
+        self.emit(user, id, SessionEventKind::Refreshed(kind));
 
         // Of the generation that stays in the jar: the use of a newer one would confirm what never arrived.
         let presented = SessionRecord { generation: token.generation, ..record };

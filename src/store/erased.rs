@@ -1,20 +1,27 @@
-//! The store without its type, so that no handler has to name it.
+//! A store with its type erased, so that the types of managers and handlers do not name it.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
-    CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-    RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
+    contract::SessionStore,
+    create::{CreateOutcome, NewSession},
+    data::{PutData, PutOutcome, SessionData},
+    end::EndSessions,
+    error::StoreError,
+    log::{LogPage, LogPosition},
+    owner::Owner,
+    rotate::{RotateOutcome, RotateSession},
+    session::{FoundSession, SessionList},
 };
 use crate::{clock::Timestamp, id::SessionId};
 
 type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// [`SessionStore`] with boxed futures: the only form in which the manager knows a store.
+/// [`SessionStore`] with boxed futures, as the manager holds it.
 pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
     fn find<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
-    fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
+    fn rotate<'a>(&'a self, rotate: &'a RotateSession) -> Outcome<'a, RotateOutcome>;
     fn confirm<'a>(&'a self, owner: &'a Owner, id: SessionId, generation: u32) -> Outcome<'a, ()>;
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>>;
     fn list<'a>(&'a self, owner: &'a Owner) -> Outcome<'a, SessionList>;
@@ -34,8 +41,8 @@ impl<S: SessionStore> DynStore for S {
         Box::pin(SessionStore::find(self, owner, id))
     }
 
-    fn rotate<'a>(&'a self, rotation: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
-        Box::pin(SessionStore::rotate(self, rotation))
+    fn rotate<'a>(&'a self, rotate: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
+        Box::pin(SessionStore::rotate(self, rotate))
     }
 
     fn confirm<'a>(&'a self, owner: &'a Owner, id: SessionId, generation: u32) -> Outcome<'a, ()> {

@@ -1,4 +1,4 @@
-//! Whose sessions a step is about.
+//! The owner of sessions.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::id::{UserId, short_digest};
 
-/// Users who log in with the same issuer and audience.
+/// Identifies the users who log in with the same issuer and audience.
 ///
-/// It keeps the users of managers that share a store apart: customer 42 and administrator 42 are two owners, whatever
-/// the store's key prefix. It is a digest of issuer and audience, the same on every node.
+/// Managers with different issuers or audiences can share a store: customer 42 and administrator 42 are two owners,
+/// whatever the store's key prefix. A population is a digest of issuer and audience, the same on every node.
 ///
 /// ```
 /// use tower_jwt_sessions::store::Population;
@@ -28,12 +28,12 @@ impl Population {
     /// The length of the text form in characters.
     pub const TEXT_LEN: usize = 16;
 
-    /// The population of this issuer and audience.
+    /// Returns the population of this issuer and audience.
     pub fn new(issuer: &str, audience: &str) -> Self {
         Self(short_digest("tower-jwt-sessions population v1", [issuer, audience].map(str::as_bytes)))
     }
 
-    /// The bytes, for a store that wants a compact key.
+    /// Returns the bytes, for a store with compact keys.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
@@ -54,7 +54,7 @@ impl fmt::Debug for Population {
 
 /// The owner of sessions: a user of one population.
 ///
-/// A store keys everything by both parts of it, so that users of two populations never meet.
+/// A store keys everything by both parts of it, which keeps populations separate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner {
     population: Population,
@@ -62,17 +62,17 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// This user of this population.
+    /// Returns the owner that is this user of this population.
     pub const fn new(population: Population, user_id: UserId) -> Self {
         Self { population, user_id }
     }
 
-    /// The population.
+    /// Returns the population.
     pub const fn population(&self) -> Population {
         self.population
     }
 
-    /// The user within the population.
+    /// Returns the user within the population.
     pub const fn user_id(&self) -> &UserId {
         &self.user_id
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn populations_differ_in_either_name_and_not_by_how_they_are_joined() {
+    fn populations_differ_by_issuer_and_audience() {
         let pairs = [("a", "b"), ("b", "a"), ("a", "a"), ("ab", ""), ("", "ab"), ("a", "bb")];
         for (index, (issuer, audience)) in pairs.into_iter().enumerate() {
             let population = Population::new(issuer, audience);

@@ -189,7 +189,7 @@ async fn expired_access_is_published_by_whatever_comes_later() {
             }
         }
         let epoch = if later == "expire_access" { 2 } else { 1 };
-        let expected = [1, 2].map(|n| Revocation { session: id(n), min_epoch: epoch });
+        let expected = [1, 2].map(|n| Revocation::new(id(n), epoch));
         let published = scene.published().await;
         assert!(expected.iter().all(|revocation| published.contains(revocation)), "{later}");
         assert_eq!(published.len(), 2, "{later}");
@@ -218,7 +218,7 @@ async fn an_end_outdoes_expired_access_that_was_not_published() {
     let published = scene.published().await;
     assert_eq!(published.len(), 2);
     assert!(published.contains(&ended(1)));
-    assert!(published.contains(&Revocation { session: id(2), min_epoch: 1 }));
+    assert!(published.contains(&Revocation::new(id(2), 1)));
 }
 
 /// The node that published died before it could say so.
@@ -255,7 +255,7 @@ async fn only_what_was_published_is_settled() {
     scene.allow_log().await;
     // Leaves the end to whoever may be at it.
     scene.live().await;
-    assert_eq!(scene.published().await, [Revocation { session: id(2), min_epoch: 1 }]);
+    assert_eq!(scene.published().await, [Revocation::new(id(2), 1)]);
     assert!(scene.pending().await.is_some());
     take_later(&scene, "find").await;
     assert_eq!(ends_of(1, &scene.published().await), 1);

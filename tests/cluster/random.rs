@@ -202,7 +202,7 @@ impl Told<'_> {
 
     async fn published(&self) -> BTreeSet<(SessionId, u32)> {
         let published = self.scene.published().await;
-        published.into_iter().map(|Revocation { session, min_epoch }| (session, min_epoch)).collect()
+        published.into_iter().map(|revocation| (revocation.session, revocation.min_epoch)).collect()
     }
 
     /// Whatever was left unfinished is finished by the next request, without anybody trying again.

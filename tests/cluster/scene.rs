@@ -130,13 +130,12 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn rotation(&self, n: u8, generation: u32) -> RotateSession {
-        let attempt = RefreshAttempt {
+        let attempt = RefreshAttempt::new(
             generation,
-            token_expires_at: Timestamp::from_secs(1 << 33),
-            window: ReplayWindow::Fixed(Duration::from_secs(10)),
-            refresh_lifetime: DAY,
-            min_epoch: 0,
-        };
+            Timestamp::from_secs(1 << 33),
+            ReplayWindow::Fixed(Duration::from_secs(10)),
+            DAY,
+        );
         RotateSession::new(self.user.clone(), id(n), attempt, HOUR)
     }
 

@@ -1,6 +1,6 @@
 //! A login never continues what was there before: always a new session, and the presented one ends.
 
-use tower_jwt_sessions::{EndReason, SessionEventKind as Event, store::Rotation};
+use tower_jwt_sessions::{EndReason, RefreshKind, SessionEventKind as Event};
 
 use crate::support::*;
 
@@ -139,7 +139,7 @@ async fn an_expired_stranger_does_not_block_a_refresh(backend: Backend) {
         two.plant(ACCESS, cookie);
         two.send_only("POST /auth/refresh", &[]).await.is(200);
     }
-    assert_eq!(world.events().last(), Some(&Event::Refreshed(Rotation::Repeated)));
+    assert_eq!(world.events().last(), Some(&Event::Refreshed(RefreshKind::Repeated)));
 }
 
 async fn a_logout_ends_both_of_a_mixed_pair(backend: Backend) {

@@ -1,6 +1,6 @@
 //! Tokens that nobody issued: refused everywhere, alike, and without a trace in the store.
 
-use tower_jwt_sessions::{Clock as _, SessionEventKind as Event, store::Rotation};
+use tower_jwt_sessions::{Clock as _, RefreshKind, SessionEventKind as Event};
 
 use crate::support::*;
 
@@ -61,7 +61,7 @@ impl Court {
         assert_eq!(self.world.events(), []);
         self.browser.get("/me").await.is(200);
         self.browser.refresh().await.is(200);
-        assert_eq!(self.world.events(), [Event::Refreshed(Rotation::Rotated)]);
+        assert_eq!(self.world.events(), [Event::Refreshed(RefreshKind::Rotated)]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tower_jwt_sessions::{EndReason, SessionEventKind, SessionManager, store::Rotation, testing::TestClock};
+use tower_jwt_sessions::{EndReason, RefreshKind, SessionEventKind, SessionManager, testing::TestClock};
 
 use crate::support::*;
 
@@ -67,7 +67,7 @@ async fn events_tell_the_life(backend: Backend) {
         events.iter().map(|event| event.kind).collect::<Vec<_>>(),
         [
             SessionEventKind::Created,
-            SessionEventKind::Refreshed(Rotation::Rotated),
+            SessionEventKind::Refreshed(RefreshKind::Rotated),
             SessionEventKind::Ended(EndReason::LoggedOut),
             SessionEventKind::UsedAfterEnd,
         ]

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use tower_jwt_sessions::{EndReason, Error, ErrorKind, ReplayWindow, SessionEventKind as Event, store::Rotation};
+use tower_jwt_sessions::{EndReason, Error, ErrorKind, RefreshKind, ReplayWindow, SessionEventKind as Event};
 
 use crate::support::*;
 
@@ -82,7 +82,7 @@ async fn a_refresh_rotates(backend: Backend) {
         assert_ne!(native.access, before.access);
         native.send("GET /me").await.is(200);
     }
-    assert_eq!(world.events(), [Event::Refreshed(Rotation::Rotated); 3]);
+    assert_eq!(world.events(), [Event::Refreshed(RefreshKind::Rotated); 3]);
     // Until the session's absolute end, and not after it.
     for _ in 0..4 {
         world.clock.advance(hours(6 * 24));
@@ -102,8 +102,8 @@ async fn a_lost_answer_is_given_again(backend: Backend) {
         let again = tokens(&native.ask().await);
         assert_eq!(again["refresh_token"], lost["refresh_token"], "byte for byte");
     }
-    let repeated = Event::Refreshed(Rotation::Repeated);
-    assert_eq!(world.events(), [Event::Refreshed(Rotation::Rotated), repeated, repeated, repeated]);
+    let repeated = Event::Refreshed(RefreshKind::Repeated);
+    assert_eq!(world.events(), [Event::Refreshed(RefreshKind::Rotated), repeated, repeated, repeated]);
 }
 
 /// The answer then has no refresh token: the client keeps the one that it has.

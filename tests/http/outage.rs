@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use tower_jwt_sessions::{EndReason, ReplayWindow, SessionEventKind as Event, store::Rotation};
+use tower_jwt_sessions::{EndReason, RefreshKind, ReplayWindow, SessionEventKind as Event};
 
 use crate::{support::*, unfinished::soon};
 
@@ -59,7 +59,7 @@ async fn a_failed_refresh_burns_nothing(backend: Backend) {
         world.store.set_down(false);
         browser.refresh().await.is(200);
         assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
-        assert_eq!(world.events(), [Event::Created, Event::Refreshed(Rotation::Rotated)]);
+        assert_eq!(world.events(), [Event::Created, Event::Refreshed(RefreshKind::Rotated)]);
     }
 }
 

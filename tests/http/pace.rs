@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 use tower_jwt_sessions::{
-    Clock as _, EndReason, ReplayWindow, SessionEventKind as Event, SessionId, Timestamp,
-    store::{
-        Rotation::{Current, Rotated},
-        SessionRecord,
-    },
+    Clock as _, EndReason,
+    RefreshKind::{AccessOnly, Rotated},
+    ReplayWindow, SessionEventKind as Event, SessionId, Timestamp,
+    store::SessionRecord,
 };
 
 use crate::support::*;
@@ -32,7 +31,7 @@ async fn access_token_of_a_superseded_generation_is_short(backend: Backend) {
         world.clock.advance(wait);
         world.events();
         let answer = thief.refresh().await;
-        assert_eq!(world.events(), [Event::Refreshed(Current)]);
+        assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
         assert_eq!(answer.is(200).json()["expires_in"], 60);
         assert_eq!(claims_of(&thief.access())["gen"], 1);
     }

@@ -1,8 +1,9 @@
 //! The rotation table with a fixed window of ten seconds, row by row, and the limits of a session.
 
 use tower_jwt_sessions::{
-    Clock as _, EndReason, SessionEventKind as Event,
-    store::Rotation::{Current, Repeated, Rotated},
+    Clock as _, EndReason,
+    RefreshKind::{AccessOnly, Repeated, Rotated},
+    SessionEventKind as Event,
 };
 
 use crate::support::*;
@@ -50,7 +51,7 @@ async fn the_current_token_stays_for_two_windows(backend: Backend) {
         assert_eq!(answer.cookie(REFRESH), None, "the refresh cookie is left alone");
         assert!(answer.cookie(ACCESS).is_some());
         assert_eq!(answer.json()["expires_in"], 3600);
-        assert_eq!(world.events(), [Event::Refreshed(Current)]);
+        assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     }
     assert_ne!(browser.access(), access);
     world.clock.advance(millis(1));
@@ -75,7 +76,7 @@ async fn a_repeat_inside_the_window_gets_the_same_bytes(backend: Backend) {
         assert!(answer.cookie(ACCESS).is_some());
         assert_eq!(world.events(), [Event::Refreshed(Repeated)]);
         assert_eq!(other_tab.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), None);
-        assert_eq!(world.events(), [Event::Refreshed(Current)]);
+        assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     }
     let lives_on = other_tab.get("/me").await;
     lives_on.is(200);

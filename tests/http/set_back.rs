@@ -1,6 +1,6 @@
 //! The store's clock is set back. What it noted before lies ahead then.
 
-use tower_jwt_sessions::{Clock as _, EndReason, ReplayWindow, SessionEventKind as Event, store::Rotation::Repeated};
+use tower_jwt_sessions::{Clock as _, EndReason, RefreshKind::Repeated, ReplayWindow, SessionEventKind as Event};
 
 use crate::support::*;
 

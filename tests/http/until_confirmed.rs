@@ -1,8 +1,9 @@
 //! The rotation table with a window that stays open until the successor is used.
 
 use tower_jwt_sessions::{
-    EndReason, ReplayWindow, SessionEventKind as Event,
-    store::Rotation::{Current, Repeated, Rotated},
+    EndReason,
+    RefreshKind::{AccessOnly, Repeated, Rotated},
+    ReplayWindow, SessionEventKind as Event,
 };
 
 use crate::support::*;
@@ -51,7 +52,7 @@ async fn repeats_soon_after_the_rotation_get_the_same_bytes(backend: Backend) {
         let answer = browser.send_only("POST /auth/refresh", &[]).await;
         assert_eq!(answer.is(200).cookie(REFRESH), None);
         assert_eq!(claims_of(&answer.cookie(ACCESS).expect("an access cookie"))["gen"], 1);
-        assert_eq!(world.events(), [Event::Refreshed(Current)]);
+        assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     }
     // Then the answer was lost: a new one.
     world.clock.advance(millis(1));
@@ -71,7 +72,7 @@ async fn presenting_the_successor_closes_the_window(backend: Backend) {
     world.clock.advance(hours(1));
     world.events();
     assert_eq!(browser.refresh().await.is(200).cookie(REFRESH), None);
-    assert_eq!(world.events(), [Event::Refreshed(Current)]);
+    assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     world.clock.advance(millis(9_999));
     let repeated = straggler.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
     assert_eq!(repeated.as_deref(), Some(&*browser.refresh_token()), "in flight when the successor was used");

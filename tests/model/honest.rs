@@ -41,6 +41,7 @@ impl Content {
         match rotation {
             Rotation::Current => Self::AccessOnly(presented),
             Rotation::Rotated | Rotation::Repeated => Self::Both(current),
+            _ => unreachable!("a new row of the table"),
         }
     }
 }

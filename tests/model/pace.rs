@@ -74,6 +74,7 @@ impl Pace {
             Rotation::Current if self.short && presented < record.0.generation => (presented, SHORT),
             Rotation::Current if record.rotated_ago(self.rules.length * 2) => (presented, SHORT),
             Rotation::Current => (presented, LONG),
+            _ => unreachable!("a new row of the table"),
         }
     }
 }

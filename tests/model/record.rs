@@ -49,13 +49,9 @@ impl Rules {
     }
 
     fn attempt(self, generation: u32, min_epoch: u32) -> RefreshAttempt {
-        RefreshAttempt {
-            generation,
-            token_expires_at: NOW.saturating_add(FAR),
-            window: self.window(),
-            refresh_lifetime: FAR,
-            min_epoch,
-        }
+        let mut attempt = RefreshAttempt::new(generation, NOW.saturating_add(FAR), self.window(), FAR);
+        attempt.min_epoch = min_epoch;
+        attempt
     }
 }
 
@@ -96,7 +92,7 @@ impl Record {
                 self.0.access_expired_at = None;
                 Some(rotation)
             }
-            RotateDecision::Reused | RotateDecision::Ended => None,
+            _ => None,
         }
     }
 
@@ -139,6 +135,7 @@ impl Record {
             Rotation::Rotated if superseded => Row::Advanced,
             Rotation::Rotated => Row::Rotated,
             Rotation::Repeated => Row::Repeated,
+            _ => unreachable!("a new row of the table"),
         })
     }
 

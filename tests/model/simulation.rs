@@ -91,13 +91,12 @@ impl Server {
         }
         let window = Duration::from_millis(WINDOW);
         let now_at = Timestamp::from_millis(now);
-        let attempt = RefreshAttempt {
+        let attempt = RefreshAttempt::new(
             generation,
-            token_expires_at: self.record.absolute_end,
-            window: ReplayWindow::UntilConfirmed(window),
-            refresh_lifetime: Duration::from_secs(1_000 * 24 * 60 * 60),
-            min_epoch: 0,
-        };
+            self.record.absolute_end,
+            ReplayWindow::UntilConfirmed(window),
+            Duration::from_secs(1_000 * 24 * 60 * 60),
+        );
         let RotateDecision::Live { rotation, .. } = self.table.rotate(&mut self.record, &attempt, now_at) else {
             self.over = true;
             return None;
@@ -108,6 +107,7 @@ impl Server {
             Rotation::Rotated | Rotation::Repeated => (Some(newest), newest, LONG),
             Rotation::Current if self.short && generation < newest || !is_fresh => (None, generation, SHORT),
             Rotation::Current => (None, generation, LONG),
+            _ => unreachable!("a new row of the table"),
         };
         Some(Answer { refresh, access: Access { generation: access, expires_at: now + lives } })
     }

@@ -60,7 +60,11 @@ impl Table {
                 record.confirmed_at = record.confirmed_at.map(|at| at.min(now));
                 record.rotate(presented, now)
             }
-            Self::ForgetsEpochs => record.rotate(&RefreshAttempt { min_epoch: 0, ..*presented }, now),
+            Self::ForgetsEpochs => {
+                let mut forgetful = *presented;
+                forgetful.min_epoch = 0;
+                record.rotate(&forgetful, now)
+            }
             Self::CurrentRotatesAtOnce if presented.generation == record.generation => {
                 return advance(record, presented, now);
             }
@@ -73,7 +77,7 @@ impl Table {
                 *record = before;
                 return advance(record, presented, now);
             }
-            RotateDecision::Reused | RotateDecision::Ended => return step,
+            _ => return step,
         };
         let advanced = rotation == Rotation::Rotated && before.previous == Some(presented.generation);
         match self {

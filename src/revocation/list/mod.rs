@@ -64,7 +64,7 @@ impl RevocationList {
 
     /// Remembers that an end was asked for. The end itself, whether known already or later, takes precedence.
     pub(crate) fn begin_end(&self, session: SessionId, until: u32, now: u32) {
-        self.revoke(Revocation { session, min_epoch: END_UNFINISHED }, until, now);
+        self.revoke(Revocation::new(session, END_UNFINISHED), until, now);
     }
 
     /// Says how many entries were looked at or moved.

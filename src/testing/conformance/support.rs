@@ -14,8 +14,7 @@ use crate::{
     policy::ReplayWindow,
     store::{
         CreateOutcome, EndSessions, LogEntry, LogPosition, NewSession, Owner, Population, PutData, PutOutcome,
-        RefreshAttempt, Revocation, RotateDecision, RotateOutcome, RotateSession, Rotation, SessionRecord,
-        SessionStore, WhichSessions,
+        RefreshAttempt, Revocation, RotateOutcome, RotateSession, Rotation, SessionRecord, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -115,13 +114,7 @@ pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
 }
 
 pub(super) fn attempt(generation: u32, window: ReplayWindow) -> RefreshAttempt {
-    RefreshAttempt {
-        generation,
-        token_expires_at: Timestamp::from_secs(1 << 33),
-        window,
-        refresh_lifetime: REFRESH,
-        min_epoch: 0,
-    }
+    RefreshAttempt::new(generation, Timestamp::from_secs(1 << 33), window, REFRESH)
 }
 
 pub(super) async fn present<S: SessionStore>(
@@ -156,18 +149,13 @@ impl<'a, S: SessionStore> Tracked<'a, S> {
         self.present_with(attempt(generation, self.window)).await
     }
 
-    pub(super) async fn present_with(&mut self, presented: RefreshAttempt) -> RotateOutcome {
+    pub(super) async fn present_with(&mut self, attempt: RefreshAttempt) -> RotateOutcome {
         let now = self.clock.now();
         let live = self.record.is_live(now);
-        let expected = match self.record.rotate(&presented, now) {
-            RotateDecision::Live { rotation, rolled_back } => {
-                RotateOutcome::Live { rotation, record: self.record, now, rolled_back }
-            }
-            RotateDecision::Reused => RotateOutcome::Reused,
-            RotateDecision::Ended => RotateOutcome::Ended,
-        };
-        let outcome = present(self.store, &self.user, self.id, presented).await;
-        assert_eq!(outcome, expected, "presenting generation {} at {now:?}", presented.generation);
+        let decision = self.record.rotate(&attempt, now);
+        let expected = decision.outcome(self.record, now);
+        let outcome = present(self.store, &self.user, self.id, attempt).await;
+        assert_eq!(outcome, expected, "presenting generation {} at {now:?}", attempt.generation);
         let kept = (live && !self.record.ended).then_some(self.record);
         assert_eq!(find(self.store, &self.user, self.id).await, kept, "the record after the step");
         outcome

@@ -58,13 +58,8 @@ impl Scene {
 
     /// Refreshes a session at a node that has read that smaller epochs are revoked.
     async fn refresh(&self, n: u32, min_epoch: u32) {
-        let attempt = RefreshAttempt {
-            generation: 1,
-            token_expires_at: Timestamp::from_secs(1 << 33),
-            window: ReplayWindow::default(),
-            refresh_lifetime: DAY,
-            min_epoch,
-        };
+        let mut attempt = RefreshAttempt::new(1, Timestamp::from_secs(1 << 33), ReplayWindow::default(), DAY);
+        attempt.min_epoch = min_epoch;
         let rotated = self.store.rotate(&RotateSession::new(user(), id(n), attempt, HOUR)).await;
         assert!(matches!(rotated, Ok(RotateOutcome::Live { .. })), "{rotated:?}");
     }

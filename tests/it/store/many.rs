@@ -94,13 +94,7 @@ fn filled(n: usize) -> SessionId {
 }
 
 fn rotation(id: SessionId) -> RotateSession {
-    let attempt = RefreshAttempt {
-        generation: 1,
-        token_expires_at: Timestamp::from_secs(1 << 33),
-        window: ReplayWindow::default(),
-        refresh_lifetime: DAY,
-        min_epoch: 0,
-    };
+    let attempt = RefreshAttempt::new(1, Timestamp::from_secs(1 << 33), ReplayWindow::default(), DAY);
     RotateSession::new(user(), id, attempt, HOUR)
 }
 

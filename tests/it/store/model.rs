@@ -70,7 +70,7 @@ enum Op {
 /// Claims of some age, or none.
 fn claims(random: u64) -> Option<ClaimsAge> {
     let age = [None, Some(0), Some(1), Some(10_000)][(random % 4) as usize];
-    age.map(|age| ClaimsAge { age: Duration::from_millis(age), newer_than: None })
+    age.map(|age| ClaimsAge::new(Duration::from_millis(age), None))
 }
 
 /// Milliseconds around which something happens, and some others.
@@ -153,19 +153,19 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
             store.create(&new).await.map(|outcome| match outcome {
                 // The age is as exact as each knows it.
                 CreateOutcome::ProofOutdated(EndMark { at, .. }) => format!("{at:?}"),
-                CreateOutcome::Created { record, now, ended } => format!("{record:?} {now:?} {:?}", sorted(ended)),
+                CreateOutcome::Created { record, now, ended, .. } => format!("{record:?} {now:?} {:?}", sorted(ended)),
                 refused => format!("{refused:?}"),
             })
         }
         Op::Rotate { user: owner, session, generation, window, token_lives, lifetime, min_epoch } => {
             let length = Duration::from_micros(window.1);
-            let attempt = RefreshAttempt {
-                generation: *generation,
-                token_expires_at: clock.now().saturating_add(millis(*token_lives)),
-                window: if window.0 { ReplayWindow::Fixed(length) } else { ReplayWindow::UntilConfirmed(length) },
-                refresh_lifetime: millis(*lifetime),
-                min_epoch: *min_epoch,
-            };
+            let mut attempt = RefreshAttempt::new(
+                *generation,
+                clock.now().saturating_add(millis(*token_lives)),
+                if window.0 { ReplayWindow::Fixed(length) } else { ReplayWindow::UntilConfirmed(length) },
+                millis(*lifetime),
+            );
+            attempt.min_epoch = *min_epoch;
             let mut rotation = RotateSession::new(user(*owner), chosen(*session), attempt, RETENTION);
             rotation.claims = claims(token_lives ^ lifetime);
             store.rotate(&rotation).await.map(|outcome| format!("{outcome:?}"))
@@ -216,7 +216,7 @@ async fn news<S: SessionStore>(store: &S, after: &mut LogPosition) -> Vec<(Sessi
     let page = store.read_log(*after, Duration::ZERO).await.expect("read_log");
     *after = page.newest;
     let revocations = page.entries.into_iter().flat_map(|entry| entry.revocations);
-    sorted(revocations.map(|Revocation { session, min_epoch }| (session, min_epoch)).collect())
+    sorted(revocations.map(|revocation| (revocation.session, revocation.min_epoch)).collect())
 }
 
 async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Result<(), TestCaseError> {

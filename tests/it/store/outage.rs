@@ -105,13 +105,12 @@ async fn a_rotation_that_was_given_up_does_not_happen_later() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let first_rotation = |session| {
-        let attempt = RefreshAttempt {
-            generation: 1,
-            token_expires_at: Timestamp::from_secs(9_999_999_999),
-            window: ReplayWindow::default(),
-            refresh_lifetime: Duration::from_secs(3600),
-            min_epoch: 0,
-        };
+        let attempt = RefreshAttempt::new(
+            1,
+            Timestamp::from_secs(9_999_999_999),
+            ReplayWindow::default(),
+            Duration::from_secs(3600),
+        );
         RotateSession::new(user(), session, attempt, Duration::from_secs(60))
     };
     store.create(&new_session(1)).await.unwrap();

@@ -113,13 +113,7 @@ pub(super) fn new_session(n: u8) -> NewSession {
 }
 
 fn rotation(n: u8, generation: u32) -> RotateSession {
-    let attempt = RefreshAttempt {
-        generation,
-        token_expires_at: Timestamp::from_secs(1 << 33),
-        window: ReplayWindow::default(),
-        refresh_lifetime: DAY,
-        min_epoch: 0,
-    };
+    let attempt = RefreshAttempt::new(generation, Timestamp::from_secs(1 << 33), ReplayWindow::default(), DAY);
     RotateSession::new(user(), id(n), attempt, HOUR)
 }
 
@@ -164,7 +158,7 @@ async fn works_by_the_time_of_the_server() {
     assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(1)]);
     let page = store.read_log(LogPosition::START, Duration::ZERO).await.unwrap();
     let [first, second] = &page.entries[..] else { panic!("{page:?}") };
-    assert_eq!(first.revocations, [Revocation { session: id(1), min_epoch: 1 }]);
+    assert_eq!(first.revocations, [Revocation::new(id(1), 1)]);
     assert_eq!(second.revocations, [Revocation::ended(id(1))]);
     assert!(before <= first.position.at() && second.position.at() <= SystemClock.now());
     assert_eq!(page.newest, second.position);
