@@ -32,10 +32,18 @@ fn files(folder: &Path, parent: &str, found: &mut Files) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let text = without_imports_for_docs(text);
             let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
             found.insert(module, code.collect::<Vec<_>>().join("\n"));
         }
     }
+}
+
+/// Without the imports that only links of the documentation need.
+fn without_imports_for_docs(text: &str) -> String {
+    let mut parts = text.split("#[cfg(doc)]\nuse ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.filter_map(|part| part.split_once(';')).fold(first, |code, (_, rest)| code + rest)
 }
 
 fn is_name(c: char) -> bool {
