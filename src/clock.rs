@@ -1,4 +1,4 @@
-//! Time, passed in: nothing in the crate but [`SystemClock`] asks the operating system what time it is.
+//! Time, passed in: only [`SystemClock`] asks the operating system for the time.
 
 use std::{
     fmt,
@@ -14,39 +14,40 @@ use std::{
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From milliseconds since the Unix epoch.
+    /// Creates a timestamp from milliseconds since the Unix epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// From whole seconds since the Unix epoch, the unit of JWT dates (RFC 7519, section 2, `NumericDate`).
+    /// Creates a timestamp from whole seconds since the Unix epoch, the unit of JWT dates (RFC 7519, section 2,
+    /// `NumericDate`). Saturates.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down.
+    /// Returns the whole seconds since the Unix epoch, rounded down.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// The time that follows this one by `duration`.
+    /// Returns the time that follows this one by `duration`.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// The time that precedes this one by `duration`.
+    /// Returns the time that precedes this one by `duration`.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
-    /// How long ago `earlier` was; zero when it is in the future.
+    /// Returns how long ago `earlier` was; zero when it is in the future.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -54,11 +55,9 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// Times before the Unix epoch become the epoch.
+    /// Converts to milliseconds, rounded down. Times before the Unix epoch become the epoch.
     fn from(time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Not `as_millis`, which reckons with 128 bits: each request asks for the time.
-        Self(since.as_secs().saturating_mul(1_000).saturating_add(since.subsec_millis().into()))
+        Self(whole_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 }
 
@@ -72,9 +71,9 @@ pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Between half of it and all of it, so that nodes do not come back in step.
+/// Returns a random duration between half of `backoff` and all of it, so that nodes do not retry at the same time.
 pub(crate) fn jittered(backoff: Duration) -> Duration {
-    // The standard library's only source of randomness is enough here.
+    // The standard library's only source of randomness, which is enough here.
     let random = RandomState::new().build_hasher().finish();
     let half = backoff / 2;
     half + half.mul_f64(f64::from(random as u32) / f64::from(u32::MAX))
@@ -85,20 +84,12 @@ pub(crate) fn jittered(backoff: Duration) -> Duration {
 /// Implemented by [`SystemClock`], the default, and by `testing::TestClock` (feature `test-util`), which moves only
 /// when told to.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// The current time, or up to some milliseconds less where that is quicker to know.
+    /// Returns a monotonic reading, to measure ages within this process.
     ///
-    /// The layer and [`Verifier::verify`](crate::Verifier::verify) ask for it with every request, and may be that much late
-    /// to refuse a token that expires. The default is [`now`](Self::now).
-    fn recent(&self) -> Timestamp {
-        self.now()
-    }
-
-    /// A monotonic reading, for the age of what this process knows.
-    ///
-    /// The wall clock can be set while the process runs; an age taken from it would then be wrong. The default is
+    /// The wall clock can be set while the process runs, and ages measured by it would then be wrong. The default is
     /// [`Instant::now`]. Override it together with [`now`](Self::now) in a clock for tests.
     fn instant(&self) -> Instant {
         Instant::now()
@@ -118,7 +109,7 @@ impl Moment {
         Self { instant: clock.instant(), wall: clock.now() }
     }
 
-    /// How long ago `earlier` was.
+    /// Returns how long ago `earlier` was.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.instant.saturating_duration_since(earlier.instant).max(self.wall.since(earlier.wall))
     }
@@ -132,30 +123,5 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
-    }
-
-    /// The time of the kernel's last tick, 1 to 10 ms old. To read the processor's counter as well takes three times as
-    /// long, and holds up what comes before and after it.
-    #[cfg(target_os = "linux")]
-    fn recent(&self) -> Timestamp {
-        use nix::time::{ClockId, clock_gettime};
-
-        match clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map(Duration::from) {
-            Ok(since) => Timestamp(since.as_secs().saturating_mul(1_000).saturating_add(since.subsec_millis().into())),
-            Err(_) => self.now(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_recent_time_is_that_of_the_system_but_for_a_moment() {
-        let before = SystemClock.now();
-        let recent = SystemClock.recent();
-        let apart = before.since(recent).max(recent.since(before));
-        assert!(apart < Duration::from_secs(1), "{apart:?}");
     }
 }

@@ -178,7 +178,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierInner<C> {
             // Without credentials not even the time matters.
             return Err(VerifyError::NoCredentials);
         }
-        let now = self.clock.recent();
+        let now = self.clock.now();
         let verified = self.judge(&found, policy, now);
         if let (Ok(session), Some(backend)) = (&verified, &self.backend) {
             backend.note_use(session.proof().0, now);

@@ -32,7 +32,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["keys"]),
     ("aws_lc_rs", &["id", "keys"]),
     ("arc_swap", &["jwt", "middleware"]),
-    ("nix", &["clock"]),
     ("hmac", &["keys"]),
     ("sha2", &["keys"]),
     ("zeroize", &["keys"]),

@@ -29,8 +29,7 @@ fn every_direct_dependency_has_a_reason() {
         })
         .collect()
     };
-    let mut used = dependencies("dependencies");
-    used.extend(dependencies("target.'cfg(target_os = \"linux\")'.dependencies"));
+    let used = dependencies("dependencies");
     assert_eq!(listed(theirs), used.iter().cloned().collect::<Vec<_>>());
     let only_tests = dependencies("dev-dependencies").into_iter().filter(|name| !used.contains(name));
     assert_eq!(listed(tests), only_tests.collect::<Vec<_>>());
