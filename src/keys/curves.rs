@@ -74,7 +74,7 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
 
 /// The order n of the group of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3), big-endian.
 const ORDER: [u8; 32] = *b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
-/// Half of it, rounded down: the greatest s that is the smaller of the two. n is odd, so they are never equal.
+/// Half of it, rounded down: the greatest canonical s. n is odd, so s and n - s are never equal.
 const HALF: [u8; 32] = *b"\x7f\xff\xff\xff\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff\xde\x73\x7d\x56\xd3\x8b\xcf\x42\x79\xdc\xe5\x61\x7e\x31\x92\xa8";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Keys that belong together.
+//! Key rings: one key that signs, the keys that verify, and their rotation.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,19 +10,19 @@ use super::{
 };
 use crate::{clock::Timestamp, error::ConfigError};
 
-/// One key that signs and any number that verify.
+/// One key that signs, and any number of keys that verify.
 ///
-/// Access and refresh tokens have a ring each, with keys of their own. In the life of a key it is
+/// Access and refresh tokens have a ring each, and share no key. A key passes through three states:
 ///
-/// 1. *next*: it verifies, on every node, before any node signs with it; [`with_verification_key`];
-/// 2. *active*: it signs; [`activate`];
-/// 3. *retiring*: it verifies until the last token that it signed has expired, and then no more; [`with_retiring_key`].
+/// 1. *next*: it verifies, on all nodes, before any node signs with it: [`with_verification_key`];
+/// 2. *active*: it signs: [`activate`];
+/// 3. *retiring*: it verifies until the last token that it signed has expired: [`with_retiring_key`].
 ///
-/// A ring is a value. Nodes that serve exchange theirs with
-/// [`SessionManager::replace_access_keys`](crate::SessionManager::replace_access_keys), which refuses a change that
-/// would log somebody out.
+/// A ring is a value. A running node replaces its ring with
+/// [`SessionManager::replace_access_keys`](crate::SessionManager::replace_access_keys), which rejects a ring that would
+/// make valid tokens invalid.
 ///
-/// A ring may have secrets and public keys at once, which is how a service changes from one to the other.
+/// A ring may hold secrets and public keys at once, which is how a service changes from one to the other.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -48,12 +48,12 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// A ring that signs and verifies with one key.
+    /// Creates a ring that signs and verifies with one key.
     pub fn new(signing: SigningKey) -> Self {
         Self { verification: VerificationKeys::new(signing.verification_key().clone()), signing }
     }
 
-    /// A ring of one HS256 secret: [`SigningKey::hs256`].
+    /// Creates a ring of one HS256 secret: [`SigningKey::hs256`].
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl KeyRing {
         SigningKey::hs256(secret).map(Self::new)
     }
 
-    /// A ring of one HS384 secret: [`SigningKey::hs384`].
+    /// Creates a ring of one HS384 secret: [`SigningKey::hs384`].
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl KeyRing {
         SigningKey::hs384(secret).map(Self::new)
     }
 
-    /// A ring of one HS512 secret: [`SigningKey::hs512`].
+    /// Creates a ring of one HS512 secret: [`SigningKey::hs512`].
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl KeyRing {
         SigningKey::hs512(secret).map(Self::new)
     }
 
-    /// A ring of one Ed25519 key: [`SigningKey::eddsa_pem`].
+    /// Creates a ring of one Ed25519 key: [`SigningKey::eddsa_pem`].
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl KeyRing {
         SigningKey::eddsa_pem(pem).map(Self::new)
     }
 
-    /// A ring of one P-256 key: [`SigningKey::es256_pem`]. For access tokens only.
+    /// Creates a ring of one P-256 key: [`SigningKey::es256_pem`]. For access tokens only.
     ///
     /// # Errors
     ///
@@ -98,8 +98,8 @@ impl KeyRing {
         SigningKey::es256_pem(pem).map(Self::new)
     }
 
-    /// A ring of a JWK set (RFC 7517), in JSON: the private key or secret named `signing_kid` signs, and all of them
-    /// verify. The others may be public keys.
+    /// Creates a ring of a JWK set (RFC 7517) in JSON. The private key or secret with the `kid` `signing_kid` signs, and
+    /// all keys verify. The others may be public keys.
     ///
     /// ```
     /// use tower_jwt_sessions::KeyRing;
@@ -134,8 +134,8 @@ impl KeyRing {
         others.into_iter().try_fold(ring, Self::with_verification_key)
     }
 
-    /// Also accepts tokens that this key signed, without end: the next key, which every node has to know before any
-    /// signs with it.
+    /// Adds a key that verifies without a time limit: the next key, which all nodes must have before any node signs with
+    /// it.
     ///
     /// # Errors
     ///
@@ -145,10 +145,9 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// Also accepts tokens that this key signed, until that time by this node's clock: a key that signed before.
+    /// Adds a key that verifies until `until`, by this node's clock: a key that signed before.
     ///
-    /// The time must not come before the last token of this key has expired: a token lifetime after the last node has
-    /// stopped to sign with it.
+    /// `until` must be at least one token lifetime after the last node stopped signing with the key.
     ///
     /// # Errors
     ///
@@ -158,8 +157,8 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// Signs with `next` from now on. The key that signed before retires: it verifies until `retire_at`, which is as
-    /// for [`with_retiring_key`](Self::with_retiring_key).
+    /// Makes `next` the key that signs. The previous one retires: it verifies until `retire_at`, for which the same holds
+    /// as for [`with_retiring_key`](Self::with_retiring_key).
     ///
     /// # Errors
     ///
@@ -178,15 +177,15 @@ impl KeyRing {
         ring.with_retiring_key(old, retire_at)
     }
 
-    /// The public keys of this ring, next, active and retiring, as a JWK set (RFC 7517) in JSON; `None` when it has
-    /// only secrets.
+    /// Returns the public keys of this ring (next, active and retiring) as a JWK set (RFC 7517) in JSON, or `None` when it
+    /// has only secrets.
     ///
-    /// The companion router answers `GET jwks.json` with those of the access ring.
+    /// `GET jwks.json` of the companion router returns those of the access ring.
     pub fn public_jwks(&self) -> Option<String> {
         self.verification.public_jwks()
     }
 
-    /// The same ring without keys whose time is over.
+    /// Removes retired keys.
     pub(crate) fn at(mut self, now: Timestamp) -> Self {
         self.verification.retain(|accepted| accepted.is_accepted(now));
         self
@@ -200,7 +199,7 @@ impl KeyRing {
         &self.verification
     }
 
-    /// Whether any key of this ring is also in the other, under whatever algorithm.
+    /// Whether any key of this ring is also in the other, even for another algorithm.
     pub(crate) fn shares_a_key_with(&self, other: &Self) -> bool {
         let theirs = |ours: &VerificationKey| {
             other.verification.iter().any(|accepted| accepted.key.fingerprint == ours.fingerprint)
@@ -208,10 +207,10 @@ impl KeyRing {
         self.verification.iter().any(|accepted| theirs(&accepted.key))
     }
 
-    /// Checks that a node that serves with this ring may go on with another.
+    /// Checks that a running node may replace this ring with another.
     ///
-    /// The new signing key must be one that verifies already. And whatever verifies now must go on doing so for the
-    /// overlap, since some node may sign with it until now; a key that is retiring already, until its time.
+    /// The new signing key must be one that verifies already. Every key that verifies now must still do so for `overlap`,
+    /// since another node may be signing with it; a key that is retiring already, until its time.
     pub(crate) fn check_change_to(&self, new: &Self, now: Timestamp, overlap: Duration) -> Result<(), ConfigError> {
         let signing = new.signing_key().verification_key();
         if !self.find(signing).is_some_and(|accepted| accepted.is_accepted(now)) {
@@ -236,7 +235,7 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Refresh tokens are issued again byte for byte, which a randomised signature cannot do.
+    /// Rejects keys whose signatures are randomised: refresh tokens are issued again byte for byte.
     pub(crate) fn check_for_refresh_tokens(&self) -> Result<(), ConfigError> {
         match self.verification.iter().find(|accepted| !accepted.key.algorithm().is_deterministic()) {
             None => Ok(()),

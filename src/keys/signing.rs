@@ -1,4 +1,4 @@
-//! A key that signs.
+//! Keys that sign.
 
 use std::{fmt, sync::Arc};
 
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// A key that signs tokens, and verifies what it signed. Cheap to clone; never printed.
+/// A key that signs tokens, and verifies what it signed. Cheap to clone; `Debug` shows only algorithm and `kid`.
 ///
-/// What is decoded on the way to a key is wiped. The secret, PEM, DER or JWK that is passed in stays the caller's: pass a
+/// Buffers with decoded keys are wiped. The secret, PEM, DER or JWK that is passed in belongs to the caller: pass a
 /// reference and wipe it afterwards, for example with `zeroize::Zeroizing`, where that matters.
 #[derive(Clone)]
 pub struct SigningKey {
@@ -34,10 +34,10 @@ enum Signer {
 }
 
 impl SigningKey {
-    /// A secret for HS256 of at least 32 bytes (RFC 7518, section 3.2). Make one with `openssl rand -base64 32`.
+    /// Uses a secret of at least 32 bytes for HS256 (RFC 7518, section 3.2), for example from `openssl rand -base64 32`.
     ///
-    /// Every byte counts. A text that begins or ends with white space, such as the line break at the end of a file, is
-    /// warned of in the log, since a node that got it without has another key.
+    /// Every byte is part of the key. Text that begins or ends with white space, such as the line break at the end of a
+    /// file, is logged as a warning, since nodes that read it without have another key.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl SigningKey {
         VerificationKey::hs256(secret).map(Self::mac)
     }
 
-    /// A secret for HS384 of at least 48 bytes.
+    /// Uses a secret of at least 48 bytes for HS384.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl SigningKey {
         VerificationKey::hs384(secret).map(Self::mac)
     }
 
-    /// A secret for HS512 of at least 64 bytes.
+    /// Uses a secret of at least 64 bytes for HS512.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl SigningKey {
         VerificationKey::hs512(secret).map(Self::mac)
     }
 
-    /// An Ed25519 private key in PEM (`BEGIN PRIVATE KEY`), from `openssl genpkey -algorithm ed25519`.
+    /// Reads an Ed25519 private key in PEM (`BEGIN PRIVATE KEY`), from `openssl genpkey -algorithm ed25519`.
     ///
     /// # Errors
     ///
@@ -73,10 +73,10 @@ impl SigningKey {
         Self::eddsa_der(encoding::private_key_from_pem(Algorithm::EdDsa, pem.as_ref())?)
     }
 
-    /// A P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
+    /// Reads a P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
     ///
-    /// ECDSA has two signatures for each message and nonce. The one with the smaller s is written, and the other is not
-    /// accepted here; other readers of RFC 7515 accept both.
+    /// ECDSA has two signatures for each message and nonce. This crate writes and accepts only the one with the smaller s;
+    /// other implementations of RFC 7515 accept both.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl SigningKey {
         Self::es256_der(encoding::private_key_from_pem(Algorithm::Es256, pem.as_ref())?)
     }
 
-    /// An Ed25519 private key in DER: PKCS #8 (RFC 8410), from `openssl genpkey -algorithm ed25519 -outform DER`.
+    /// Reads an Ed25519 private key in DER (PKCS #8, RFC 8410), from `openssl genpkey -algorithm ed25519 -outform DER`.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl SigningKey {
         Self::ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(invalid)?)
     }
 
-    /// A P-256 private key in DER: PKCS #8 (RFC 5958), for access tokens only.
+    /// Reads a P-256 private key in DER (PKCS #8, RFC 5958), for access tokens only.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl SigningKey {
         Self::p256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(invalid)?)
     }
 
-    /// A private key or a secret as JWK (RFC 7517), in JSON. Its `alg` is needed, its `kid` is used.
+    /// Reads a private key or a secret as JWK (RFC 7517) in JSON. `alg` is required; `kid` becomes the key's.
     ///
     /// ```
     /// use tower_jwt_sessions::SigningKey;
@@ -133,7 +133,7 @@ impl SigningKey {
         Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
 
-    /// Names the key otherwise than by its default `kid`; see [`VerificationKey::with_key_id`].
+    /// Replaces the default `kid`; see [`VerificationKey::with_key_id`].
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl SigningKey {
         Ok(Self { verification: self.verification.with_key_id(kid)?, ..self })
     }
 
-    /// The key that verifies what this one signs: the same secret, or the public half.
+    /// Returns the key that verifies what this one signs: the same secret, or the public key.
     pub fn verification_key(&self) -> &VerificationKey {
         &self.verification
     }
@@ -179,7 +179,8 @@ impl SigningKey {
         Ok(Self { verification, signer: Signer::P256(Arc::new(pair)) })
     }
 
-    /// Signs; `None` when the cryptographic library fails, which it does only without randomness or memory.
+    /// Signs a message. Returns `None` when the cryptographic library fails, which it does only without randomness or
+    /// memory.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Signature> {
         match &self.signer {
             Signer::Mac => self.verification.mac(message),

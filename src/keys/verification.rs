@@ -1,4 +1,4 @@
-//! A key that verifies.
+//! Keys that verify.
 
 use std::{fmt, sync::Arc};
 
@@ -14,9 +14,10 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// A key that verifies tokens: a secret, or a public key. Cheap to clone; never printed.
+/// A key that verifies tokens: a secret, or a public key. Cheap to clone; `Debug` shows only algorithm and `kid`.
 ///
-/// Give older ones to a [`KeyRing`](super::KeyRing) so that tokens they signed live out their time.
+/// A [`KeyRing`](super::KeyRing) also holds the previous keys, so that tokens signed with them stay valid until they
+/// expire.
 #[derive(Clone)]
 pub struct VerificationKey {
     pub(super) algorithm: Algorithm,
@@ -31,7 +32,7 @@ enum Check {
 }
 
 impl VerificationKey {
-    /// A secret for HS256 of at least 32 bytes (RFC 7518, section 3.2).
+    /// Uses a secret of at least 32 bytes for HS256 (RFC 7518, section 3.2).
     ///
     /// # Errors
     ///
@@ -40,7 +41,7 @@ impl VerificationKey {
         Self::secret(Algorithm::Hs256, secret.as_ref())
     }
 
-    /// A secret for HS384 of at least 48 bytes.
+    /// Uses a secret of at least 48 bytes for HS384.
     ///
     /// # Errors
     ///
@@ -49,7 +50,7 @@ impl VerificationKey {
         Self::secret(Algorithm::Hs384, secret.as_ref())
     }
 
-    /// A secret for HS512 of at least 64 bytes.
+    /// Uses a secret of at least 64 bytes for HS512.
     ///
     /// # Errors
     ///
@@ -58,7 +59,7 @@ impl VerificationKey {
         Self::secret(Algorithm::Hs512, secret.as_ref())
     }
 
-    /// An Ed25519 public key in PEM (`BEGIN PUBLIC KEY`).
+    /// Reads an Ed25519 public key in PEM (`BEGIN PUBLIC KEY`).
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl VerificationKey {
         Self::public(Algorithm::EdDsa, &encoding::public_key_from_pem(Algorithm::EdDsa, pem.as_ref())?)
     }
 
-    /// A P-256 public key in PEM (`BEGIN PUBLIC KEY`).
+    /// Reads a P-256 public key in PEM (`BEGIN PUBLIC KEY`).
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl VerificationKey {
         Self::public(Algorithm::Es256, &encoding::public_key_from_pem(Algorithm::Es256, pem.as_ref())?)
     }
 
-    /// An Ed25519 public key in DER (SubjectPublicKeyInfo, RFC 8410), or its 32 raw bytes.
+    /// Reads an Ed25519 public key in DER (SubjectPublicKeyInfo, RFC 8410), or its 32 raw bytes.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ impl VerificationKey {
         Self::public(Algorithm::EdDsa, encoding::public_key_from_der(Algorithm::EdDsa, der.as_ref())?)
     }
 
-    /// A P-256 public key in DER (SubjectPublicKeyInfo, RFC 5480), or the 65 bytes of its uncompressed point.
+    /// Reads a P-256 public key in DER (SubjectPublicKeyInfo, RFC 5480), or the 65 bytes of its uncompressed point.
     ///
     /// # Errors
     ///
@@ -96,7 +97,7 @@ impl VerificationKey {
         Self::public(Algorithm::Es256, encoding::public_key_from_der(Algorithm::Es256, der.as_ref())?)
     }
 
-    /// A public key or a secret as JWK (RFC 7517), in JSON. Its `alg` is needed, its `kid` is used.
+    /// Reads a public key or a secret as JWK (RFC 7517) in JSON. `alg` is required; `kid` becomes the key's.
     ///
     /// # Errors
     ///
@@ -109,8 +110,8 @@ impl VerificationKey {
         Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
 
-    /// Names the key otherwise than by its default `kid`, which for a secret is an HMAC made with it and for a public
-    /// key its JWK thumbprint (RFC 7638). Every node must use the same name.
+    /// Replaces the default `kid`, which is an HMAC made with a secret, and the JWK thumbprint (RFC 7638) of a public key.
+    /// All nodes must use the same.
     ///
     /// # Errors
     ///
@@ -148,7 +149,7 @@ impl VerificationKey {
             Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
             _ => &signature::ED25519,
         };
-        // The length first: compressed points would be read too, and get another name.
+        // The length first: compressed points would be accepted, too, and get another kid.
         let key = (Some(public.len()) == algorithm.public_len())
             .then(|| signature::ParsedPublicKey::new(scheme, public).ok())
             .flatten()
@@ -195,7 +196,7 @@ impl VerificationKey {
         self.algorithm == other.algorithm && self.kid == other.kid && self.fingerprint == other.fingerprint
     }
 
-    /// The `kid`.
+    /// Returns the `kid`.
     pub fn key_id(&self) -> &str {
         &self.kid
     }

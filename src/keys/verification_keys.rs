@@ -1,9 +1,9 @@
-//! Keys that verify, each for as long as it may.
+//! Sets of keys that verify, each until its time.
 
 use super::{jwk, verification::VerificationKey};
 use crate::{clock::Timestamp, error::ConfigError};
 
-/// Keys that verify tokens and sign none: what a service needs that only verifies, see
+/// Keys that verify tokens and sign none, for services that only verify; see
 /// [`Verifier::builder`](crate::Verifier::builder).
 ///
 /// ```
@@ -25,7 +25,7 @@ pub struct VerificationKeys {
 #[derive(Clone, Debug)]
 pub(crate) struct AcceptedKey {
     pub(crate) key: VerificationKey,
-    /// `None` without end.
+    /// `None` when there is no limit.
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -36,13 +36,13 @@ impl AcceptedKey {
 }
 
 impl VerificationKeys {
-    /// One key. A public one is better here than a secret, with which a service that shall only verify could sign.
+    /// Creates a set of one key. Prefer a public key: with a secret, a service that should only verify could also sign.
     pub fn new(key: VerificationKey) -> Self {
         Self { keys: vec![AcceptedKey { key, until: None }] }
     }
 
-    /// The public keys of a JWK set (RFC 7517), in JSON: what `GET /auth/jwks.json` of the companion router answers, or
-    /// a file of the same contents. Fetching it is the application's task.
+    /// Reads the public keys of a JWK set (RFC 7517) in JSON, such as the body of `GET /auth/jwks.json` of the companion
+    /// router. Fetching it is the application's task.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl VerificationKeys {
         Ok(keys)
     }
 
-    /// Also accepts tokens that this key signed.
+    /// Adds a key.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl VerificationKeys {
         Ok(self)
     }
 
-    /// The `kid` of every key.
+    /// Returns the `kid` of each key.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|accepted| accepted.key.key_id())
     }
@@ -92,7 +92,7 @@ impl VerificationKeys {
         self.keys.iter()
     }
 
-    /// The JWK set of the public keys; `None` when there are only secrets.
+    /// Returns the JWK set of the public keys; `None` when there are only secrets.
     pub(super) fn public_jwks(&self) -> Option<String> {
         let keys: Vec<_> = self.iter().filter_map(|accepted| accepted.key.public_jwk()).collect();
         (!keys.is_empty()).then(|| serde_json::json!({ "keys": keys }).to_string())

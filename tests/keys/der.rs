@@ -1,4 +1,4 @@
-//! Keys in DER, and those that are none of ours.
+//! Keys in DER and PEM, and keys of other kinds.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_jwt_sessions::{ConfigError, SigningKey, VerificationKey};
@@ -28,7 +28,7 @@ fn p256_spki() -> Vec<u8> {
 }
 
 #[test]
-fn every_form_of_a_key_is_the_same_key() {
+fn all_encodings_of_key_have_same_kid() {
     let private = SigningKey::eddsa_der(ed25519_pkcs8()).unwrap();
     assert_eq!(private.verification_key().key_id(), ED25519_THUMBPRINT);
     for public in [ed25519_spki(), bytes(ED25519_X)] {
@@ -43,7 +43,7 @@ fn every_form_of_a_key_is_the_same_key() {
 }
 
 #[test]
-fn pem_is_read_as_editors_and_tools_leave_it() {
+fn pem_with_other_line_breaks_or_surroundings_is_accepted() {
     let kid = SigningKey::es256_pem(P256_PRIVATE).unwrap().verification_key().key_id().to_owned();
     let one_line = P256_PRIVATE.replace('\n', "").replace("KEY-----", "KEY-----\n").replace("-----END", "\n-----END");
     for text in [
@@ -70,7 +70,7 @@ fn pem_is_read_as_editors_and_tools_leave_it() {
 }
 
 #[test]
-fn misfits_are_refused_whatever_their_length() {
+fn der_of_wrong_type_or_length_is_rejected() {
     let compressed = [vec![2], bytes(P256_X)].concat();
     let off_curve = [vec![4], bytes(P256_X), bytes(P256_X)].concat();
     for public in [&b""[..], b"\x30", &[7; 3], &[7; 31], &[7; 33], &p256_point(), &p256_spki(), &ed25519_pkcs8()] {
@@ -92,7 +92,7 @@ fn misfits_are_refused_whatever_their_length() {
 }
 
 #[test]
-fn a_compressed_point_does_not_get_in_through_pem() {
+fn compressed_point_in_pem_is_rejected() {
     let compressed = "-----BEGIN PUBLIC KEY-----\n\
         MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACw6tbPHoE/Bn6ErtEpF8Cfu7xdqyk\n\
         XynOm8ijiv9XRkM=\n\
@@ -102,9 +102,9 @@ fn a_compressed_point_does_not_get_in_through_pem() {
 }
 
 #[test]
-fn rsa_is_refused_by_name_with_the_cure() {
+fn rsa_key_is_unsupported() {
     let legacy = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-    // Enough of a PKCS #8 document to say what it is.
+    // Enough of a PKCS #8 document to recognise its algorithm.
     let pkcs8 = b"\x30\x82\x02\x76\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
     for error in [
         SigningKey::eddsa_pem(legacy).unwrap_err(),

@@ -1,4 +1,4 @@
-//! JSON Web Keys and sets of them: what is read, and what is refused.
+//! JSON Web Keys and sets of them: which are accepted, and which are rejected.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
@@ -53,8 +53,8 @@ fn set(keys: &[Value]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// No text of an error holds a private member, whatever else it tells.
-fn told(error: ConfigError) -> ConfigError {
+/// Asserts that the message holds no private member.
+fn checked(error: ConfigError) -> ConfigError {
     let text = format!("{error} {error:?}");
     for private in [SECRET, ED25519_D, P256_D] {
         assert!(!text.contains(private), "{text}");
@@ -63,7 +63,7 @@ fn told(error: ConfigError) -> ConfigError {
 }
 
 #[test]
-fn keys_are_read_and_named() {
+fn valid_jwks_become_keys_with_their_kid() {
     assert_eq!(verify(&ed25519_public()).unwrap().key_id(), ED25519_THUMBPRINT);
     assert_eq!(sign(&ed25519_private()).unwrap().verification_key().key_id(), ED25519_THUMBPRINT);
     let p256 = verify(&p256_public()).unwrap();
@@ -79,7 +79,7 @@ fn keys_are_read_and_named() {
         let refused = verify(&with(ed25519_public(), json!({ "kid": kid })));
         assert!(matches!(refused, Err(ConfigError::InvalidKeyId { .. })), "{kid:?}");
     }
-    // The name that RFC 9864 gives to the same algorithm; members that nobody knows (RFC 7517, section 4).
+    // The name that RFC 9864 gives to the same algorithm; unknown members (RFC 7517, section 4).
     verify(&with(ed25519_public(), json!({ "alg": "Ed25519", "use": "sig", "key_ops": ["verify"], "more": [1] })))
         .unwrap();
     sign(&with(ed25519_private(), json!({ "key_ops": ["sign"] }))).unwrap();
@@ -87,9 +87,9 @@ fn keys_are_read_and_named() {
 }
 
 #[test]
-fn misfits_are_refused_with_a_cure() {
+fn inconsistent_jwk_is_rejected_with_help() {
     let p384 = "A".repeat(64);
-    for (jwk, cure) in [
+    for (jwk, help) in [
         (with(ed25519_public(), json!({ "alg": null })), "add \"alg\""),
         (with(ed25519_public(), json!({ "alg": "none" })), "use EdDSA"),
         (with(ed25519_public(), json!({ "alg": "eddsa" })), "use EdDSA"),
@@ -132,9 +132,9 @@ fn misfits_are_refused_with_a_cure() {
         (with(secret(), json!({ "k": 7 })), "JSON text"),
         (with(ed25519_private(), json!({ "d": [ED25519_D] })), "JSON text"),
     ] {
-        let error = told(verify(&jwk).err().unwrap_or_else(|| panic!("{jwk} is accepted")));
+        let error = checked(verify(&jwk).err().unwrap_or_else(|| panic!("{jwk} is accepted")));
         assert!(matches!(error, ConfigError::InvalidJwk { .. }), "{jwk}: {error:?}");
-        assert!(error.to_string().contains(cure), "{jwk}: {error}");
+        assert!(error.to_string().contains(help), "{jwk}: {error}");
         assert!(sign(&jwk).is_err(), "{jwk}");
     }
     for text in ["", "{", "{}x", "\u{feff}{}", "-----BEGIN PUBLIC KEY-----"] {
@@ -143,9 +143,9 @@ fn misfits_are_refused_with_a_cure() {
 }
 
 #[test]
-fn what_must_not_sign_does_not() {
+fn unsuitable_jwk_does_not_sign() {
     let padded = URL_SAFE_NO_PAD.encode([vec![0], URL_SAFE_NO_PAD.decode(P256_D).unwrap()].concat());
-    for (jwk, cure) in [
+    for (jwk, help) in [
         (ed25519_public(), "pass the private key"),
         (p256_public(), "pass the private key"),
         (with(ed25519_private(), json!({ "key_ops": ["verify"] })), "key_ops"),
@@ -160,17 +160,17 @@ fn what_must_not_sign_does_not() {
         (with(p256_private(), json!({ "d": padded })), "export the key again"),
         (with(ed25519_private(), json!({ "d": format!("{ED25519_D}AAAA") })), "export the key again"),
     ] {
-        let error = told(sign(&jwk).err().unwrap_or_else(|| panic!("{jwk} signs")));
+        let error = checked(sign(&jwk).err().unwrap_or_else(|| panic!("{jwk} signs")));
         assert!(matches!(error, ConfigError::InvalidJwk { .. }), "{error:?}");
-        assert!(error.to_string().contains(cure), "{jwk}: {error}");
+        assert!(error.to_string().contains(help), "{jwk}: {error}");
     }
-    let short = told(sign(&with(secret(), json!({ "alg": "HS384" }))).unwrap_err());
+    let short = checked(sign(&with(secret(), json!({ "alg": "HS384" }))).unwrap_err());
     assert!(matches!(short, ConfigError::SecretTooShort { min: 48, actual: 32, .. }));
     assert!(matches!(sign(&with(secret(), json!({ "k": "" }))), Err(ConfigError::SecretTooShort { actual: 0, .. })));
 }
 
 #[test]
-fn a_member_stands_there_once() {
+fn duplicate_member_is_rejected() {
     for (jwk, name) in [
         (format!(r#"{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"{ED25519_X}","alg":"EdDSA"}}"#), "alg"),
         (format!(r#"{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"AAAA","x":"{ED25519_X}"}}"#), "x"),
@@ -178,14 +178,14 @@ fn a_member_stands_there_once() {
         (format!(r#"{{"kty":"oct","alg":"HS256","k":"{SECRET}","\u006b":"{SECRET}"}}"#), "k"),
         (format!(r#"{{"kty":"oct","alg":"HS256","k":"{SECRET}","unknown":1,"unknown":1}}"#), "unknown"),
     ] {
-        let error = told(VerificationKey::from_jwk(&jwk).unwrap_err());
+        let error = checked(VerificationKey::from_jwk(&jwk).unwrap_err());
         assert!(matches!(error, ConfigError::InvalidJwk { .. }));
         assert!(error.to_string().contains(&format!("{name:?} twice")), "{error}");
     }
 }
 
 #[test]
-fn rsa_is_refused_by_name_with_the_cure() {
+fn rsa_jwk_is_unsupported() {
     let public = json!({ "kty": "RSA", "alg": "RS256", "n": "AQAB", "e": "AQAB" });
     for jwk in [with(public.clone(), json!({ "alg": null })), with(public.clone(), json!({ "p": "AQAB" })), public] {
         let error = verify(&jwk).unwrap_err();
@@ -195,10 +195,10 @@ fn rsa_is_refused_by_name_with_the_cure() {
 }
 
 #[test]
-fn private_keys_do_not_verify() {
+fn private_key_given_to_verify_is_rejected() {
     let named = with(ed25519_private(), json!({ "kid": "leaked" }));
     for error in [verify(&named).unwrap_err(), VerificationKeys::from_jwks(set(&[named])).unwrap_err()] {
-        assert!(told(error).to_string().contains("leaked"));
+        assert!(checked(error).to_string().contains("leaked"));
     }
     for private in [ed25519_private(), p256_private(), secret()] {
         let refused = VerificationKeys::from_jwks(set(&[private]));
@@ -207,7 +207,7 @@ fn private_keys_do_not_verify() {
 }
 
 #[test]
-fn sets_are_of_one_kind_and_every_kid_stands_there_once() {
+fn mixed_set_or_duplicate_kid_is_rejected() {
     let named = |jwk, kid: &str| with(jwk, json!({ "kid": kid }));
     let keys = VerificationKeys::from_jwks(set(&[ed25519_public(), named(p256_public(), "b")])).unwrap();
     assert_eq!(keys.key_ids().collect::<Vec<_>>(), [ED25519_THUMBPRINT, "b"]);
@@ -220,7 +220,7 @@ fn sets_are_of_one_kind_and_every_kid_stands_there_once() {
     let mixed = set(&[ed25519_public(), secret()]);
     assert!(matches!(VerificationKeys::from_jwks(&mixed), Err(ConfigError::MixedKeySet)));
     assert!(matches!(KeyRing::from_jwks(&mixed, ED25519_THUMBPRINT), Err(ConfigError::MixedKeySet)));
-    // One key that is refused refuses the set: nobody finds out later that a key is missing.
+    // One invalid key makes the set invalid, so that no key is missing later.
     let rsa = json!({ "kty": "RSA", "alg": "RS256", "n": "AQAB", "e": "AQAB" });
     let refused = VerificationKeys::from_jwks(set(&[ed25519_public(), rsa]));
     assert!(matches!(refused, Err(ConfigError::UnsupportedAlgorithm { .. })));
@@ -232,10 +232,10 @@ fn sets_are_of_one_kind_and_every_kid_stands_there_once() {
 }
 
 #[test]
-fn a_ring_is_made_of_a_set() {
+fn ring_from_set_signs_with_named_key() {
     let named = |jwk, kid: &str| with(jwk, json!({ "kid": kid }));
     let text = set(&[named(p256_public(), "old"), named(ed25519_private(), "now"), named(p256_private(), "next")]);
-    // "old" and "next" are one key under two names; that is the caller's business.
+    // "old" and "next" are one key with two names, which is allowed.
     let ring = KeyRing::from_jwks(&text, "now").unwrap();
     let published: Value = serde_json::from_str(&ring.public_jwks().unwrap()).unwrap();
     let kids: Vec<_> = published["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect();
@@ -249,9 +249,9 @@ fn a_ring_is_made_of_a_set() {
     assert_eq!(KeyRing::from_jwks(secrets, "now").unwrap().public_jwks(), None);
 }
 
-/// What we publish, jsonwebtoken reads, and so do we.
+/// Published keys are accepted by jsonwebtoken and by this crate.
 #[test]
-fn published_keys_are_public_and_readable() {
+fn published_keys_are_public_and_round_trip() {
     let ring = KeyRing::new(eddsa(7))
         .with_verification_key(sign(&p256_private()).unwrap().verification_key().clone())
         .unwrap()
@@ -282,11 +282,11 @@ fn published_keys_are_public_and_readable() {
     }
 }
 
-/// A `kid` that somebody else can compute names the right key for them, too. One of a secret must not be such a hash:
-/// whoever sees a token could try secrets without ever asking us (RFC 7638, section 7).
+/// The `kid` of a public key is a hash that others can compute, too. That of a secret must not be one, since an observer
+/// of tokens could test guesses of the secret offline (RFC 7638, section 7).
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
-fn names_are_thumbprints_of_public_keys_and_never_of_secrets() {
+fn default_kid_is_thumbprint_only_of_public_key() {
     use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
     let thumbprint = |jwk: &Value| {
         let jwk: Jwk = serde_json::from_value(jwk.clone()).unwrap();
@@ -305,7 +305,7 @@ fn names_are_thumbprints_of_public_keys_and_never_of_secrets() {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic_or_tell_a_secret(
+    fn arbitrary_text_neither_panics_nor_leaks_secret(
         which in 0_usize..3,
         at in any::<prop::sample::Index>(),
         cut in 0_usize..4,
@@ -323,10 +323,10 @@ proptest! {
             VerificationKeys::from_jwks(&set).err(),
             KeyRing::from_jwks(&set, "").err(),
         ];
-        let told = format!("{errors:?} {}", errors.iter().flatten().map(ToString::to_string).collect::<String>());
+        let text = format!("{errors:?} {}", errors.iter().flatten().map(ToString::to_string).collect::<String>());
         let parts = private.as_bytes().chunks(12).filter(|part| part.len() == 12);
         for part in parts.map(|part| std::str::from_utf8(part).unwrap()) {
-            prop_assert!(!told.contains(part), "{told}");
+            prop_assert!(!text.contains(part), "{text}");
         }
     }
 }

@@ -25,7 +25,7 @@ async fn body(response: Response<Body>) -> String {
 }
 
 #[tokio::test]
-async fn public_keys_are_published_and_may_be_kept_for_a_while() {
+async fn jwks_route_returns_cacheable_public_keys() {
     let (store, clock) = world();
     let node = builder(&store, &clock).access_keys(KeyRing::new(eddsa(7))).build().unwrap();
     for site in [None, Some("cross-site")] {
@@ -42,14 +42,14 @@ async fn public_keys_are_published_and_may_be_kept_for_a_while() {
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         assert_eq!(ask(&node, method, None).await.status(), StatusCode::METHOD_NOT_ALLOWED);
     }
-    // The other routes still forbid to keep anything.
+    // The other routes still forbid caching.
     let app: Router = node.router();
     let sessions = app.oneshot(Request::get("/sessions").body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(sessions.headers()[header::CACHE_CONTROL], "no-store");
 }
 
 #[tokio::test]
-async fn secrets_are_not_published_and_neither_are_refresh_keys() {
+async fn jwks_route_omits_secrets_and_refresh_keys() {
     let (store, clock) = world();
     let node = builder(&store, &clock).refresh_keys(KeyRing::new(eddsa(8))).build().unwrap();
     let response = ask(&node, Method::GET, None).await;
@@ -60,7 +60,7 @@ async fn secrets_are_not_published_and_neither_are_refresh_keys() {
 }
 
 #[tokio::test]
-async fn next_active_and_retiring_keys_are_published_and_retired_ones_are_not() {
+async fn jwks_route_omits_retired_keys() {
     let (store, clock) = world();
     let (secret, es256, next) =
         (KeyRing::hs256([5; 32]).unwrap(), SigningKey::es256_pem(P256_PRIVATE).unwrap(), eddsa(7));

@@ -1,16 +1,16 @@
-//! Keys: how they are read, what is refused, how they change while serving, and services that only verify.
+//! Keys: their encodings, which are rejected, rotation on running nodes, and services that only verify.
 
-mod blanks;
-mod cached;
 mod der;
 mod jwk;
 mod jwks;
-mod spelling;
-mod swap;
-mod swap_nodes;
+mod malleability;
+mod rotation;
+mod rotation_nodes;
+mod signature_cache;
 mod types;
 mod verify_only;
-mod weak;
+mod weak_keys;
+mod white_space;
 
 #[path = "../support/log.rs"]
 mod log;

@@ -1,4 +1,4 @@
-//! Keys that are no secret, and managers that share a store and a clock.
+//! Published test keys, and managers that share a store and a clock.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) const P256_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
     4fg2AL20Pcs8uYEyYXR8lXpz31ChRANCAATDq1s8egT8GfoSu0SkXwJ+7vF2rKRf\n\
     Kc6byKOK/1dGQzWmvbWfxBDLK7oHX0HyLD7egbRiyuMoEyfks6qWF0fW\n\
     -----END PRIVATE KEY-----\n";
-/// 1024 bits, whose private half was thrown away.
+/// 1024 bits, whose private key was discarded.
 pub(crate) const RSA_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
     MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC8zoWsmChosrGF6dskSt11bwAr\n\
     SoJ+w/3yg9c0uz96fetkJFQVfRTjEMCQ9eZOhq7/G4x+mufTn1GuEzg8IcuLwfiL\n\
@@ -31,7 +31,7 @@ pub(crate) const RSA_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
     DGjOlKPe+8zRo1fa5wIDAQAB\n\
     -----END PUBLIC KEY-----\n";
 
-/// What stands between the lines of a PEM text.
+/// The DER document in a PEM text.
 pub(crate) fn der(pem: &str) -> Vec<u8> {
     STANDARD.decode(pem.lines().filter(|line| !line.starts_with("---")).collect::<String>()).unwrap()
 }

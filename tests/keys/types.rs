@@ -1,4 +1,4 @@
-//! What the types of keys and tokens are not.
+//! Traits that the types of keys and tokens do not implement.
 
 use std::fmt::Display;
 
@@ -31,18 +31,18 @@ has_not!(VerificationKeys, Display);
 has_not!(VerificationKeys, Serialize);
 has_not!(KeyRing, Display);
 has_not!(KeyRing, Serialize);
-// Tokens leave by their accessors, or as a response that says that it must not be stored.
+// Tokens are available through accessors, or as a response with `no-store`.
 has_not!(SessionTokens, Display);
 has_not!(SessionTokens, Serialize);
-// No key becomes another by its type: there is no way from a public key to the bytes of a secret.
+// No conversion between kinds: there is no way from a public key to the bytes of a secret.
 has_not!(VerificationKey, AsRef<[u8]>);
 has_not!(SigningKey, AsRef<[u8]>);
 has_not!(VerificationKey, Into<SigningKey>);
-// Comparing keys would have to take the same time for all; nobody needs to.
+// Comparing keys would have to take constant time, and there is no need to.
 has_not!(SigningKey, PartialEq);
 
 #[test]
-fn keys_are_never_printed() {
+fn debug_output_redacts_keys() {
     let secret = SigningKey::hs256("a secret that must not be printed").unwrap();
     let jwk = format!(
         r#"{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","d":"{ED25519_D}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#
@@ -55,6 +55,6 @@ fn keys_are_never_printed() {
     for hidden in ["must not", ED25519_D, "nWGx", "157, 97"] {
         assert!(!printed.contains(hidden), "{printed}");
     }
-    // Names do show, and differ.
+    // Key ids are shown, and differ.
     assert!(format!("{:?}", hs256(1)) != format!("{:?}", hs256(2)) && format!("{:?}", eddsa(1)).contains("EdDSA"));
 }

@@ -1,4 +1,4 @@
-//! A second service, which has the public keys and nothing else.
+//! A service that verifies tokens with public keys and has no store.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,10 +38,10 @@ async fn me(session: Session) -> String {
 }
 
 async fn maybe(session: Option<Session>) -> String {
-    session.map_or("nobody".into(), |session| session.user_id().to_string())
+    session.map_or("anonymous".into(), |session| session.user_id().to_string())
 }
 
-async fn told(session: Result<Session, SessionRejection>) -> String {
+async fn reason(session: Result<Session, SessionRejection>) -> String {
     match session.map_err(|rejection| rejection.kind()) {
         Ok(session) => session.user_id().to_string(),
         Err(SessionRejectionKind::Unauthenticated(reason)) => format!("{reason:?}"),
@@ -57,7 +57,7 @@ fn app(verifier: Verifier<()>) -> Router {
     Router::new()
         .route("/me", get(me))
         .route("/maybe", get(maybe))
-        .route("/told", get(told))
+        .route("/reason", get(reason))
         .route("/presented", get(presented))
         .layer(SessionLayer::new(verifier))
 }
@@ -72,14 +72,14 @@ async fn ask(app: &Router, path: &str, headers: &HeaderMap) -> (StatusCode, Stri
 }
 
 #[tokio::test]
-async fn bearer_tokens_where_they_are_switched_on() {
+async fn bearer_token_is_accepted_when_enabled() {
     let (node, clock) = issuing();
     let tokens = node.login("alice").tokens().await.unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {}", tokens.access_token()).parse().unwrap())]);
     let without = app(reading(&node, &clock).build().unwrap());
-    assert_eq!(ask(&without, "/told", &headers).await.1, "NoCredentials");
+    assert_eq!(ask(&without, "/reason", &headers).await.1, "NoCredentials");
     let with = app(reading(&node, &clock).accept_bearer_tokens().build().unwrap());
-    for path in ["/me", "/maybe", "/told"] {
+    for path in ["/me", "/maybe", "/reason"] {
         assert_eq!(ask(&with, path, &headers).await, (StatusCode::OK, "alice".into()), "{path}");
     }
     assert_eq!(ask(&with, "/presented", &headers).await.1, "true false");
@@ -95,28 +95,28 @@ async fn bearer_tokens_where_they_are_switched_on() {
 }
 
 #[tokio::test]
-async fn the_public_keys_are_enough_for_layer_and_extractors() {
+async fn layer_and_extractors_need_only_public_keys() {
     let (node, clock) = issuing();
     let app = app(reading(&node, &clock).build().unwrap());
     let alice = browser(node.login("alice").await.unwrap(), None);
-    let nobody = HeaderMap::new();
+    let anonymous = HeaderMap::new();
 
     assert_eq!(ask(&app, "/me", &alice).await, (StatusCode::OK, "alice".into()));
-    assert_eq!(ask(&app, "/me", &nobody).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&app, "/me", &anonymous).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(ask(&app, "/maybe", &alice).await.1, "alice");
-    assert_eq!(ask(&app, "/maybe", &nobody).await.1, "nobody");
-    assert_eq!(ask(&app, "/told", &nobody).await.1, "NoCredentials");
-    // The refresh token came too, but only the service that issued it can tell.
+    assert_eq!(ask(&app, "/maybe", &anonymous).await.1, "anonymous");
+    assert_eq!(ask(&app, "/reason", &anonymous).await.1, "NoCredentials");
+    // A refresh token was sent, too, but only the service that issued it can verify it.
     assert_eq!(ask(&app, "/presented", &alice).await.1, "true false");
 
     clock.advance(minutes(60));
-    assert_eq!(ask(&app, "/told", &alice).await.1, "Expired");
+    assert_eq!(ask(&app, "/reason", &alice).await.1, "Expired");
     assert_eq!(ask(&app, "/presented", &alice).await.1, "false false");
 }
 
-/// What the documentation warns of.
+/// As the documentation warns.
 #[tokio::test]
-async fn it_sees_no_revocations_whatever_its_policy() {
+async fn verifier_without_store_ignores_revocations() {
     let (node, clock) = issuing();
     let verifier = reading(&node, &clock).build().unwrap();
     let strict = verifier.clone().when_stale(StalePolicy::FailClosedAfter(Duration::ZERO));
@@ -129,18 +129,18 @@ async fn it_sees_no_revocations_whatever_its_policy() {
 }
 
 #[tokio::test]
-async fn other_issuers_audiences_keys_and_lifetimes_are_refused() {
+async fn other_issuer_audience_key_or_lifetime_is_rejected() {
     let (node, clock) = issuing();
     let alice = browser(node.login("alice").await.unwrap(), None);
-    let stranger = VerificationKeys::new(eddsa(9).verification_key().clone());
+    let other_key = VerificationKeys::new(eddsa(9).verification_key().clone());
     let same_name = eddsa(9).with_key_id(eddsa(7).verification_key().key_id()).unwrap();
     let same_name = VerificationKeys::new(same_name.verification_key().clone());
     for verifier in [
         reading(&node, &clock).issuer("https://other.test"),
         reading(&node, &clock).audience("https://other.test"),
-        reading(&node, &clock).keys(stranger),
+        reading(&node, &clock).keys(other_key),
         reading(&node, &clock).keys(same_name),
-        // A token that lives longer than anything that the issuer is said to issue.
+        // A token that lives longer than the verifier's limit.
         reading(&node, &clock).max_access_lifetime(minutes(59)),
     ] {
         let refused = verifier.build().unwrap().verify(&alice).unwrap_err();
@@ -148,7 +148,7 @@ async fn other_issuers_audiences_keys_and_lifetimes_are_refused() {
     }
     let elsewhere = reading(&node, &clock).cookies(CookieConfig::new().names("a", "b")).build().unwrap();
     assert_eq!(elsewhere.verify(&alice).unwrap_err(), VerifyError::NoCredentials);
-    // A refresh token in the place of the access token is no access token.
+    // A refresh token in the access cookie is not an access token.
     let refresh = crate::support::cookie(&alice, "__Host-refresh");
     let mut swapped = HeaderMap::new();
     swapped.insert(http::header::COOKIE, format!("__Host-access={refresh}").parse().unwrap());
@@ -157,7 +157,7 @@ async fn other_issuers_audiences_keys_and_lifetimes_are_refused() {
 }
 
 #[tokio::test]
-async fn its_keys_follow_those_of_the_issuer_while_it_serves() {
+async fn replaced_keys_apply_to_running_layer() {
     let (node, clock) = issuing();
     let verifier = reading(&node, &clock).build().unwrap();
     let app = app(verifier.clone());
@@ -171,18 +171,22 @@ async fn its_keys_follow_those_of_the_issuer_while_it_serves() {
     let until = SystemTime::from(clock.now()) + Duration::from_secs(2 * 3600);
     node.replace_access_keys(node.access_keys().activate(eddsa(8), until).unwrap()).unwrap();
     let new = browser(node.login("new").await.unwrap(), None);
-    // It needs not fetch again for that: the key was published before it signed.
+    // Without fetching again: the key was published before it signed.
     assert_eq!(ask(&app, "/me", &new).await.1, "new");
     assert_eq!(ask(&app, "/me", &old).await.1, "old");
     clock.advance(minutes(120));
     fetch().unwrap();
-    assert_eq!(ask(&app, "/told", &old).await.1, "InvalidToken", "the layer has the new keys, without the retired one");
+    assert_eq!(
+        ask(&app, "/reason", &old).await.1,
+        "InvalidToken",
+        "the layer has the new keys, without the retired one"
+    );
     let new = browser(node.login("new").await.unwrap(), None);
     assert_eq!(ask(&app, "/me", &new).await.1, "new");
 }
 
 #[tokio::test]
-async fn the_keys_of_a_manager_are_not_replaced_behind_its_back() {
+async fn keys_of_manager_cannot_be_replaced_through_verifier() {
     let (node, _) = issuing();
     let keys = VerificationKeys::new(eddsa(9).verification_key().clone());
     let error = node.verifier().replace_keys(&keys).unwrap_err();
@@ -193,7 +197,7 @@ async fn the_keys_of_a_manager_are_not_replaced_behind_its_back() {
 }
 
 #[test]
-fn misconfiguration_names_its_cure_and_no_runtime_is_needed() {
+fn invalid_settings_are_rejected_without_runtime() {
     let keys = || VerificationKeys::new(eddsa(7).verification_key().clone());
     let builder = || Verifier::<()>::builder().keys(keys()).issuer("https://app.test");
     builder().build().unwrap();
@@ -212,9 +216,9 @@ fn misconfiguration_names_its_cure_and_no_runtime_is_needed() {
     assert!(shown.contains("[redacted]"), "{shown}");
 }
 
-/// What everybody knows must not become the secret of a MAC (RFC 8725, section 2.1).
+/// Public knowledge must not become the secret of a MAC (RFC 8725, section 2.1).
 #[tokio::test]
-async fn a_public_key_is_no_secret() {
+async fn token_signed_with_public_key_as_secret_is_rejected() {
     let (node, clock) = issuing();
     let (public, kid) = (eddsa(7), eddsa(7).verification_key().key_id().to_owned());
     let jwks = node.access_keys().public_jwks().unwrap();

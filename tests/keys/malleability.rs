@@ -1,4 +1,4 @@
-//! A token has one spelling, also where its signature algorithm knows two.
+//! Only one of the two ECDSA signatures of a token is accepted.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
@@ -11,7 +11,7 @@ const ACCESS: &str = "__Host-access";
 /// The order of P-256 in two halves, big-endian.
 const ORDER: [u128; 2] = [0xffff_ffff_0000_0000_ffff_ffff_ffff_ffff, 0xbce6_faad_a717_9e84_f3b9_cac2_fc63_2551];
 
-/// The same token with the other signature that everybody can compute from the first: (r, n - s) for (r, s).
+/// The same token with the other signature, which anyone can compute: (r, n - s) for (r, s).
 fn twin(token: &str) -> String {
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
@@ -27,7 +27,7 @@ fn with_token(token: &str) -> HeaderMap {
     HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&format!("{ACCESS}={token}")).unwrap())])
 }
 
-/// What another implementation, which knows of no second spelling, makes of a token.
+/// Whether another implementation, without a rule for s, accepts a token.
 #[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
 fn jsonwebtoken_accepts(token: &str) -> bool {
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
@@ -37,7 +37,7 @@ fn jsonwebtoken_accepts(token: &str) -> bool {
     jsonwebtoken::decode::<Value>(token, &key, &validation).is_ok()
 }
 
-/// With a cache of signatures and without: what is in it is compared byte by byte.
+/// With and without a signature cache, which compares tokens byte by byte.
 fn nodes() -> [SessionManager; 2] {
     [0, 100].map(|tokens| {
         let (store, clock) = world();
@@ -47,12 +47,12 @@ fn nodes() -> [SessionManager; 2] {
 }
 
 #[tokio::test]
-async fn the_second_spelling_of_an_es256_token_is_refused() {
+async fn es256_token_with_greater_s_is_rejected() {
     for node in nodes() {
         let jwks = node.access_keys().public_jwks().unwrap();
         let elsewhere = Verifier::<()>::builder().keys(VerificationKeys::from_jwks(jwks).unwrap());
         let elsewhere = elsewhere.issuer("https://app.test").build().unwrap();
-        // Signatures are random: without a rule every second one has the greater s.
+        // Signatures are random: by chance every second one would have the greater s.
         for user in 0..32 {
             let token = cookie(&browser(node.login(user).await.unwrap(), None), ACCESS);
             let other = twin(&token);
@@ -78,7 +78,7 @@ const GOLDEN: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ilppa0RIeW
     hhrRLWcXEAD7uMtoe3iN73TURQ";
 
 #[tokio::test]
-async fn the_golden_es256_token_is_read_and_its_twin_is_not() {
+async fn golden_es256_token_is_accepted_and_its_twin_rejected() {
     let (_, clock) = world();
     let keys = VerificationKeys::new(SigningKey::es256_pem(P256_PRIVATE).unwrap().verification_key().clone());
     let verifier = Verifier::<()>::builder().keys(keys).issuer("https://app.test").clock(clock).build().unwrap();

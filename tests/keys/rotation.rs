@@ -1,4 +1,4 @@
-//! Keys change while a node serves: which changes are refused, and what a key does in each of its states.
+//! Rotation on a running node: which changes are rejected, and what a key does in each of its states.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
@@ -26,7 +26,7 @@ async fn login_header(node: &SessionManager) -> String {
 }
 
 #[tokio::test]
-async fn a_key_verifies_before_it_signs_and_a_while_after() {
+async fn key_verifies_before_activation_and_until_retirement() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     // Nodes that sign with the next key already, and with the old one still.
@@ -53,7 +53,7 @@ async fn a_key_verifies_before_it_signs_and_a_while_after() {
 }
 
 #[tokio::test]
-async fn three_keys_follow_one_another() {
+async fn successive_rotations_keep_sessions() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let mut sessions = vec![browser(node.login("0").await.unwrap(), None)];
@@ -71,7 +71,7 @@ async fn three_keys_follow_one_another() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_not_published_does_not_sign() {
+async fn activating_unpublished_key_is_rejected() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let until = SystemTime::from(clock.now()) + WEEK + HOUR;
@@ -87,11 +87,11 @@ async fn a_key_that_was_not_published_does_not_sign() {
     }
     assert!(login_header(&node).await.contains(hs256(1).verification_key().key_id()), "a refusal changes nothing");
 
-    // One that is retired is as unknown as one that never was.
+    // A retired key is as unknown as one that was never published.
     node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();
     let until = SystemTime::from(clock.now()) + 2 * HOUR;
     node.replace_access_keys(node.access_keys().activate(eddsa(7), until).unwrap()).unwrap();
-    // Back is fine as long as it verifies.
+    // Activating the previous key again is accepted as long as it verifies.
     let back = || node.access_keys().activate(hs256(1), until).unwrap();
     node.replace_access_keys(back()).unwrap();
     node.replace_access_keys(node.access_keys().activate(eddsa(7), until).unwrap()).unwrap();
@@ -100,7 +100,7 @@ async fn a_key_that_was_not_published_does_not_sign() {
 }
 
 #[tokio::test]
-async fn an_overlap_shorter_than_the_longest_token_is_refused() {
+async fn overlap_shorter_than_longest_token_is_rejected() {
     let (store, clock) = world();
     for (max_access, refresh) in [(HOUR, WEEK), (3 * HOUR, 4 * HOUR)] {
         let node = builder(&store, &clock).max_access_lifetime(max_access).refresh_lifetime(refresh).build().unwrap();
@@ -121,14 +121,14 @@ async fn an_overlap_shorter_than_the_longest_token_is_refused() {
             refused(access(long_access - too_short - Duration::from_millis(1)), long_access);
             refused(renew(long_refresh - too_short - Duration::from_millis(1)), long_refresh);
         }
-        // Nor may it just be left out, whatever its state.
+        // Nor may it be left out, whatever its state.
         refused(node.replace_access_keys(KeyRing::new(eddsa(7))), long_access);
         refused(node.replace_access_keys(KeyRing::new(hs256(1))), long_access);
         refused(node.replace_refresh_keys(KeyRing::new(eddsa(8))), long_refresh);
         access(long_access).unwrap();
         renew(long_refresh).unwrap();
 
-        // Nor shortened later, but it needs not be longer than it was.
+        // Nor may it be shortened later. It need not be extended.
         clock.advance(minutes(30));
         let left = long_access - minutes(30);
         let with_old = |until| KeyRing::new(eddsa(7)).with_retiring_key(hs256(1).verification_key().clone(), until);
@@ -136,14 +136,14 @@ async fn an_overlap_shorter_than_the_longest_token_is_refused() {
         refused(node.replace_access_keys(with_old(at(left - Duration::from_secs(1))).unwrap()), left);
         node.replace_access_keys(with_old(at(left + HOUR)).unwrap()).unwrap();
         node.replace_access_keys(with_old(at(max_access + MAX_CLOCK_SKEW)).unwrap()).unwrap();
-        // When its time is over it may be left out, or not: it is gone.
+        // After its retirement it may be left out or kept: it verifies no more.
         clock.advance(long_access);
         node.replace_access_keys(KeyRing::new(eddsa(7))).unwrap();
     }
 }
 
 #[tokio::test]
-async fn rings_never_share_a_key() {
+async fn rings_that_share_key_are_rejected() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let access = node.replace_access_keys(publishing(node.access_keys(), &hs256(2)));
@@ -151,7 +151,7 @@ async fn rings_never_share_a_key() {
     let renamed = hs256(1).with_key_id("renamed").unwrap();
     let refresh = node.replace_refresh_keys(publishing(node.refresh_keys(), &renamed));
     assert!(matches!(refresh, Err(ConfigError::AccessAndRefreshShareAKey)));
-    // Also not one that only the other ring has published meanwhile.
+    // Nor one that only the other ring has published.
     node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();
     let refresh = node.replace_refresh_keys(publishing(node.refresh_keys(), &eddsa(7)));
     assert!(matches!(refresh, Err(ConfigError::AccessAndRefreshShareAKey)));
@@ -159,7 +159,7 @@ async fn rings_never_share_a_key() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_stay_repeatable() {
+async fn es256_refresh_keys_are_rejected() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let es256 = SigningKey::es256_pem(P256_PRIVATE).unwrap();
@@ -168,22 +168,22 @@ async fn refresh_tokens_stay_repeatable() {
 }
 
 #[test]
-fn a_ring_holds_every_kid_once() {
+fn duplicate_kid_in_ring_is_rejected() {
     let until = SystemTime::UNIX_EPOCH;
     let ring = publishing(KeyRing::new(hs256(1)), &eddsa(7));
     let again = ring.clone().with_retiring_key(eddsa(7).verification_key().clone(), until);
     assert!(matches!(again, Err(ConfigError::DuplicateKeyId { .. })));
-    // A stranger with the name of a key that is there does not become it.
-    let stranger = eddsa(9).with_key_id(eddsa(7).verification_key().key_id()).unwrap();
-    assert!(matches!(ring.clone().activate(stranger, until), Err(ConfigError::DuplicateKeyId { .. })));
-    let stranger = eddsa(9).with_key_id(hs256(1).verification_key().key_id()).unwrap();
-    assert!(matches!(ring.clone().activate(stranger, until), Err(ConfigError::DuplicateKeyId { .. })));
-    // To activate what is active changes nothing.
+    // Another key with the name of a published one does not replace it.
+    let other_key = eddsa(9).with_key_id(eddsa(7).verification_key().key_id()).unwrap();
+    assert!(matches!(ring.clone().activate(other_key, until), Err(ConfigError::DuplicateKeyId { .. })));
+    let other_key = eddsa(9).with_key_id(hs256(1).verification_key().key_id()).unwrap();
+    assert!(matches!(ring.clone().activate(other_key, until), Err(ConfigError::DuplicateKeyId { .. })));
+    // Activating the active key changes nothing.
     assert_eq!(format!("{:?}", ring.clone().activate(hs256(1), until).unwrap()), format!("{ring:?}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_do_not_notice_a_change() {
+async fn concurrent_requests_succeed_during_rotation() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let headers = browser(node.login("alice").await.unwrap(), None);

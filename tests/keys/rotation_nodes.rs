@@ -1,4 +1,4 @@
-//! Keys change over several nodes in the documented order, and nobody is logged out.
+//! Rotation over several nodes in the documented order keeps all sessions.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,26 +25,26 @@ fn activate(node: &SessionManager, clock: &TestClock, access: SigningKey, refres
     node.replace_refresh_keys(node.refresh_keys().activate(refresh, now + WEEK + 3 * HOUR).unwrap()).unwrap();
 }
 
-/// Browsers that logged in at some point, and use either node from then on.
+/// Browsers that logged in at some point, and use either node since.
 struct Crowd {
     nodes: [SessionManager; 2],
     browsers: Vec<HeaderMap>,
 }
 
 impl Crowd {
-    /// New logins on both nodes; everybody refreshes there, comes back here, and keeps the cookies or not.
+    /// New logins on both nodes; each browser refreshes on one and returns to the other, with or without the new cookies.
     async fn live_on(&mut self, clock: &TestClock) {
         for node in &self.nodes {
             self.browsers.push(browser(node.login("alice").await.unwrap(), None));
         }
-        // Nobody refreshed for longer than a window.
+        // No browser refreshed for longer than the replay window.
         clock.advance(minutes(10));
         for (at, headers) in self.browsers.iter_mut().enumerate() {
             let [here, there] = [&self.nodes[at % 2], &self.nodes[1 - at % 2]];
             assert!(accepts(here, headers) && accepts(there, headers), "browser {at}");
             let fresh = refresh(there, headers).await;
             assert!(accepts(here, &fresh) && accepts(there, &fresh), "browser {at} refreshed");
-            // Its answer was lost, so it asks the other node.
+            // Its response was lost, so it asks the other node.
             let repeated = refresh(here, headers).await;
             assert!(accepts(here, &repeated) && accepts(there, &repeated), "browser {at} repeated");
             assert_eq!(generation(&repeated), generation(&fresh));
@@ -88,7 +88,7 @@ async fn change(store: &MemoryStore, clock: &TestClock, access: SigningKey, rene
 }
 
 #[tokio::test]
-async fn a_change_of_keys_in_the_documented_order_logs_nobody_out() {
+async fn documented_rotation_order_keeps_all_sessions() {
     let (store, clock) = world();
     let mut crowd = change(&store, &clock, hs256(3), hs256(4)).await;
     // Past the time of the old access keys, and then of the old refresh keys.
@@ -106,7 +106,7 @@ async fn a_change_of_keys_in_the_documented_order_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_change_of_algorithm_logs_nobody_out() {
+async fn algorithm_change_keeps_all_sessions() {
     let (store, clock) = world();
     let mut crowd = change(&store, &clock, eddsa(3), eddsa(4)).await;
     for _ in 0..20 {
@@ -120,7 +120,7 @@ async fn a_change_of_algorithm_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_issued_again_after_a_change_is_of_the_same_generation() {
+async fn replayed_refresh_after_rotation_keeps_generation() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let first = browser(node.login("alice").await.unwrap(), None);
@@ -137,7 +137,7 @@ async fn a_token_that_is_issued_again_after_a_change_is_of_the_same_generation()
     assert_eq!(claims(&before, "__Host-refresh"), claims(&after, "__Host-refresh"), "the record alone says what it is");
     assert_eq!(generation(&after), 2);
 
-    // Both are the current token of the session: using one after the other is no theft.
+    // Both are the current token of the session: using one after the other is not reuse.
     clock.advance(minutes(1));
     let next = refresh(&node, &before).await;
     assert_eq!(generation(&refresh(&node, &after).await), 3);
@@ -145,7 +145,7 @@ async fn a_token_that_is_issued_again_after_a_change_is_of_the_same_generation()
 }
 
 #[tokio::test]
-async fn a_node_that_restarts_within_the_overlap_knows_both_keys() {
+async fn node_restarted_within_overlap_accepts_both_keys() {
     let (store, clock) = world();
     let crowd = change(&store, &clock, eddsa(3), eddsa(4)).await;
     let until = SystemTime::from(clock.now()) + 3 * HOUR;

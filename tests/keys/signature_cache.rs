@@ -1,4 +1,4 @@
-//! A cached signature excuses nothing: not another token, not its age, not its end, and not another key.
+//! The signature cache: an altered, expired or revoked token and one of a replaced key are rejected all the same.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,13 +25,13 @@ fn refusal(node: &SessionManager, headers: &HeaderMap) -> Option<VerifyError> {
     node.verifier().verify(headers).err()
 }
 
-/// Both algorithms, and the secret for which there is no cache.
+/// Both algorithms whose signatures are cached, and a secret, whose are not.
 fn signing_keys() -> [SigningKey; 3] {
     [eddsa(7), SigningKey::es256_pem(P256_PRIVATE).unwrap(), SigningKey::hs256([7; 32]).unwrap()]
 }
 
 #[tokio::test]
-async fn no_other_token_passes_for_the_cached_one() {
+async fn altered_token_misses_cache_and_is_rejected() {
     for key in signing_keys() {
         let (store, clock) = world();
         let node = caching(builder(&store, &clock), key);
@@ -60,7 +60,7 @@ async fn no_other_token_passes_for_the_cached_one() {
 }
 
 #[tokio::test]
-async fn a_cached_token_expires_and_its_session_ends() {
+async fn cached_token_expires_and_is_revoked() {
     for key in signing_keys() {
         let (store, clock) = world();
         let (node, elsewhere) = (caching(builder(&store, &clock), key.clone()), caching(builder(&store, &clock), key));
@@ -83,7 +83,7 @@ async fn a_cached_token_expires_and_its_session_ends() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_gone_takes_its_cached_tokens_along() {
+async fn cached_token_is_rejected_after_key_retired() {
     let (store, clock) = world();
     let node = caching(builder(&store, &clock), eddsa(7));
     let alice = browser(node.login("alice").await.unwrap(), None);
@@ -93,7 +93,7 @@ async fn a_key_that_is_gone_takes_its_cached_tokens_along() {
     let until = SystemTime::from(clock.now()) + Duration::from_secs(2 * 3600);
     node.replace_access_keys(node.access_keys().activate(eddsa(8), until).unwrap()).unwrap();
     clock.advance(minutes(59));
-    // The clock of another node, which issues with the old key until the end.
+    // Another node, which issues with the old key until it retires.
     let behind = caching(builder(&store, &clock), eddsa(7));
     clock.advance(minutes(60));
     let late = browser(behind.login("alice").await.unwrap(), None);
@@ -104,7 +104,7 @@ async fn a_key_that_is_gone_takes_its_cached_tokens_along() {
 }
 
 #[tokio::test]
-async fn a_service_that_only_verifies_forgets_with_the_key() {
+async fn cached_token_is_rejected_after_key_replaced() {
     let (store, clock) = world();
     let node = builder(&store, &clock).access_keys(KeyRing::new(eddsa(7))).build().unwrap();
     let verifier = Verifier::<()>::builder()
@@ -116,7 +116,7 @@ async fn a_service_that_only_verifies_forgets_with_the_key() {
         .unwrap();
     let alice = browser(node.login("alice").await.unwrap(), None);
     assert!(verifier.verify(&alice).is_ok() && verifier.verify(&alice).is_ok());
-    // Of the same name, so that the header of the token is still one of ours.
+    // With the same kid, so that the header of the token is still accepted.
     let kid = eddsa(7).verification_key().key_id().to_owned();
     let other = eddsa(8).verification_key().clone().with_key_id(kid).unwrap();
     verifier.replace_keys(&VerificationKeys::new(other)).unwrap();
@@ -124,7 +124,7 @@ async fn a_service_that_only_verifies_forgets_with_the_key() {
 }
 
 #[tokio::test]
-async fn a_cache_that_no_node_has_memory_for_is_refused() {
+async fn oversized_cache_is_rejected() {
     let (store, clock) = world();
     let manager = |tokens| builder(&store, &clock).cache_signatures(tokens).build();
     let verifier = |tokens| {

@@ -1,4 +1,4 @@
-//! Keys for which anybody can sign, or for which nobody can.
+//! Public keys and secrets that anyone could sign with, and public keys without a private key.
 
 use aws_lc_rs::signature::{self, KeyPair as _};
 use base64::{
@@ -63,7 +63,7 @@ fn ed25519_jwk(key: &[u8]) -> Value {
     json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "placeholder", "x": URL_SAFE_NO_PAD.encode(key) })
 }
 
-/// What each way to configure an Ed25519 public key says.
+/// The results of all ways to configure an Ed25519 public key.
 fn configured(key: &[u8; 32]) -> Vec<Result<(), ConfigError>> {
     let set = json!({ "keys": [ed25519_jwk(key)] }).to_string();
     vec![
@@ -75,7 +75,7 @@ fn configured(key: &[u8; 32]) -> Vec<Result<(), ConfigError>> {
     ]
 }
 
-/// Signatures that need no private key: S is zero, and R one of the points that the multiples of such a key are.
+/// Signatures made without a private key: S is zero, and R one of the multiples of such a key.
 fn forgeries() -> impl Iterator<Item = [u8; 64]> {
     let points = small_order_ys().into_iter().flat_map(|y| [with_sign(y, false), with_sign(y, true)]);
     points.map(|r| {
@@ -92,7 +92,7 @@ fn forged_messages(key: &[u8]) -> usize {
 }
 
 #[test]
-fn ed25519_keys_of_small_order_are_refused_by_name() {
+fn ed25519_key_of_small_order_is_weak() {
     let keys = small_order_keys();
     assert_eq!(keys.len(), 14);
     for key in keys {
@@ -104,9 +104,9 @@ fn ed25519_keys_of_small_order_are_refused_by_name() {
     }
 }
 
-/// Why they are refused: nobody has a private key for them, and signatures verify.
+/// Why they are rejected: there is no private key for them, and signatures verify.
 #[test]
-fn signatures_for_ed25519_keys_of_small_order_need_no_private_key() {
+fn key_of_small_order_verifies_forged_signatures() {
     // With x = 0, of two encodings aws-lc reads only that without a sign.
     let forgeable = small_order_keys().into_iter().filter(|key| forged_messages(key) >= 32);
     assert_eq!(forgeable.count(), 8);
@@ -116,7 +116,7 @@ fn signatures_for_ed25519_keys_of_small_order_need_no_private_key() {
 }
 
 #[test]
-fn ed25519_keys_have_one_encoding() {
+fn non_canonical_ed25519_key_is_rejected() {
     for more in 2..19 {
         for key in [false, true].map(|sign| with_sign(plus(P, more), sign)) {
             for refused in configured(&key) {
@@ -125,7 +125,7 @@ fn ed25519_keys_have_one_encoding() {
             }
         }
     }
-    // The greatest y that there is, and the bytes around the smallest that there is not.
+    // The greatest valid y, and values close to the least invalid one.
     let mut greatest = plus(P, -2);
     assert!(configured(&greatest).iter().all(Result::is_ok));
     greatest[0] = 0xff;
@@ -135,7 +135,7 @@ fn ed25519_keys_have_one_encoding() {
 
 proptest::proptest! {
     #[test]
-    fn public_halves_of_private_keys_are_accepted(seed: [u8; 32]) {
+    fn generated_ed25519_keys_are_accepted(seed: [u8; 32]) {
         let pair = signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
         let public = pair.public_key().as_ref().try_into().unwrap();
         proptest::prop_assert!(configured(&public).iter().all(Result::is_ok));
@@ -143,10 +143,10 @@ proptest::proptest! {
 }
 
 #[test]
-fn p256_keys_that_are_no_points_of_the_curve_are_refused() {
+fn p256_key_off_curve_is_rejected() {
     let bytes = |encoded: &str| -> [u8; 32] { URL_SAFE_NO_PAD.decode(encoded).unwrap().try_into().unwrap() };
     let (x, y) = (bytes(P256_X), bytes(P256_Y));
-    // 2^256 - 2^224 + 2^192 + 2^96 - 1: as good as zero where coordinates are not checked.
+    // 2^256 - 2^224 + 2^192 + 2^96 - 1: equal to zero where coordinates are not checked.
     let p = hex("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
     let zero = [0; 32];
     for (x, y) in [(zero, zero), (x, x), (zero, y), (x, zero), (x, p), (p, y), (p, p), ([0xff; 32], [0xff; 32])] {
@@ -171,7 +171,7 @@ fn p256_keys_that_are_no_points_of_the_curve_are_refused() {
 }
 
 #[test]
-fn secrets_of_zeros_are_refused_by_name() {
+fn all_zero_secret_is_weak() {
     let jwk = |secret: &[u8]| json!({ "kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(secret) }).to_string();
     for refused in [
         SigningKey::hs256([0; 32]).map(drop),

@@ -1,4 +1,4 @@
-//! A secret that ends in a line break is another secret, and the log says so.
+//! The warning for secrets that begin or end with white space.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_jwt_sessions::{ConfigError, KeyRing, SigningKey, VerificationKey};
@@ -8,7 +8,7 @@ use crate::log::Log;
 
 const TEXT: &str = "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMgb3IgbW9yZSwgaW4gYmFzZTY0LCBhcyBpdCBpcyBtYWRlIGZvciBhbnk";
 
-/// What the crate warns of meanwhile.
+/// The warnings that are logged meanwhile.
 fn warnings(make: impl FnOnce() -> Result<(), ConfigError>) -> Vec<String> {
     Log::listen(LevelFilter::TRACE);
     make().unwrap();
@@ -18,22 +18,22 @@ fn warnings(make: impl FnOnce() -> Result<(), ConfigError>) -> Vec<String> {
 }
 
 #[test]
-fn text_secret_with_white_space_at_an_end_is_a_warning_with_the_cure() {
+fn text_secret_with_surrounding_white_space_logs_warning() {
     let secrets = ["\n", "\r\n", " ", "\t\n"].map(|blanks| format!("{TEXT}{blanks}"));
     for secret in secrets.into_iter().chain([format!(" {TEXT}"), format!("\u{feff}{TEXT}")]) {
         let kid = VerificationKey::hs256(&secret).unwrap().key_id().to_owned();
         let jwk = format!(r#"{{"kty":"oct","alg":"HS256","kid":"x","k":"{}"}}"#, URL_SAFE_NO_PAD.encode(&secret));
-        for told in [
+        for logged in [
             warnings(|| KeyRing::hs256(&secret).map(drop)),
             warnings(|| VerificationKey::hs256(&secret).map(drop)),
             warnings(|| SigningKey::from_jwk(&jwk).map(drop)),
         ] {
-            assert_eq!(told.len(), 1, "{secret:?}: {told:?}");
-            assert!(told[0].contains("remove it on every node, for example with str::trim"), "{told:?}");
-            assert!(told[0].contains(&kid), "{told:?}");
+            assert_eq!(logged.len(), 1, "{secret:?}: {logged:?}");
+            assert!(logged[0].contains("remove it on every node, for example with str::trim"), "{logged:?}");
+            assert!(logged[0].contains(&kid), "{logged:?}");
         }
     }
-    // That of the text itself, so the names of two nodes tell their keys apart.
+    // The kid depends on the white space, so it shows that two nodes have different keys.
     assert_ne!(
         VerificationKey::hs256(TEXT).unwrap().key_id(),
         VerificationKey::hs256(format!("{TEXT}\n")).unwrap().key_id()
@@ -42,7 +42,7 @@ fn text_secret_with_white_space_at_an_end_is_a_warning_with_the_cure() {
 }
 
 #[test]
-fn other_secrets_are_no_warning() {
+fn other_secrets_log_no_warning() {
     let mut bytes = [0x80; 32];
     bytes[31] = b'\n';
     for secret in
