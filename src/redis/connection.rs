@@ -13,7 +13,7 @@ use fred::{
 };
 use tokio::time::Instant;
 
-use super::{link::Link, reasons, scripts, settings};
+use super::{client_guard::ClientGuard, config, connection_log, scripts};
 use crate::{clock::Timestamp, error::ConfigError};
 
 /// A client that was never answered for this long is given up. fred finds silence by itself only where commands are
@@ -30,7 +30,7 @@ const TIME_WIDTH: usize = 128;
 pub(super) struct Connection(Mutex<Current>);
 
 /// A script and what it is given.
-pub(super) struct Call<'a> {
+pub(super) struct ScriptCall<'a> {
     pub(super) script: &'a Script,
     pub(super) keys: &'a [String],
     /// Replaces the server's time.
@@ -39,7 +39,7 @@ pub(super) struct Call<'a> {
 }
 
 struct Current {
-    link: Link,
+    link: ClientGuard,
     /// The first of the timeouts since the server answered last.
     silent_since: Option<Instant>,
     replaced_at: Option<Instant>,
@@ -49,21 +49,21 @@ struct Current {
 
 impl Connection {
     pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
-        let link = Link::open(client).await.map_err(settings::unreachable)?;
-        reasons::log(link.client());
+        let link = ClientGuard::open(client).await.map_err(config::unreachable)?;
+        connection_log::log(link.client());
         Ok(Self::of(link))
     }
 
     pub(super) fn of_application(client: Client) -> Self {
-        Self::of(Link::of_application(client))
+        Self::of(ClientGuard::of_application(client))
     }
 
     /// Connects in the background, for as long as it takes. Until then every step fails at once.
     pub(super) fn connecting(client: Client) -> Self {
-        Self::of(Link::connecting(client))
+        Self::of(ClientGuard::connecting(client))
     }
 
-    fn of(link: Link) -> Self {
+    fn of(link: ClientGuard) -> Self {
         Self(Mutex::new(Current { link, silent_since: None, replaced_at: None, server_time: None }))
     }
 
@@ -80,7 +80,7 @@ impl Connection {
     ///
     /// What was reported as a failure must not happen later, when a server that stood still goes on: so the script is
     /// told when nobody waits any more, by what the server's clock will show then.
-    pub(super) async fn run(&self, call: &Call<'_>, timeout: Duration, asking: bool) -> Result<Value, FredError> {
+    pub(super) async fn run(&self, call: &ScriptCall<'_>, timeout: Duration, asking: bool) -> Result<Value, FredError> {
         let begun = Instant::now();
         for _ in 0..2 {
             // Zero would mean no timeout.
@@ -152,7 +152,7 @@ impl Current {
         self.silent_since = None;
         self.replaced_at = Some(Instant::now());
         if self.link.is_ours() {
-            self.link = Link::connecting(settings::again(self.link.client()));
+            self.link = ClientGuard::connecting(config::again(self.link.client()));
         }
     }
 }

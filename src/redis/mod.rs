@@ -77,16 +77,16 @@
 //! taken for "no session". A login meets it only where it has to count the sessions against a limit. One step repairs
 //! it: ending *all* sessions of the user removes it, and publishes its session as ended.
 
+mod batches;
+mod client_guard;
 mod cluster;
+mod config;
 mod connection;
-mod link;
-mod log;
-mod pieces;
-mod reasons;
+mod connection_log;
 mod reply;
+mod revocation_log;
 mod scripts;
-mod settings;
-mod steps;
+mod store;
 #[cfg(feature = "redis-rustls")]
 mod tls;
 
@@ -98,9 +98,9 @@ use tokio::runtime::Handle;
 
 use self::{
     cluster::{Cluster, Keys},
-    connection::{Call, Connection},
-    log::Tail,
+    connection::{Connection, ScriptCall},
     reply::Reply,
+    revocation_log::LogReader,
     scripts::ScriptPair,
 };
 #[cfg(doc)]
@@ -130,7 +130,7 @@ use crate::{
 #[derive(Clone)]
 pub struct RedisStore {
     servers: Arc<Servers>,
-    tail: Arc<Tail>,
+    tail: Arc<LogReader>,
     prefix: Arc<str>,
     /// Replaces the server's time.
     clock: Option<Arc<dyn Clock>>,
@@ -157,7 +157,7 @@ impl RedisStore {
     /// cannot be read, and [`ConfigError::StoreUnreachable`] when the server does not answer within seconds or does
     /// not let us in. None of them repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
-        let client = settings::client(url)?;
+        let client = config::client(url)?;
         Ok(Self::over(match client.is_clustered() {
             true => Servers::Cluster(Cluster::open(client).await?),
             false => Servers::One(Connection::open(client).await?),
@@ -185,10 +185,10 @@ impl RedisStore {
     pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
         // fred would panic without one.
         Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
-        let client = settings::client(url)?;
+        let client = config::client(url)?;
         Ok(Self::over(match client.is_clustered() {
             true => Servers::Cluster(Cluster::unconnected(client)),
-            false => Servers::One(Connection::connecting(settings::again(&client))),
+            false => Servers::One(Connection::connecting(config::again(&client))),
         }))
     }
 
@@ -207,7 +207,7 @@ impl RedisStore {
     /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice or never reconnects, as
     /// with fred's defaults.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
-        settings::check(&client)?;
+        config::check(&client)?;
         Ok(Self::over(match client.is_clustered() {
             true => Servers::Cluster(Cluster::unconnected(client)),
             false => Servers::One(Connection::of_application(client)),
@@ -267,7 +267,7 @@ impl RedisStore {
         let args: Vec<Value> = args.into_iter().collect();
         match &*self.servers {
             Servers::One(connection) => {
-                let call = Call { script: &step.whole, keys: &[sessions, data, log], clock, args: &args };
+                let call = ScriptCall { script: &step.whole, keys: &[sessions, data, log], clock, args: &args };
                 Ok((Reply::new(connection.run(&call, connection.timeout(), false).await?), Vec::new()))
             }
             Servers::Cluster(cluster) => {

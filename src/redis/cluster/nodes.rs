@@ -21,11 +21,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     super::{
-        connection::{Call, Connection},
-        link::Link,
-        reasons::Reasons,
+        client_guard::ClientGuard,
+        config,
+        connection::{Connection, ScriptCall},
+        connection_log::ConnectionLog,
         reply::without_arguments,
-        settings,
     },
     slots::{Redirection, Slots},
 };
@@ -47,7 +47,7 @@ pub(super) struct Nodes {
     /// Held by the one who asks who has which slots.
     asking: Arc<tokio::sync::Mutex<()>>,
     /// Why nobody could be asked.
-    reasons: Reasons,
+    log: ConnectionLog,
 }
 
 #[derive(Default)]
@@ -79,8 +79,8 @@ impl Node {
 
 impl Nodes {
     pub(super) fn new(template: Client) -> Self {
-        let reasons = Reasons::new(template.client_config());
-        Self { template, known: Mutex::default(), asking: Arc::default(), reasons }
+        let log = ConnectionLog::new(template.client_config());
+        Self { template, known: Mutex::default(), asking: Arc::default(), log }
     }
 
     /// How long a step may take.
@@ -98,7 +98,7 @@ impl Nodes {
     pub(super) async fn run(
         self: &Arc<Self>,
         slot: u16,
-        call: &Call<'_>,
+        call: &ScriptCall<'_>,
         deadline: Instant,
     ) -> Result<Value, FredError> {
         let mut ask = None;
@@ -192,7 +192,7 @@ impl Nodes {
     /// A client of one server, with the settings of all.
     fn client(&self, server: &Server, fail_fast: bool) -> Client {
         let server = ServerConfig::Centralized { server: server.clone() };
-        settings::like(&self.template, Config { server, fail_fast, ..self.template.client_config() })
+        config::like(&self.template, Config { server, fail_fast, ..self.template.client_config() })
     }
 
     /// Asks in the background who has which slots, unless somebody does or just did.
@@ -206,17 +206,17 @@ impl Nodes {
         let nodes = Arc::clone(self);
         tokio::spawn(async move {
             let _asking = asking;
-            nodes.refresh(Some(&nodes.reasons)).await
+            nodes.refresh(Some(&nodes.log)).await
         });
     }
 
     /// Asks who has which slots: a server that is connected, or one of those that we began with.
     /// Tells why nobody could be asked, if that will be tried again.
-    pub(super) async fn refresh(&self, reasons: Option<&Reasons>) -> Result<(), FredError> {
+    pub(super) async fn refresh(&self, log: Option<&ConnectionLog>) -> Result<(), FredError> {
         let connected: Vec<_> =
             self.known().connections.iter().map(|(server, node)| (server.clone(), node.client())).collect();
         // Connections that there are tell it themselves.
-        let reasons = reasons.filter(|_| connected.is_empty());
+        let log = log.filter(|_| connected.is_empty());
         for (server, client) in connected {
             if client.state() == ClientState::Connected
                 && let Ok(slots) = self.ask(&client, &server).await
@@ -227,22 +227,22 @@ impl Nodes {
         }
         let mut failure = FredError::new(ErrorKind::Config, "no server of the cluster is known");
         for server in self.template.client_config().server.hosts() {
-            let asked = match Link::open(self.client(&server, true)).await {
+            let asked = match ClientGuard::open(self.client(&server, true)).await {
                 Ok(link) => self.ask(link.client(), &server).await,
                 Err(error) => Err(error),
             };
             match asked {
                 Ok(slots) => {
-                    if let Some(reasons) = reasons {
-                        reasons.connected();
+                    if let Some(log) = log {
+                        log.connected();
                     }
                     self.accept(slots);
                     return Ok(());
                 }
                 Err(error) => failure = error,
             }
-            if let Some(reasons) = reasons {
-                reasons.failed(failure.clone(), &server);
+            if let Some(log) = log {
+                log.failed(failure.clone(), &server);
             }
         }
         self.known().failure = Some(failure.clone());

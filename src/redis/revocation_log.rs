@@ -21,7 +21,7 @@ use fred::{
 };
 
 use super::{
-    link::Link,
+    client_guard::ClientGuard,
     reply::{Unreadable, without_arguments},
     scripts,
 };
@@ -49,9 +49,9 @@ const REVOCATION_LEN: usize = SessionId::LEN + 4;
 /// fails or the reader goes away, so it needs neither a reconnect policy nor detection of unresponsive servers, which
 /// fred could not tell from the silence of a blocking read.
 #[derive(Default)]
-pub(super) struct Tail(Mutex<Option<Link>>);
+pub(super) struct LogReader(Mutex<Option<ClientGuard>>);
 
-impl Tail {
+impl LogReader {
     pub(super) async fn read(
         &self,
         shared: &Client,
@@ -81,17 +81,17 @@ impl Tail {
         Ok(page)
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Link>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<ClientGuard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection for the tail, to the server of the shared one.
-async fn open(shared: &Client) -> Result<Link, FredError> {
+async fn open(shared: &Client) -> Result<ClientGuard, FredError> {
     let mut connection = shared.connection_config().clone();
     connection.unresponsive.max_timeout = None;
     let config = Config { fail_fast: true, ..shared.client_config() };
-    Link::open(Client::new(config, Some(shared.perf_config()), Some(connection), None)).await
+    ClientGuard::open(Client::new(config, Some(shared.perf_config()), Some(connection), None)).await
 }
 
 /// What is there after a position, and whether the connection is free again. With nothing there, and nothing lost, it

@@ -10,7 +10,7 @@ use fred::{
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::settings;
+use super::config;
 use crate::event::LOG_TARGET;
 
 /// Logs why the connection of this client breaks or cannot be made, each kind of reason once until it is there again:
@@ -19,13 +19,13 @@ pub(super) fn log(client: &Client) {
     // The client itself would live for as long as they do.
     let config = client.client_config();
     let Some(server) = config.server.hosts().into_iter().next() else { return };
-    let reasons = Arc::new(Reasons::new(config));
+    let log = Arc::new(ConnectionLog::new(config));
     let (errors, connects) = (client.error_rx(), client.reconnect_rx());
     tokio::spawn(each(errors, {
-        let reasons = Arc::clone(&reasons);
-        move |(error, _)| reasons.failed(error, &server)
+        let log = Arc::clone(&log);
+        move |(error, _)| log.failed(error, &server)
     }));
-    tokio::spawn(each(connects, move |_| reasons.connected()));
+    tokio::spawn(each(connects, move |_| log.connected()));
 }
 
 async fn each<T: Clone>(mut events: Receiver<T>, mut told: impl FnMut(T)) {
@@ -38,19 +38,19 @@ async fn each<T: Clone>(mut events: Receiver<T>, mut told: impl FnMut(T)) {
     }
 }
 
-pub(super) struct Reasons {
+pub(super) struct ConnectionLog {
     config: Config,
     /// Never more than there are kinds.
     told: Mutex<Vec<ErrorKind>>,
 }
 
-impl Reasons {
+impl ConnectionLog {
     pub(super) fn new(config: Config) -> Self {
         Self { config, told: Mutex::default() }
     }
 
     pub(super) fn failed(&self, error: FredError, server: &Server) {
-        let error = settings::without_credentials(error, &self.config);
+        let error = config::without_credentials(error, &self.config);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.contains(error.kind()) {
             tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");

@@ -6,7 +6,7 @@ use fred::types::Value;
 
 use super::{
     RedisStore, Servers,
-    pieces::Pieces,
+    batches::Batched,
     reply::{Reply, Unreadable},
     scripts::{self, bytes, duration, duration_rounded_up, integer, optional, time, word},
 };
@@ -168,7 +168,7 @@ impl SessionStore for RedisStore {
                 integer(MAX_TOMBSTONES_OF_A_USER),
                 duration_rounded_up(end.min_age),
             ];
-            let pieces = Pieces { step: &scripts::END, owner: end.owner.clone(), args, read: Reply::session_ids };
+            let pieces = Batched { step: &scripts::END, owner: end.owner.clone(), args, read: Reply::session_ids };
             let found = self.over_all(pieces).await?;
             let mut ended = found.rows;
             // The attempt before this one reported a failure.
@@ -201,7 +201,7 @@ impl SessionStore for RedisStore {
 
     async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         let step = async {
-            let pieces = Pieces {
+            let pieces = Batched {
                 step: &scripts::EXPIRE_ACCESS,
                 owner: owner.clone(),
                 args: vec![duration(log_retention)],

@@ -39,11 +39,11 @@ use tokio::time::Instant;
 
 use self::{nodes::Nodes, slots::slot};
 use super::{
-    connection::Call,
-    link::shutting_down,
-    log::Tail,
+    client_guard::shutting_down,
+    config,
+    connection::ScriptCall,
+    revocation_log::LogReader,
     scripts::{self, ScriptPair},
-    settings,
 };
 use crate::{
     clock::Timestamp,
@@ -63,7 +63,7 @@ pub(super) struct Keys {
 }
 
 /// What a step answered.
-pub(super) struct Taken {
+pub(super) struct StepOutcome {
     pub(super) reply: Value,
     /// Sessions that an earlier step ended and that are published only now.
     pub(super) met: Vec<Value>,
@@ -73,7 +73,7 @@ impl Cluster {
     /// Connects to the servers of the cluster that this client is configured for.
     pub(super) async fn open(template: Client) -> Result<Self, ConfigError> {
         let nodes = Nodes::new(template);
-        nodes.refresh(None).await.map_err(settings::unreachable)?;
+        nodes.refresh(None).await.map_err(config::unreachable)?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
             let unreachable = "no server answers at the addresses that the cluster tells: see cluster-announce-ip";
             return Err(ConfigError::StoreUnreachable { source: unreachable.into() });
@@ -96,7 +96,7 @@ impl Cluster {
         keys: Keys,
         clock: Option<Timestamp>,
         args: Vec<Value>,
-    ) -> Result<Taken, FredError> {
+    ) -> Result<StepOutcome, FredError> {
         let deadline = Instant::now() + self.0.timeout();
         let run = Run { nodes: Arc::clone(&self.0), keys, clock, deadline };
         let task = tokio::spawn(async move { run.take(step, args).await });
@@ -105,7 +105,7 @@ impl Cluster {
 
     pub(super) async fn read_log(
         &self,
-        tail: &Tail,
+        tail: &LogReader,
         key: &str,
         after: LogPosition,
         wait: Duration,
@@ -131,9 +131,9 @@ struct Run {
 }
 
 impl Run {
-    async fn take(self, step: &ScriptPair, args: Vec<Value>) -> Result<Taken, FredError> {
+    async fn take(self, step: &ScriptPair, args: Vec<Value>) -> Result<StepOutcome, FredError> {
         let reply = self.on_user(&step.split, &args).await?;
-        let Some(due) = Due::read(&reply) else { return Ok(Taken { reply, met: Vec::new() }) };
+        let Some(due) = Unpublished::read(&reply) else { return Ok(StepOutcome { reply, met: Vec::new() }) };
         let published = self.publish(&due).await;
         if published.is_ok() {
             let settled = self.settle(&due).await;
@@ -144,16 +144,16 @@ impl Run {
         } else if due.must {
             published?;
         }
-        Ok(Taken { reply: due.reply.clone(), met: due.met.to_vec() })
+        Ok(StepOutcome { reply: due.reply.clone(), met: due.met.to_vec() })
     }
 
-    async fn publish(&self, due: &Due<'_>) -> Result<(), FredError> {
+    async fn publish(&self, due: &Unpublished<'_>) -> Result<(), FredError> {
         let args = [Value::from(due.entry), due.retention.clone()];
         self.on(std::slice::from_ref(&self.keys.log), &scripts::APPEND, &args).await.map(drop)
     }
 
     /// Says whether a session that waited for it is one for good.
-    async fn settle(&self, due: &Due<'_>) -> Result<bool, FredError> {
+    async fn settle(&self, due: &Unpublished<'_>) -> Result<bool, FredError> {
         let awaiting = due.awaiting.map(|id| [id, &[0; 4]].concat()).unwrap_or_default();
         let published = [due.entry, &awaiting].concat();
         let args = [Value::from(&published[..]), due.now.clone()];
@@ -167,13 +167,13 @@ impl Run {
 
     async fn on(&self, keys: &[String], script: &Script, args: &[Value]) -> Result<Value, FredError> {
         let slot = keys.first().map_or(0, |key| slot(key));
-        let call = Call { script, keys, clock: self.clock, args };
+        let call = ScriptCall { script, keys, clock: self.clock, args };
         self.nodes.run(slot, &call, self.deadline).await
     }
 }
 
 /// The answer of a step that has something to publish.
-struct Due<'a> {
+struct Unpublished<'a> {
     now: Value,
     reply: &'a Value,
     /// Whether the answer depends on it.
@@ -186,7 +186,7 @@ struct Due<'a> {
     met: &'a [Value],
 }
 
-impl<'a> Due<'a> {
+impl<'a> Unpublished<'a> {
     fn read(reply: &'a Value) -> Option<Self> {
         let Value::Array(items) = reply else { return None };
         let [now, word, reply, must, retention, entry, awaiting, Value::Array(met)] = items.as_slice() else {

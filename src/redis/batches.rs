@@ -5,7 +5,7 @@ use fred::types::Value;
 
 use super::{
     RedisStore,
-    link::shutting_down,
+    client_guard::shutting_down,
     reply::Reply,
     scripts::{ScriptPair, word},
 };
@@ -15,7 +15,7 @@ use crate::{error::BoxError, id::SessionId, store::Owner};
 const MAX_PASSES: u32 = 5;
 
 /// A step, and the arguments of its script before the position.
-pub(super) struct Pieces<T> {
+pub(super) struct Batched<T> {
     pub(super) step: &'static ScriptPair,
     pub(super) owner: Owner,
     pub(super) args: Vec<Value>,
@@ -41,7 +41,7 @@ impl RedisStore {
     /// Takes a step over all sessions of a user.
     ///
     /// It runs on in a task of its own, so that a cancelled request does not stop it half-way.
-    pub(super) async fn over_all<T: Send + 'static>(&self, pieces: Pieces<T>) -> Result<Found<T>, BoxError> {
+    pub(super) async fn over_all<T: Send + 'static>(&self, pieces: Batched<T>) -> Result<Found<T>, BoxError> {
         let mut found = Found { rows: Vec::new(), unfinished: Vec::new() };
         let start = Position { cursor: word("0"), since: word(""), is_last: false };
         let next = self.piece(&pieces, &start, &mut found).await?;
@@ -55,7 +55,7 @@ impl RedisStore {
 
     /// A cursor of Redis finds everything that is there throughout, but only on one server: after a failover or a move
     /// of the keys it may skip some. So passes are repeated until one finds nothing more to do.
-    async fn rest<T>(&self, pieces: Pieces<T>, next: Position, mut found: Found<T>) -> Result<Found<T>, BoxError> {
+    async fn rest<T>(&self, pieces: Batched<T>, next: Position, mut found: Found<T>) -> Result<Found<T>, BoxError> {
         let mut position = self.pass(&pieces, next, &mut found).await?;
         for _ in 0..MAX_PASSES {
             let before = found.rows.len();
@@ -69,7 +69,7 @@ impl RedisStore {
 
     async fn pass<T>(
         &self,
-        pieces: &Pieces<T>,
+        pieces: &Batched<T>,
         mut position: Position,
         found: &mut Found<T>,
     ) -> Result<Position, BoxError> {
@@ -83,7 +83,7 @@ impl RedisStore {
 
     async fn piece<T>(
         &self,
-        pieces: &Pieces<T>,
+        pieces: &Batched<T>,
         position: &Position,
         found: &mut Found<T>,
     ) -> Result<Position, BoxError> {

@@ -7,16 +7,16 @@ use fred::{
     types::ConnectHandle,
 };
 
-use super::{reasons, settings};
+use super::{config, connection_log};
 
 /// The connection ends with this, unless the client is one of the application.
-pub(super) struct Link {
+pub(super) struct ClientGuard {
     client: Client,
     /// Of a client that we made. One of the application is for the application to close and to repair.
     router: Option<ConnectHandle>,
 }
 
-impl Link {
+impl ClientGuard {
     /// Connects. The error does not repeat the credentials.
     pub(super) async fn open(client: Client) -> Result<Self, FredError> {
         let config = client.client_config();
@@ -26,12 +26,12 @@ impl Link {
             Ok(Self { client, router: Some(router) })
         });
         let opened = opening.await.unwrap_or_else(|_| Err(shutting_down()));
-        opened.map_err(|error| settings::without_credentials(error, &config))
+        opened.map_err(|error| config::without_credentials(error, &config))
     }
 
     /// Connects in the background, for as long as it takes.
     pub(super) fn connecting(client: Client) -> Self {
-        reasons::log(&client);
+        connection_log::log(&client);
         let router = client.connect();
         Self { client, router: Some(router) }
     }
@@ -50,7 +50,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for ClientGuard {
     fn drop(&mut self) {
         // fred's task keeps its own client, and with it the connection, for ever.
         if let Some(router) = &self.router {
