@@ -8,7 +8,7 @@ use std::{hint::black_box, num::NonZero, sync::Barrier, thread, time::Instant};
 use axum::Router;
 use http::HeaderMap;
 
-use self::route::{Subject, call, headers, passing_through, served, stranger, with_sessions, without_layer};
+use self::route::{Subject, anonymous, call, headers, passing_through, served, with_sessions, without_layer};
 
 #[allow(unreachable_pub, dead_code, missing_docs, reason = "shared with tests")]
 mod route;
@@ -126,16 +126,16 @@ fn main() {
     print("layer and Session", &rounds(&usual, me, &good, 200));
     print("layer alone", &rounds(&usual, ("/bare", "/bare"), &good, 200));
     println!("\nno session");
-    print("no cookie", &rounds(&usual, ("/bare", "/bare"), &stranger(), 200));
-    print("no cookie, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &stranger(), 200));
+    print("no cookie", &rounds(&usual, ("/bare", "/bare"), &anonymous(), 200));
+    print("no cookie, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &anonymous(), 200));
     print("a cookie of others, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &headers("theme=dark"), 200));
     print("garbage, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.garbage(), 200));
     print("forged, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.forged(), 200));
     print("garbage, Session: the answer 401", &rounds(&usual, me, &usual.garbage(), 401));
     println!("\nwith the client's address in the extensions");
     print("layer and Session", &rounds_in(served, &usual, me, &good, 200));
-    print("no cookie", &rounds_in(served, &usual, ("/bare", "/bare"), &stranger(), 200));
-    print("no cookie, Option<Session>", &rounds_in(served, &usual, ("/bare", "/greet"), &stranger(), 200));
+    print("no cookie", &rounds_in(served, &usual, ("/bare", "/bare"), &anonymous(), 200));
+    print("no cookie, Option<Session>", &rounds_in(served, &usual, ("/bare", "/greet"), &anonymous(), 200));
     println!("\nother cookies");
     for others in [1, 20] {
         print(&format!("{others}"), &rounds(&usual, me, &usual.good(others), 200));

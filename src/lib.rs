@@ -4,18 +4,17 @@
 // Nothing that a request contains may end the process. Tests, examples and the suite for stores may.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-mod bearer;
+mod auth;
 mod claims;
 mod clock;
 mod cookie;
+mod credentials;
 mod error;
 mod event;
-mod extract;
 mod health;
 mod id;
 mod keys;
 mod manager;
-mod middleware;
 /// How the crate works and why: architecture, protocol, wire formats, decisions.
 ///
 /// Where to go from here: [`SessionRecord::rotate`](store::SessionRecord::rotate) has the rotation table,
@@ -42,31 +41,29 @@ pub mod security {
     pub mod requirements {}
 }
 mod jwt;
-mod session;
 pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod token_response;
-mod verifier;
 
 #[cfg(feature = "router")]
 pub use self::csrf::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
+    auth::{
+        PresentedTokens, ResponseFuture, Session, SessionLayer, SessionRejection, SessionRejectionKind, SessionService,
+        StoreChecked, Verifier, VerifierBuilder, VerifyError,
+    },
     claims::Claims,
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
     error::{ConfigError, Error, ErrorKind},
     event::{EndReason, RefreshKind, SessionEvent, SessionEventKind},
-    extract::{SessionRejection, SessionRejectionKind, StoreChecked},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},
     manager::{ClaimsSource, Login, ProofStart, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
-    middleware::{ResponseFuture, SessionLayer, SessionService},
     policy::{AssuranceLevel, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
     problem::Problem,
     revocation::{Ended, FeedStatus, RevocationFeed, StalePolicy},
-    session::{PresentedTokens, Session},
     store::MemoryStore,
     token_response::SessionTokens,
-    verifier::{Verifier, VerifierBuilder, VerifyError},
 };

@@ -6,7 +6,7 @@ use axum::Router;
 use http::HeaderMap;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use self::route::{Subject, call, headers, passing_through, served, stranger, with_sessions};
+use self::route::{Subject, anonymous, call, headers, passing_through, served, with_sessions};
 
 #[path = "../benches/route/mod.rs"]
 #[allow(dead_code, missing_docs, missing_debug_implementations, unreachable_pub, reason = "shared with benchmarks")]
@@ -30,7 +30,7 @@ fn allocations(router: &mut Router, path: &'static str, headers: &HeaderMap, sta
 #[tokio::test]
 async fn a_request_keeps_to_its_budget() {
     let subject = Subject::new(1_000, 0).await;
-    let nobody = stranger();
+    let anonymous = anonymous();
     let over = |plain: &mut Router, ours: &mut Router, path, status, headers: &HeaderMap| {
         let without = allocations(plain, "/bare", headers, 200);
         allocations(ours, path, headers, status) - without
@@ -39,22 +39,23 @@ async fn a_request_keeps_to_its_budget() {
     // The table of extensions has room for three before it grows, and axum puts three into it.
     let (mut plain, mut ours) = (passing_through(), with_sessions(&subject.sessions));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
-    // The growth, the extension, the session itself, and one string among its claims.
-    assert_eq!(added("/me", &subject.good(0)), 4);
-    assert_eq!(added("/me", &subject.good(20)), 4);
-    assert_eq!(added("/greet", &subject.good(0)), 4);
-    // The growth, and what tells the reason.
-    assert_eq!(added("/greet", &subject.forged()), 2);
-    assert_eq!(added("/greet", &subject.garbage()), 2);
-    assert_eq!(added("/bare", &nobody), 0);
-    assert_eq!(added("/greet", &nobody), 0);
-    assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 0);
+    // The growth, two extensions, the session itself, and one string among its claims.
+    assert_eq!(added("/me", &subject.good(0)), 5);
+    assert_eq!(added("/me", &subject.good(20)), 5);
+    assert_eq!(added("/greet", &subject.good(0)), 5);
+    // The growth and two extensions, one of which says why.
+    assert_eq!(added("/greet", &subject.forged()), 3);
+    assert_eq!(added("/greet", &subject.garbage()), 3);
+    // The growth: the extension of an anonymous request has no size.
+    assert_eq!(added("/bare", &anonymous), 1);
+    assert_eq!(added("/greet", &anonymous), 1);
+    assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 1);
 
     // With a fourth one it has grown before.
     let (mut plain, mut ours) = (served(passing_through()), served(with_sessions(&subject.sessions)));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
-    assert_eq!(added("/me", &subject.good(0)), 3);
-    assert_eq!(added("/bare", &nobody), 0);
-    assert_eq!(added("/greet", &nobody), 0);
+    assert_eq!(added("/me", &subject.good(0)), 4);
+    assert_eq!(added("/bare", &anonymous), 0);
+    assert_eq!(added("/greet", &anonymous), 0);
     assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 0);
 }

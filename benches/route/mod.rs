@@ -124,13 +124,13 @@ impl Subject {
 
 /// A header with this cookie, beside two that most requests have.
 pub fn headers(cookie: &str) -> HeaderMap {
-    let mut headers = stranger();
+    let mut headers = anonymous();
     headers.insert(header::COOKIE, HeaderValue::from_str(cookie).expect("cookies are ASCII"));
     headers
 }
 
 /// No cookie at all.
-pub fn stranger() -> HeaderMap {
+pub fn anonymous() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, HeaderValue::from_static("a.example"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));

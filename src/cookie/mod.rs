@@ -1,21 +1,19 @@
-//! The two cookies: configuration, reading and writing.
+//! The two cookies: configuration and writing.
 
 mod config;
 mod key;
-mod read;
 mod set_cookie;
 mod settings;
 mod warn_once;
 
+#[cfg(feature = "router")]
+pub(crate) use self::set_cookie::sets_secure_cookies;
 pub use self::{
     config::{CookieConfig, CookiePrefix, SameSite, SiteData},
     set_cookie::SessionCookies,
 };
-#[cfg(feature = "router")]
-pub(crate) use self::{read::each as each_cookie, set_cookie::sets_secure_cookies};
 pub(crate) use self::{
-    read::{Presence, RawTokens, TokenCookie, all_values},
     set_cookie::{IssueCookieError, assert_cookies, forbid_storage},
-    settings::CookieSettings,
+    settings::{CookieSettings, TokenCookie},
     warn_once::WarnOnce,
 };

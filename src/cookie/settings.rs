@@ -5,11 +5,22 @@ use std::borrow::Cow;
 use http::HeaderValue;
 
 use super::{
-    TokenCookie, WarnOnce,
+    WarnOnce,
     config::{CookieConfig, CookiePrefix, SameSite},
     key::{CookieKey, MAX_ATTRIBUTE_LEN},
 };
 use crate::error::ConfigError;
+
+/// One of the two cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenCookie {
+    Access,
+    Refresh,
+}
+
+impl TokenCookie {
+    pub(super) const BOTH: [Self; 2] = [Self::Access, Self::Refresh];
+}
 
 /// The settings of a [`CookieConfig`] that were validated.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@
 use http::{HeaderMap, Uri};
 
 use super::origin::serialized;
-use crate::cookie::{CookieSettings, each_cookie};
+use crate::{cookie::CookieSettings, credentials::session_cookies};
 
 /// What the headers of a request are compared with.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Rules {
             (_, Some(false) | None) => return Err("Sec-Fetch-Site names another site"),
         }
         if origin.is_empty() {
-            let is_from_browser = || each_cookie(headers, &self.cookies).next().is_some();
+            let is_from_browser = || session_cookies(headers, &self.cookies).next().is_some();
             return match self.refuses_without_origin && is_from_browser() {
                 true => Err("Sec-Fetch-Site and Origin are missing"),
                 false => Ok(()),

@@ -6,9 +6,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::SessionManager;
 use crate::{
+    auth::Session,
     claims::Claims,
     error::{Error, ErrorKind, expectation},
-    session::Session,
     store::{PutData, PutOutcome, Redacted},
 };
 

@@ -7,13 +7,13 @@ use super::{
     presented::{NamedSession, has_certainly_expired},
 };
 use crate::{
+    auth::{PresentedTokens, Session},
     claims::Claims,
     clock::Timestamp,
     cookie::{SessionCookies, TokenCookie},
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::{SessionId, UserId},
-    session::{PresentedTokens, Session},
     store::{ListedSession, Redacted, Revocation, WhichSessions},
 };
 
@@ -124,7 +124,7 @@ impl<C: Claims> SessionManager<C> {
     pub async fn logout_all(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let is_good = |named: &NamedSession| {
-            let session = presented.session.as_ref().map(|session| session.proof().0);
+            let session = presented.session.as_ref().map(Session::registered);
             named.which == TokenCookie::Access && session == Some(&named.claims)
         };
         let (mut alive, others): (Vec<_>, Vec<_>) = self.named(presented).into_iter().partition(is_good);
@@ -313,7 +313,7 @@ impl<C: Claims> SessionManager<C> {
     pub async fn list_for(&self, session: &Session<C>) -> Result<Vec<SessionInfo>, Error> {
         self.is_our_session(session)?;
         let mut sessions = self.sessions_of(session.user_id()).await?;
-        let (token, _) = session.proof();
+        let token = session.registered();
         for ListedSession { record, .. } in sessions.iter_mut().filter(|listed| listed.id == session.id()) {
             record.rotated_at = Some(token.issued_at);
             record.idle_end = token.issued_at.saturating_add(self.inner.lifetimes.refresh).min(record.absolute_end);

@@ -56,7 +56,7 @@ impl<C: Claims> SessionManager<C> {
         let verification = self.verification();
         let claims = AppClaims::new(&claims, verification.shape)
             .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
-        let plan = &verification.places.cookies;
+        let plan = &verification.sources.cookies;
         let access = plan.access_name.len() + verification.access.longest(user, &claims);
         let refresh = plan.refresh_name.len() + verification.refresh.longest(user, &AppClaims::none());
         if access.max(refresh) > MAX_TOKEN_LEN {
@@ -129,7 +129,7 @@ impl<C: Claims> SessionManager<C> {
 
     /// Puts tokens into the cookies of a browser.
     pub(super) fn cookies(&self, tokens: SessionTokens) -> Result<SessionCookies, Error> {
-        let plan = &self.verification().places.cookies;
+        let plan = &self.verification().sources.cookies;
         let (access, refresh) = tokens.into_parts();
         let cookies = SessionCookies::new().with_access(plan, access.token, access.lives);
         let cookies = match refresh {
@@ -140,7 +140,7 @@ impl<C: Claims> SessionManager<C> {
     }
 
     pub(super) fn removal(&self) -> Result<SessionCookies, Error> {
-        SessionCookies::removal(&self.verification().places.cookies).map_err(|failure| self.cookie_error(failure))
+        SessionCookies::removal(&self.verification().sources.cookies).map_err(|failure| self.cookie_error(failure))
     }
 
     fn issue_error(&self, failure: IssueError) -> Error {

@@ -10,12 +10,12 @@ use super::{
     proof::{Proof, ProofStart},
 };
 use crate::{
+    auth::PresentedTokens,
     claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::{InvalidUserId, SessionId, UserId},
-    session::PresentedTokens,
     store::{CreateOutcome, Device, LoginProof, NewSession},
     token_response::SessionTokens,
 };

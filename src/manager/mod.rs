@@ -24,6 +24,7 @@ pub use self::{
 };
 use self::{claims::ClaimsLoader, keys::KeyRings};
 use crate::{
+    auth::{SessionLayer, Verifier, VerifierInner},
     claims::Claims,
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
@@ -32,7 +33,6 @@ use crate::{
     policy::{Lifetimes, ReplayWindow, SessionLimit},
     revocation::{RevocationFeed, Revocations, SessionBackend, SessionEnder},
     store::{DynStore, MARKS_REMEMBERED, Owner, Revocation, StoreError},
-    verifier::{Verifier, VerifierInner},
 };
 
 /// How old the claims or the proof of a login may be when its session is created: the store must still know what
@@ -73,7 +73,26 @@ impl<C: Claims> SessionManager<C> {
         SessionManagerBuilder::new()
     }
 
-    /// The part that verifies requests, without the store.
+    /// Returns the layer that verifies every request.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tower_jwt_sessions::{Session, SessionManager};
+    ///
+    /// async fn me(session: Session) -> String {
+    ///     session.user_id().to_string()
+    /// }
+    ///
+    /// fn app(sessions: &SessionManager) -> Router {
+    ///     Router::new().route("/me", get(me)).layer(sessions.layer())
+    /// }
+    /// # let _ = app;
+    /// ```
+    pub fn layer(&self) -> SessionLayer<C> {
+        SessionLayer::new(self.verifier().clone())
+    }
+
+    /// Returns the part that verifies requests, without the store.
     pub fn verifier(&self) -> &Verifier<C> {
         &self.inner.verifier
     }
@@ -127,7 +146,7 @@ impl<C: Claims> SessionManager<C> {
         self.inner.backend.feed()
     }
 
-    fn verification(&self) -> &VerifierInner<C> {
+    fn verification(&self) -> &VerifierInner {
         self.inner.verifier.inner()
     }
 

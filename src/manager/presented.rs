@@ -2,6 +2,7 @@
 
 use super::SessionManager;
 use crate::{
+    auth::{PresentedTokens, Session},
     claims::Claims,
     clock::Timestamp,
     cookie::TokenCookie,
@@ -10,7 +11,6 @@ use crate::{
     id::{SessionId, UserId},
     jwt::RegisteredClaims,
     policy::{Lifetimes, MAX_CLOCK_SKEW},
-    session::{PresentedTokens, Session},
     store::WhichSessions,
 };
 
@@ -71,7 +71,7 @@ impl<C: Claims> SessionManager<C> {
     /// and this is the only place that checks the signatures of more than two.
     pub(super) fn named(&self, presented: &PresentedTokens<C>) -> Vec<NamedSession> {
         let now = self.now();
-        let session = presented.session.as_ref().map(|session| (TokenCookie::Access, session.proof().0.clone()));
+        let session = presented.session.as_ref().map(|session| (TokenCookie::Access, session.registered().clone()));
         let refresh = presented.refresh.as_ref().map(|token| (TokenCookie::Refresh, token.clone()));
         let others = presented
             .unverified

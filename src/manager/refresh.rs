@@ -2,12 +2,12 @@
 
 use super::{SessionManager, issue::Issue, presented::has_certainly_expired};
 use crate::{
+    auth::{PresentedTokens, Session},
     claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, RefreshKind, SessionEventKind},
     jwt::RegisteredClaims,
-    session::{PresentedTokens, Session},
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token_response::SessionTokens,
 };

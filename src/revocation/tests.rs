@@ -31,7 +31,7 @@ fn session(manager: &SessionManager, id: u8) -> Session {
         issued_at: now,
         expires_at: now.saturating_add(std::time::Duration::from_secs(3600)),
     };
-    Session::new(registered, now, (), Some(Arc::clone(manager.verifier().inner()) as _), StalePolicy::default())
+    Session::new(registered, now, (), Some(Arc::clone(manager.verifier().inner())), StalePolicy::default())
 }
 
 #[tokio::test]

@@ -14,12 +14,12 @@ use serde_json::json;
 
 use super::no_store;
 use crate::{
+    auth::Session,
     claims::Claims,
     error::{Error, ErrorKind},
     id::SessionId,
     manager::{SessionInfo, SessionManager},
     problem::Problem,
-    session::Session,
 };
 
 /// How long caches may keep the public keys. A new key has to be published for longer than that before it signs.

@@ -1,25 +1,19 @@
 //! What extractors learn from the layers that a request has passed: none, others, or several of the same claims.
 
-use std::convert::Infallible;
-
-use axum::{Router, routing::get};
+use axum::{Extension, Router, routing::get};
 use http::HeaderValue;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::{
-    CookieConfig, KeyRing, MemoryStore, PresentedTokens, Session, SessionManager, SessionManagerBuilder,
-    SessionRejection, SessionRejectionKind, UserId,
+    CookieConfig, KeyRing, PresentedTokens, Session, SessionRejection, SessionRejectionKind, StoreChecked,
 };
 
 use crate::support::*;
 
-on_every_store!(layers_of_other_claims_are_named, the_innermost_layer_of_the_same_claims_counts);
-
-/// For the layers of a single test: what a process has layers for is asked of all of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Elsewhere {}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Rendered {}
+on_every_store!(
+    a_route_outside_the_layer_answers_500,
+    layers_of_other_claims_are_named,
+    the_innermost_layer_of_the_same_claims_counts
+);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
@@ -55,61 +49,39 @@ async fn layers_of_other_claims_are_named(backend: Backend) {
         for cookie in ["a=b", "__Host-access=garbage", &browser.cookies()] {
             let headers = [("cookie", cookie)];
             let found = send(&with, "GET /found", &headers).await.is(200).body.clone();
-            // Of a request without credentials nobody knows, unless errors are the application's own.
+            // What is left for an anonymous request has no size, unless the application renders its errors.
             let expected = if cookie == "a=b" && !is_custom { "none" } else { "support::world::Claims" };
             assert!(found.ends_with(expected), "{found}");
             assert_eq!(send(&without, "GET /found", &headers).await.is(200).body, "none");
-            assert_eq!(send(&with, "GET /proves", &headers).await.is(200).body, "false false");
-            // A mistake to be mended, rendered as that layer renders errors.
-            let answer = send(&with, "GET /strict", &headers).await;
-            assert_eq!(answer.is(500).body == "a teapot", is_custom);
-            send(&without, "GET /strict", &headers).await.is_problem(500, "internal_error");
+            // Rendered as that layer renders errors.
+            for route in ["GET /strict", "GET /proves"] {
+                let answer = send(&with, route, &headers).await;
+                assert_eq!(answer.is(500).body == "a teapot", is_custom);
+                send(&without, route, &headers).await.is_problem(500, "internal_error");
+            }
         }
     }
-    // A stranger is told in the application's own words, too.
+    // Anonymous requests are answered in the application's own words, too.
     let answer = send(&custom.app, "GET /me", &[("cookie", "a=b")]).await;
     assert_eq!(answer.is(401).body, "a teapot");
 }
 
-/// A manager whose layer stands nowhere near the routes of [`outside`].
-fn manager<C: Clone + Serialize + DeserializeOwned + Send + Sync + 'static>(
-    claims: C,
-    configure: impl FnOnce(SessionManagerBuilder<C>) -> SessionManagerBuilder<C>,
-) -> SessionManager<C> {
-    let builder = SessionManager::builder()
-        .access_keys(KeyRing::hs256([1; 32]).expect("long enough"))
-        .refresh_keys(KeyRing::hs256([2; 32]).expect("long enough"))
-        .issuer("https://app.example")
-        .store(MemoryStore::new())
-        .claims_source(move |_: UserId| std::future::ready(Ok::<_, Infallible>(Some(claims.clone()))));
-    let sessions = configure(builder).build().expect("a configuration that works");
-    let _elsewhere: Router = Router::new().route("/", get(async || "")).layer(sessions.layer());
-    sessions
-}
-
-fn outside<C: DeserializeOwned + Send + Sync + 'static>() -> Router {
-    Router::new()
-        .route("/must", get(async |_: Session<C>| "in"))
-        .route("/may", get(async |session: Option<Session<C>>| format!("{}", session.is_some())))
-        .route("/proves", get(async |presented: PresentedTokens<C>| format!("{}", presented.session().is_some())))
-}
-
-#[tokio::test]
-async fn a_route_without_the_layer_is_found_out_by_whoever_has_credentials() {
-    let sessions = manager(Elsewhere {}, SessionManagerBuilder::accept_bearer_tokens);
-    let app = outside::<Elsewhere>();
-    let tokens = sessions.login("alice").tokens().await.expect("a login");
+/// Also where the process has such a layer elsewhere, and for requests without credentials.
+async fn a_route_outside_the_layer_answers_500(backend: Backend) {
+    let world = World::with(backend, |builder| builder.accept_bearer_tokens()).await;
+    let tokens = world.sessions.login("alice").tokens().await.expect("a login");
+    let app = Router::new()
+        .route("/must", get(async |_: Session<Claims>| "in"))
+        .route("/may", get(async |session: Option<Session<Claims>>| format!("{}", session.is_some())))
+        .route(
+            "/may-checked",
+            get(async |session: Option<StoreChecked<Session<Claims>>>| format!("{}", session.is_some())),
+        )
+        .route("/proves", get(async |presented: PresentedTokens<Claims>| format!("{}", presented.session().is_some())));
     for header in [
         ("accept", "*/*".to_owned()),
         ("cookie", "theme=dark; __host-access=x; access=x".to_owned()),
         ("authorization", "Basic YTpi".to_owned()),
-    ] {
-        let headers = [(header.0, &*header.1)];
-        send(&app, "GET /must", &headers).await.is_problem(401, "missing_credentials");
-        assert_eq!(send(&app, "GET /may", &headers).await.is(200).body, "false");
-        assert_eq!(send(&app, "GET /proves", &headers).await.is(200).body, "false");
-    }
-    for header in [
         ("cookie", format!("__Host-access={}", tokens.access_token())),
         ("cookie", "theme=dark; __Host-refresh=garbage".to_owned()),
         ("cookie", "__Host-access=".to_owned()),
@@ -117,19 +89,22 @@ async fn a_route_without_the_layer_is_found_out_by_whoever_has_credentials() {
         ("authorization", "Bearer".to_owned()),
     ] {
         let headers = [(header.0, &*header.1)];
-        send(&app, "GET /must", &headers).await.is_problem(500, "internal_error");
-        send(&app, "GET /may", &headers).await.is_problem(500, "internal_error");
-        assert_eq!(send(&app, "GET /proves", &headers).await.is(200).body, "false");
+        for route in ["GET /must", "GET /may", "GET /may-checked", "GET /proves"] {
+            send(&app, route, &headers).await.is_problem(500, "internal_error");
+        }
     }
 }
 
-/// Nobody else may render errors where the application does it itself.
+/// A session of a test has no verifier that could read the headers.
 #[tokio::test]
-async fn where_errors_are_the_applications_own_everybody_finds_it_out() {
-    let teapot = |_: &_| axum::response::Response::new(axum::body::Body::from("a teapot"));
-    let _sessions = manager(Rendered {}, |builder| builder.render_errors(teapot));
-    send(&outside::<Rendered>(), "GET /must", &[("accept", "*/*")]).await.is_problem(500, "internal_error");
-    send(&outside::<Rendered>(), "GET /may", &[("accept", "*/*")]).await.is_problem(500, "internal_error");
+async fn presented_tokens_need_more_than_a_session_in_the_extensions() {
+    let session = Session::<()>::for_test("alice", ()).expect("a user id");
+    let app = Router::new()
+        .route("/must", get(async |_: Session| "in"))
+        .route("/proves", get(async |_: PresentedTokens| "in"))
+        .layer(Extension(session));
+    send(&app, "GET /must", &[("accept", "*/*")]).await.is(200);
+    send(&app, "GET /proves", &[("accept", "*/*")]).await.is_problem(500, "internal_error");
 }
 
 async fn the_innermost_layer_of_the_same_claims_counts(backend: Backend) {

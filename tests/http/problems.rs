@@ -18,7 +18,7 @@ use crate::support::*;
 on_every_store!(
     errors_in_the_applications_own_format,
     a_missing_layer_is_our_mistake,
-    without_the_layer_nothing_is_presented,
+    presented_tokens_need_the_layer,
     claims_that_do_not_fit,
     claims_that_clash,
     claims_that_could_not_be_read_back,
@@ -97,27 +97,33 @@ async fn a_missing_layer_is_our_mistake(backend: Backend) {
     }
 }
 
-/// A login still works, and the companion router needs no layer at all.
-async fn without_the_layer_nothing_is_presented(backend: Backend) {
+/// Otherwise a logout would answer that it has ended a session, and end none. The companion routes need no layer.
+async fn presented_tokens_need_the_layer(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
-    let sessions = world.sessions.clone();
     let proof = async |presented: PresentedTokens<Claims>| {
         format!("{} {}", presented.session().is_some(), presented.has_refresh_token())
     };
+    let sessions = world.sessions.clone();
     let login = async move |presented: PresentedTokens<Claims>| -> Result<SessionCookies, Error> {
         sessions.login("alice").replacing(presented).await
     };
-    let bare = Router::new().route("/proof", get(proof)).route("/login", post(login));
+    let sessions = world.sessions.clone();
+    let logout = async move |presented: PresentedTokens<Claims>| -> Result<SessionCookies, Error> {
+        sessions.logout(&presented).await
+    };
+    let bare = Router::new().route("/proof", get(proof)).route("/login", post(login)).route("/logout", post(logout));
     let layered = bare.clone().layer(world.sessions.layer());
     let headers = [("cookie", browser.cookies())];
-    assert_eq!(send(&bare, "GET /proof", &headers).await.body, "false false");
+    for route in ["GET /proof", "POST /login", "POST /logout"] {
+        send(&bare, route, &headers).await.is_problem(500, "internal_error");
+        send(&bare, route, &[("accept", "*/*")]).await.is_problem(500, "internal_error");
+    }
+    assert_eq!(world.count("alice").await, 1);
     assert_eq!(send(&layered, "GET /proof", &headers).await.body, "true true");
-    send(&bare, "POST /login", &headers).await.is(200);
-    assert_eq!(world.count("alice").await, 2);
     send(&layered, "POST /login", &headers).await.is(200);
-    assert_eq!(world.count("alice").await, 2, "the presented one was replaced");
+    assert_eq!(world.count("alice").await, 1, "the presented one was replaced");
 }
 
 #[derive(Clone, Serialize, Deserialize)]

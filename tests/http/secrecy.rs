@@ -115,8 +115,8 @@ async fn the_log_of_a_whole_life(backend: Backend) {
         "authn_token_revoked",
         "session_use_after_expire",
         "session_logout",
-        "refused a token",
-        "AmbiguousCookie",
+        "token refused",
+        "session cookies refused",
         "foreign header",
         "bad signature",
         "bad claims",
@@ -195,8 +195,7 @@ async fn the_log_of_a_life_without_cookies(backend: Backend) {
     secrets.are_not_in(&text);
     assert!(!text.contains("eyJ"), "not even a part of a token");
     assert!(!text.contains("private@name.example"));
-    for told in
-        ["a Bearer token and a session cookie", "no single Bearer token", "refused a token", "authn_token_reuse"]
+    for told in ["a Bearer token and a session cookie", "no single Bearer token", "token refused", "authn_token_reuse"]
     {
         assert!(text.contains(told), "{told} is not in {text}");
     }

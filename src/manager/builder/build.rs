@@ -1,7 +1,6 @@
 //! From settings to a manager, or to the first of them that cannot be.
 
 use std::{
-    marker::PhantomData,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,14 +12,15 @@ use super::{
 #[cfg(feature = "router")]
 use crate::csrf::CrossSiteGuard;
 use crate::{
+    auth::{Verifier, VerifierInner},
     claims::Claims,
+    credentials::CredentialSources,
     error::ConfigError,
     event::LOG_TARGET,
     jwt::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
     revocation::{BackendConfig, SessionBackend},
     store::Population,
-    verifier::{CredentialPlaces, Verifier, VerifierInner},
 };
 
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
@@ -76,15 +76,14 @@ impl<C: Claims> SessionManagerBuilder<C> {
         let inner = VerifierInner {
             access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),
             refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience, 0),
-            places: CredentialPlaces { cookies, accepts_bearer: self.accepts_bearer },
+            sources: CredentialSources { cookies, accepts_bearer: self.accepts_bearer },
             backend: Some(Arc::clone(&backend)),
             clock: self.clock,
             renderer: self.renderer,
             max_access_lifetime: lifetimes.max_access,
             shape,
-            claims: PhantomData,
         };
-        let verifier = Verifier::new(inner, self.stale_policy);
+        let verifier = Verifier::new(Arc::new(inner), self.stale_policy);
         Ok(SessionManager {
             inner: Arc::new(Inner {
                 verifier,

@@ -1,6 +1,6 @@
 //! One kind of work, so many times, for callgrind: `scripts/instructions` runs it and asserts a budget.
 
-use self::route::{Subject, call, passing_through, stranger, with_sessions};
+use self::route::{Subject, call, passing_through, anonymous, with_sessions};
 
 #[path = "../../../benches/route/mod.rs"]
 #[allow(dead_code, reason = "shared with benchmarks")]
@@ -20,7 +20,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let subject = runtime.block_on(Subject::new(1_000, 0));
     let (mut plain, mut ours) = (passing_through(), with_sessions(&subject.sessions));
-    let (good, forged, garbage, stranger) = (subject.good(0), subject.forged(), subject.garbage(), stranger());
+    let (good, forged, garbage, anonymous) = (subject.good(0), subject.forged(), subject.garbage(), anonymous());
     for _ in 0..times {
         counted(&mut || match work.as_str() {
             "hmac" => subject.hmac(),
@@ -29,8 +29,8 @@ fn main() {
             "session" => call(&mut ours, "/me", &good) == 200,
             "forged" => call(&mut ours, "/greet", &forged) == 200,
             "garbage" => call(&mut ours, "/greet", &garbage) == 200,
-            "plain-stranger" => call(&mut plain, "/bare", &stranger) == 200,
-            "stranger" => call(&mut ours, "/bare", &stranger) == 200,
+            "plain-anonymous" => call(&mut plain, "/bare", &anonymous) == 200,
+            "anonymous" => call(&mut ours, "/bare", &anonymous) == 200,
             _ => false,
         });
     }

@@ -6,18 +6,18 @@
 
 use http::{HeaderMap, header};
 
-use super::CookieSettings;
+use crate::cookie::{CookieSettings, TokenCookie};
 
 /// What was found under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence<'h> {
+pub(crate) enum Occurrence<'h> {
     Absent,
     One(&'h [u8]),
     /// More than one, whatever the values.
     Several,
 }
 
-impl<'h> Presence<'h> {
+impl<'h> Occurrence<'h> {
     fn add(&mut self, value: &'h [u8]) {
         *self = match self {
             Self::Absent => Self::One(value),
@@ -33,8 +33,8 @@ impl<'h> Presence<'h> {
 /// The values of our tokens, as they stand in the headers of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct RawTokens<'h> {
-    pub(crate) access: Presence<'h>,
-    pub(crate) refresh: Presence<'h>,
+    pub(crate) access: Occurrence<'h>,
+    pub(crate) refresh: Occurrence<'h>,
 }
 
 impl<'h> RawTokens<'h> {
@@ -44,9 +44,9 @@ impl<'h> RawTokens<'h> {
     }
 
     pub(crate) fn from_cookies(headers: &'h HeaderMap, plan: &CookieSettings) -> Self {
-        let mut found = Self { access: Presence::Absent, refresh: Presence::Absent };
+        let mut found = Self { access: Occurrence::Absent, refresh: Occurrence::Absent };
         // Not a `for` loop: that would have to leave off and go on in the midst of a line for each cookie.
-        all_pairs(headers).for_each(|pair| match ours(plan, pair) {
+        all_pairs(headers).for_each(|pair| match token_cookie(plan, pair) {
             Some((TokenCookie::Access, value)) => found.access.add(value),
             Some((TokenCookie::Refresh, value)) => found.refresh.add(value),
             None => {}
@@ -55,20 +55,12 @@ impl<'h> RawTokens<'h> {
     }
 }
 
-/// One of our two cookies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenCookie {
-    Access,
-    Refresh,
-}
-
-impl TokenCookie {
-    pub(super) const BOTH: [Self; 2] = [Self::Access, Self::Refresh];
-}
-
 /// Every value under one of our names, however many there are.
-pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookieSettings) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
-    all_pairs(headers).filter_map(|pair| ours(plan, pair))
+pub(crate) fn session_cookies<'h>(
+    headers: &'h HeaderMap,
+    plan: &CookieSettings,
+) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
+    all_pairs(headers).filter_map(|pair| token_cookie(plan, pair))
 }
 
 /// The most values under one name that are looked at: one for each scope that the cookie may have had, and some to
@@ -76,9 +68,12 @@ pub(crate) fn each<'h>(headers: &'h HeaderMap, plan: &CookieSettings) -> impl It
 pub(crate) const MAX_VALUES: usize = 4;
 
 /// Every value under our names; `None` when there are more than [`MAX_VALUES`] under one of them.
-pub(crate) fn all_values<'h>(headers: &'h HeaderMap, plan: &CookieSettings) -> Option<Vec<(TokenCookie, &'h [u8])>> {
+pub(crate) fn bounded_session_cookies<'h>(
+    headers: &'h HeaderMap,
+    plan: &CookieSettings,
+) -> Option<Vec<(TokenCookie, &'h [u8])>> {
     let mut values: Vec<(TokenCookie, &[u8])> = Vec::new();
-    for (which, value) in each(headers, plan) {
+    for (which, value) in session_cookies(headers, plan) {
         if values.iter().filter(|(other, _)| *other == which).count() == MAX_VALUES {
             return None;
         }
@@ -94,7 +89,7 @@ fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 /// The value of a pair, if its name is one of ours.
 #[inline]
-fn ours<'h>(plan: &CookieSettings, pair: &'h [u8]) -> Option<(TokenCookie, &'h [u8])> {
+fn token_cookie<'h>(plan: &CookieSettings, pair: &'h [u8]) -> Option<(TokenCookie, &'h [u8])> {
     let pair = trim_start(pair);
     if let Some(value) = value_under(&plan.access_name, pair) {
         return Some((TokenCookie::Access, value));
@@ -165,9 +160,9 @@ mod tests {
     fn access(lines: &[&[u8]]) -> Option<Vec<u8>> {
         let headers = headers(lines);
         match RawTokens::from_cookies(&headers, &CookieConfig::new().validate().unwrap()).access {
-            Presence::One(value) => Some(value.to_vec()),
-            Presence::Absent => None,
-            Presence::Several => Some(b"(several)".to_vec()),
+            Occurrence::One(value) => Some(value.to_vec()),
+            Occurrence::Absent => None,
+            Occurrence::Several => Some(b"(several)".to_vec()),
         }
     }
 
@@ -217,7 +212,8 @@ mod tests {
         let plan = CookieConfig::new().validate().unwrap();
         let count = |access: usize, refresh: usize| {
             let pairs = [vec!["__Host-access=a"; access], vec!["__Host-refresh=r"; refresh]].concat();
-            all_values(&headers(&[pairs.join("; ").as_bytes(), b"__Host-other=x"]), &plan).map(|values| values.len())
+            bounded_session_cookies(&headers(&[pairs.join("; ").as_bytes(), b"__Host-other=x"]), &plan)
+                .map(|values| values.len())
         };
         assert_eq!(count(0, 0), Some(0));
         assert_eq!(count(1, 1), Some(2));
@@ -272,9 +268,9 @@ mod tests {
                     _ => "several".to_owned(),
                 };
                 let actual = match presence {
-                    Presence::Absent => "absent".to_owned(),
-                    Presence::One(value) => format!("{value:?}"),
-                    Presence::Several => "several".to_owned(),
+                    Occurrence::Absent => "absent".to_owned(),
+                    Occurrence::One(value) => format!("{value:?}"),
+                    Occurrence::Several => "several".to_owned(),
                 };
                 prop_assert_eq!(actual, expected);
             }

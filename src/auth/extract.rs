@@ -1,6 +1,6 @@
-//! Extractors: what a handler asks for.
+//! The extractors of handlers.
 
-use std::{convert::Infallible, fmt, ops::Deref};
+use std::{fmt, ops::Deref};
 
 use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -9,15 +9,16 @@ use axum_core::{
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::{
+    PresentedTokens, Session, VerifyError,
+    outcome::{self, Outcome},
+};
 use crate::{
     event::LOG_TARGET,
-    middleware::{self, Passed},
     problem::{Problem, Renderer},
-    session::{PresentedTokens, Session},
-    verifier::VerifyError,
 };
 
-/// Why a handler that asked for a [`Session`] did not get one. It is a response.
+/// Why an extractor rejected a request. It is a response.
 #[derive(Clone)]
 pub struct SessionRejection {
     kind: SessionRejectionKind,
@@ -32,38 +33,25 @@ pub enum SessionRejectionKind {
     Unauthenticated(VerifyError),
     /// The store had to be asked and did not answer. 503.
     StoreUnavailable,
-    /// The handler asks for a [`StoreChecked`] session, but there is no store behind the verifier, or the session is one of
+    /// The handler asks for a [`StoreChecked`] session, but the verifier has no store, or the session is one of
     /// `Session::for_test`. 500.
     NoStore,
     /// The route is not under the layer, or only under one for other claims. 500.
-    ///
-    /// A request without credentials does not tell: where the process has a layer for these claims, it is
-    /// [`VerifyError`](VerifyError::NoCredentials) on every route.
     LayerMissing {
         /// The claims that the handler asked for.
         asked: &'static str,
-        /// The claims of the layer that is there, if the request has credentials for it.
+        /// The claims of the layer that is there, if it found credentials.
         found: Option<&'static str>,
     },
 }
 
 impl SessionRejection {
-    fn layer_missing<C>(parts: &Parts) -> Self {
-        let (found, renderer) = middleware::any(&parts.extensions).unzip();
-        let asked = std::any::type_name::<C>();
-        Self { kind: SessionRejectionKind::LayerMissing { asked, found }, renderer: renderer.unwrap_or_default() }
-    }
-
-    fn unauthenticated<C: Send + Sync + 'static>(passed: &Passed<'_, C>) -> Self {
-        Self { kind: SessionRejectionKind::Unauthenticated(passed.reason()), renderer: passed.renderer() }
-    }
-
-    /// Why.
+    /// Returns the reason.
     pub const fn kind(&self) -> SessionRejectionKind {
         self.kind
     }
 
-    /// What the client is told: one code for every token that cannot be used.
+    /// Returns what the client is told: one code for every token that cannot be used.
     pub const fn problem(&self) -> Problem {
         match self.kind {
             SessionRejectionKind::Unauthenticated(reason) => reason.problem(),
@@ -77,10 +65,10 @@ impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             SessionRejectionKind::Unauthenticated(reason) => write!(f, "no session: {reason}"),
-            SessionRejectionKind::StoreUnavailable => f.write_str("the session store did not answer"),
-            SessionRejectionKind::NoStore => f.write_str(
-                "a live session was asked for, but this verifier has no store to ask: use the layer of a SessionManager",
-            ),
+            SessionRejectionKind::StoreUnavailable => f.write_str("session store unavailable"),
+            SessionRejectionKind::NoStore => {
+                f.write_str("no store behind the verifier: StoreChecked needs the layer of a SessionManager")
+            }
             SessionRejectionKind::LayerMissing { asked, found: None } => write!(
                 f,
                 "no session layer for Session<{asked}>: add .layer(sessions.layer()) to the router, after its routes, and \
@@ -111,7 +99,7 @@ impl IntoResponse for SessionRejection {
     }
 }
 
-/// A request without a session is answered with `401`.
+/// Rejects a request without a session with `401`.
 impl<C, S> FromRequestParts<S> for Session<C>
 where
     C: Send + Sync + 'static,
@@ -120,16 +108,16 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        match passed::<C>(parts)? {
-            Passed::Session(session) => Ok(session.clone()),
-            other => Err(SessionRejection::unauthenticated(&other)),
+        match find::<C>(parts)? {
+            Outcome::Authenticated(session) => Ok(session.clone()),
+            other => Err(unauthenticated(&other)),
         }
     }
 }
 
-/// `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page. An error where
-/// a good one cannot be judged, because the layer fails closed, and for every Bearer token that cannot be used, where
-/// those are accepted: a client that sends one means it.
+/// Returns `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page. Rejects
+/// a valid one that cannot be judged, because the layer fails closed, and every Bearer token that cannot be used, where
+/// those are accepted: a client chooses to send one.
 impl<C, S> OptionalFromRequestParts<S> for Session<C>
 where
     C: Send + Sync + 'static,
@@ -138,36 +126,36 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        match passed::<C>(parts)? {
-            Passed::Session(session) => Ok(Some(session.clone())),
-            other if is_nobody(&other, other.reason(), parts) => Ok(None),
-            other => Err(SessionRejection::unauthenticated(&other)),
+        match find::<C>(parts)? {
+            Outcome::Authenticated(session) => Ok(Some(session.clone())),
+            other if may_be_anonymous(&other, other.reason(), parts) => Ok(None),
+            other => Err(unauthenticated(&other)),
         }
     }
 }
 
-/// A session that the store was asked about in this request: `StoreChecked<Session<C>>`.
+/// A session that the store confirmed in this request: `StoreChecked<Session<C>>`.
 ///
-/// A [`Session`] is good as far as this node knows, which lags behind other nodes by milliseconds, and by as long as
-/// an outage of the revocation log lasts. For the few routes where that is too much, such as deleting an account or
+/// A [`Session`] is valid as far as this node knows. It learns of what other nodes end within milliseconds, and later
+/// during an outage of the revocation log. For the few routes where that is too late, such as deleting an account or
 /// moving money, this extractor reads the record: one round trip to the store.
 ///
-/// The handler runs if the session lives and its access token was not expired. Otherwise the answer is `401`, and `503`
-/// with the code `store_unavailable` if the store does not answer. `Option<StoreChecked<Session<C>>>` is `None` instead of the
-/// `401`.
+/// The handler runs if the session is alive and its access was not expired. Otherwise the answer is `401`, and `503`
+/// with the code `store_unavailable` if the store does not answer. `Option<StoreChecked<Session<C>>>` is `None` instead
+/// of the `401`.
 ///
 /// ```
 /// use tower_jwt_sessions::{Session, StoreChecked};
 ///
 /// async fn delete_account(session: StoreChecked<Session>) -> String {
-///     format!("{} is really there", session.user_id())
+///     format!("{} is logged in", session.user_id())
 /// }
 /// # let _ = delete_account;
 /// ```
 pub struct StoreChecked<S>(S);
 
 impl<S> StoreChecked<S> {
-    /// The session, no longer marked.
+    /// Returns the session.
     pub fn into_inner(self) -> S {
         self.0
     }
@@ -175,7 +163,7 @@ impl<S> StoreChecked<S> {
 
 #[cfg(any(test, feature = "test-util"))]
 impl<C> StoreChecked<Session<C>> {
-    /// A session that no store was asked about, to call handlers with: for tests.
+    /// Marks a session without asking a store, for tests of handlers.
     pub const fn for_test(session: Session<C>) -> Self {
         Self(session)
     }
@@ -201,7 +189,8 @@ impl<S: fmt::Debug> fmt::Debug for StoreChecked<S> {
     }
 }
 
-/// A request without a live session is answered with `401`, and with `503` when the store cannot tell.
+/// Rejects a request without a session, or whose session has ended, with `401`, and with `503` when the store does not
+/// answer.
 impl<C, S> FromRequestParts<S> for StoreChecked<Session<C>>
 where
     C: Send + Sync + 'static,
@@ -211,8 +200,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let session = <Session<C> as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        let (token, backend) = session.proof();
-        let kind = match backend {
+        let token = session.registered();
+        let kind = match session.backend() {
             None => SessionRejectionKind::NoStore,
             Some(backend) => match backend.is_good(&token.user_id, token.session_id, token.epoch).await {
                 Ok(true) => return Ok(Self(session)),
@@ -220,13 +209,13 @@ where
                 Err(_) => SessionRejectionKind::StoreUnavailable,
             },
         };
-        let renderer = Passed::Session(&session).renderer();
+        let renderer = Outcome::Authenticated(&session).renderer();
         Err(SessionRejection { kind, renderer })
     }
 }
 
-/// `None` for every cookie that cannot be used or whose session has ended. An error where nobody can tell, and for every
-/// Bearer token that cannot be used.
+/// Returns `None` for every cookie that cannot be used or whose session has ended. Rejects what cannot be judged, and
+/// every Bearer token that cannot be used.
 impl<C, S> OptionalFromRequestParts<S> for StoreChecked<Session<C>>
 where
     C: Send + Sync + 'static,
@@ -238,7 +227,9 @@ where
         match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(session) => Ok(Some(session)),
             Err(rejection) => match rejection.kind {
-                SessionRejectionKind::Unauthenticated(reason) if is_nobody(&passed::<C>(parts)?, reason, parts) => {
+                SessionRejectionKind::Unauthenticated(reason)
+                    if may_be_anonymous(&find::<C>(parts)?, reason, parts) =>
+                {
                     Ok(None)
                 }
                 _ => Err(rejection),
@@ -247,29 +238,37 @@ where
     }
 }
 
-/// What a layer for these claims found.
-fn passed<C: Send + Sync + 'static>(parts: &Parts) -> Result<Passed<'_, C>, SessionRejection> {
-    Passed::of(&parts.extensions, &parts.headers).ok_or_else(|| SessionRejection::layer_missing::<C>(parts))
-}
-
-/// Whether a request certainly has no session, and did not claim to have one.
-fn is_nobody<C: Send + Sync + 'static>(passed: &Passed<'_, C>, reason: VerifyError, parts: &Parts) -> bool {
-    reason != VerifyError::RevocationsUnknown && !passed.is_meant(&parts.headers)
-}
-
-/// Never fails; without the layer it proves nothing, and says so in the log.
+/// Rejects only requests that have not passed the layer: what a manager does with what they present would be without
+/// effect.
 impl<C, S> FromRequestParts<S> for PresentedTokens<C>
 where
     C: DeserializeOwned + Send + Sync + 'static,
     S: Send + Sync,
 {
-    type Rejection = Infallible;
+    type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let passed = Passed::of(&parts.extensions, &parts.headers);
-        Ok(passed.and_then(|passed| passed.present(&parts.headers)).unwrap_or_else(|| {
-            tracing::error!(target: LOG_TARGET, "{}", SessionRejection::layer_missing::<C>(parts));
-            Self::default()
-        }))
+        find::<C>(parts)?.present(&parts.headers).ok_or_else(|| layer_missing::<C>(parts))
     }
+}
+
+/// Finds what the layer for these claims found.
+fn find<C: Send + Sync + 'static>(parts: &Parts) -> Result<Outcome<'_, C>, SessionRejection> {
+    Outcome::find(&parts.extensions).ok_or_else(|| layer_missing::<C>(parts))
+}
+
+fn layer_missing<C>(parts: &Parts) -> SessionRejection {
+    let (found, renderer) = outcome::find_any(&parts.extensions).map(|other| (other.claims, other.renderer)).unzip();
+    let kind = SessionRejectionKind::LayerMissing { asked: std::any::type_name::<C>(), found };
+    SessionRejection { kind, renderer: renderer.unwrap_or_default() }
+}
+
+fn unauthenticated<C: Send + Sync + 'static>(outcome: &Outcome<'_, C>) -> SessionRejection {
+    let kind = SessionRejectionKind::Unauthenticated(outcome.reason());
+    SessionRejection { kind, renderer: outcome.renderer() }
+}
+
+/// Whether a request certainly has no session, and did not explicitly claim to have one.
+fn may_be_anonymous<C: Send + Sync + 'static>(outcome: &Outcome<'_, C>, reason: VerifyError, parts: &Parts) -> bool {
+    reason != VerifyError::RevocationsUnknown && !outcome.is_explicit(&parts.headers)
 }

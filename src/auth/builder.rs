@@ -5,10 +5,11 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use axum_core::response::Response;
 use serde::de::DeserializeOwned;
 
-use super::{CredentialPlaces, Verifier, VerifierInner};
+use super::{Verifier, VerifierInner};
 use crate::{
     clock::{Clock, SystemClock},
     cookie::CookieConfig,
+    credentials::CredentialSources,
     error::ConfigError,
     jwt::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
     keys::VerificationKeys,
@@ -89,10 +90,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// [`ConfigError::KeysOfManager`] for the verifier of a [`SessionManager`](crate::SessionManager).
     pub fn replace_keys(&self, keys: &VerificationKeys) -> Result<(), ConfigError> {
-        if self.inner.backend.is_some() {
+        if self.inner().backend.is_some() {
             return Err(ConfigError::KeysOfManager);
         }
-        self.inner.access.replace_verifying(keys);
+        self.inner().access.replace_verifying(keys);
         Ok(())
     }
 }
@@ -177,15 +178,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         let inner = VerifierInner {
             access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience, cached),
             refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer, 0),
-            places: CredentialPlaces { cookies: self.cookies.validate()?, accepts_bearer: self.accepts_bearer },
+            sources: CredentialSources { cookies: self.cookies.validate()?, accepts_bearer: self.accepts_bearer },
             backend: None,
             clock: self.clock,
             renderer: self.renderer,
             max_access_lifetime,
             shape: ClaimsShape::of::<C>(),
-            claims: PhantomData,
         };
-        Ok(Verifier::new(inner, StalePolicy::KeepServing))
+        Ok(Verifier::new(Arc::new(inner), StalePolicy::KeepServing))
     }
 }
 

@@ -1,0 +1,286 @@
+//! A verified session, and what a request proves.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::VerifierInner;
+use crate::{
+    clock::Timestamp,
+    cookie::TokenCookie,
+    id::{SessionId, UserId},
+    jwt::RegisteredClaims,
+    revocation::{Ended, SessionBackend, StalePolicy},
+};
+
+/// A verified session: the proof that the request carried an access token that is authentic, unexpired and not revoked.
+///
+/// Only the layer and the verifier make one. It belongs to their [`SessionManager`](crate::SessionManager); others
+/// refuse it. It is an extractor (`Session<C>`, `Option<Session<C>>`, `Result<Session<C>, SessionRejection>`) and an
+/// extension of the request (`Extension<Session<C>>`). Cheap to clone.
+///
+/// ```
+/// use tower_jwt_sessions::Session;
+///
+/// async fn me(session: Session) -> String {
+///     format!("{} for another {:?}", session.user_id(), session.expires_in())
+/// }
+/// # let _ = me;
+/// ```
+pub struct Session<C = ()> {
+    verified: Arc<Verified<C>>,
+}
+
+struct Verified<C> {
+    registered: RegisteredClaims,
+    verified_at: Timestamp,
+    claims: C,
+    /// `None` in tests of handlers.
+    verifier: Option<Arc<VerifierInner>>,
+    stale_policy: StalePolicy,
+}
+
+impl<C> Session<C> {
+    /// Returns the user: the `sub` claim.
+    pub fn user_id(&self) -> &UserId {
+        &self.verified.registered.user_id
+    }
+
+    /// Returns the id of the session. A refresh keeps it; every login makes a new one.
+    pub fn id(&self) -> SessionId {
+        self.verified.registered.session_id
+    }
+
+    /// Returns the application's claims, as its claims source gave them at login or at the last refresh.
+    pub fn claims(&self) -> &C {
+        &self.verified.claims
+    }
+
+    /// Returns how long the access token was still valid when the request was verified.
+    pub fn expires_in(&self) -> Duration {
+        self.verified.registered.expires_at.since(self.verified.verified_at)
+    }
+
+    /// Returns when the user logged in: the `auth_time` claim, which no refresh changes.
+    ///
+    /// Where this is long ago, ask for a fresh login before a sensitive operation (OWASP ASVS 5.0, 7.5.3).
+    pub fn auth_time(&self) -> SystemTime {
+        self.verified.registered.auth_time.into()
+    }
+
+    /// Resolves when the session has ended, for what stays open longer than a request: event streams, WebSockets, long
+    /// jobs.
+    ///
+    /// A session has ended when any node ended it, which is known within milliseconds, when its idle or absolute limit
+    /// has passed, or when the store no longer has it. A refresh on any node does not resolve the future, and neither
+    /// does [`SessionManager::expire_access`](crate::SessionManager::expire_access): after that, load new claims by
+    /// other means, or close what is open.
+    ///
+    /// It listens from this call on, also before it is polled. An open connection is no activity: the session is idle
+    /// for as long as nothing refreshes it.
+    ///
+    /// An outage of the store is never taken for an end: the store is asked again when it is back. Only the absolute
+    /// limit is certain without it, once the store has told it. A session of `Session::for_test`, or from a verifier
+    /// without a store, ends when its access token expires.
+    ///
+    /// A session that is not waited for costs nothing. Each call holds some hundred bytes until it is dropped, and reads
+    /// the store when the access token expires, when the limit that the store told has passed, and after an outage of
+    /// the revocation log.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_jwt_sessions::Session;
+    ///
+    /// /// Works until the user logs out, on whichever node.
+    /// async fn work(session: Session) {
+    ///     let mut ended = std::pin::pin!(session.ended());
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = &mut ended => break,
+    ///             () = tokio::time::sleep(Duration::from_secs(1)) => { /* one more step */ }
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = work;
+    /// ```
+    pub fn ended(&self) -> Ended {
+        match self.backend() {
+            Some(backend) => Ended::of_session(backend, self.user_id(), self.id(), self.verified.registered.expires_at),
+            None => Ended::after(self.expires_in()),
+        }
+    }
+
+    pub(crate) fn new(
+        registered: RegisteredClaims,
+        verified_at: Timestamp,
+        claims: C,
+        verifier: Option<Arc<VerifierInner>>,
+        stale_policy: StalePolicy,
+    ) -> Self {
+        Self { verified: Arc::new(Verified { registered, verified_at, claims, verifier, stale_policy }) }
+    }
+
+    /// Returns the claims of the access token that the crate itself reads.
+    pub(crate) fn registered(&self) -> &RegisteredClaims {
+        &self.verified.registered
+    }
+
+    /// Returns the verifier that made the session.
+    pub(crate) fn verifier(&self) -> Option<&Arc<VerifierInner>> {
+        self.verified.verifier.as_ref()
+    }
+
+    /// Returns the backend of the node, where the verifier has one.
+    pub(crate) fn backend(&self) -> Option<&Arc<SessionBackend>> {
+        self.verifier()?.backend.as_ref()
+    }
+
+    /// Returns the policy under which the session was verified.
+    pub(crate) fn stale_policy(&self) -> StalePolicy {
+        self.verified.stale_policy
+    }
+
+    /// Whether it comes from this verifier, or from none, as in tests of handlers.
+    pub(crate) fn is_of(&self, verifier: &Arc<VerifierInner>) -> bool {
+        self.verifier().is_none_or(|own| Arc::ptr_eq(own, verifier))
+    }
+}
+
+impl<C> Clone for Session<C> {
+    fn clone(&self) -> Self {
+        Self { verified: Arc::clone(&self.verified) }
+    }
+}
+
+/// Without the claims, which may be personal, and with a digest for the session id.
+impl<C> fmt::Debug for Session<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl<C> Session<C> {
+    /// Makes a session without verifying anything, for tests of handlers: put it into the extensions of a request, or
+    /// pass it to the handler. It has a random id, began now and expires in an hour.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::Session;
+    ///
+    /// async fn greet(session: Session<u8>) -> String {
+    ///     format!("{} has {} stars", session.user_id(), session.claims())
+    /// }
+    ///
+    /// # tokio_test(async {
+    /// assert_eq!(greet(Session::for_test("alice", 5)?).await, "alice has 5 stars");
+    /// # Ok(()) });
+    /// # fn tokio_test(f: impl Future<Output = Result<(), tower_jwt_sessions::InvalidUserId>>) {
+    /// #     tokio::runtime::Runtime::new().unwrap().block_on(f).unwrap();
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUserId`](crate::InvalidUserId) when `user` is no valid user id.
+    pub fn for_test(user: impl ToString, claims: C) -> Result<Self, crate::id::InvalidUserId> {
+        use crate::clock::{Clock as _, SystemClock};
+
+        let now = SystemClock.now();
+        let registered = RegisteredClaims {
+            user_id: UserId::new(user)?,
+            session_id: SessionId::random().unwrap_or(SessionId::from_bytes([0; SessionId::LEN])),
+            generation: 1,
+            epoch: 0,
+            auth_time: now,
+            issued_at: now,
+            expires_at: now.saturating_add(Duration::from_secs(3600)),
+        };
+        Ok(Self::new(registered, now, claims, None, StalePolicy::default()))
+    }
+}
+
+/// The tokens that a request presents: an access token, a refresh token, both or neither.
+///
+/// It is an extractor, which needs the layer and never refuses a request under it. Pass it to
+/// `login(..).replacing(presented)`, `refresh`, `logout` and `logout_all` of the manager whose layer or verifier it comes
+/// from: another manager refuses it with [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
+/// `PresentedTokens::default()` proves nothing to any manager.
+///
+/// ```
+/// use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+///
+/// async fn logout(sessions: &SessionManager, presented: PresentedTokens) -> Result<SessionCookies, Error> {
+///     sessions.logout(&presented).await
+/// }
+/// # let _ = logout;
+/// ```
+pub struct PresentedTokens<C = ()> {
+    pub(crate) session: Option<Session<C>>,
+    /// Verified, but possibly expired.
+    pub(crate) refresh: Option<RegisteredClaims>,
+    /// Whether there was a refresh cookie, valid or not.
+    pub(crate) refresh_attempted: bool,
+    /// Whether there are credentials in two places, more values of a cookie than are read, or a malformed header. The
+    /// request then proves nothing.
+    pub(crate) is_invalid: bool,
+    /// The other values that could be tokens, a few at most. They prove nothing, but may name sessions to end. Not
+    /// verified yet: most requests never need that, and signatures take time.
+    pub(crate) unverified: Vec<(TokenCookie, Box<[u8]>)>,
+    /// The verifier that read the request.
+    pub(crate) verifier: Option<Arc<VerifierInner>>,
+}
+
+impl<C> PresentedTokens<C> {
+    /// Returns the session of a valid access token.
+    pub const fn session(&self) -> Option<&Session<C>> {
+        self.session.as_ref()
+    }
+
+    /// Whether there is an authentic refresh token. It may have expired or been superseded.
+    pub const fn has_refresh_token(&self) -> bool {
+        self.refresh.is_some()
+    }
+
+    /// Whether it comes from this verifier, or from none.
+    pub(crate) fn is_of(&self, verifier: &Arc<VerifierInner>) -> bool {
+        self.verifier.as_ref().is_none_or(|own| Arc::ptr_eq(own, verifier))
+    }
+}
+
+impl<C> Default for PresentedTokens<C> {
+    /// Proves nothing.
+    fn default() -> Self {
+        Self {
+            session: None,
+            refresh: None,
+            refresh_attempted: false,
+            is_invalid: false,
+            unverified: Vec::new(),
+            verifier: None,
+        }
+    }
+}
+
+impl<C> Clone for PresentedTokens<C> {
+    fn clone(&self) -> Self {
+        Self {
+            session: self.session.clone(),
+            refresh: self.refresh.clone(),
+            refresh_attempted: self.refresh_attempted,
+            is_invalid: self.is_invalid,
+            unverified: self.unverified.clone(),
+            verifier: self.verifier.clone(),
+        }
+    }
+}
+
+impl<C> fmt::Debug for PresentedTokens<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresentedTokens")
+            .field("session", &self.session)
+            .field("refresh", &self.refresh.as_ref().map(|claims| claims.session_id))
+            .finish_non_exhaustive()
+    }
+}
