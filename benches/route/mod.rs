@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tower::Service;
 use tower_jwt_sessions::{KeyRing, MemoryStore, Session, SessionManager, UserId};
 
-const SECRET: [u8; 32] = [1; 32];
+pub const SECRET: [u8; 32] = [1; 32];
 
 /// Five claims, one of which is a string: the type itself needs an allocation.
 #[derive(Clone, Serialize, Deserialize)]
