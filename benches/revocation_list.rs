@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{id::SessionId, list::RevocationList, store::Revocation};
+use self::{id::SessionId, store::Revocation, table::SessionTable};
 
 mod id {
     pub(crate) use tower_jwt_sessions::SessionId;
@@ -18,9 +18,9 @@ mod id {
 mod store {
     pub(crate) use tower_jwt_sessions::store::Revocation;
 }
-#[path = "../src/revocation/list/mod.rs"]
+#[path = "../src/revocation/table/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "with its tests, which do not run here")]
-mod list;
+mod table;
 
 const ENTRIES: u64 = 1_000_000;
 const NOW: u32 = 1_000;
@@ -44,8 +44,8 @@ fn later(secs: u32) -> u32 {
     NOW + secs
 }
 
-fn is_revoked(list: &RevocationList, session: SessionId) -> bool {
-    list.find(session, 0, || NOW).is_some()
+fn is_revoked(list: &SessionTable, session: SessionId) -> bool {
+    list.find(session, |min_epoch| min_epoch > 0, || NOW).is_some()
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
@@ -53,7 +53,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 }
 
 /// Look-ups of sessions in an order that no cache foresees; few requests are of a revoked session.
-fn look_up(list: &RevocationList, sessions: &[SessionId]) -> f64 {
+fn look_up(list: &SessionTable, sessions: &[SessionId]) -> f64 {
     let began = Instant::now();
     let revoked = sessions.iter().filter(|session| is_revoked(black_box(list), **session)).count();
     black_box(revoked);
@@ -61,7 +61,7 @@ fn look_up(list: &RevocationList, sessions: &[SessionId]) -> f64 {
 }
 
 /// The slowest of many, as somebody sees them who waits for each.
-fn tail(list: &RevocationList, sessions: &[SessionId]) -> (Duration, Duration) {
+fn tail(list: &SessionTable, sessions: &[SessionId]) -> (Duration, Duration) {
     let mut times: Vec<Duration> = Vec::with_capacity(sessions.len());
     for session in sessions {
         let began = Instant::now();
@@ -73,14 +73,14 @@ fn tail(list: &RevocationList, sessions: &[SessionId]) -> (Duration, Duration) {
 }
 
 fn main() {
-    let list = RevocationList::default();
+    let list = SessionTable::unbounded();
     let before = resident();
     let mut calls: Vec<Duration> = Vec::with_capacity(ENTRIES as usize);
     calls.resize(ENTRIES as usize, Duration::ZERO);
     let before = before.and(resident());
     for (n, call) in (0..ENTRIES).zip(&mut calls) {
         let began = Instant::now();
-        list.revoke(Revocation::ended(session(n)), later(60), NOW);
+        list.raise(session(n), Revocation::ENDED, later(60), NOW);
         *call = began.elapsed();
     }
     if let (Some(before), Some(after)) = (before, resident()) {
@@ -104,7 +104,7 @@ fn main() {
         println!("look-up, idle, {name}: {:.1} ns", look_up(&list, &sessions));
     }
     let sessions = mixed(1);
-    let clock = tail(&RevocationList::default(), &sessions);
+    let clock = tail(&SessionTable::unbounded(), &sessions);
     println!(
         "look-up, idle, timed singly: p50 {:?}, p99 {:?} (of which the clock {:?})",
         tail(&list, &sessions).0,
@@ -118,7 +118,7 @@ fn main() {
             let mut written = 0;
             while !stop.load(Ordering::Relaxed) {
                 let now = later(60 + written / 100_000);
-                list.revoke(Revocation::ended(session(ENTRIES * 4 + u64::from(written))), now + 10, now);
+                list.raise(session(ENTRIES * 4 + u64::from(written)), Revocation::ENDED, now + 10, now);
                 written += 1;
             }
             written
@@ -138,7 +138,7 @@ fn main() {
     let mut longest = Duration::ZERO;
     for n in 0..ENTRIES / 10 {
         let began = Instant::now();
-        list.revoke(Revocation::ended(session(ENTRIES * 1_000 + n)), later(200_000), later(100_000));
+        list.raise(session(ENTRIES * 1_000 + n), Revocation::ENDED, later(200_000), later(100_000));
         longest = longest.max(began.elapsed());
     }
     println!("revoke while everything else is over: longest {longest:.0?}");

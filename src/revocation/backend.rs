@@ -13,9 +13,8 @@ use super::{
     feed::{RevocationFeed, StalePolicy},
     first_uses::FirstUses,
     follower::Follower,
-    list::Revoked,
     node::NodeState,
-    revocations::Revocations,
+    revocations::{Revocations, Revoked},
 };
 use crate::{
     clock::{Clock, Timestamp},

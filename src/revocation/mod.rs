@@ -7,10 +7,10 @@ mod ender;
 mod feed;
 mod first_uses;
 mod follower;
-mod list;
 mod node;
 mod revocations;
 mod skipped;
+mod table;
 #[cfg(test)]
 mod tests;
 mod unfinished;
@@ -19,8 +19,7 @@ mod waiters;
 pub(crate) use self::{
     backend::{BackendConfig, SessionBackend},
     ender::SessionEnder,
-    list::Revoked,
-    revocations::Revocations,
+    revocations::{Revocations, Revoked},
 };
 pub use self::{
     ended::Ended,

@@ -7,18 +7,20 @@ use std::{
 };
 
 use super::{
-    list::{END_UNFINISHED, RevocationList, Revoked},
+    table::SessionTable,
     waiters::{Waiter, Waiters},
 };
 use crate::{clock::Clock, id::SessionId, store::Revocation};
 
-/// The list of revocations, and those who wait for an end to be added to it.
+/// The smallest valid epoch of every session that was revoked lately, and those who wait for an end to be added.
 ///
-/// Every revocation passes through here, whether this node made it or read it in the log.
+/// An entry is needed only until the last access token that it concerns has expired, so their number is bounded by the
+/// revocations of that time. Every revocation passes through here, whether this node made it or read it in the log.
 ///
 /// Entries age by the monotonic clock: the wall clock can be set while the process runs.
 pub(crate) struct Revocations {
-    list: RevocationList,
+    /// The smallest valid epochs.
+    epochs: SessionTable,
     waiters: Arc<Waiters>,
     /// How long a revocation is needed.
     retention: Duration,
@@ -26,10 +28,22 @@ pub(crate) struct Revocations {
     begun: Instant,
 }
 
+/// Above every epoch that a session reaches, and below [`Revocation::ENDED`], which therefore replaces it.
+const END_UNFINISHED: u32 = Revocation::ENDED - 1;
+
+/// What is known of a revoked access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// The session has ended, or its access tokens were expired after this one was issued.
+    Certainly,
+    /// The end of the session was requested here, and the store has not confirmed it.
+    EndUnfinished,
+}
+
 impl Revocations {
     pub(super) fn new(clock: Arc<dyn Clock>, retention: Duration) -> Self {
-        let (list, waiters) = (RevocationList::default(), Arc::default());
-        Self { list, waiters, retention, begun: clock.instant(), clock }
+        let (epochs, waiters) = (SessionTable::unbounded(), Arc::default());
+        Self { epochs, waiters, retention, begun: clock.instant(), clock }
     }
 
     /// Remembers a revocation.
@@ -45,44 +59,49 @@ impl Revocations {
     }
 
     fn revoke_for(&self, lifetime: Duration, revocation: Revocation) {
-        // First the list: a new waiter looks there after it was registered.
+        // First the table: a new waiter looks there after it was registered.
         let now = self.elapsed();
-        self.list.revoke(revocation, rounded_up(now.saturating_add(lifetime)), seconds(now));
+        let until = rounded_up(now.saturating_add(lifetime));
+        self.epochs.raise(revocation.session, revocation.min_epoch, until, seconds(now));
         if revocation.min_epoch == Revocation::ENDED {
             self.waiters.report_end(revocation.session);
         }
     }
 
     /// Remembers that the end of a session was requested: its access tokens are refused, but it is not known to have
-    /// ended.
+    /// ended. The end itself, whether known already or later, takes precedence.
     pub(crate) fn begin_end(&self, session: SessionId) {
-        let now = self.elapsed();
-        self.list.begin_end(session, rounded_up(now.saturating_add(self.retention)), seconds(now));
+        self.revoke(Revocation::new(session, END_UNFINISHED));
     }
 
     /// Returns the smallest epoch whose access tokens this node accepts; `None` when the session has ended.
     pub(crate) fn min_epoch(&self, session: SessionId) -> Option<u32> {
-        match self.list.min_epoch(session, || seconds(self.elapsed())) {
+        match self.find_if(session, |_| true) {
             Some(Revocation::ENDED) => None,
             // An unconfirmed end is no epoch, and is not judged here.
-            Some(min_epoch) if min_epoch < END_UNFINISHED => Some(min_epoch),
-            Some(_) | None => Some(0),
+            Some(END_UNFINISHED) | None => Some(0),
+            Some(min_epoch) => Some(min_epoch),
         }
     }
 
     /// Returns whether access tokens of this session and epoch are revoked, and with what certainty.
     pub(super) fn find(&self, session: SessionId, epoch: u32) -> Option<Revoked> {
-        self.list.find(session, epoch, || seconds(self.elapsed()))
+        let min_epoch = self.find_if(session, |min_epoch| epoch < min_epoch)?;
+        Some(if min_epoch == END_UNFINISHED { Revoked::EndUnfinished } else { Revoked::Certainly })
     }
 
     /// Whether the session has ended and the store knows, so that there is nothing left to do.
     pub(crate) fn is_ended(&self, session: SessionId) -> bool {
-        self.list.is_ended(session, || seconds(self.elapsed()))
+        self.find_if(session, |min_epoch| min_epoch == Revocation::ENDED).is_some()
     }
 
     /// Whether an end was requested that the store has not confirmed.
     pub(super) fn is_end_unfinished(&self, session: SessionId) -> bool {
-        self.list.is_end_unfinished(session, || seconds(self.elapsed()))
+        self.find_if(session, |min_epoch| min_epoch == END_UNFINISHED).is_some()
+    }
+
+    fn find_if(&self, session: SessionId, matters: impl FnOnce(u32) -> bool) -> Option<u32> {
+        self.epochs.find(session, matters, || seconds(self.elapsed()))
     }
 
     /// How long a revocation is needed.

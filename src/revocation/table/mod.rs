@@ -1,27 +1,27 @@
-//! What this node knows to be revoked: the only thing that a request is checked against besides its signature.
+//! Numbers of sessions that are remembered for a while: epochs that are revoked, and generations that were used.
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{id::SessionId, store::Revocation};
+use crate::id::SessionId;
 
-/// The smallest valid epoch of every session that was revoked lately.
+/// The greatest number that was noted for each session, for a limited time.
 ///
-/// An entry is needed only until the last access token that it concerns has expired, so the list is bounded by the
-/// revocations of that time. An entry that is over no longer applies, whether or not it has been dropped yet.
+/// An entry that is over no longer applies, whether or not it has been dropped yet. Until then it is never dropped.
 ///
 /// Times are whole seconds since a moment that the caller chooses, by a monotonic clock: a wall clock that is ahead for
-/// a moment would make the list forget what it must know.
+/// a moment would make the table forget what it must know.
 ///
-/// However long the list is, a call looks at a few hundred entries at most: it grows, shrinks and forgets a bucket at a
-/// time (linear hashing). Only the directory of a shard, two bytes for each of its entries, is copied as a whole when
+/// However large the table is, a call looks at a few hundred entries at most: it grows, shrinks and forgets a bucket at
+/// a time (linear hashing). Only the directory of a shard, two bytes for each of its entries, is copied as a whole when
 /// it doubles. A general map moves all entries then, needs twice the memory before it does, and has no way to look
 /// through a few of its entries at a time; `benches/README.md` has the numbers.
 #[derive(Debug)]
-pub(crate) struct RevocationList {
+pub(crate) struct SessionTable {
     shards: Box<[Shard]>,
+    max_in_shard: usize,
 }
 
 /// Locked together. Aligned so that no two locks share a cache line.
@@ -32,7 +32,7 @@ struct Shard(RwLock<Buckets>);
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     session: SessionId,
-    min_epoch: u32,
+    number: u32,
     /// The first second in which it is over.
     until: u32,
 }
@@ -43,61 +43,36 @@ const FULL: usize = 12;
 /// Buckets that one call looks through at most, as long as it finds something that is over.
 const SWEEP: usize = 16;
 
-/// Above every epoch that a session reaches, and below [`Revocation::ENDED`], which therefore replaces it.
-pub(crate) const END_UNFINISHED: u32 = Revocation::ENDED - 1;
-
-/// What the list says of an access token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Revoked {
-    /// The session has ended, or its access tokens were expired after this one was issued.
-    Certainly,
-    /// The end of the session was asked for here, and the store has not confirmed it.
-    EndUnfinished,
-}
-
-impl RevocationList {
-    /// Remembers a revocation until the given time. Entries are merged by maximum: what came late or twice changes
-    /// nothing.
-    pub(crate) fn revoke(&self, revocation: Revocation, until: u32, now: u32) {
-        self.revoke_counting(revocation, until, now);
+impl SessionTable {
+    /// Creates an empty table that takes every session.
+    pub(crate) fn unbounded() -> Self {
+        Self::bounded(usize::MAX)
     }
 
-    /// Remembers that an end was asked for. The end itself, whether known already or later, takes precedence.
-    pub(crate) fn begin_end(&self, session: SessionId, until: u32, now: u32) {
-        self.revoke(Revocation::new(session, END_UNFINISHED), until, now);
+    /// Creates an empty table that takes about this many sessions.
+    pub(crate) fn bounded(max_sessions: usize) -> Self {
+        let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
+        Self { shards, max_in_shard: max_sessions.div_ceil(SHARDS) }
     }
 
-    /// Says how many entries were looked at or moved.
-    fn revoke_counting(&self, revocation: Revocation, until: u32, now: u32) -> usize {
-        let (shard, hash) = place(revocation.session);
-        let Some(shard) = self.shards.get(shard) else { return 0 };
+    /// Remembers a number until the given time. Numbers and times of a session are merged by maximum: what comes late or
+    /// twice changes nothing. Returns whether the number is greater than what was known, and there was room for it.
+    pub(crate) fn raise(&self, session: SessionId, number: u32, until: u32, now: u32) -> bool {
+        self.raise_counting(Entry { session, number, until }, now).0
+    }
+
+    /// Returns also how many entries were looked at or moved.
+    fn raise_counting(&self, new: Entry, now: u32) -> (bool, usize) {
+        let (shard, hash) = place(new.session);
+        let Some(shard) = self.shards.get(shard) else { return (false, 0) };
         let mut buckets = shard.write();
-        let work = buckets.sweep(now);
-        work + buckets.put(hash, Entry { session: revocation.session, min_epoch: revocation.min_epoch, until }, now)
+        let swept = buckets.sweep(now);
+        let (is_raised, work) = buckets.put(hash, new, now, self.max_in_shard);
+        (is_raised, swept + work)
     }
 
-    /// Whether access tokens of this session and epoch are revoked. Reads the time only if they seem to be.
-    pub(crate) fn find(&self, session: SessionId, epoch: u32, now: impl FnOnce() -> u32) -> Option<Revoked> {
-        let min_epoch = self.min_epoch_if(session, |min_epoch| epoch < min_epoch, now)?;
-        Some(if min_epoch == END_UNFINISHED { Revoked::EndUnfinished } else { Revoked::Certainly })
-    }
-
-    /// Whether the session has ended.
-    pub(crate) fn is_ended(&self, session: SessionId, now: impl FnOnce() -> u32) -> bool {
-        self.min_epoch_if(session, |min_epoch| min_epoch == Revocation::ENDED, now).is_some()
-    }
-
-    /// Whether an end was asked for and has not been confirmed.
-    pub(crate) fn is_end_unfinished(&self, session: SessionId, now: impl FnOnce() -> u32) -> bool {
-        self.min_epoch_if(session, |min_epoch| min_epoch == END_UNFINISHED, now).is_some()
-    }
-
-    /// The smallest epoch whose access tokens are accepted; `None` when nothing is known of the session.
-    pub(crate) fn min_epoch(&self, session: SessionId, now: impl FnOnce() -> u32) -> Option<u32> {
-        self.min_epoch_if(session, |_| true, now)
-    }
-
-    fn min_epoch_if(
+    /// Returns the number of a session if it matters and is not over. Reads the time only if it matters.
+    pub(crate) fn find(
         &self,
         session: SessionId,
         matters: impl FnOnce(u32) -> bool,
@@ -106,13 +81,15 @@ impl RevocationList {
         let (shard, hash) = place(session);
         // Copied, so that no clock is read under the lock.
         let entry = self.shards.get(shard)?.read().find(hash, session).copied()?;
-        (matters(entry.min_epoch) && now() < entry.until).then_some(entry.min_epoch)
+        (matters(entry.number) && now() < entry.until).then_some(entry.number)
     }
-}
 
-impl Default for RevocationList {
-    fn default() -> Self {
-        Self { shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect() }
+    /// Forgets this number of a session, unless there is a greater one.
+    pub(crate) fn forget(&self, session: SessionId, number: u32) {
+        let (shard, hash) = place(session);
+        if let Some(shard) = self.shards.get(shard) {
+            shard.write().remove(hash, session, number);
+        }
     }
 }
 
@@ -157,24 +134,37 @@ impl Buckets {
         self.buckets.get(slot(hash, self.buckets.len()))?.find(hash, session)
     }
 
-    fn put(&mut self, hash: usize, new: Entry, now: u32) -> usize {
+    fn put(&mut self, hash: usize, new: Entry, now: u32, max: usize) -> (bool, usize) {
         let mut work = self.grow_if_full();
         let slot = slot(hash, self.buckets.len());
-        let Some(bucket) = self.buckets.get_mut(slot) else { return work };
+        let Some(bucket) = self.buckets.get_mut(slot) else { return (false, work) };
         work += bucket.entries.len() + 1;
-        match bucket.entries.iter_mut().find(|entry| entry.session == new.session) {
-            // What is over must not come back with another revocation of the session.
-            Some(entry) if entry.until <= now => *entry = new,
-            Some(entry) => {
-                entry.min_epoch = entry.min_epoch.max(new.min_epoch);
-                entry.until = entry.until.max(new.until);
+        let is_raised = match bucket.entries.iter_mut().find(|entry| entry.session == new.session) {
+            // What is over must not come back with another number of the session.
+            Some(entry) if entry.until <= now => {
+                *entry = new;
+                true
             }
+            Some(entry) => {
+                let is_raised = entry.number < new.number;
+                entry.number = entry.number.max(new.number);
+                entry.until = entry.until.max(new.until);
+                is_raised
+            }
+            None if self.len >= max => false,
             None => {
                 bucket.push(new);
                 self.len += 1;
+                true
             }
-        }
-        work
+        };
+        (is_raised, work)
+    }
+
+    fn remove(&mut self, hash: usize, session: SessionId, number: u32) {
+        let slot = slot(hash, self.buckets.len());
+        let Some(bucket) = self.buckets.get_mut(slot) else { return };
+        self.len -= bucket.retain(|entry| entry.session != session || entry.number != number);
     }
 
     /// Splits the next bucket when all are full on average.
@@ -205,7 +195,7 @@ impl Buckets {
             self.cursor = if self.cursor + 1 < self.buckets.len() { self.cursor + 1 } else { 0 };
             let Some(bucket) = self.buckets.get_mut(self.cursor) else { break };
             work += bucket.entries.len();
-            let gone = bucket.drop_what_is_over(now);
+            let gone = bucket.retain(|entry| now < entry.until);
             self.len -= gone;
             // Twice, to keep up: nothing can go before half of the entries went.
             work += self.shrink_if_empty() + self.shrink_if_empty();
@@ -216,7 +206,7 @@ impl Buckets {
         work
     }
 
-    /// Puts the last bucket back to where it was split from when half of the room is enough.
+    /// Puts the last bucket back to where it was split from when half of the buckets is enough.
     fn shrink_if_empty(&mut self) -> usize {
         if self.len * 2 >= self.buckets.len() * FULL || self.buckets.len() == 1 && self.len > 0 {
             return 0;
@@ -237,8 +227,8 @@ impl Buckets {
     }
 }
 
-/// A few entries, and a bit for each of them: of the sessions that are not revoked, five of six find none there, with
-/// twelve entries, and need not look through what is in no cache.
+/// A few entries, and a bit for each of them: five of six sessions that have no entry find no bit either, with twelve
+/// entries, and need not look through what is in no cache.
 #[derive(Debug, Default)]
 struct Bucket {
     bits: u64,
@@ -267,10 +257,10 @@ impl Bucket {
         self.entries.push(entry);
     }
 
-    /// Says how many that were.
-    fn drop_what_is_over(&mut self, now: u32) -> usize {
+    /// Drops the other entries. Returns how many those were.
+    fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) -> usize {
         let before = self.entries.len();
-        self.entries.retain(|entry| now < entry.until);
+        self.entries.retain(keep);
         let gone = before - self.entries.len();
         if gone > 0 {
             self.entries.shrink_to(self.entries.len() + ROOM);
