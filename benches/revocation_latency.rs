@@ -15,7 +15,7 @@ use tower_jwt_sessions::{
     store::{LogPosition, SessionStore as _},
 };
 
-#[path = "../tests/it/support/redis_server.rs"]
+#[path = "../tests/support/redis_server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with tests, which use all of it")]
 mod redis_server;
 

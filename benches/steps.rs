@@ -25,7 +25,7 @@ use fred::{
 use http::{HeaderMap, HeaderValue, header};
 use tower_jwt_sessions::{KeyRing, SessionCookies, SessionManager, redis::RedisStore};
 
-#[path = "../tests/it/support/redis_server.rs"]
+#[path = "../tests/support/redis_server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with tests, which use all of it")]
 mod redis_server;
 

@@ -1,10 +1,10 @@
 //! The targets, which the tests of the crate run as well, each on a fixed number of inputs.
 
-#[path = "../tests/fuzzing/cookie_header.rs"]
+#[path = "../tests/api/fuzzing/cookie_header.rs"]
 mod cookie_header;
-#[path = "../tests/fuzzing/target.rs"]
+#[path = "../tests/api/fuzzing/target.rs"]
 mod target;
-#[path = "../tests/fuzzing/token.rs"]
+#[path = "../tests/api/fuzzing/token.rs"]
 mod token;
 
 /// Panics when the verifier and a plain reading of this token disagree.

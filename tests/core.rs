@@ -1,14 +1,14 @@
 //! The core without any feature: a layer on a plain tower stack, with bodies that axum has never seen.
 
-#[path = "support/browser.rs"]
-mod browser;
+#[path = "support/cookies.rs"]
+mod cookies;
 
 use std::{
     convert::Infallible,
     task::{Context, Poll},
 };
 
-use browser::browser;
+use cookies::browser;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_jwt_sessions::{KeyRing, MemoryStore, Session, SessionManager};

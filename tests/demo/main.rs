@@ -18,6 +18,6 @@ mod startup;
 mod users;
 
 #[cfg(feature = "redis")]
-#[path = "../it/support/redis_server.rs"]
+#[path = "../support/redis_server.rs"]
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod redis_server;

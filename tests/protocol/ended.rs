@@ -6,7 +6,7 @@ use tower_jwt_sessions::{Ended, FeedStatus, SessionManager, testing::TestClock};
 
 use crate::{
     store::Wrapped,
-    support::{DAY, HOUR, Jar, SECOND, feed_becomes, is_over, node, pass, settle},
+    world::{DAY, HOUR, Jar, SECOND, feed_becomes, is_over, node, pass, settle},
 };
 
 struct Scene {

@@ -11,7 +11,7 @@ use tower_jwt_sessions::{ClaimsSource, KeyRing, SessionManager, UserId, testing:
 
 use crate::{
     store::Wrapped,
-    support::{Jar, MINUTE, pass, settle},
+    world::{Jar, MINUTE, pass, settle},
 };
 
 #[derive(Debug, Serialize, Deserialize)]

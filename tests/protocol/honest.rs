@@ -6,7 +6,7 @@ use tower_jwt_sessions::{ErrorKind, SessionManager, store::SessionRecord, testin
 
 use crate::{
     store::Wrapped,
-    support::{DAY, HOUR, Jar, MINUTE, SECOND, node, pass, settle},
+    world::{DAY, HOUR, Jar, MINUTE, SECOND, node, pass, settle},
 };
 
 const W: Duration = Duration::from_secs(10);
@@ -94,7 +94,7 @@ async fn a_lost_answer_may_be_asked_for_again_half_an_hour_later() {
 /// A false alarm that is accepted. This test had twenty answers lost in a row, half an hour apart, and the session lived
 /// on. But a thief who throws answers away, so that the victim finds its token as it was, does just that, and nothing in
 /// the record tells the two apart but their number: however far apart in time, each answer that is thrown away buys him
-/// access for a minute. What a bad network loses in a row stays far below the bound (`tests/model/simulation`), and
+/// access for a minute. What a bad network loses in a row stays far below the bound (`tests/protocol/model/simulation`), and
 /// whoever is beyond it has had no page for hours. So the session ends, and its user logs in again.
 #[tokio::test(start_paused = true)]
 async fn more_answers_lost_in_a_row_than_networks_lose_are_a_false_alarm() {

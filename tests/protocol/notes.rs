@@ -6,7 +6,7 @@ use tower_jwt_sessions::{ReplayWindow, SessionManager, testing::TestClock};
 
 use crate::{
     store::Wrapped,
-    support::{Jar, MINUTE, SECOND, node, pass, settle},
+    world::{Jar, MINUTE, SECOND, node, pass, settle},
 };
 
 const W: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! He presents the victim's token and drops the answer, presents it again ten seconds later for an access token whose use
 //! confirms nothing, and polls the list of sessions with that. When the victim's refresh shows there he presents the token
 //! once more, and gets the victim's own successor. Since the list has minutes only, he presents the token at the end of one,
-//! or his own rotation would hide the victim's. `tests/model/simulation` has the same thief by the thousand.
+//! or his own rotation would hide the victim's. `tests/protocol/model/simulation` has the same thief by the thousand.
 
 use std::{
     io::Write as _,
@@ -18,7 +18,7 @@ use tower_jwt_sessions::{Clock as _, SessionEventKind, SessionInfo, SessionManag
 
 use crate::{
     store::Wrapped,
-    support::{HOUR, Jar, MINUTE, node},
+    world::{HOUR, Jar, MINUTE, node},
 };
 
 const STEP: Duration = Duration::from_secs(5);

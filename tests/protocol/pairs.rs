@@ -14,7 +14,7 @@ use tower_jwt_sessions::{
 use crate::{
     gate::Gate,
     store::Wrapped,
-    support::{Jar, MINUTE, SECOND, pass, settle},
+    world::{Jar, MINUTE, SECOND, pass, settle},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tower_jwt_sessions::{
 
 use crate::{
     store::Wrapped,
-    support::{Jar, node},
+    world::{Jar, node},
 };
 
 /// The request as a handler under the layer of this node gets it.

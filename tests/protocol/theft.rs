@@ -12,7 +12,7 @@ use tower_jwt_sessions::{ErrorKind, ReplayWindow, SessionEventKind, SessionManag
 
 use crate::{
     store::Wrapped,
-    support::{DAY, HOUR, Jar, MINUTE, node, pass, settle},
+    world::{DAY, HOUR, Jar, MINUTE, node, pass, settle},
 };
 
 const W: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use http::{Method, Request, StatusCode, header};
 use tower::{Layer as _, Service as _};
 use tower_jwt_sessions::{MemoryStore, testing::TestClock};
 
-use crate::support::node;
+use crate::world::node;
 
 /// What the guard makes of a request: the status, and the method that the service behind it sees.
 async fn passes(method: Method, headers: &[(&str, &str)]) -> (StatusCode, Option<Method>) {

@@ -2,7 +2,7 @@
 //!
 //! Written from the text of the standard and on purpose not with the crate's own code. Left out are what no test can
 //! reach: `Expires` is a date in the past or none, a public suffix is a name without a dot, and requests come from the
-//! site itself. Included by path.
+//! site itself.
 
 use std::time::Duration;
 

@@ -1,49 +1,58 @@
-//! What a thread logs. Included by path.
+//! What a thread logs.
 
-use std::{cell::RefCell, io, sync::Once};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    sync::Once,
+};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::{
+    Layer as _, filter::dynamic_filter_fn, fmt::format::FmtSpan, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
-/// What this thread logs while somebody listens.
+/// Captures what this thread logs.
 pub(crate) struct Log;
 
 thread_local! {
-    static HEARD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    static LEVEL: Cell<LevelFilter> = const { Cell::new(LevelFilter::OFF) };
+    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
 impl Log {
-    /// One subscriber for all threads: whether anybody listens to an event is remembered for the whole process, and one
-    /// that another thread met first, without a subscriber, could be lost.
-    pub(crate) fn listen(level: LevelFilter) {
-        static LISTENING: Once = Once::new();
-        LISTENING.call_once(|| {
-            let subscriber = tracing_subscriber::fmt()
-                .with_max_level(level)
-                .with_ansi(false)
-                .with_span_events(FmtSpan::FULL)
-                .with_writer(|| Self);
-            tracing::subscriber::set_global_default(subscriber.finish()).expect("no other subscriber");
+    /// Begins to capture, up to this level.
+    ///
+    /// One subscriber serves all threads: whether an event is enabled is cached for the whole process, so one that another
+    /// thread met first, without a subscriber, could be lost.
+    pub(crate) fn capture(level: LevelFilter) {
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| {
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_span_events(FmtSpan::FULL);
+            let of_this_thread = dynamic_filter_fn(|metadata, _| *metadata.level() <= LEVEL.get());
+            let captured = lines.with_writer(|| Self).with_filter(of_this_thread);
+            tracing_subscriber::registry().with(captured).try_init().expect("no other subscriber");
             tracing::callsite::rebuild_interest_cache();
         });
-        HEARD.set(Some(Vec::new()));
+        LEVEL.set(level);
+        CAPTURED.set(Some(Vec::new()));
     }
 
-    /// What was heard until now.
-    #[allow(dead_code, reason = "not all who share this wait for something")]
+    /// Returns what was captured until now.
     pub(crate) fn so_far() -> String {
-        HEARD.with_borrow(|heard| String::from_utf8_lossy(heard.as_deref().unwrap_or_default()).into_owned())
+        CAPTURED.with_borrow(|text| String::from_utf8_lossy(text.as_deref().unwrap_or_default()).into_owned())
     }
 
-    /// What was heard since; nobody listens any more.
-    pub(crate) fn heard() -> String {
-        String::from_utf8(HEARD.take().unwrap_or_default()).expect("a log of text")
+    /// Stops, and returns what was captured.
+    pub(crate) fn captured() -> String {
+        LEVEL.set(LevelFilter::OFF);
+        String::from_utf8(CAPTURED.take().unwrap_or_default()).expect("a log of text")
     }
 }
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        HEARD.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.extend_from_slice(bytes)));
+        CAPTURED.with_borrow_mut(|text| text.iter_mut().for_each(|text| text.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 

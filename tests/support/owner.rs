@@ -1,5 +1,4 @@
 //! The owners of the population that the managers of the tests serve, and where Redis keeps their sessions.
-#![allow(dead_code, reason = "each suite uses a part")]
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_jwt_sessions::{

@@ -1,0 +1,139 @@
+//! Nodes that start while Redis is away, and work by themselves when it comes.
+
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use tower_jwt_sessions::{FeedStatus, SessionManagerBuilder, redis::RedisStore};
+use tracing::level_filters::LevelFilter;
+
+use crate::support::{log::Log, *};
+
+/// Far more than it takes, even on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that is down, and how to find it.
+fn down() -> RedisServer {
+    let mut server = RedisServer::start();
+    server.kill();
+    server
+}
+
+fn in_background(server: &RedisServer, world: &World) -> RedisStore {
+    let store = RedisStore::connect_in_background(&server.url()).expect("an address that can be read");
+    store.with_clock(world.clock.clone())
+}
+
+fn over(world: &World, store: RedisStore) -> SessionManagerBuilder<Claims> {
+    let claims = async |(), _| Ok::<_, Infallible>(Some(Claims { role: "member".to_owned() }));
+    builder::<Claims>(&world.store, &world.clock).claims_with((), claims).store(store)
+}
+
+/// Asks until the answer is another one than that of an outage.
+async fn answer_after_the_outage(browser: &mut Browser, what: &str) -> Answer {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = browser.send(what, &[]).await;
+        if answer.status != 503 {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: Redis is there, and the answer is still {answer:?}");
+        tokio::time::sleep(millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
+    // Somebody who has logged in before, at a node with the same keys.
+    let world = World::new(Backend::Memory).await;
+    let mut early = world.browser();
+    early.login("alice").await;
+
+    let mut server = down();
+    Log::capture(LevelFilter::TRACE);
+    let begun = Instant::now();
+    let sessions = over(&world, in_background(&server, &world)).build().expect("a configuration that works");
+    assert!(begun.elapsed() < seconds(1), "it took {:?}", begun.elapsed());
+    let node = app(&sessions);
+    let mut browser = Browser::new(&node, &world.clock);
+    for name in [ACCESS, REFRESH] {
+        browser.plant(name, &early.cookie(name).expect("a cookie"));
+    }
+    while !Log::so_far().contains("still no connection to Redis") {
+        assert!(begun.elapsed() < PATIENCE, "it does not try again");
+        tokio::time::sleep(millis(5)).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp);
+        browser.get("/me").await.is_problem(503, "revocations_unknown");
+        send(&node, "GET /me", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
+        for what in ["POST /login/bob", "POST /auth/refresh"] {
+            let asked = Instant::now();
+            Browser::clone(&browser).send(what, &[]).await.is_problem(503, "store_unavailable");
+            assert!(asked.elapsed() < seconds(1), "{what} took {:?}", asked.elapsed());
+        }
+    }
+    browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
+
+    server.restart();
+    tokio::time::timeout(PATIENCE, sessions.revocation_feed().caught_up()).await.expect("it is found");
+    let mut bob = Browser::new(&node, &world.clock);
+    answer_after_the_outage(&mut bob, "POST /login/bob").await.is(200);
+    bob.get("/me").await.is(200);
+    bob.refresh().await.is(200);
+    // This node has not served it since its failed logout, which the next one completes, or the node by itself.
+    assert_ne!(browser.get("/me").await.status, 200);
+    Browser::clone(&browser).post("/auth/logout").await.is(200);
+    browser.get("/me").await.is_problem(401, "invalid_token");
+    browser.post("/auth/logout").await.is(200);
+    bob.post("/auth/logout").await.is(200);
+    let mut carol = Browser::new(&node, &world.clock);
+    carol.login("carol").await;
+    carol.get("/me").await.is(200);
+}
+
+#[tokio::test]
+async fn such_a_node_may_serve_what_is_signed() {
+    let world = World::new(Backend::Memory).await;
+    let mut early = world.browser();
+    early.login("alice").await;
+    let server = down();
+    let builder = over(&world, in_background(&server, &world)).serve_before_catch_up();
+    let sessions = builder.build().expect("a configuration that works");
+    send(&app(&sessions), "GET /me", &[("cookie", &early.cookies())]).await.is(200);
+    assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp, "its operators are told all the same");
+}
+
+#[tokio::test]
+async fn it_hears_first_of_what_ended_before_it_began() {
+    let world = World::new(Backend::Memory).await;
+    let (mut ended, mut alive) = (world.browser(), world.browser());
+    ended.login("alice").await;
+    alive.login("bob").await;
+
+    let mut server = down();
+    let sessions = over(&world, in_background(&server, &world)).build().expect("a configuration that works");
+    let node = app(&sessions);
+    // Redis and another node are up again before this one looks.
+    server.restart();
+    let other = RedisStore::connect(&server.url()).await.expect("a connection").with_clock(world.clock.clone());
+    let elsewhere = over(&world, other).build().expect("a configuration that works");
+    elsewhere.revocation_feed().caught_up().await;
+    let mut there = Browser::new(&app(&elsewhere), &world.clock);
+    for name in [ACCESS, REFRESH] {
+        there.plant(name, &ended.cookie(name).expect("a cookie"));
+    }
+    there.post("/auth/logout").await.is(200);
+
+    // Either it has not caught up, or it knows.
+    let mut status = 503;
+    let deadline = Instant::now() + PATIENCE;
+    while status == 503 {
+        assert!(Instant::now() < deadline, "Redis is never found");
+        status = send(&node, "GET /me", &[("cookie", &ended.cookies())]).await.status;
+        tokio::time::sleep(millis(1)).await;
+    }
+    assert_eq!(status, 401);
+    send(&node, "GET /me", &[("cookie", &alive.cookies())]).await.is(200);
+}

@@ -1,0 +1,48 @@
+//! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
+
+mod attacks;
+mod bearer;
+mod claims;
+mod clear_site_data;
+mod config;
+mod cookie_configs;
+mod cookie_header;
+mod cross_site;
+mod data;
+mod fixation;
+mod forbidden;
+mod forgery;
+mod former_cookies;
+mod fuzzing;
+mod keys;
+mod late_redis;
+mod layer;
+mod life;
+mod limit;
+mod login_races;
+mod lost_epochs;
+mod managers;
+mod many_tokens;
+mod native;
+mod nodes;
+mod old_tokens;
+mod origin;
+mod origin_spelling;
+mod outage;
+mod pace;
+mod passed;
+mod plain_http;
+mod populations;
+mod problems;
+mod promises;
+mod regressions;
+mod rotation;
+mod routes;
+mod secrecy;
+mod set_back;
+mod set_cookie;
+mod unfinished;
+mod until_confirmed;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,4 +1,0 @@
-//! What the tests share.
-
-pub(crate) mod folder;
-pub(crate) mod redis_server;

@@ -1,0 +1,16 @@
+//! The protocol as a state machine, explored exhaustively. The transitions are the crate's own: what is abstracted is
+//! only time, into ticks, and generations, into their order.
+//!
+//! Every model runs with the real table, where no property may fail, and with broken ones, where one must.
+
+#![allow(clippy::print_stdout, reason = "the sizes of the models are worth knowing")]
+
+mod explore;
+mod honest;
+mod nodes;
+mod pace;
+mod random;
+mod record;
+mod simulation;
+mod table;
+mod theft;

@@ -1,0 +1,151 @@
+//! Nodes that start before their cluster, or while nobody answers there.
+
+use std::time::{Duration, Instant};
+
+use fred::types::Value;
+use tokio::runtime::Handle;
+use tower_jwt_sessions::{
+    ErrorKind, FeedStatus, MemoryStore, VerifyError,
+    redis::RedisStore,
+    store::{LogPosition, SessionStore as _},
+};
+
+use crate::{
+    cluster::{
+        scene::{id, log_key},
+        servers::{self, Folder, Servers},
+    },
+    support::{
+        nodes::{PATIENCE, accepts, browser, node, redis_store, refuses_soon, soon, soon_works},
+        owner::{owner, sessions_key},
+        redis_server::RedisServer,
+    },
+};
+
+const A_SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_node_that_starts_before_its_cluster_works_by_itself_afterwards() {
+    let mut servers = Servers::start().await;
+    servers.nodes.iter_mut().for_each(RedisServer::kill);
+    // By a node with the same keys.
+    let early = browser(node(MemoryStore::new()).build().unwrap().login("alice").await.unwrap());
+
+    let begun = Instant::now();
+    let here = node(RedisStore::connect_in_background(&servers.url()).unwrap()).build().unwrap();
+    assert!(begun.elapsed() < A_SECOND);
+    for _ in 0..20 {
+        assert_eq!(here.revocation_feed().status(), FeedStatus::CatchingUp);
+        assert_eq!(here.verifier().verify(&early).unwrap_err(), VerifyError::RevocationsUnknown);
+        assert_eq!(here.login("alice").await.unwrap_err().kind(), ErrorKind::Store);
+    }
+    assert!(begun.elapsed() < A_SECOND, "nobody listens, so it fails at once: {:?}", begun.elapsed());
+
+    servers.nodes.iter_mut().for_each(RedisServer::restart);
+    servers.are_ready().await;
+    tokio::time::timeout(PATIENCE, here.revocation_feed().caught_up()).await.expect("it is found");
+    assert!(accepts(&here, &early));
+    let mut alice = None;
+    soon_works(async || {
+        alice = here.login("alice").await.ok();
+        alice.is_some()
+    })
+    .await;
+    let alice = browser(alice.expect("it worked"));
+    assert!(accepts(&here, &alice));
+    let there = node(redis_store(&servers.url(), "").await).build().unwrap();
+    assert_eq!(there.end_all("alice").await.unwrap(), 1);
+    refuses_soon(&here, &alice).await;
+}
+
+/// The steps that fail meanwhile leave nothing behind, however many they are.
+#[tokio::test]
+async fn while_nobody_answers_steps_fail_soon_and_do_not_pile_up() {
+    let servers = Servers::start().await;
+    servers.nodes.iter().for_each(RedisServer::freeze);
+    let store = RedisStore::connect_in_background(&servers.url()).unwrap();
+    let user = owner("alice");
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let steps = (0..300).map(|_| store.find(&user, id(1)));
+        assert!(futures_util::future::join_all(steps).await.iter().all(Result::is_err));
+        assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
+        soon("what they began ends", || tasks() < before + 10).await;
+    }
+    // When it is known that nobody answers, nobody has to wait for that.
+    soon_works(async || {
+        let begun = Instant::now();
+        assert!(store.find(&user, id(1)).await.is_err());
+        begun.elapsed() < A_SECOND / 10
+    })
+    .await;
+    servers.nodes.iter().for_each(RedisServer::thaw);
+    servers.are_ready().await;
+    soon_works(async || store.find(&user, id(1)).await.is_ok()).await;
+    drop(store);
+    soon("every task ends with the store", || tasks() <= before).await;
+}
+
+#[tokio::test]
+async fn connections_end_with_the_store() {
+    let servers = Servers::start().await;
+    let clients = async || {
+        let mut all = 0;
+        for node in 0..3 {
+            let list = servers.command(node, "CLIENT", &["LIST", "TYPE", "NORMAL"]).await.into_string().unwrap();
+            // Without the one that asks.
+            all += list.lines().count() - 1;
+        }
+        all
+    };
+    soon_works(async || clients().await == 0).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    soon("the tasks of those who asked end", || tasks() == 0).await;
+    let store = redis_store(&servers.url(), "").await;
+    store.read_log(LogPosition::START, Duration::from_millis(1)).await.unwrap();
+    assert_eq!(clients().await, 4, "one for each server, and one for the log");
+    drop(store);
+    soon_works(async || clients().await == 0).await;
+    soon("every task ends with the store", || tasks() == 0).await;
+}
+
+/// Not at a server that goes on as if it still had it; and it has no connections any more.
+#[tokio::test]
+async fn the_log_is_awaited_where_it_is_now() {
+    let folder = Folder::new();
+    let [old, new] = ["old", "new"].map(|name| servers::launch(folder.join(name), &[]));
+    for server in [&old, &new] {
+        let slots = (0..16_384).map(|slot| Value::from(slot.to_string()));
+        servers::ask(server, "CLUSTER", ["ADDSLOTS".into()].into_iter().chain(slots).collect()).await.unwrap();
+    }
+    let url = |server: &RedisServer| server.url().replace("redis://", "redis-cluster://");
+    let mut here = None;
+    soon_works(async || {
+        here = RedisStore::connect(&url(&old)).await.ok();
+        here.is_some()
+    })
+    .await;
+    let here = node(here.expect("it worked")).build().unwrap();
+    here.revocation_feed().caught_up().await;
+    let headers = browser(here.login("alice").await.unwrap());
+    let port = Value::from(new.port().to_string());
+    servers::ask(&old, "CONFIG", vec!["SET".into(), "cluster-announce-port".into(), port]).await.unwrap();
+    // A failure makes it ask where everything is.
+    servers::ask(&old, "SET", vec![sessions_key("", &owner("bob")).into(), "text".into()]).await.unwrap();
+    assert!(here.login("bob").await.is_err());
+    let there = node(redis_store(&url(&new), "").await).build().unwrap();
+    soon_works(async || here.login("carol").await.is_ok() && there.list("carol").await.unwrap().len() == 1).await;
+    let presented = there.verifier().present(&headers);
+    let _removal = there.logout(&presented).await.unwrap();
+    let log = servers::ask(&new, "EXISTS", vec![log_key("").into()]).await.unwrap();
+    assert_eq!(log.as_u64(), Some(1));
+    refuses_soon(&here, &headers).await;
+    soon_works(async || {
+        let clients = servers::ask(&old, "CLIENT", vec!["LIST".into()]).await.unwrap().into_string().unwrap();
+        // The one that asks.
+        clients.lines().count() == 1
+    })
+    .await;
+}

@@ -1,0 +1,289 @@
+//! A user with many sessions, as one without a limit may have: what a step costs, counted in commands of the server.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
+};
+
+use tower_jwt_sessions::{
+    Clock as _, ReplayWindow, SessionId, SessionLimit, Timestamp,
+    redis::RedisStore,
+    store::{
+        CreateOutcome, EndSessions, LogPosition, NewSession, RefreshAttempt, RotateOutcome, RotateSession,
+        SessionStore as _, WhichSessions,
+    },
+    testing::TestClock,
+};
+
+use super::redis::{Raw, id, new_session, user};
+use crate::support::{
+    owner::{data_key, sessions_key},
+    redis_server::RedisServer,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// What one script looks at, and some more that Redis may add.
+const PIECE: usize = 2 * 250;
+/// Commands whose work grows with the hash.
+const WHOLE: [&str; 4] = ["hgetall", "hkeys", "hvals", "hscan"];
+
+/// A server of its own, whose commands are counted.
+struct Scene {
+    _server: RedisServer,
+    store: RedisStore,
+    raw: Raw,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = RedisServer::start();
+        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let raw = Raw::connect(&server).await;
+        Self { _server: server, store, raw }
+    }
+
+    /// Gives the user so many sessions, copies of one.
+    async fn fill(&self, sessions: usize) {
+        self.raw.command("FLUSHALL", &[]).await;
+        self.store.create(&new_session(0)).await.unwrap();
+        let script = "local r = redis.call('HGET', KEYS[1], ARGV[2])
+            for i = 2, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], 'filled' .. string.format('%010d', i), r) end";
+        let first = "\0".repeat(16);
+        self.raw.command("EVAL", &[script, "1", &sessions_key("", &user()), &sessions.to_string(), &first]).await;
+        assert_eq!(self.stored().await, sessions);
+    }
+
+    /// How many records there are, live or not.
+    async fn stored(&self) -> usize {
+        let count = self.raw.command("HLEN", &[&sessions_key("", &user())]).await.as_u64().unwrap();
+        count.try_into().unwrap()
+    }
+
+    /// How often each command was called meanwhile, those within scripts included.
+    async fn count<T>(&self, steps: impl Future<Output = T>) -> (BTreeMap<String, u64>, T) {
+        self.raw.command("CONFIG", &["RESETSTAT"]).await;
+        let outcome = steps.await;
+        let stats = self.raw.command("INFO", &["commandstats"]).await.as_string().unwrap();
+        let counts = stats.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        });
+        // How often a time to live is extended depends on the milliseconds.
+        let ours =
+            |(name, _): &(String, u64)| !matches!(name.as_str(), "config|resetstat" | "config" | "info" | "pexpire");
+        (counts.filter(ours).collect(), outcome)
+    }
+
+    /// The entries of the log: how many revocations each has.
+    async fn entries(&self) -> Vec<usize> {
+        let page = self.store.read_log(LogPosition::START, Duration::ZERO).await.unwrap();
+        page.entries.iter().map(|entry| entry.revocations.len()).collect()
+    }
+
+    async fn end(&self, which: WhichSessions) -> Vec<SessionId> {
+        self.store.end(&EndSessions::new(user(), which, HOUR)).await.unwrap()
+    }
+}
+
+/// As they are numbered by [`Scene::fill`].
+fn filled(n: usize) -> SessionId {
+    SessionId::from_bytes(format!("filled{n:010}").as_bytes().try_into().unwrap())
+}
+
+fn rotation(id: SessionId) -> RotateSession {
+    let attempt = RefreshAttempt::new(1, Timestamp::from_secs(1 << 33), ReplayWindow::default(), DAY);
+    RotateSession::new(user(), id, attempt, HOUR)
+}
+
+async fn create(store: &RedisStore, new: &NewSession) -> Vec<SessionId> {
+    match store.create(new).await.unwrap() {
+        CreateOutcome::Created { ended, .. } => ended,
+        refused => panic!("{refused:?}"),
+    }
+}
+
+#[tokio::test]
+async fn logins_and_refreshes_without_a_limit_cost_the_same_for_ten_and_ten_thousand_sessions() {
+    let scene = Scene::new().await;
+    let mut counts = Vec::new();
+    for sessions in [10, 10_000] {
+        scene.fill(sessions).await;
+        let steps = async |numbers: std::ops::RangeInclusive<u8>| {
+            for n in numbers {
+                create(&scene.store, &new_session(n)).await;
+                let rotated = scene.store.rotate(&rotation(id(n))).await.unwrap();
+                assert!(matches!(rotated, RotateOutcome::Live { .. }), "{rotated:?}");
+                let mut new = new_session(100 + n);
+                new.replaces = Some(id(n));
+                assert_eq!(create(&scene.store, &new).await, [id(n)]);
+                scene.end(WhichSessions::One(id(100 + n))).await;
+                // One that the store does not know leaves a tombstone.
+                scene.end(WhichSessions::Proven(id(200 + n))).await;
+            }
+        };
+        // The server learns the scripts.
+        steps(1..=1).await;
+        let (count, ()) = scene.count(steps(2..=21)).await;
+        assert!(WHOLE.iter().all(|command| !count.contains_key(*command)), "{count:?}");
+        assert_eq!(count["evalsha"], 100);
+        counts.push(count);
+    }
+    assert_eq!(counts[0], counts[1]);
+}
+
+/// All of them are looked at only when there may be too many.
+#[tokio::test]
+async fn logins_with_a_limit_cost_no_more_than_the_limit() {
+    let scene = Scene::new().await;
+    scene.fill(50).await;
+    let limited = |n| {
+        let mut new = new_session(n);
+        new.limit = Some(SessionLimit::evict(NonZeroU32::new(100).unwrap()));
+        new
+    };
+    let (count, ()) = scene
+        .count(async {
+            for n in 1..=50 {
+                assert!(create(&scene.store, &limited(n)).await.is_empty());
+            }
+        })
+        .await;
+    assert!(WHOLE.iter().all(|command| !count.contains_key(*command)), "{count:?}");
+    let (count, ()) = scene
+        .count(async {
+            for n in 51..=60 {
+                assert_eq!(create(&scene.store, &limited(n)).await.len(), 1);
+            }
+        })
+        .await;
+    assert_eq!((count["hgetall"], scene.stored().await), (10, 100));
+}
+
+#[tokio::test]
+async fn without_a_limit_logins_remove_what_expired() {
+    let scene = Scene::new().await;
+    let clock = TestClock::new();
+    let store = scene.store.clone().with_clock(clock.clone());
+    let session = |n: usize| NewSession::new(user(), filled(n), DAY, DAY, HOUR);
+    for n in 0..600 {
+        let mut new = session(n);
+        new.device.user_agent = Some("agent".to_owned());
+        create(&store, &new).await;
+    }
+    clock.advance(DAY);
+    for n in 600..1_200 {
+        create(&store, &session(n)).await;
+    }
+    let (stored, live) = (scene.stored().await, 600);
+    assert!((live..live + 300).contains(&stored), "{} of 600 expired sessions are left", stored - live);
+    let agents = scene.raw.command("HLEN", &[&data_key("", &user())]).await.as_u64().unwrap();
+    assert_eq!(usize::try_from(agents).unwrap(), stored - live, "with their data");
+    assert_eq!(store.list(&user()).await.unwrap().sessions.len(), live);
+    assert!(scene.entries().await.is_empty(), "what expired needs no revocation");
+}
+
+#[tokio::test]
+async fn no_script_goes_over_all_of_many_sessions() {
+    const SESSIONS: usize = 3_000;
+    let scene = Scene::new().await;
+    scene.fill(SESSIONS).await;
+    let scripts = u64::try_from(SESSIONS / PIECE).unwrap();
+    let check = |count: &BTreeMap<String, u64>| {
+        assert!(!count.contains_key("hgetall"), "{count:?}");
+        assert!(count["hscan"] >= scripts, "{count:?}");
+        assert!(count["evalsha"] >= count["hscan"], "one in each: {count:?}");
+    };
+    let (count, list) = scene.count(scene.store.list(&user())).await;
+    check(&count);
+    let listed: BTreeSet<SessionId> = list.unwrap().sessions.iter().map(|session| session.id).collect();
+    assert_eq!(listed.len(), SESSIONS);
+
+    let (count, raised) = scene.count(scene.store.expire_access(&user(), HOUR)).await;
+    check(&count);
+    assert_eq!(raised.unwrap().iter().filter(|(_, epoch)| *epoch == 1).count(), SESSIONS);
+    let (count, ended) = scene.count(scene.end(WhichSessions::Others(id(0)))).await;
+    check(&count);
+    assert_eq!((ended.len(), scene.stored().await), (SESSIONS - 1, 1));
+    let entries = scene.entries().await;
+    assert!(entries.iter().all(|entry| *entry <= PIECE), "{entries:?}");
+    assert_eq!(entries.iter().sum::<usize>(), 2 * SESSIONS - 1, "each is published once");
+}
+
+/// The mark is left first: what begins after it is none of those that end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_begin_during_the_end_of_many_live_on() {
+    let scene = Scene::new().await;
+    scene.fill(10_000).await;
+    let store = scene.store.clone();
+    let is_over = AtomicBool::new(false);
+    let logins = async {
+        let (mut begun, mut n) = (Vec::new(), 20_000);
+        while !is_over.load(SeqCst) {
+            n += 1;
+            let new = NewSession::new(user(), filled(n), DAY, DAY, HOUR);
+            match store.create(&new).await.unwrap() {
+                CreateOutcome::Created { record, .. } => begun.push((filled(n), record)),
+                refused => panic!("{refused:?}"),
+            }
+        }
+        begun
+    };
+    let ending = async {
+        let ended = scene.end(WhichSessions::All).await;
+        is_over.store(true, SeqCst);
+        ended
+    };
+    let (begun, ended) = tokio::join!(logins, ending);
+    let ended: BTreeSet<SessionId> = ended.into_iter().collect();
+    let live: BTreeSet<SessionId> =
+        scene.store.list(&user()).await.unwrap().sessions.iter().map(|session| session.id).collect();
+    let mark = begun.iter().filter_map(|(_, record)| record.access_expired_at).next().expect("logins after the mark");
+    for (session, record) in &begun {
+        assert_ne!(live.contains(session), ended.contains(session));
+        if record.created_at != mark {
+            assert_eq!(live.contains(session), record.created_at > mark, "{record:?}, and the mark at {mark:?}");
+        }
+    }
+    assert!(!live.is_empty() && (2..=10_000).all(|n| ended.contains(&filled(n))));
+}
+
+/// The end of a clock that was set back meanwhile: records from the future began before.
+#[tokio::test]
+async fn many_sessions_end_after_the_clock_was_set_back() {
+    let scene = Scene::new().await;
+    let clock = TestClock::new();
+    let store = scene.store.clone().with_clock(clock.clone());
+    for n in 0..1_000 {
+        create(&store, &NewSession::new(user(), filled(n), DAY, DAY, HOUR)).await;
+    }
+    clock.set(clock.now().saturating_sub(HOUR));
+    let ended = store.end(&EndSessions::new(user(), WhichSessions::All, HOUR)).await.unwrap();
+    assert_eq!((ended.len(), scene.stored().await), (1_000, 0));
+}
+
+#[tokio::test]
+async fn an_end_of_many_that_fails_half_way_is_completed_by_a_retry() {
+    const SESSIONS: usize = 2_000;
+    let scene = Scene::new().await;
+    scene.fill(SESSIONS).await;
+    let key = sessions_key("", &user());
+    // Somewhere in the middle, in the order of the server, is one that cannot be read.
+    let page = scene.raw.command("HSCAN", &[&key, "0", "COUNT", "1000"]).await.into_array();
+    let cursor = page[0].as_string().unwrap();
+    let page = scene.raw.command("HSCAN", &[&key, &cursor, "COUNT", "10"]).await.into_array();
+    let fields = page[1].clone().into_array().into_iter().step_by(2).filter_map(|field| field.as_string());
+    let field = fields.into_iter().find(|field| field.starts_with("filled")).unwrap();
+    let others = EndSessions::new(user(), WhichSessions::Others(id(0)), HOUR);
+    scene.raw.command("HSET", &[&key, &field, "unreadable"]).await;
+    scene.store.end(&others).await.unwrap_err();
+    let left = scene.stored().await;
+    assert!((1..SESSIONS).contains(&left), "{left} are left");
+    assert_eq!(scene.entries().await.iter().sum::<usize>(), SESSIONS - left, "what is over is published");
+    scene.raw.command("HDEL", &[&key, &field]).await;
+    assert_eq!(scene.end(WhichSessions::Others(id(0))).await.len(), left - 2);
+    assert_eq!(scene.stored().await, 1);
+    assert_eq!(scene.entries().await.iter().sum::<usize>(), SESSIONS - 2, "each once");
+}

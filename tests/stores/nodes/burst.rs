@@ -1,0 +1,145 @@
+//! A hundred thousand sessions end at once.
+
+#![allow(clippy::print_stdout, reason = "what it measures belongs to its output")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use fred::{
+    clients::Client,
+    interfaces::ClientLike as _,
+    types::{ClusterHash, CustomCommand, Value},
+};
+use futures_util::{StreamExt as _, stream};
+use http::HeaderMap;
+use tower_jwt_sessions::{Clock as _, MemoryStore, SessionId, SessionManager, SystemClock, store::SessionRecord};
+
+use crate::{
+    nodes::outages::{admin, command},
+    support::{
+        nodes::{accepts, browser, node, soon},
+        owner::{owner, sessions_key},
+        patient::patient_store,
+        redis_server::RedisServer,
+    },
+};
+
+const SESSIONS: usize = 100_000;
+const USERS: usize = 1_000;
+const AT_ONCE: usize = 64;
+
+/// Somebody who goes on asking while it happens, and how it went.
+struct Visitor {
+    stop: Stop,
+    task: tokio::task::JoinHandle<(u64, Duration)>,
+}
+
+/// Also when the test fails: its runtime waits for the visitor.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl Visitor {
+    fn of(node: &SessionManager, headers: HeaderMap) -> Self {
+        let (node, stop) = (node.clone(), Arc::<AtomicBool>::default());
+        let task = tokio::task::spawn_blocking({
+            let stop = Arc::clone(&stop);
+            move || {
+                let (mut answers, mut longest) = (0, Duration::ZERO);
+                while !stop.load(Relaxed) {
+                    let asked = Instant::now();
+                    assert!(accepts(&node, &headers), "a session that nobody ended is refused");
+                    longest = longest.max(asked.elapsed());
+                    answers += 1;
+                    // Leaves the processor to the others.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                (answers, longest)
+            }
+        });
+        Self { stop: Stop(stop), task }
+    }
+
+    async fn leaves(self) -> (u64, Duration) {
+        drop(self.stop);
+        self.task.await.unwrap()
+    }
+}
+
+/// Puts sessions into the store that other managers began: faster than a hundred thousand logins.
+async fn put(redis: &Client, user: &str, sessions: &[SessionId]) {
+    let hour = Duration::from_secs(3600);
+    let record = SessionRecord::begin(SystemClock.now(), hour, hour).to_bytes();
+    let key = sessions_key("", &owner(user));
+    let fields = sessions.iter().flat_map(|id| [Value::from(&id.as_bytes()[..]), Value::from(&record[..])]);
+    let args: Vec<Value> = [Value::from(key)].into_iter().chain(fields).collect();
+    let _count: Value =
+        redis.custom(CustomCommand::new_static("HSET", ClusterHash::FirstKey, false), args).await.unwrap();
+}
+
+async fn patient_node(server: &RedisServer) -> SessionManager {
+    let node = node(patient_store(&server.url(), "").await).build().unwrap();
+    node.revocation_feed().caught_up().await;
+    node
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_revocations_arrives_completely() {
+    let server = RedisServer::start();
+    let redis = admin(&server.url()).await;
+    let (here, there) = (patient_node(&server).await, patient_node(&server).await);
+    // With the same keys, and a store of its own.
+    let logins = node(MemoryStore::new()).build().unwrap();
+    let (mut browsers, mut users) = (Vec::with_capacity(SESSIONS), Vec::new());
+    for user in 0..USERS {
+        let user = format!("user-{user}");
+        let mut ids = Vec::new();
+        for _ in 0..SESSIONS / USERS {
+            let headers = browser(logins.login(&user).await.unwrap());
+            ids.push(logins.verifier().verify(&headers).unwrap().id());
+            browsers.push(headers);
+        }
+        put(&redis, &user, &ids).await;
+        users.push(user);
+    }
+    let visitor = Visitor::of(&there, browser(logins.login("alice").await.unwrap()));
+    assert!(browsers.iter().step_by(1_000).all(|headers| accepts(&there, headers)));
+
+    let began = Instant::now();
+    // A tenth of the users log out everywhere one session after the other, the others at once.
+    let at_once = &users[USERS / 10..];
+    let logouts = stream::iter(&browsers[..SESSIONS / 10]).map(async |headers| {
+        let _removal = here.logout(&here.verifier().present(headers)).await.unwrap();
+    });
+    let ends = stream::iter(at_once).map(async |user| {
+        assert_eq!(here.end_all(user).await.unwrap(), SESSIONS / USERS);
+    });
+    tokio::join!(logouts.buffer_unordered(AT_ONCE).collect::<()>(), ends.buffer_unordered(AT_ONCE).collect::<()>());
+    let published = began.elapsed();
+    soon("all of them arrive", || browsers.iter().all(|headers| !accepts(&there, headers))).await;
+    let arrived = began.elapsed();
+
+    let (answers, longest) = visitor.leaves().await;
+    let entries = command(&redis, "XLEN", &["sessions:log"]).await.as_u64().unwrap();
+    let bytes = command(&redis, "MEMORY", &["USAGE", "sessions:log", "SAMPLES", "0"]).await.as_u64().unwrap();
+    println!(
+        "to end {SESSIONS} sessions took {published:.2?}, all were refused elsewhere after {arrived:.2?}; meanwhile \
+         {answers} requests there, the longest {longest:.2?}; the log has {bytes} bytes"
+    );
+    assert_eq!(entries, (SESSIONS / 10 + at_once.len()) as u64);
+    assert!(bytes < 50 * SESSIONS as u64, "{bytes}");
+    assert!(answers > 0, "nobody was answered meanwhile");
+
+    // And a node that starts now reads all of it before it serves.
+    let late = patient_node(&server).await;
+    assert!(browsers.iter().all(|headers| !accepts(&late, headers)));
+}

@@ -1,0 +1,140 @@
+//! Redis comes back as it was before: what has ended since is unknown to it.
+
+use std::{env, fs, path::PathBuf, process};
+
+use http::HeaderMap;
+use tower_jwt_sessions::{ErrorKind, SessionManager, VerifyError};
+
+use crate::{
+    nodes::outages::{admin, command, node_on},
+    support::{
+        nodes::{accepts, becomes, browser, is_up_to_date, refuses_soon, soon_works},
+        redis_server::RedisServer,
+    },
+};
+
+/// A server that keeps its data in a folder, from which older data can be put back.
+struct Kept {
+    server: RedisServer,
+    folder: PathBuf,
+}
+
+impl Kept {
+    fn start(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("tower-jwt-sessions-{name}-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let server = RedisServer::start_with(&["--dir", folder.to_str().unwrap()]);
+        Self { server, folder }
+    }
+
+    async fn back_up(&self) {
+        command(&admin(&self.server.url()).await, "SAVE", &[]).await;
+    }
+
+    /// Ends it at once, with everything that it was told since, and starts it again from the back-up.
+    fn restore(&mut self) {
+        self.server.restart();
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.server.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn refresh(node: &SessionManager, headers: &HeaderMap) -> Result<HeaderMap, ErrorKind> {
+    let cookies = node.refresh(&node.verifier().present(headers)).await;
+    cookies.map(browser).map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn what_nodes_know_to_have_ended_stays_ended() {
+    let mut redis = Kept::start("stays-ended");
+    let (here, there) = (node_on(&redis.server).await, node_on(&redis.server).await);
+    let login = async |user: &str| browser(here.login(user).await.unwrap());
+    let before = login("zoe").await;
+    here.end_all("zoe").await.unwrap();
+    let (phone, laptop, bob) = (login("alice").await, login("alice").await, login("bob").await);
+    redis.back_up().await;
+
+    // Both kinds of end: by the owner of this one, and of everything there is.
+    let _removal = here.logout(&here.verifier().present(&phone)).await.unwrap();
+    here.end_all("alice").await.unwrap();
+    let carol = login("carol").await;
+    for ended in [&phone, &laptop] {
+        refuses_soon(&there, ended).await;
+    }
+
+    redis.restore();
+    for node in [&here, &there] {
+        soon_works(async || node.list("alice").await.is_ok()).await;
+        becomes(node, is_up_to_date).await;
+        assert_eq!(node.list("alice").await.unwrap().len(), 2, "the store has them again");
+        for ended in [&phone, &laptop, &before] {
+            assert_eq!(node.verifier().verify(ended).unwrap_err(), VerifyError::Revoked);
+            assert_eq!(refresh(node, ended).await, Err(ErrorKind::InvalidRefreshToken), "nobody gets in with it again");
+        }
+        // Who was never ended goes on, also a login that the store has forgotten, for as long as it is signed.
+        assert!(accepts(node, &bob) && accepts(node, &carol));
+        refresh(node, &bob).await.unwrap();
+    }
+
+    // To end them once more is possible and ends them for every node.
+    let late = node_on(&redis.server).await;
+    assert!(accepts(&late, &phone) && !accepts(&late, &before));
+    assert_eq!(here.end_all("alice").await.unwrap(), 2);
+    for ended in [&phone, &laptop] {
+        refuses_soon(&late, ended).await;
+    }
+
+    // And the feeds follow the log on from there.
+    here.end_all("bob").await.unwrap();
+    refuses_soon(&there, &bob).await;
+}
+
+/// The limit of what nodes can remember for each other: what was lost in the store and in every node's memory is lost.
+#[tokio::test]
+async fn a_node_that_starts_afterwards_knows_what_the_store_knows() {
+    let mut redis = Kept::start("afterwards");
+    let here = node_on(&redis.server).await;
+    let phone = browser(here.login("alice").await.unwrap());
+    redis.back_up().await;
+    here.end_all("alice").await.unwrap();
+    redis.restore();
+
+    let fresh = node_on(&redis.server).await;
+    assert!(accepts(&fresh, &phone), "nothing tells it of the end");
+    assert!(refresh(&fresh, &phone).await.is_ok(), "nor the store");
+    becomes(&here, is_up_to_date).await;
+    assert!(!accepts(&here, &phone), "a node that knew still refuses");
+
+    // So whoever restores an older state ends all sessions that may have ended since.
+    fresh.end_all("alice").await.unwrap();
+    assert!(!accepts(&fresh, &phone));
+}
+
+/// Nodes know of an epoch that the store has forgotten. What they issue is accepted, and the store learns of it.
+#[tokio::test]
+async fn access_that_was_expired_since_the_backup_locks_nobody_out() {
+    let mut redis = Kept::start("expired-access");
+    let (here, there) = (node_on(&redis.server).await, node_on(&redis.server).await);
+    let phone = browser(here.login("alice").await.unwrap());
+    redis.back_up().await;
+    assert_eq!(here.expire_access("alice").await.unwrap(), 1);
+    refuses_soon(&there, &phone).await;
+
+    redis.restore();
+    for node in [&here, &there] {
+        soon_works(async || node.list("alice").await.is_ok()).await;
+        becomes(node, is_up_to_date).await;
+    }
+    // A node that starts now knows of neither.
+    let late = node_on(&redis.server).await;
+    let refreshed = refresh(&there, &phone).await.unwrap();
+    let again = refresh(&late, &phone).await.unwrap();
+    for node in [&here, &there, &late] {
+        assert!(accepts(node, &refreshed) && accepts(node, &again));
+    }
+}

@@ -1,0 +1,163 @@
+//! Ends that failed at one node, and what becomes of them at both.
+
+use std::{future::Future as _, pin::pin, task::Context};
+
+use http::HeaderMap;
+use tower_jwt_sessions::{ErrorKind, MAX_CLOCK_SKEW, SessionId, SessionManager, VerifyError, testing::TestClock};
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    nodes::outages::node_on,
+    support::{
+        log::Log,
+        nodes::{
+            PATIENCE, accepts, becomes, browser, is_up_to_date, node, redis_store, refuses_soon, soon, soon_works,
+        },
+        redis_server::RedisServer,
+    },
+};
+
+async fn logout(node: &SessionManager, headers: &HeaderMap) -> Result<(), ErrorKind> {
+    node.logout(&node.verifier().present(headers)).await.map(drop).map_err(|error| error.kind())
+}
+
+async fn refresh(node: &SessionManager, headers: &HeaderMap) -> Result<HeaderMap, ErrorKind> {
+    node.refresh(&node.verifier().present(headers)).await.map(browser).map_err(|error| error.kind())
+}
+
+fn why(node: &SessionManager, headers: &HeaderMap) -> Option<VerifyError> {
+    node.verifier().verify(headers).err()
+}
+
+#[tokio::test]
+async fn logout_that_failed_is_completed_without_a_request_and_reaches_the_other_node() {
+    let server = RedisServer::start();
+    let (here, there) = (node_on(&server).await, node_on(&server).await);
+    let headers = browser(here.login("alice").await.unwrap());
+    Log::capture(LevelFilter::DEBUG);
+    server.freeze();
+    assert_eq!(logout(&here, &headers).await, Err(ErrorKind::Store));
+    assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
+    assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store), "no logout that did not happen");
+    assert!(accepts(&there, &headers), "nothing could tell it");
+    soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
+
+    server.thaw();
+    refuses_soon(&there, &headers).await;
+    refuses_soon(&here, &headers).await;
+    assert_eq!(refresh(&there, &headers).await, Err(ErrorKind::InvalidRefreshToken));
+    assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::InvalidRefreshToken));
+    soon("it is told", || Log::so_far().contains("unfinished session ends completed")).await;
+    let heard = Log::captured();
+    let count = |what: &str| heard.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((count("session ends unfinished"), count("unfinished session ends completed")), (1, 1), "{heard}");
+}
+
+#[tokio::test]
+async fn logout_that_failed_is_completed_when_the_session_is_presented() {
+    let server = RedisServer::start();
+    let (here, there) = (node_on(&server).await, node_on(&server).await);
+    let headers = browser(here.login("alice").await.unwrap());
+    server.freeze();
+    assert_eq!(logout(&here, &headers).await, Err(ErrorKind::Store));
+    server.thaw();
+    // An error for as long as the connection is not there again; never new cookies.
+    soon_works(async || match refresh(&here, &headers).await {
+        Err(ErrorKind::Store) => false,
+        Err(kind) => kind == ErrorKind::InvalidRefreshToken,
+        Ok(_) => panic!("a session goes on that its user has left"),
+    })
+    .await;
+    assert_eq!(why(&here, &headers), Some(VerifyError::Revoked));
+    refuses_soon(&there, &headers).await;
+}
+
+#[tokio::test]
+async fn logout_whose_request_was_given_up_is_completed() {
+    let server = RedisServer::start();
+    let (here, there) = (node_on(&server).await, node_on(&server).await);
+    let headers = browser(here.login("alice").await.unwrap());
+    server.freeze();
+    {
+        let presented = here.verifier().present(&headers);
+        let mut request = pin!(here.logout(&presented));
+        assert!(request.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+    }
+    // When this has failed, what was sent to the server before it is too late.
+    here.list("alice").await.unwrap_err();
+    server.thaw();
+    refuses_soon(&there, &headers).await;
+    refuses_soon(&here, &headers).await;
+}
+
+#[tokio::test]
+async fn end_of_all_that_failed_spares_a_login_after_it() {
+    let (server, clock) = (RedisServer::start(), TestClock::new());
+    let on_clock = async || {
+        let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
+        let node = node(store).clock(clock.clone()).build().unwrap();
+        node.revocation_feed().caught_up().await;
+        node
+    };
+    let (here, there) = (on_clock().await, on_clock().await);
+    let old = browser(here.login("alice").await.unwrap());
+    let elsewhere = browser(there.login("alice").await.unwrap());
+    server.freeze();
+    Log::capture(LevelFilter::DEBUG);
+    assert_eq!(here.end_all("alice").await.unwrap_err().kind(), ErrorKind::Store);
+    soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
+    clock.advance(MAX_CLOCK_SKEW * 2);
+    server.thaw();
+    let mut new = None;
+    soon_works(async || {
+        new = there.login("alice").await.ok();
+        new.is_some()
+    })
+    .await;
+    let new = browser(new.unwrap());
+    for headers in [&old, &elsewhere] {
+        refuses_soon(&there, headers).await;
+        refuses_soon(&here, headers).await;
+    }
+    assert!(accepts(&here, &new) && accepts(&there, &new));
+    refresh(&here, &new).await.unwrap();
+    assert_eq!(here.list("alice").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn ends_that_overflow_are_dropped_and_told_once() {
+    let mut server = RedisServer::start();
+    let here = node_on(&server).await;
+    let headers = browser(here.login("alice").await.unwrap());
+    server.kill();
+    becomes(&here, crate::support::nodes::is_stale).await;
+    Log::capture(LevelFilter::DEBUG);
+    assert_eq!(logout(&here, &headers).await, Err(ErrorKind::Store));
+    for n in 0..150 {
+        let id = SessionId::from_bytes([n; SessionId::LEN]);
+        assert_eq!(here.end("alice", id).await.unwrap_err().kind(), ErrorKind::Store);
+    }
+    let heard = Log::captured();
+    let count = heard.lines().filter(|line| line.contains("unfinished session ends dropped")).count();
+    assert_eq!(count, 1, "{heard}");
+    // What was dropped is not taken for done either.
+    assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
+    assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store));
+
+    server.restart();
+    becomes(&here, is_up_to_date).await;
+    let mut again = None;
+    soon_works(async || {
+        again = here.login("alice").await.ok();
+        again.is_some()
+    })
+    .await;
+    let again = browser(again.unwrap());
+    // The ids are nobody's: the user's own session is left alone, although a hundred ends of the user are tried again.
+    tokio::time::timeout(PATIENCE, async {
+        soon_works(async || refresh(&here, &again).await.is_ok()).await;
+    })
+    .await
+    .unwrap();
+    assert!(accepts(&here, &again));
+}
