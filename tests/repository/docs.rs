@@ -261,3 +261,36 @@ fn builder_options_are_listed_in_their_table() {
         assert!(table.contains(&format!("[`{option}`](Self::{option})")), "{option}");
     }
 }
+
+/// The texts in backquotes.
+fn quoted(page: &str) -> Vec<&str> {
+    page.split('`').skip(1).step_by(2).filter(|text| !text.contains('\n')).collect()
+}
+
+#[test]
+fn files_that_pages_name_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for page in ["CONTRIBUTING.md", "README.md", "docs/design.md", "docs/operations.md", "docs/security.md"] {
+        let text = read(page);
+        let folders = ["benches/", "docs/", "examples/", "fuzz/", "scripts/", "src/", "tests/"];
+        let paths = quoted(&text).into_iter().filter(|path| folders.iter().any(|folder| path.starts_with(folder)));
+        for path in paths.filter(|path| !path.contains([' ', ':', '*'])) {
+            assert!(root.join(path).exists(), "{page} names {path}, which does not exist");
+            named += 1;
+        }
+    }
+    assert!(named > 60, "{named} names: are the pages still read?");
+}
+
+#[test]
+fn every_module_has_a_row_in_the_contributors_page() {
+    let guide = read("CONTRIBUTING.md");
+    let table = guide.split("| module | its job |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let rows = table.lines().filter_map(|line| line.split(" | ").next());
+    let listed: BTreeSet<&str> = rows.flat_map(quoted).collect();
+    let root = read("src/lib.rs");
+    let declared =
+        root.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    assert_eq!(listed, declared.collect());
+}
