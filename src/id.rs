@@ -1,7 +1,6 @@
 //! Identifiers of sessions and users.
 
 use std::{
-    borrow::Cow,
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
@@ -183,7 +182,24 @@ impl UserId {
     ///
     /// [`InvalidUserId`] when the text is empty or longer than [`UserId::MAX_LEN`] bytes.
     pub fn new(user: impl ToString) -> Result<Self, InvalidUserId> {
-        UserIdText::new(Cow::Owned(user.to_string())).map(UserIdText::into_owned)
+        Self::from_text(&user.to_string())
+    }
+
+    /// The same for a text that is one already, without an allocation if it is short.
+    #[inline]
+    pub(crate) fn from_text(text: &str) -> Result<Self, InvalidUserId> {
+        let len = text.len();
+        if !(1..=Self::MAX_LEN).contains(&len) {
+            return Err(InvalidUserId { len });
+        }
+        let mut bytes = [0; SHORT];
+        Ok(Self(match (u8::try_from(len), bytes.get_mut(..len)) {
+            (Ok(len), Some(room)) => {
+                room.copy_from_slice(text.as_bytes());
+                Text::Short { len, bytes }
+            }
+            _ => Text::Long(text.into()),
+        }))
     }
 
     /// The text.
@@ -195,31 +211,6 @@ impl UserId {
             }
             Text::Long(text) => text,
         }
-    }
-}
-
-/// A borrowed text that is a valid [`UserId`].
-pub(crate) struct UserIdText<'t>(Cow<'t, str>);
-
-impl<'t> UserIdText<'t> {
-    pub(crate) fn new(text: Cow<'t, str>) -> Result<Self, InvalidUserId> {
-        match text.len() {
-            1..=UserId::MAX_LEN => Ok(Self(text)),
-            len => Err(InvalidUserId { len }),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn into_owned(self) -> UserId {
-        let text = &*self.0;
-        let mut bytes = [0; SHORT];
-        UserId(match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
-            (Ok(len), Some(room)) => {
-                room.copy_from_slice(text.as_bytes());
-                Text::Short { len, bytes }
-            }
-            _ => Text::Long(text.into()),
-        })
     }
 }
 

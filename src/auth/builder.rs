@@ -11,7 +11,7 @@ use crate::{
     cookie::CookieConfig,
     credentials::CredentialSources,
     error::ConfigError,
-    jwt::{ClaimsShape, LiveCodec, TokenKind, checked_cache, checked_identifier},
+    jwt::{ClaimsShape, Codec, TokenKind, checked_cache, checked_identifier},
     keys::VerificationKeys,
     policy::{Lifetimes, MAX_LIFETIME},
     problem::{Problem, Renderer},
@@ -93,7 +93,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
         if self.inner().backend.is_some() {
             return Err(ConfigError::KeysOfManager);
         }
-        self.inner().access.replace_verifying(keys);
+        let access = &self.inner().access;
+        access.store(Arc::new(access.load().with_keys(keys)));
         Ok(())
     }
 }
@@ -175,9 +176,10 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
             return Err(ConfigError::LifetimeOutOfRange { name, lifetime });
         }
         let cached = checked_cache(self.cached_signatures)?;
+        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached);
         let inner = VerifierInner {
-            access: LiveCodec::verifying(TokenKind::Access, Some(&keys), issuer.clone(), audience, cached),
-            refresh: LiveCodec::verifying(TokenKind::Refresh, None, issuer.clone(), issuer, 0),
+            access: Arc::new(access.with_keys(&keys)).into(),
+            refresh: Arc::new(Codec::new(TokenKind::Refresh, &issuer, &issuer, 0)).into(),
             sources: CredentialSources { cookies: self.cookies.validate()?, accepts_bearer: self.accepts_bearer },
             backend: None,
             clock: self.clock,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use serde::de::IgnoredAny;
 
 use super::VerifyError;
@@ -10,7 +11,7 @@ use crate::{
     cookie::{TokenCookie, WarnOnce},
     credentials::{CredentialSources, Occurrence, RawTokens},
     event::LOG_TARGET,
-    jwt::{Buffer, ClaimsShape, LiveCodec, Opened, RegisteredClaims, TokenError},
+    jwt::{Buffer, ClaimsShape, Codec, Opened, RegisteredClaims, TokenError},
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
     revocation::{Revoked, SessionBackend, StalePolicy},
@@ -20,8 +21,9 @@ use crate::{
 /// writes to: each core would have to fetch it anew.
 #[repr(align(128))]
 pub(crate) struct VerifierInner {
-    pub(crate) access: LiveCodec,
-    pub(crate) refresh: LiveCodec,
+    /// Replaced with the keys. Readers neither lock nor wait.
+    pub(crate) access: ArcSwap<Codec>,
+    pub(crate) refresh: ArcSwap<Codec>,
     pub(crate) sources: CredentialSources,
     /// The store, and what this node knows to be revoked; `None` for a verifier that has only keys.
     pub(crate) backend: Option<Arc<SessionBackend>>,
@@ -46,7 +48,7 @@ impl VerifierInner {
             Occurrence::Absent if found.refresh.is_absent() => return Err(VerifyError::NoCredentials),
             Occurrence::Absent => return Err(VerifyError::OnlyRefreshToken),
         };
-        let opened = self.access.open(token, now, buffer).map_err(|error| refused("access", error))?;
+        let opened = self.access.load().open(token, now, buffer).map_err(|error| refused("access", error))?;
         let registered = &opened.registered;
         if now >= registered.expires_at {
             return Err(VerifyError::Expired);
@@ -87,8 +89,8 @@ impl VerifierInner {
     /// Verifies a refresh token. It may have expired.
     pub(crate) fn open_refresh(&self, token: &[u8], now: Timestamp) -> Option<RegisteredClaims> {
         let mut buffer = Buffer::new();
-        let opened = self.refresh.open(token, now, &mut buffer).and_then(Opened::without_app_claims);
-        opened.map(RegisteredClaims::into_owned).map_err(|error| refused("refresh", error)).ok()
+        let opened = self.refresh.load().open(token, now, &mut buffer).and_then(Opened::without_app_claims);
+        opened.map_err(|error| refused("refresh", error)).ok()
     }
 
     /// Verifies a token of either kind, which may have expired or been revoked: good only to end its session.
@@ -105,9 +107,9 @@ impl VerifierInner {
             TokenCookie::Refresh => &self.refresh,
         };
         let mut buffer = Buffer::new();
-        let opened = codec.open(token, now, &mut buffer).ok()?;
+        let opened = codec.load().open(token, now, &mut buffer).ok()?;
         let IgnoredAny = opened.app_claims(ClaimsShape::of::<IgnoredAny>()).ok()?;
-        Some(opened.registered.into_owned())
+        Some(opened.registered)
     }
 }
 

@@ -105,7 +105,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
         if !inner.permits(policy) {
             return Err(VerifyError::RevocationsUnknown);
         }
-        Ok(Session::new(opened.registered.into_owned(), now, claims, Some(Arc::clone(inner)), policy))
+        Ok(Session::new(opened.registered, now, claims, Some(Arc::clone(inner)), policy))
     }
 }
 

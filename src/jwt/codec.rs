@@ -1,4 +1,4 @@
-//! Writing and reading the tokens of one kind.
+//! Writes and reads the tokens of one kind.
 
 use std::{
     fmt::{self, Write as _},
@@ -10,26 +10,47 @@ use base64_simd::AsOut as _;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AppClaims, ClaimsShape, MAX_TOKEN_LEN, RegisteredClaims, TokenKind, cursor::Cursor, members::Refused,
+    claims::{AppClaims, ClaimsShape, RegisteredClaims},
+    cursor::Cursor,
     signature_cache::SignatureCache,
 };
 use crate::{
     clock::Timestamp,
-    id::{SessionId, UserId, UserIdText},
+    id::{SessionId, UserId},
     keys::{AcceptedKey, KeyRing, MAX_SIGNATURE_LEN, SigningKey, VerificationKey, VerificationKeys},
 };
 
-/// Seals and opens the tokens of one kind, issuer and audience.
+/// The purpose of a token. Each kind has a `typ` (RFC 8725, section 3.11) and a key ring of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    Access,
+    Refresh,
+}
+
+impl TokenKind {
+    /// Returns the `typ` header parameter; `at+jwt` is that of RFC 9068.
+    const fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+}
+
+/// The longest token. With its cookie it fits into the 4096 bytes that browsers keep (RFC 6265bis, section 5.6).
+pub(crate) const MAX_TOKEN_LEN: usize = 4096;
+
+/// Signs and verifies the tokens of one kind, issuer and audience.
 pub(crate) struct Codec {
     kind: TokenKind,
     /// The constant beginning of every payload, up to the value of `sub`.
     payload_head: String,
-    /// None where tokens are only verified.
+    /// `None` if tokens are only verified.
     signing: Option<Signing>,
-    /// The header segment that each key writes, with its dot.
+    /// Each accepted key, with the header segment that it writes and its dot.
     accepted: Vec<(String, AcceptedKey)>,
-    /// Tokens of these keys: gone with any of them.
-    pub(super) verified: SignatureCache,
+    /// Replaced with the keys.
+    pub(super) signature_cache: SignatureCache,
 }
 
 struct Signing {
@@ -37,7 +58,7 @@ struct Signing {
     key: SigningKey,
 }
 
-/// Room for the payload of a token, of the caller's: what was read of it stays there.
+/// Memory of the caller for the payload of a token, from which its claims are read.
 pub(crate) struct Buffer([MaybeUninit<u8>; MAX_TOKEN_LEN / 4 * 3]);
 
 impl Buffer {
@@ -46,58 +67,60 @@ impl Buffer {
     }
 }
 
-/// What stands in a token that this ring has signed.
+/// The content of a token with a valid signature.
 pub(crate) struct Opened<'b> {
-    pub(crate) registered: RegisteredClaims<UserIdText<'b>>,
-    /// The members that follow, with the comma before them and the brace at the end.
-    rest: &'b str,
+    pub(crate) registered: RegisteredClaims,
+    /// The application's claims as a JSON object, if there are any.
+    app: Option<&'b str>,
 }
 
-impl<'b> Opened<'b> {
-    /// Reads the claims of the application.
+impl Opened<'_> {
+    /// Reads the application's claims.
     ///
     /// # Errors
     ///
-    /// [`TokenError::BadClaims`] when there are others.
+    /// [`TokenError::BadClaims`] if they are not of this type, or one has a reserved name or the name of another.
     pub(crate) fn app_claims<C: DeserializeOwned>(&self, shape: ClaimsShape) -> Result<C, TokenError> {
-        shape.read(self.rest).map_err(|Refused| TokenError::BadClaims)
+        shape.read(self.app).ok_or(TokenError::BadClaims)
     }
 
-    /// The claims of a token that has no others.
+    /// Returns the claims of a token without application claims.
     ///
     /// # Errors
     ///
-    /// [`TokenError::BadClaims`] when it has.
-    pub(crate) fn without_app_claims(self) -> Result<RegisteredClaims<UserIdText<'b>>, TokenError> {
-        if self.rest == "}" { Ok(self.registered) } else { Err(TokenError::BadClaims) }
+    /// [`TokenError::BadClaims`] if it has some.
+    pub(crate) fn without_app_claims(self) -> Result<RegisteredClaims, TokenError> {
+        match self.app {
+            None => Ok(self.registered),
+            Some(_) => Err(TokenError::BadClaims),
+        }
     }
 }
 
-/// Why a token is none of ours.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenError {
-    /// The header is not one that this ring writes: another kind, algorithm, key or issuer of tokens, or a key that is
-    /// retired.
+    /// No accepted key writes this header: another kind, algorithm or key, or a retired key.
     ForeignHeader,
-    /// Longer than any token of ours, or not base64url in its canonical spelling.
+    /// Longer than [`MAX_TOKEN_LEN`], or not canonical base64url.
     Malformed,
     BadSignature,
-    /// Signed with our key, but not in our format, for our audience, or with claims of the expected type.
+    /// Signed with an accepted key, but of another format, issuer, audience or type of claims.
     BadClaims,
 }
 
-/// Why a token could not be made.
+/// Why a token cannot be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IssueError {
-    /// Longer than a cookie can be.
+    /// Longer than [`MAX_TOKEN_LEN`].
     TooLong,
-    /// The cryptographic library failed, or there is no key that signs.
+    /// The cryptographic library failed, or there is no signing key.
     Signing,
 }
 
 #[cfg(test)]
 thread_local! {
-    /// Those of this thread, for tests that bound how many a request takes.
+    /// How many this thread has checked, for tests that bound the number for a request.
     pub(crate) static SIGNATURES_CHECKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -113,35 +136,38 @@ impl fmt::Display for TokenError {
 }
 
 impl Codec {
-    pub(crate) fn new(kind: TokenKind, ring: &KeyRing, issuer: &str, audience: &str, cached: usize) -> Self {
-        let key = ring.signing_key().clone();
-        let signing = Signing { header: header(kind, key.verification_key()), key };
-        Self {
-            signing: Some(signing),
-            ..Self::verifying(kind, Some(ring.verification_keys()), issuer, audience, cached)
-        }
-    }
-
-    /// A codec that opens tokens and seals none; without keys it opens none either.
-    pub(crate) fn verifying(
-        kind: TokenKind,
-        keys: Option<&VerificationKeys>,
-        issuer: &str,
-        audience: &str,
-        cached: usize,
-    ) -> Self {
-        let keys = keys.into_iter().flat_map(VerificationKeys::iter);
+    /// Makes a codec without keys, which neither signs nor accepts anything. It remembers this many tokens whose
+    /// signature of a public key was verified.
+    pub(crate) fn new(kind: TokenKind, issuer: &str, audience: &str, cached: usize) -> Self {
         Self {
             kind,
             payload_head: format!(r#"{{"iss":{},"aud":{},"sub":"#, json_string(issuer), json_string(audience)),
             signing: None,
-            accepted: keys.map(|accepted| (header(kind, &accepted.key), accepted.clone())).collect(),
-            verified: SignatureCache::new(cached),
+            accepted: Vec::new(),
+            signature_cache: SignatureCache::new(cached),
         }
     }
 
-    /// The length of a token for this user with these claims whose numbers have as many digits as they will ever have,
-    /// so that a token that fits once fits always.
+    /// Makes the same codec with these keys in place of its own; it signs nothing.
+    pub(crate) fn with_keys(&self, keys: &VerificationKeys) -> Self {
+        Self {
+            kind: self.kind,
+            payload_head: self.payload_head.clone(),
+            signing: None,
+            accepted: keys.iter().map(|accepted| (header(self.kind, &accepted.key), accepted.clone())).collect(),
+            signature_cache: self.signature_cache.empty_copy(),
+        }
+    }
+
+    /// Makes the same codec with the keys of this ring in place of its own.
+    pub(crate) fn with_ring(&self, ring: &KeyRing) -> Self {
+        let key = ring.signing_key().clone();
+        let signing = Signing { header: header(self.kind, key.verification_key()), key };
+        Self { signing: Some(signing), ..self.with_keys(ring.verification_keys()) }
+    }
+
+    /// Returns the length of the longest token for this user with these claims: with the longest numbers, so that a token
+    /// which fits once fits at every refresh.
     pub(crate) fn longest(&self, user: &UserId, app: &AppClaims) -> usize {
         let (header_len, signature_len) = self.signing.as_ref().map_or((0, 0), |signing| {
             (signing.header.len(), signing.key.verification_key().algorithm().signature_len())
@@ -191,7 +217,7 @@ impl Codec {
     }
 
     /// Verifies a token with the keys that are accepted `now`, and reads its registered claims. Expiry and revocation
-    /// are for the caller to judge.
+    /// are left to the caller.
     pub(crate) fn open<'b>(
         &self,
         token: &[u8],
@@ -199,23 +225,32 @@ impl Codec {
         buffer: &'b mut Buffer,
     ) -> Result<Opened<'b>, TokenError> {
         let (payload, is_new) = self.verify(token, now, &mut buffer.0)?;
-        let payload = std::str::from_utf8(payload).map_err(|_| TokenError::BadClaims)?;
-        let opened = self.read(payload).ok_or(TokenError::BadClaims)?;
-        // One that has expired would take the place of another for nothing.
-        if is_new && now < opened.registered.expires_at {
-            self.verified.remember(token);
+        let (registered, rest) = self.read(payload).ok_or(TokenError::BadClaims)?;
+        let rest = payload.get_mut(rest..).unwrap_or_default();
+        let app = match rest {
+            [b'}'] => None,
+            // With a brace in place of the comma, the rest is an object of its own.
+            [comma @ b',', b'"', ..] => {
+                *comma = b'{';
+                Some(std::str::from_utf8(rest).map_err(|_| TokenError::BadClaims)?)
+            }
+            _ => return Err(TokenError::BadClaims),
+        };
+        // An expired token would take the place of another.
+        if is_new && now < registered.expires_at {
+            self.signature_cache.insert(token);
         }
-        Ok(opened)
+        Ok(Opened { registered, app })
     }
 
-    /// Checks header and signature and decodes the payload into the buffer. Says also whether the signature is one that
-    /// is worth to be remembered.
+    /// Checks header and signature and decodes the payload into the buffer. Returns also whether the signature should be
+    /// remembered.
     fn verify<'b>(
         &self,
         token: &[u8],
         now: Timestamp,
         buffer: &'b mut [MaybeUninit<u8>],
-    ) -> Result<(&'b [u8], bool), TokenError> {
+    ) -> Result<(&'b mut [u8], bool), TokenError> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::Malformed);
         }
@@ -230,9 +265,9 @@ impl Codec {
         let encoded_signature = rest.strip_prefix(b".").ok_or(TokenError::Malformed)?;
         let encoded_payload = signed.get(header.len()..).ok_or(TokenError::Malformed)?;
 
-        // An HMAC takes no longer than looking for the token.
+        // An HMAC takes no longer than a lookup.
         let is_slow = key.algorithm().public_len().is_some();
-        let is_known = is_slow && self.verified.knows(token);
+        let is_known = is_slow && self.signature_cache.contains(token);
         if !is_known {
             let mut signature = [MaybeUninit::uninit(); MAX_SIGNATURE_LEN];
             let signature = decode(encoded_signature, &mut signature)?;
@@ -245,31 +280,30 @@ impl Codec {
         Ok((decode(encoded_payload, buffer)?, is_slow && !is_known))
     }
 
-    /// Reads the registered claims.
-    fn read<'p>(&self, payload: &'p str) -> Option<Opened<'p>> {
-        let mut reader = Cursor::new(payload);
-        reader.text(&self.payload_head)?;
-        let user_id = reader.string_as(json_string)?;
-        let user_id = UserIdText::new(user_id).ok()?;
-        reader.text(r#","sid":""#)?;
-        let session_id = SessionId::from_text(reader.take(SessionId::TEXT_LEN)?.as_bytes())?;
-        reader.text(r#"","gen":"#)?;
-        let generation = u32::try_from(reader.number()?).ok().filter(|generation| *generation > 0)?;
+    /// Reads the registered claims. Returns also where the application's begin.
+    fn read(&self, payload: &[u8]) -> Option<(RegisteredClaims, usize)> {
+        let mut cursor = Cursor::new(payload);
+        cursor.text(&self.payload_head)?;
+        let user_id = UserId::from_text(&cursor.string(json_string)?).ok()?;
+        cursor.text(r#","sid":""#)?;
+        let session_id = SessionId::from_text(cursor.take(SessionId::TEXT_LEN)?)?;
+        cursor.text(r#"","gen":"#)?;
+        let generation = u32::try_from(cursor.number()?).ok().filter(|generation| *generation > 0)?;
         let epoch = match self.kind {
             TokenKind::Access => {
-                reader.text(r#","epoch":"#)?;
-                u32::try_from(reader.number()?).ok()?
+                cursor.text(r#","epoch":"#)?;
+                u32::try_from(cursor.number()?).ok()?
             }
             TokenKind::Refresh => 0,
         };
-        reader.text(r#","auth_time":"#)?;
-        let auth_time = Timestamp::from_secs(reader.number()?);
-        reader.text(r#","iat":"#)?;
-        let issued_at = Timestamp::from_secs(reader.number()?);
-        reader.text(r#","exp":"#)?;
-        let expires_at = Timestamp::from_secs(reader.number()?);
+        cursor.text(r#","auth_time":"#)?;
+        let auth_time = Timestamp::from_secs(cursor.number()?);
+        cursor.text(r#","iat":"#)?;
+        let issued_at = Timestamp::from_secs(cursor.number()?);
+        cursor.text(r#","exp":"#)?;
+        let expires_at = Timestamp::from_secs(cursor.number()?);
         let registered = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
-        Some(Opened { registered, rest: reader.rest() })
+        Some((registered, payload.len().checked_sub(cursor.remaining())?))
     }
 }
 
@@ -280,14 +314,14 @@ impl fmt::Debug for Codec {
     }
 }
 
-/// The one header segment that this key writes, with its dot.
+/// Returns the header segment of this key, with its dot.
 fn header(kind: TokenKind, key: &VerificationKey) -> String {
     let (typ, alg, kid) = (kind.typ(), key.algorithm().name(), key.key_id());
     URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"{alg}","kid":"{kid}"}}"#)) + "."
 }
 
-/// Decodes canonical base64url without padding; every other spelling is refused, so that a token has only one.
-pub(super) fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8], TokenError> {
+/// Decodes canonical base64url without padding. Every other spelling is refused, so that a token has only one.
+pub(super) fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> Result<&'b mut [u8], TokenError> {
     // The decoder would panic.
     if decoded_len(encoded.len()) > buffer.len() {
         return Err(TokenError::Malformed);
@@ -298,12 +332,12 @@ pub(super) fn decode<'b>(encoded: &[u8], buffer: &'b mut [MaybeUninit<u8>]) -> R
     }
 }
 
-/// The length of the base64url of so many bytes.
+/// Returns the length of this many bytes in base64url.
 const fn base64_len(len: usize) -> usize {
     (len * 4).div_ceil(3)
 }
 
-/// The length of what is decoded from so many characters of base64url.
+/// Returns how many bytes this many characters of base64url decode to.
 const fn decoded_len(len: usize) -> usize {
     len * 3 / 4
 }
@@ -312,8 +346,8 @@ fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What of a payload is neither its head, nor the user or the application's: with numbers that have as many digits as
-/// they will ever have, which is ten for times until the year 2286.
+/// The length of a payload without its head, the user and the application's claims, with the longest numbers. Times have
+/// ten digits until the year 2286.
 const LONGEST_REST: usize = concat!(
     r#","sid":"0123456789012345678901","gen":4294967295,"epoch":4294967295"#,
     r#","auth_time":9999999999,"iat":9999999999,"exp":9999999999}"#
@@ -322,6 +356,6 @@ const LONGEST_REST: usize = concat!(
 
 fn write_number(text: &mut String, name: &str, number: u64) {
     text.push_str(name);
-    // Into memory, where nothing fails.
+    // Writing to a String does not fail.
     let _ = write!(text, "{number}");
 }

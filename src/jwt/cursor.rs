@@ -1,121 +1,106 @@
-//! Reading JSON from left to right, where it is known what comes next.
+//! A cursor over JSON whose order and spelling are known.
 
 use std::borrow::Cow;
 
-use super::scan::{integer, plain_len};
-
-/// A cursor over the payload of a token whose signature was verified.
-///
-/// Every method takes what it names or nothing; a `None` means that something else stands there.
-#[derive(Clone, Copy)]
+/// Reads a payload from left to right. A method that returns `None` has found something else than it expects.
 pub(super) struct Cursor<'p> {
-    rest: &'p str,
+    rest: &'p [u8],
 }
 
+/// Any number of so many digits fits into 64 bits.
+const MAX_DIGITS: usize = 19;
+
 impl<'p> Cursor<'p> {
-    pub(super) const fn new(payload: &'p str) -> Self {
+    pub(super) const fn new(payload: &'p [u8]) -> Self {
         Self { rest: payload }
     }
 
-    /// What was not read yet.
-    pub(super) const fn rest(&self) -> &'p str {
-        self.rest
+    /// Returns how many bytes are left.
+    pub(super) const fn remaining(&self) -> usize {
+        self.rest.len()
     }
 
-    /// The next byte, still unread.
-    #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
-        self.rest.as_bytes().first().copied()
-    }
-
-    /// Exactly this text. Inlined, so that what is short and known is compared in place.
+    /// Reads exactly this text. Inlined, so that short constants are compared in place.
     #[inline]
     pub(super) fn text(&mut self, expected: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(expected)?;
+        self.rest = self.rest.strip_prefix(expected.as_bytes())?;
         Some(())
     }
 
-    /// So many bytes.
+    /// Reads this many bytes.
     #[inline]
-    pub(super) fn take(&mut self, len: usize) -> Option<&'p str> {
+    pub(super) fn take(&mut self, len: usize) -> Option<&'p [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         Some(taken)
     }
 
-    /// Whatever JSON takes for nothing.
-    #[inline]
-    pub(super) fn skip_blanks(&mut self) {
-        while let Some(..=b' ') = self.peek()
-            && let Some(rest) = self.rest.strip_prefix([' ', '\t', '\n', '\r'])
-        {
-            self.rest = rest;
-        }
-    }
-
-    /// A string with its quotes, also with escapes.
-    pub(super) fn string(&mut self) -> Option<Cow<'p, str>> {
-        match self.plain_string() {
-            Some(text) => Some(Cow::Borrowed(text)),
-            None => self.escaped_string().map(Cow::Owned),
-        }
-    }
-
-    /// A string with its quotes, spelled as `write` would spell it.
-    pub(super) fn string_as(&mut self, write: impl Fn(&str) -> String) -> Option<Cow<'p, str>> {
-        let before = self.rest;
-        let text = self.string()?;
-        // One without escapes has but one spelling.
-        let is_ours = matches!(text, Cow::Borrowed(_)) || before.strip_suffix(self.rest)? == write(&text);
-        is_ours.then_some(text)
-    }
-
-    /// Rare: something is escaped, or should be. Let serde_json find the end and unescape, or refuse it.
-    #[cold]
-    fn escaped_string(&mut self) -> Option<String> {
-        // It would skip blanks.
-        self.rest.strip_prefix('"')?;
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter();
-        let text = values.next()?.ok()?;
-        self.take(values.byte_offset())?;
-        Some(text)
-    }
-
-    /// A string without escapes, with its quotes.
-    #[inline]
-    pub(super) fn plain_string(&mut self) -> Option<&'p str> {
-        let body = self.rest.strip_prefix('"')?;
-        let (text, rest) = body.split_at_checked(plain_len(body.as_bytes()))?;
-        self.rest = rest.strip_prefix('"')?;
-        Some(text)
-    }
-
-    /// A non-negative integer of up to 19 digits without a leading zero.
+    /// Reads a non-negative integer of up to 19 digits without a leading zero.
     #[inline]
     pub(super) fn number(&mut self) -> Option<u64> {
-        let (number, len) = integer(self.rest.as_bytes())?;
+        let mut number = 0_u64;
+        let mut len = 0;
+        for digit in self.rest.iter().take_while(|byte| byte.is_ascii_digit()) {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            len += 1;
+        }
+        let has_leading_zero = len > 1 && self.rest.starts_with(b"0");
         self.take(len)?;
-        Some(number)
+        ((1..=MAX_DIGITS).contains(&len) && !has_leading_zero).then_some(number)
     }
 
-    /// The same, unless it goes on as another kind of number.
-    #[inline]
-    pub(super) fn whole_number(&mut self) -> Option<u64> {
-        let mut reader = *self;
-        let number = reader.number()?;
-        (!matches!(reader.peek(), Some(b'.' | b'e' | b'E'))).then(|| *self = reader)?;
-        Some(number)
+    /// Reads a string with its quotes, if it is spelled as `write` spells it.
+    pub(super) fn string(&mut self, write: impl Fn(&str) -> String) -> Option<Cow<'p, str>> {
+        let body = self.rest.strip_prefix(b"\"")?;
+        let len = body.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+        let (text, rest) = body.split_at_checked(len)?;
+        if let Some(rest) = rest.strip_prefix(b"\"") {
+            // Without escapes there is only one spelling.
+            self.rest = rest;
+            return std::str::from_utf8(text).ok().map(Cow::Borrowed);
+        }
+        let mut values = serde_json::Deserializer::from_slice(self.rest).into_iter::<String>();
+        let text = values.next()?.ok()?;
+        let spelling = self.take(values.byte_offset())?;
+        (spelling == write(&text).as_bytes()).then_some(Cow::Owned(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spelled(text: &str) -> String {
+        serde_json::to_string(text).unwrap()
     }
 
-    /// `true` or `false`.
-    #[inline]
-    pub(super) fn switch(&mut self) -> Option<bool> {
-        self.text("true").map(|()| true).or_else(|| self.text("false").map(|()| false))
-    }
+    proptest! {
+        #[test]
+        fn number_agrees_with_parse(text in "[0-9]{0,22}[^0-9]{0,3}") {
+            let digits = text.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            let expected = digits.parse::<u64>().ok().filter(|number| number.to_string() == digits && digits.len() < 20);
+            let mut cursor = Cursor::new(text.as_bytes());
+            prop_assert_eq!(cursor.number(), expected);
+            prop_assert!(expected.is_none() || cursor.remaining() == text.len() - digits.len());
+        }
 
-    /// `null`.
-    #[inline]
-    pub(super) fn null(&mut self) -> Option<()> {
-        self.text("null")
+        #[test]
+        fn string_accepts_one_spelling(text in "[a\"\\\\/\u{0}-\u{1f}\u{7f}é€\u{1F600}]{0,12}", rest in "[,}a\"]{0,3}") {
+            let written = spelled(&text) + &rest;
+            let mut cursor = Cursor::new(written.as_bytes());
+            let read = cursor.string(spelled);
+            prop_assert_eq!(read.as_deref(), Some(&*text));
+            prop_assert_eq!(cursor.remaining(), rest.len());
+        }
+
+        #[test]
+        fn string_refuses_other_spellings(json in "\"([a/é\"\n]|\\\\[/bfnu\"\\\\]|\\\\u00[016][19aA]){0,4}\"?") {
+            let read = Cursor::new(json.as_bytes()).string(spelled);
+            let text = serde_json::Deserializer::from_str(&json).into_iter::<String>().next().and_then(Result::ok);
+            let expected = text.filter(|text| json.starts_with(&spelled(text)));
+            prop_assert_eq!(read.as_deref(), expected.as_deref());
+        }
     }
 }

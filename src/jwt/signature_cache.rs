@@ -1,4 +1,4 @@
-//! Tokens whose signature was verified before.
+//! A cache of tokens whose signature was verified.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -10,59 +10,64 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-/// Remembers tokens, so that the signature of a public key, which takes fifty times as long as everything else, need not
-/// be verified at every request.
+/// Remembers tokens, so that the signature of a public key, which takes fifty times as long as everything else, is not
+/// verified at every request.
 ///
-/// It knows a token or has forgotten it, and never takes one for another: tokens are compared whole. Of what they say it
-/// knows nothing; claims, expiry and revocation are looked at every time. Nobody locks or waits, and there are never more
-/// tokens than it was made for: of the few that share a bucket, the oldest goes first.
+/// Tokens are compared whole, so that one is never taken for another. Only signatures are remembered: claims, expiry and
+/// revocation are checked at every request. The cache is free of locks and never exceeds its capacity: of the tokens
+/// that share a bucket, the oldest is replaced first.
 pub(super) struct SignatureCache {
     buckets: Box<[Bucket]>,
-    /// Has a secret of its own. Without it, tokens could be chosen that push out those of others, and the time that a
-    /// comparison takes would tell how much of a guess is right.
+    /// Random for each cache. Otherwise clients could choose tokens that replace those of others, and the time of a
+    /// comparison would reveal how much of a guess is right.
     hasher: RandomState,
 }
 
-/// The places where a token may be.
+/// The places that a token can have.
 #[derive(Default)]
 struct Bucket {
     places: [Place; PLACES],
-    /// Counts what was remembered here: the next goes into the place after the last.
+    /// The number of tokens stored so far: the next goes into the place after the last.
     count: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Place {
-    /// The hash of the token. Not always: whoever writes sets first the one and then the other.
+    /// The hash of the token, or that of its predecessor while it is being replaced.
     hash: AtomicU64,
     token: ArcSwapOption<Box<[u8]>>,
 }
 
-/// With half of them taken on average, one bucket of twenty has more tokens than that.
+/// In a cache that is half full, one bucket of twenty has more tokens than this.
 const PLACES: usize = 4;
 
-/// So many bytes at the end of a token, which are its signature, tell it from all others.
+/// How many bytes at the end of a token are hashed: its signature, which no other token has.
 const HASHED: usize = 64;
 
 impl SignatureCache {
-    /// Room for so many tokens, or a few more; for 0 none.
-    pub(super) fn new(tokens: usize) -> Self {
-        let buckets = std::iter::repeat_with(Bucket::default).take(tokens.div_ceil(PLACES)).collect();
+    /// Makes a cache for this many tokens, rounded up to whole buckets; for 0, one that remembers nothing.
+    pub(super) fn new(capacity: usize) -> Self {
+        let buckets = std::iter::repeat_with(Bucket::default).take(capacity.div_ceil(PLACES)).collect();
         Self { buckets, hasher: RandomState::new() }
     }
 
-    /// Whether exactly this token was remembered, and not replaced since. Kept out of the code that checks HMACs, which
-    /// shall stay in the processor's cache for instructions.
+    /// Makes an empty cache of the same capacity.
+    pub(super) fn empty_copy(&self) -> Self {
+        Self::new(self.buckets.len() * PLACES)
+    }
+
+    /// Returns whether exactly this token was remembered and not replaced since. Not inlined, which keeps the code for
+    /// HMACs small.
     #[inline(never)]
-    pub(super) fn knows(&self, token: &[u8]) -> bool {
+    pub(super) fn contains(&self, token: &[u8]) -> bool {
         let Some((hash, bucket)) = self.find(token) else { return false };
-        let is_here = |place: &Place| place.token.load().as_ref().is_some_and(|known| ***known == *token);
+        let is_here = |place: &Place| place.token.load().as_ref().is_some_and(|stored| ***stored == *token);
         bucket.places.iter().any(|place| place.hash.load(Relaxed) == hash && is_here(place))
     }
 
     /// Remembers a token whose signature was verified.
     #[inline(never)]
-    pub(super) fn remember(&self, token: &[u8]) {
+    pub(super) fn insert(&self, token: &[u8]) {
         let Some((hash, bucket)) = self.find(token) else { return };
         let Some(place) = bucket.places.get(bucket.count.fetch_add(1, Relaxed) % PLACES) else { return };
         place.token.store(Some(Arc::new(token.into())));
@@ -74,7 +79,7 @@ impl SignatureCache {
             return None;
         }
         let hash = self.hasher.hash_one(token.rchunks(HASHED).next()?);
-        // As a fraction of all hashes, in buckets.
+        // Scales the hash to the number of buckets.
         let at = (u128::from(hash) * self.buckets.len() as u128) >> u64::BITS;
         Some((hash, self.buckets.get(at as usize)?))
     }
@@ -98,60 +103,59 @@ mod tests {
     }
 
     proptest! {
-        /// Few and short, so that many are replaced, and differ in one byte, in length, or before what is hashed.
+        /// Few and short tokens: many are replaced, and they differ in one byte, in length, or before what is hashed.
         #[test]
-        fn knows_only_what_it_was_told(
+        fn contains_only_inserted_tokens(
             steps in vec((any::<bool>(), vec(0_u8..3, 0..4), prop_oneof![Just(0_usize), Just(HASHED)]), 0..60),
             capacity in 0_usize..9,
         ) {
             let tokens = SignatureCache::new(capacity);
-            let mut told = HashSet::new();
-            for (remembers, mut token, filling) in steps {
+            let mut inserted = HashSet::new();
+            for (inserts, mut token, filling) in steps {
                 token.extend(vec![7; filling]);
-                if remembers {
-                    tokens.remember(&token);
-                    prop_assert_eq!(tokens.knows(&token), capacity > 0 && !token.is_empty());
-                    told.insert(token);
+                if inserts {
+                    tokens.insert(&token);
+                    prop_assert_eq!(tokens.contains(&token), capacity > 0 && !token.is_empty());
+                    inserted.insert(token);
                 } else {
-                    prop_assert!(!tokens.knows(&token) || told.contains(&token));
+                    prop_assert!(!tokens.contains(&token) || inserted.contains(&token));
                 }
             }
             prop_assert!(count(&tokens) <= capacity.next_multiple_of(PLACES));
         }
     }
 
-    /// Twice as much room as there are users, each with a new token in every round: how many of the requests that
-    /// follow in turn find their token, once the places are full of older ones.
+    /// The capacity is twice the number of users, each of whom has a new token in every round: how many of their
+    /// requests in turn find their token once the places are full of older ones.
     #[test]
-    fn knows_nearly_all_that_are_in_use_also_when_it_is_full_of_older_ones() {
+    fn full_cache_contains_most_tokens_in_use() {
         const USERS: u32 = 1_000;
         let tokens = SignatureCache::new(2 * USERS as usize);
         for round in 0..6 {
             let mut known = 0;
             for _ in 0..10 {
                 for token in (round * USERS..(round + 1) * USERS).map(token) {
-                    match tokens.knows(&token) {
+                    match tokens.contains(&token) {
                         true => known += 1,
-                        false => tokens.remember(&token),
+                        false => tokens.insert(&token),
                     }
                 }
             }
-            // Each is new once. One of seven shares a bucket with four others or more, and users who come in turn are the
-            // worst for those: none of them is ever found. 772 of a thousand is the mean.
+            // Each is new once. One of seven shares a bucket with four others or more, and none of those is ever found when
+            // users come in turn, the worst order. 772 of a thousand is the mean.
             assert!(known > 10 * USERS * 70 / 100, "{known} in round {round}");
         }
     }
 
-    /// Where many old ones are, two that are used in turn find places beside each other.
     #[test]
-    fn two_in_one_bucket_do_not_push_each_other_out() {
+    fn two_tokens_in_one_bucket_do_not_replace_each_other() {
         let tokens = SignatureCache::new(PLACES);
-        (0..100).for_each(|n| tokens.remember(&token(n)));
+        (0..100).for_each(|n| tokens.insert(&token(n)));
         for two in (100..200).collect::<Vec<_>>().chunks(2) {
             let mut verified = 0;
             for n in two.iter().cycle().take(20) {
-                if !tokens.knows(&token(*n)) {
-                    tokens.remember(&token(*n));
+                if !tokens.contains(&token(*n)) {
+                    tokens.insert(&token(*n));
                     verified += 1;
                 }
             }
@@ -160,28 +164,28 @@ mod tests {
     }
 
     #[test]
-    fn is_full_and_no_more() {
+    fn capacity_is_not_exceeded() {
         let tokens = SignatureCache::new(10);
-        (0..10_000).for_each(|n| tokens.remember(&token(n)));
+        (0..10_000).for_each(|n| tokens.insert(&token(n)));
         assert_eq!(count(&tokens), 12);
     }
 
     #[test]
-    fn many_threads_at_once_mistake_nothing() {
+    fn concurrent_inserts_confuse_no_tokens() {
         let tokens = SignatureCache::new(8);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let tokens = &tokens;
                 scope.spawn(move || {
                     for n in 0..20_000 {
-                        tokens.remember(&token((n + thread) % 64));
-                        assert!(!tokens.knows(&token(64 + n % 64)), "nobody told it");
+                        tokens.insert(&token((n + thread) % 64));
+                        assert!(!tokens.contains(&token(64 + n % 64)), "it was not inserted");
                     }
                 });
             }
         });
         assert_eq!(count(&tokens), 8);
-        tokens.remember(&token(1));
-        assert!(tokens.knows(&token(1)));
+        tokens.insert(&token(1));
+        assert!(tokens.contains(&token(1)));
     }
 }

@@ -1,15 +1,16 @@
-//! The variants of an enum that have no fields, each obtained from the enum's `Deserialize`.
+//! The variants without fields of an enum, obtained from its `Deserialize`.
 
 use serde::{
     Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, EnumAccess, VariantAccess, Visitor, value::StrDeserializer},
+    de::{
+        DeserializeOwned, DeserializeSeed, EnumAccess, VariantAccess, Visitor,
+        value::{Error, StrDeserializer},
+    },
     forward_to_deserialize_any,
 };
 
-use super::members::Refused;
-
-/// Each variant without fields and its name, if this is an externally tagged enum, as serde's derive makes it without
-/// `tag` and `untagged`. Also within an `Option` or a newtype.
+/// Returns each variant without fields and its name if the type is an externally tagged enum, also within an `Option` or
+/// a newtype. Enums are externally tagged unless they have `#[serde(tag = "…")]` or `#[serde(untagged)]`.
 pub(super) fn unit_variants<C: DeserializeOwned>() -> Vec<(&'static str, C)> {
     let mut names: &[&str] = &[];
     let mut found = Vec::new();
@@ -22,25 +23,25 @@ pub(super) fn unit_variants<C: DeserializeOwned>() -> Vec<(&'static str, C)> {
     }
 }
 
-/// Gives an enum the variant at this index, as if it had no fields, and everything else an error.
+/// Deserializes the variant at this index of an enum as if it had no fields, and nothing else.
 struct Probe<'p> {
     at: usize,
-    /// The names of the enum's variants, as it states them.
+    /// Receives the names of the enum's variants.
     names: &'p mut &'static [&'static str],
 }
 
 impl<'de> Deserializer<'de> for Probe<'_> {
-    type Error = Refused;
+    type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refused> {
-        Err(Refused)
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(refused())
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -49,9 +50,9 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         _: &'static str,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, Error> {
         *self.names = names;
-        visitor.visit_enum(Variant(names.get(self.at).ok_or(Refused)?))
+        visitor.visit_enum(Variant(names.get(self.at).ok_or_else(refused)?))
     }
 
     forward_to_deserialize_any! {
@@ -64,30 +65,34 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 struct Variant(&'static str);
 
 impl<'de> EnumAccess<'de> for Variant {
-    type Error = Refused;
+    type Error = Error;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Refused> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
         Ok((seed.deserialize(StrDeserializer::new(self.0))?, self))
     }
 }
 
 impl<'de> VariantAccess<'de> for Variant {
-    type Error = Refused;
+    type Error = Error;
 
-    fn unit_variant(self) -> Result<(), Refused> {
+    fn unit_variant(self) -> Result<(), Error> {
         Ok(())
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, _: S) -> Result<S::Value, Refused> {
-        Err(Refused)
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, _: S) -> Result<S::Value, Error> {
+        Err(refused())
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Refused> {
-        Err(Refused)
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Error> {
+        Err(refused())
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Refused> {
-        Err(Refused)
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Error> {
+        Err(refused())
     }
+}
+
+fn refused() -> Error {
+    serde::de::Error::custom("not a variant without fields")
 }

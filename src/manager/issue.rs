@@ -57,8 +57,8 @@ impl<C: Claims> SessionManager<C> {
         let claims = AppClaims::new(&claims, verification.shape)
             .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let plan = &verification.sources.cookies;
-        let access = plan.access_name.len() + verification.access.longest(user, &claims);
-        let refresh = plan.refresh_name.len() + verification.refresh.longest(user, &AppClaims::none());
+        let access = plan.access_name.len() + verification.access.load().longest(user, &claims);
+        let refresh = plan.refresh_name.len() + verification.refresh.load().longest(user, &AppClaims::none());
         if access.max(refresh) > MAX_TOKEN_LEN {
             return Err(self.error(ErrorKind::TokenTooLong));
         }
@@ -116,14 +116,17 @@ impl<C: Claims> SessionManager<C> {
             issued_at: now,
             expires_at: now.saturating_add(lifetime).min(ends_at),
         };
-        let token = verification.access.seal(&access, claims).map_err(|failure| self.issue_error(failure))?;
+        let token = verification.access.load().seal(&access, claims).map_err(|failure| self.issue_error(failure))?;
         let issued = IssuedToken { token, lives: rounded(access.expires_at, now) };
         if which != Issue::Both {
             return Ok(SessionTokens::new(issued, None));
         }
         let refresh = RegisteredClaims { epoch: 0, issued_at: record.refreshed_at(), expires_at: ends_at, ..access };
-        let token =
-            verification.refresh.seal(&refresh, &AppClaims::none()).map_err(|failure| self.issue_error(failure))?;
+        let token = verification
+            .refresh
+            .load()
+            .seal(&refresh, &AppClaims::none())
+            .map_err(|failure| self.issue_error(failure))?;
         Ok(SessionTokens::new(issued, Some(IssuedToken { token, lives: rounded(ends_at, now) })))
     }
 

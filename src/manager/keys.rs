@@ -1,6 +1,6 @@
 //! New keys while the node serves.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::SessionManager;
 use crate::{claims::Claims, error::ConfigError, event::LOG_TARGET, keys::KeyRing};
@@ -75,7 +75,8 @@ impl<C: Claims> SessionManager<C> {
         let now = self.now();
         current.access.check_change_to(&ring, now, self.inner.lifetimes.access_key_overlap())?;
         *current = KeyRings::new(ring.at(now), current.refresh.clone())?;
-        self.verification().access.replace(&current.access);
+        let codec = &self.verification().access;
+        codec.store(Arc::new(codec.load().with_ring(&current.access)));
         log("access", &current.access);
         Ok(())
     }
@@ -92,7 +93,8 @@ impl<C: Claims> SessionManager<C> {
         let now = self.now();
         current.refresh.check_change_to(&ring, now, self.inner.lifetimes.refresh_key_overlap())?;
         *current = KeyRings::new(current.access.clone(), ring.at(now))?;
-        self.verification().refresh.replace(&current.refresh);
+        let codec = &self.verification().refresh;
+        codec.store(Arc::new(codec.load().with_ring(&current.refresh)));
         log("refresh", &current.refresh);
         Ok(())
     }

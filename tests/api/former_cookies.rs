@@ -344,5 +344,8 @@ async fn a_duplicated_cookie_is_a_warning_once() {
         send(&other.app, "POST /auth/refresh", &headers).await.is_problem(401, "invalid_refresh_token");
         assert_eq!(warnings(), 2);
     }
-    assert!(Log::captured().lines().filter(|line| line.contains("session cookies refused")).count() >= 8, "each at DEBUG");
+    assert!(
+        Log::captured().lines().filter(|line| line.contains("session cookies refused")).count() >= 8,
+        "each at DEBUG"
+    );
 }

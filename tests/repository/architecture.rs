@@ -29,7 +29,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("fred", &["redis"]),
     ("jsonwebtoken", &["keys"]),
     ("aws_lc_rs", &["id", "keys"]),
-    ("arc_swap", &["jwt"]),
+    ("arc_swap", &["jwt", "auth"]),
     ("hmac", &["keys"]),
     ("sha2", &["keys"]),
     ("zeroize", &["keys"]),

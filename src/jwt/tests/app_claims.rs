@@ -1,10 +1,10 @@
-//! The application's claims: which can travel, and what becomes of them.
+//! The application's claims: which are accepted at login, and how they are read.
 
 use super::{super::claims::Written, *};
 use crate::error::ConfigError;
 
 #[test]
-fn claims_that_cannot_travel_are_refused() {
+fn reserved_duplicate_and_non_object_claims_are_refused() {
     let refused = |claims: Value| written(&claims).err().map(|error| error.to_string()).unwrap();
     for reserved in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"] {
         assert!(refused(json!({ "role": "admin", reserved: 1 })).contains(reserved));
@@ -19,14 +19,14 @@ fn claims_that_cannot_travel_are_refused() {
         more: std::collections::BTreeMap<String, u8>,
     }
     let twice = Twice { role: 1, more: [("role".to_owned(), 2)].into() };
-    assert!(written(&twice).err().unwrap().to_string().contains("twice"));
+    assert!(written(&twice).err().unwrap().to_string().contains("duplicate"));
     assert!(written(&()).unwrap().members().is_empty());
     assert!(written(&json!({})).unwrap().members().is_empty());
 }
 
-/// Whoever had these would be logged in, and refused by every request.
+/// A user with these would be logged in, and every request refused.
 #[test]
-fn claims_that_could_not_be_read_back_are_refused() {
+fn claims_that_cannot_be_read_back_are_refused() {
     #[derive(Default, Serialize, Deserialize)]
     struct Skipped {
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -177,7 +177,7 @@ fn enum_with_variant_without_fields_is_refused_unless_it_is_tagged() {
 }
 
 #[test]
-fn texts_at_a_login_name_the_cure() {
+fn errors_at_login_name_the_remedy() {
     let told = |refused: Result<AppClaims, InvalidClaims>| refused.err().unwrap().to_string();
     assert!(told(written(&External::Guest)).contains("#[serde(tag = \"type\")]"));
     written(&External::Bot(claims())).unwrap();

@@ -17,7 +17,7 @@ use crate::{
     credentials::CredentialSources,
     error::ConfigError,
     event::LOG_TARGET,
-    jwt::{ClaimsShape, LiveCodec, TokenKind, check_claims_type, checked_cache, checked_identifier},
+    jwt::{ClaimsShape, Codec, TokenKind, check_claims_type, checked_cache, checked_identifier},
     policy::{Lifetimes, MAX_CLOCK_SKEW, MAX_LIFETIME},
     revocation::{BackendConfig, SessionBackend},
     store::Population,
@@ -73,9 +73,11 @@ impl<C: Claims> SessionManagerBuilder<C> {
             serve_before_catch_up: self.serve_before_catch_up,
             events: self.events.clone(),
         })?;
+        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached);
+        let refresh = Codec::new(TokenKind::Refresh, &issuer, &refresh_audience, 0);
         let inner = VerifierInner {
-            access: LiveCodec::new(TokenKind::Access, &keys.access, issuer.clone(), audience, cached),
-            refresh: LiveCodec::new(TokenKind::Refresh, &keys.refresh, issuer, refresh_audience, 0),
+            access: Arc::new(access.with_ring(&keys.access)).into(),
+            refresh: Arc::new(refresh.with_ring(&keys.refresh)).into(),
             sources: CredentialSources { cookies, accepts_bearer: self.accepts_bearer },
             backend: Some(Arc::clone(&backend)),
             clock: self.clock,
