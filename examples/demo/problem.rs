@@ -1,4 +1,4 @@
-//! Error answers of the application, in the format that the library uses for its own: RFC 9457 problem documents.
+//! Error responses of the application: RFC 9457 problem documents, as those of the library.
 
 use axum::{
     extract::{
@@ -11,16 +11,16 @@ use axum::{
 use serde_json::json;
 use tower_jwt_sessions::SessionRejection;
 
-/// What handlers fail with.
+/// The error of handlers.
 #[derive(Debug)]
 pub(crate) enum AppError {
-    /// Something of ours.
+    /// An error of the application.
     Problem(Problem),
-    /// What the session library answers: it knows its status, document and headers.
+    /// An error of the library, which has its own status, document and headers.
     Session(tower_jwt_sessions::Error),
     /// The request has no session.
     Unauthenticated(SessionRejection),
-    /// The user database failed. The cause is for the log.
+    /// The user table failed. The cause goes to the log.
     Users(crate::users::UsersError),
 }
 
@@ -40,7 +40,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let document = json!({
-            // The status says it all; `code` is for programs and `detail` for people.
+            // `code` is for programs, `detail` for people.
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
@@ -65,7 +65,7 @@ impl IntoResponse for AppError {
             Self::Session(error) => error.into_response(),
             Self::Unauthenticated(rejection) => rejection.into_response(),
             Self::Users(error) => {
-                tracing::error!(%error, "the user table failed");
+                tracing::error!(%error, "user table unavailable");
                 let detail = "User data is unavailable.";
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "users_unavailable", detail);
                 ([(header::RETRY_AFTER, "1")], problem).into_response()
@@ -98,12 +98,12 @@ impl From<crate::users::UsersError> for AppError {
     }
 }
 
-/// axum's `Json`, refusing with a problem document.
+/// axum's `Json`, which rejects with a problem document.
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Problem))]
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// axum's `Path`, refusing with a problem document.
+/// axum's `Path`, which rejects with a problem document.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Problem))]
 pub(crate) struct Path<T>(pub(crate) T);

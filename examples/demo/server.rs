@@ -1,4 +1,4 @@
-//! Listening on localhost, and stopping without cutting anybody off.
+//! Listening on localhost, and graceful shutdown.
 
 use std::{
     future::IntoFuture as _,
@@ -10,10 +10,10 @@ use std::{
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 
-/// How long requests that were begun may take to end once the server stops.
+/// How long requests may take after a shutdown was requested.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Tells what stays open that the server stops.
+/// Resolves when the server stops, for connections that stay open.
 #[derive(Clone)]
 pub(crate) struct Stopping(watch::Receiver<()>);
 
@@ -24,10 +24,10 @@ impl Stopping {
     }
 }
 
-/// Serves what `app` makes.
+/// Serves the router that `app` makes.
 pub(crate) async fn serve(app: impl FnOnce(Stopping) -> Router, port: u16) -> Result<(), String> {
     let listeners = listen(port).await.map_err(|error| format!("PORT: cannot listen on port {port}: {error}"))?;
-    // Before anybody learns that we run, and might want us to stop.
+    // Before the address is printed, since a signal may follow at once.
     let mut shutdown = Shutdown::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
     announce(&listeners);
 
@@ -44,9 +44,9 @@ pub(crate) async fn serve(app: impl FnOnce(Stopping) -> Router, port: u16) -> Re
     drop(stop);
     tokio::select! {
         _ = servers.join_all() => {}
-        () = time::sleep(GRACE) => tracing::warn!("some requests took too long and were cut off"),
-        // Whoever presses Ctrl-C again does not want to wait.
-        () = shutdown.requested() => tracing::warn!("requests that were under way were cut off"),
+        () = time::sleep(GRACE) => tracing::warn!("requests aborted: they took too long"),
+        // A second signal means to stop at once.
+        () = shutdown.requested() => tracing::warn!("requests aborted: a second signal arrived"),
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ async fn listen(port: u16) -> io::Result<Vec<TcpListener>> {
     let bound = v4.local_addr()?.port();
     match TcpListener::bind((Ipv6Addr::LOCALHOST, bound)).await {
         Ok(v6) => Ok(vec![v4, v6]),
-        // Somebody else's: half of the clients would end up there.
+        // Another program's, which half of the clients would reach.
         Err(error) if error.kind() == ErrorKind::AddrInUse && port != 0 => Err(error),
         Err(error) => {
             tracing::debug!(%error, "not listening on ::1");

@@ -1,5 +1,4 @@
-//! Steps over all sessions of a user, however many there are, in pieces, so that no script holds up the server for
-//! long.
+//! Steps over all sessions of a user, in batches, so that no script blocks the server for long.
 
 use fred::types::Value;
 
@@ -11,7 +10,7 @@ use super::{
 };
 use crate::{error::BoxError, id::SessionId, store::Owner};
 
-/// One is enough unless the keys move to another server meanwhile.
+/// One is enough unless the keys are moved to another server in between.
 const MAX_PASSES: u32 = 5;
 
 /// A step, and the arguments of its script before the position.
@@ -19,18 +18,18 @@ pub(super) struct Batched<T> {
     pub(super) step: &'static ScriptPair,
     pub(super) owner: Owner,
     pub(super) args: Vec<Value>,
-    /// Reads the rows of a piece.
+    /// Reads the rows of a batch.
     pub(super) read: fn(&mut Reply) -> Result<Vec<T>, BoxError>,
 }
 
-/// The rows of all pieces.
+/// The rows of all batches.
 pub(super) struct Found<T> {
     pub(super) rows: Vec<T>,
-    /// Sessions that an earlier step ended and whose end is published only now.
+    /// Sessions that an earlier, unfinished step had ended and whose end was published now.
     pub(super) unfinished: Vec<SessionId>,
 }
 
-/// Where the next piece begins, and the time or mark of the first piece, both as the scripts write them.
+/// Where the next batch begins, and the time or mark of the first batch, both as the scripts write them.
 struct Position {
     cursor: Value,
     since: Value,
@@ -38,28 +37,28 @@ struct Position {
 }
 
 impl RedisStore {
-    /// Takes a step over all sessions of a user.
+    /// Runs a step over all sessions of a user.
     ///
-    /// It runs on in a task of its own, so that a cancelled request does not stop it half-way.
-    pub(super) async fn over_all<T: Send + 'static>(&self, pieces: Batched<T>) -> Result<Found<T>, BoxError> {
+    /// All batches but the first run in a task of their own, so that a cancelled request does not interrupt them.
+    pub(super) async fn over_all<T: Send + 'static>(&self, batched: Batched<T>) -> Result<Found<T>, BoxError> {
         let mut found = Found { rows: Vec::new(), unfinished: Vec::new() };
         let start = Position { cursor: word("0"), since: word(""), is_last: false };
-        let next = self.piece(&pieces, &start, &mut found).await?;
+        let next = self.batch(&batched, &start, &mut found).await?;
         if next.is_last {
             return Ok(found);
         }
         let store = self.clone();
-        let rest = tokio::spawn(async move { store.rest(pieces, next, found).await });
+        let rest = tokio::spawn(async move { store.rest(batched, next, found).await });
         rest.await.unwrap_or_else(|_| Err(shutting_down().into()))
     }
 
-    /// A cursor of Redis finds everything that is there throughout, but only on one server: after a failover or a move
-    /// of the keys it may skip some. So passes are repeated until one finds nothing more to do.
-    async fn rest<T>(&self, pieces: Batched<T>, next: Position, mut found: Found<T>) -> Result<Found<T>, BoxError> {
-        let mut position = self.pass(&pieces, next, &mut found).await?;
+    /// Runs the remaining batches. A cursor of Redis finds all fields only on one server: after a failover or a move of
+    /// the keys it may skip some. So passes are repeated until one finds nothing more to do.
+    async fn rest<T>(&self, batched: Batched<T>, next: Position, mut found: Found<T>) -> Result<Found<T>, BoxError> {
+        let mut position = self.pass(&batched, next, &mut found).await?;
         for _ in 0..MAX_PASSES {
             let before = found.rows.len();
-            position = self.pass(&pieces, position, &mut found).await?;
+            position = self.pass(&batched, position, &mut found).await?;
             if found.rows.len() == before {
                 return Ok(found);
             }
@@ -69,28 +68,28 @@ impl RedisStore {
 
     async fn pass<T>(
         &self,
-        pieces: &Batched<T>,
+        batched: &Batched<T>,
         mut position: Position,
         found: &mut Found<T>,
     ) -> Result<Position, BoxError> {
         loop {
-            position = self.piece(pieces, &position, found).await?;
+            position = self.batch(batched, &position, found).await?;
             if position.is_last {
                 return Ok(position);
             }
         }
     }
 
-    async fn piece<T>(
+    async fn batch<T>(
         &self,
-        pieces: &Batched<T>,
+        batched: &Batched<T>,
         position: &Position,
         found: &mut Found<T>,
     ) -> Result<Position, BoxError> {
-        let args = pieces.args.iter().chain([&position.cursor, &position.since]).cloned();
-        let (mut reply, unfinished) = self.take(pieces.step, &pieces.owner, args).await?;
+        let args = batched.args.iter().chain([&position.cursor, &position.since]).cloned();
+        let (mut reply, unfinished) = self.run_and_find_unfinished(batched.step, &batched.owner, args).await?;
         reply.time()?;
-        found.rows.extend((pieces.read)(&mut reply)?);
+        found.rows.extend((batched.read)(&mut reply)?);
         found.unfinished.extend(unfinished);
         let (cursor, since) = (reply.word()?, reply.word()?);
         Ok(Position { is_last: cursor == "0", cursor: cursor.into(), since: since.into() })

@@ -1,4 +1,4 @@
-//! A client, and the task of fred that keeps it connected.
+//! A client of fred, closed when it is dropped.
 
 use fred::{
     clients::Client,
@@ -9,10 +9,10 @@ use fred::{
 
 use super::{config, connection_log};
 
-/// The connection ends with this, unless the client is one of the application.
+/// A client whose connection is closed on drop, unless the client is one of the application.
 pub(super) struct ClientGuard {
     client: Client,
-    /// Of a client that we made. One of the application is for the application to close and to repair.
+    /// The task of a client that we made. The application closes and reconnects its own clients.
     router: Option<ConnectHandle>,
 }
 
@@ -20,7 +20,7 @@ impl ClientGuard {
     /// Connects. The error does not repeat the credentials.
     pub(super) async fn open(client: Client) -> Result<Self, FredError> {
         let config = client.client_config();
-        // In a task of its own, which comes to its end also when nobody waits any more: fred's task would go on for ever.
+        // In a task of its own, which ends also when the caller is gone: the task of fred would never end.
         let opening = tokio::spawn(async move {
             let router = client.init().await?;
             Ok(Self { client, router: Some(router) })
@@ -29,7 +29,7 @@ impl ClientGuard {
         opened.map_err(|error| config::without_credentials(error, &config))
     }
 
-    /// Connects in the background, for as long as it takes.
+    /// Connects in the background, and retries without end.
     pub(super) fn connecting(client: Client) -> Self {
         connection_log::log(&client);
         let router = client.connect();
@@ -44,7 +44,7 @@ impl ClientGuard {
         &self.client
     }
 
-    /// Whether the client is one that we made.
+    /// Returns whether the client is one that we made.
     pub(super) fn is_ours(&self) -> bool {
         self.router.is_some()
     }
@@ -52,7 +52,7 @@ impl ClientGuard {
 
 impl Drop for ClientGuard {
     fn drop(&mut self) {
-        // fred's task keeps its own client, and with it the connection, for ever.
+        // The task of fred holds a client of its own, and with it the connection.
         if let Some(router) = &self.router {
             router.abort();
         }

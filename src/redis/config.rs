@@ -1,4 +1,4 @@
-//! How the connection is made, and which settings can hang a request or repeat a command.
+//! The settings of clients, from a URL or checked.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// For `AUTH` and `SELECT` while connecting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection with a command that was not answered for this long is given up.
+/// A connection that leaves a command unanswered for this long is closed.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
 const UNRESPONSIVE_CHECKS: Duration = Duration::from_millis(500);
 /// Commands waiting for the connection; more are refused at once.
 const MAX_QUEUED: usize = 16_384;
-/// Milliseconds between two attempts to reconnect: from the first to the second, doubling, for ever.
+/// Milliseconds between two attempts to reconnect: from the first to the second, doubling, without end.
 const RECONNECT_AFTER: (u32, u32) = (50, 1_000);
 const RECONNECT_JITTER: u32 = 50;
 
-/// A client for this URL, not connected yet.
+/// Returns a client for this URL, not connected yet.
 pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     let Scheme { tls, cluster, address } = split_scheme(url)?;
     let (server, query) = address.split_once('?').map_or((address, None), |(server, query)| (server, Some(query)));
-    // Would be ignored, and somebody relies on what it says.
+    // Refused, since it would be ignored.
     if url.contains('#') || query.is_some_and(|query| !cluster || !query.split('&').all(names_node)) {
         return Err(invalid(if cluster {
             "it has a fragment, or more in its query than node=host:port; write ? and # in a password as %3F and %23"
@@ -39,7 +39,7 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
             "it has a query or a fragment; write ? and # in a password as %3F and %23"
         }));
     }
-    // Without TLS: fred would set it up in its own way, which panics when rustls was compiled with two providers.
+    // Without TLS: fred's own set-up panics when rustls was compiled with two providers.
     let plain = if cluster {
         if server.split_once('/').is_some_and(|(_, database)| !matches!(database, "" | "0")) {
             return Err(invalid("it names a database, and a cluster has only one"));
@@ -48,7 +48,7 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     } else {
         Config::from_url_centralized(&format!("redis://{address}"))
     };
-    // These messages are fixed texts: they do not repeat the URL.
+    // These messages are constants, which do not repeat the URL.
     let config = plain.map_err(|error| invalid(error.details()))?;
     #[cfg(feature = "redis-rustls")]
     let config = Config { tls: if tls { Some(super::tls::config()?) } else { None }, ..config };
@@ -58,18 +58,18 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     Ok(Client::new(config, Some(performance()), Some(connection()), Some(policy())))
 }
 
-/// Whether a part of the query names another server of the cluster: `node=host:port`.
+/// Returns whether a part of the query names another server of the cluster: `node=host:port`.
 fn names_node(part: &str) -> bool {
     let address = part.strip_prefix("node=").and_then(|node| node.split_once(':'));
     address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
-/// Another client like this one, which goes on trying if it cannot connect at first.
+/// Returns another client like this one, which retries if its first attempt to connect fails.
 pub(super) fn again(client: &Client) -> Client {
     like(client, Config { fail_fast: false, ..client.client_config() })
 }
 
-/// A client of another server with the settings of this one.
+/// Returns a client of another server with the settings of this one.
 pub(super) fn like(client: &Client, config: Config) -> Client {
     let policy = client.client_reconnect_policy().unwrap_or_else(policy);
     Client::new(config, Some(client.perf_config()), Some(client.connection_config().clone()), Some(policy))
@@ -89,11 +89,11 @@ fn connection() -> ConnectionConfig {
     ConnectionConfig {
         connection_timeout: CONNECTION_TIMEOUT,
         internal_command_timeout: HANDSHAKE_TIMEOUT,
-        // A second attempt could run a script again whose answer was lost.
+        // A second attempt could repeat a script whose answer was lost.
         max_command_attempts: 1,
         max_command_buffer_len: MAX_QUEUED,
         unresponsive: UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE_AFTER), interval: UNRESPONSIVE_CHECKS },
-        // Many small commands, each of which somebody waits for.
+        // Commands are small, and a request waits for each.
         tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
         ..ConnectionConfig::default()
     }
@@ -106,12 +106,12 @@ struct Scheme<'a> {
     address: &'a str,
 }
 
-/// Refuses all schemes but `redis`, `rediss` and those of clusters.
+/// Splits off the scheme, and refuses all but `redis`, `rediss` and those of clusters.
 fn split_scheme(url: &str) -> Result<Scheme<'_>, ConfigError> {
     let Some((scheme, address)) = url.split_once("://") else { return Err(invalid("it has no scheme")) };
     let scheme = scheme.to_ascii_lowercase();
     if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
-        // Not shown: whatever stands there may be a password.
+        // Not shown, since it may be a password.
         return Err(invalid("it does not begin with a scheme"));
     }
     let (kind, cluster) = scheme.strip_suffix("-cluster").map_or((&*scheme, false), |kind| (kind, true));
@@ -137,7 +137,7 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
     let refuse = |problem, cure| Err(ConfigError::UnsafeRedisClient { problem, cure });
     if client.perf_config().default_command_timeout.is_zero() {
         return refuse(
-            "waits for ever when the server stops answering",
+            "has no command timeout, so requests hang when the server stops answering",
             "set PerformanceConfig::default_command_timeout, for example to 500 ms",
         );
     }
@@ -156,20 +156,20 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Why the server could not be reached.
+/// Returns the error for a server that could not be reached.
 pub(super) fn unreachable(error: FredError) -> ConfigError {
     ConfigError::StoreUnreachable { source: error.into() }
 }
 
-/// The error without the arguments of a command, and without its message if that repeats user name or password: the
-/// arguments of `AUTH` are the credentials, and not every server writes errors as those that we know.
+/// Removes the arguments of a command from an error, and its message if that repeats user name or password: the arguments
+/// of `AUTH` are the credentials, and servers differ in how they write errors.
 pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
     let error = without_arguments(error);
     let shown =
         |secret: &Option<String>| secret.as_ref().is_some_and(|secret| error.details().contains(secret.as_str()));
     if shown(&config.password) || shown(&config.username) {
         let kind = error.kind().clone();
-        FredError::new(kind, "the message is withheld, for it repeats the credentials")
+        FredError::new(kind, "message withheld: it repeats the credentials")
     } else {
         error
     }
@@ -193,7 +193,7 @@ mod tests {
             format!("| to connect, TLS included | {} s |", CONNECTION_TIMEOUT.as_secs()),
             format!("| `AUTH` and `SELECT` | {} s |", HANDSHAKE_TIMEOUT.as_secs()),
             format!("while a step waits | given up after {} s |", UNRESPONSIVE_AFTER.as_secs()),
-            format!("| to connect again | after {first} ms, doubling up to {} s, for ever |", last / 1000),
+            format!("| to reconnect | after {first} ms, doubling up to {} s, without end |", last / 1000),
             format!("| steps that wait for the connection | {MAX_QUEUED};"),
         ] {
             assert!(page.contains(&row), "{row}");

@@ -1,4 +1,4 @@
-//! The connection on which the steps are taken.
+//! The connection on which scripts run.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,20 +16,20 @@ use tokio::time::Instant;
 use super::{client_guard::ClientGuard, config, connection_log, scripts};
 use crate::{clock::Timestamp, error::ConfigError};
 
-/// A client that was never answered for this long is given up. fred finds silence by itself only where commands are
-/// rare, for it counts from the last one sent, and not at all while it waits to write.
+/// A client without an answer for this long is replaced. fred detects silence itself only where commands are rare, since it
+/// counts from the last one sent, and not at all while it waits to write.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// Digits of the time, which is the first argument of every step.
 ///
-/// A server that does not know a command repeats the first 128 bytes of its arguments. fred takes an error that is not
-/// UTF-8, as session ids are not, for a broken connection, and reports a timeout instead of the server's text. With
-/// this many digits, padded with zeros, the repetition ends before a session id.
+/// A server that does not know a command repeats the first 128 bytes of its arguments. fred treats an error that is not
+/// UTF-8, as session ids are not, as a broken connection, and reports a timeout instead of the server's text. With this
+/// many digits, padded with zeros, the repetition ends before a session id.
 const TIME_WIDTH: usize = 128;
 
 pub(super) struct Connection(Mutex<Current>);
 
-/// A script and what it is given.
+/// A script and its arguments.
 pub(super) struct ScriptCall<'a> {
     pub(super) script: &'a Script,
     pub(super) keys: &'a [String],
@@ -39,47 +39,47 @@ pub(super) struct ScriptCall<'a> {
 }
 
 struct Current {
-    link: ClientGuard,
+    guard: ClientGuard,
     /// The first of the timeouts since the server answered last.
     silent_since: Option<Instant>,
     replaced_at: Option<Instant>,
-    /// What the server's clock showed in an answer, and when that came.
+    /// The server's time in an answer, and when that answer arrived.
     server_time: Option<(Timestamp, Instant)>,
 }
 
 impl Connection {
     pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
-        let link = ClientGuard::open(client).await.map_err(config::unreachable)?;
-        connection_log::log(link.client());
-        Ok(Self::of(link))
+        let guard = ClientGuard::open(client).await.map_err(config::unreachable)?;
+        connection_log::log(guard.client());
+        Ok(Self::of(guard))
     }
 
     pub(super) fn of_application(client: Client) -> Self {
         Self::of(ClientGuard::of_application(client))
     }
 
-    /// Connects in the background, for as long as it takes. Until then every step fails at once.
+    /// Connects in the background, and retries without end. Until then every step fails at once.
     pub(super) fn connecting(client: Client) -> Self {
         Self::of(ClientGuard::connecting(client))
     }
 
-    fn of(link: ClientGuard) -> Self {
-        Self(Mutex::new(Current { link, silent_since: None, replaced_at: None, server_time: None }))
+    fn of(guard: ClientGuard) -> Self {
+        Self(Mutex::new(Current { guard, silent_since: None, replaced_at: None, server_time: None }))
     }
 
     pub(super) fn client(&self) -> Client {
-        self.current().link.client().clone()
+        self.current().guard.client().clone()
     }
 
-    /// How long a step may take.
+    /// Returns how long a step may take.
     pub(super) fn timeout(&self) -> Duration {
         self.client().perf_config().default_command_timeout
     }
 
     /// Runs a script by the server's clock, or by that of the call.
     ///
-    /// What was reported as a failure must not happen later, when a server that stood still goes on: so the script is
-    /// told when nobody waits any more, by what the server's clock will show then.
+    /// What was reported as a failure must not happen later, when a server that was suspended resumes. So the script gets
+    /// the time of the server's clock after which the caller no longer waits.
     pub(super) async fn run(&self, call: &ScriptCall<'_>, timeout: Duration, asking: bool) -> Result<Value, FredError> {
         let begun = Instant::now();
         for _ in 0..2 {
@@ -104,7 +104,7 @@ impl Connection {
             if call.clock.is_some() || !current.is_late(&reply) {
                 return Ok(reply);
             }
-            // And yet somebody waits: the server's clock was set. Now it is known.
+            // The caller still waits, so the server's clock was set. Its time is known now.
         }
         Err(FredError::new(ErrorKind::Timeout, "the server received the command too late"))
     }
@@ -115,13 +115,13 @@ impl Connection {
 }
 
 impl Current {
-    /// When the server's clock will show that `left` has passed, in milliseconds; never while that is not known.
+    /// Returns the server's time when `left` will have passed, in milliseconds; the greatest if its time is unknown.
     fn deadline(&self, left: Duration) -> u64 {
         let Some((shown, at)) = self.server_time else { return scripts::LARGEST };
         shown.saturating_add(at.elapsed()).saturating_add(left).as_millis().min(scripts::LARGEST)
     }
 
-    /// Whether the script did nothing, because it was too late. Every answer begins with the server's time.
+    /// Returns whether the script was too late and did nothing. Every answer begins with the server's time.
     fn is_late(&mut self, reply: &Value) -> bool {
         let Value::Array(items) = reply else { return false };
         if let Some(millis) = items.first().and_then(Value::as_u64) {
@@ -139,25 +139,25 @@ impl Current {
             return;
         }
         self.silent_since = None;
-        // Another server may answer at this address by now, and this connection would never tell.
+        // Another server may answer at this address by now, which this connection would never show.
         let is_recent = self.replaced_at.is_some_and(|at| at.elapsed() < GIVE_UP_AFTER);
         if !is_recent && error.is_some_and(came_from_replica) {
             self.replace();
         }
     }
 
-    /// A new client in place of one of ours, connecting in the background. To ask the old one to reconnect is not
-    /// enough: while it waits to write it hears nothing.
+    /// Replaces a client of ours with one that connects in the background. It is not enough to make the old one
+    /// reconnect: it does not react while it waits to write.
     fn replace(&mut self) {
         self.silent_since = None;
         self.replaced_at = Some(Instant::now());
-        if self.link.is_ours() {
-            self.link = ClientGuard::connecting(config::again(self.link.client()));
+        if self.guard.is_ours() {
+            self.guard = ClientGuard::connecting(config::again(self.guard.client()));
         }
     }
 }
 
-/// Redis 6 puts the error of a command inside a script behind other words.
+/// Redis 6 puts other words before the error of a command within a script.
 fn came_from_replica(error: &FredError) -> bool {
     ["READONLY ", "MASTERDOWN "].iter().any(|kind| error.details().contains(kind))
 }

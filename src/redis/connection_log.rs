@@ -1,4 +1,4 @@
-//! Why there is no connection: what those who get an error at once are not told.
+//! Logs why there is no connection, which errors of steps do not say.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,10 +13,10 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::config;
 use crate::event::LOG_TARGET;
 
-/// Logs why the connection of this client breaks or cannot be made, each kind of reason once until it is there again:
-/// a server that was down refuses first, one that is up again may still not like the password. Ends with the client.
+/// Logs why the connection of this client breaks or cannot be made, each kind of error once until there is a connection:
+/// a server may refuse connections first and then the password. Ends with the client.
 pub(super) fn log(client: &Client) {
-    // The client itself would live for as long as they do.
+    // A clone of the client in the tasks would keep it open.
     let config = client.client_config();
     let Some(server) = config.server.hosts().into_iter().next() else { return };
     let log = Arc::new(ConnectionLog::new(config));
@@ -28,10 +28,10 @@ pub(super) fn log(client: &Client) {
     tokio::spawn(each(connects, move |_| log.connected()));
 }
 
-async fn each<T: Clone>(mut events: Receiver<T>, mut told: impl FnMut(T)) {
+async fn each<T: Clone>(mut events: Receiver<T>, mut handle: impl FnMut(T)) {
     loop {
         match events.recv().await {
-            Ok(event) => told(event),
+            Ok(event) => handle(event),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
@@ -40,31 +40,31 @@ async fn each<T: Clone>(mut events: Receiver<T>, mut told: impl FnMut(T)) {
 
 pub(super) struct ConnectionLog {
     config: Config,
-    /// Never more than there are kinds.
-    told: Mutex<Vec<ErrorKind>>,
+    /// The kinds of errors that were logged since the last connection.
+    logged: Mutex<Vec<ErrorKind>>,
 }
 
 impl ConnectionLog {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, told: Mutex::default() }
+        Self { config, logged: Mutex::default() }
     }
 
     pub(super) fn failed(&self, error: FredError, server: &Server) {
         let error = config::without_credentials(error, &self.config);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.contains(error.kind()) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.contains(error.kind()) {
             tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");
         } else {
             tracing::warn!(target: LOG_TARGET, %server, %error, "no connection to Redis; trying again until there is one");
-            told.push(error.kind().clone());
+            logged.push(error.kind().clone());
         }
     }
 
     pub(super) fn connected(&self) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if !told.is_empty() {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !logged.is_empty() {
             tracing::info!(target: LOG_TARGET, "connected to Redis");
-            told.clear();
+            logged.clear();
         }
     }
 }

@@ -1,34 +1,33 @@
 //! Sessions in Redis or Valkey, shared by every node.
 //!
 //! Needs Redis 6.2 or later, or Valkey: one server, one with replicas behind one address, or a cluster. Every step is
-//! one Lua script, so it happens entirely or not at all, and its time is the server's.
+//! one Lua script, so it is atomic, and its time is the server's.
 //!
 //! # What is stored
 //!
 //! | key | type | holds |
 //! |---|---|---|
 //! | `{prefix}sessions:{owner}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
-//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; for an hour, when access was last expired and when all or the other sessions were last ended; in a cluster also what is still to be published |
-//! | `{prefix}sessions:log` | stream | what ended, for as long as access tokens live: for the longest time that any manager on the store asks for |
+//! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; for an hour, when access was last expired and when all or the other sessions were last ended; in a cluster also revocations that are not published yet |
+//! | `{prefix}sessions:log` | stream | the revocation log, kept for as long as access tokens live: for the longest time that any manager on the store asks for |
 //!
 //! `owner` is in braces: the [`Population`](crate::store::Population), a dot, and the user id in base64url. So managers
 //! with different issuers or audiences never see each other's sessions, whatever the prefix. No value is a token or a
-//! key, so a copy of the database opens no session. Every key has a time to live and vanishes by itself: no sweeping is
-//! needed.
+//! key, so a copy of the database gives access to no session. Every key has a time to live, so no clean-up is needed.
 //!
-//! Set `maxmemory-policy noeviction`: a server that evicts keys logs users out and forgets revocations, those first
-//! under `volatile-ttl`.
+//! Set `maxmemory-policy noeviction`: a server that evicts keys logs users out and loses revocations, those first under
+//! `volatile-ttl`.
 //!
-//! # When Redis is away
+//! # When Redis is unavailable
 //!
 //! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
-//! The connection is made again in the background, and the log says why there is none, once for each kind of reason. So
-//! is one to a server that has become a replica: another may answer at its address.
-//! Where Redis may be away already when a node starts: [`RedisStore::connect_in_background`]. A *failover to a replica*
+//! The client reconnects in the background, and the log states the cause, once for each kind of error. It also reconnects
+//! when the server has become a replica, since another server may answer at the address.
+//! For nodes that may start before Redis there is [`RedisStore::connect_in_background`]. A *failover to a replica*
 //! may lose the last writes; see [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to
 //! refreshes.
 //!
-//! Of a client that the store makes itself (those of an application have their own settings, see [`RedisStore::new`]):
+//! Limits of a client that the store makes itself (one of an application has its own, see [`RedisStore::new`]):
 //!
 //! | what | limit |
 //! |---|---|
@@ -36,46 +35,46 @@
 //! | to connect, TLS included | 2 s |
 //! | `AUTH` and `SELECT` | 1 s |
 //! | a connection that answers nothing while a step waits | given up after 2 s |
-//! | to connect again | after 50 ms, doubling up to 1 s, for ever |
+//! | to reconnect | after 50 ms, doubling up to 1 s, without end |
 //! | steps that wait for the connection | 16384; more are refused at once |
 //!
-//! # When Redis comes back as it was before
+//! # When Redis is restored from a back-up
 //!
-//! A node that knows of an end goes on refusing that session and its refreshes after a restore from a back-up, for as
-//! long as access tokens live. Redis itself does not know, and a node that starts afterwards cannot: there the session
-//! lives again, its refresh token too. So after a restore end the sessions of every user whose sessions may have ended
-//! since the back-up, or keep none of them: after a `FLUSHDB` nobody can refresh, and everybody is out when the access
-//! token expires.
+//! A node that knows of an end keeps refusing that session and its refreshes for as long as access tokens live. Redis
+//! itself does not know of it, and neither does a node that starts afterwards: there the session and its refresh token
+//! are valid again. So after a restore, end the sessions of every user whose sessions may have ended since the back-up,
+//! or drop all of them: after a `FLUSHDB` no client can refresh, and all users are logged out when their access tokens
+//! expire.
 //!
 //! # In a cluster
 //!
 //! The two keys of a user are on one server, the log on another, and no script can change both. A step that ends
-//! sessions removes them and keeps with the user what is to be published, appends that to the log, and then forgets
-//! it: three scripts instead of one. All other steps are one script as elsewhere. Where it stops in between, the
-//! operation reports a failure, the sessions are over, and their access tokens are refused everywhere as soon as a
-//! retry, or a later request of that user, has published it.
+//! sessions removes them and stores the unpublished revocations with the user, appends those to the log, and then removes
+//! them: three scripts instead of one. All other steps are one script as elsewhere. If it stops in between, the operation
+//! reports a failure, the sessions have ended, and their access tokens are refused everywhere as soon as a retry, or a
+//! later request of that user, has published that.
 //!
-//! A server that is away takes along only the users whose keys it has; with the log's server away, nothing can be ended
-//! and verified requests are served on. That needs `cluster-require-full-coverage no`: by default Redis itself refuses
-//! everything then. Slots may be moved while serving; for as long as the keys of one are under way, its users may be told
-//! to try again. With TLS, the certificates must name the servers as `CLUSTER SLOTS` does.
+//! An unavailable server affects only the users whose keys it has. Without the log's server no session can be ended, and
+//! verified requests are served. That needs `cluster-require-full-coverage no`: by default Redis itself refuses all
+//! commands then. Slots may be moved while serving; while the keys of one are being moved, requests of its users may be
+//! answered with `503`. With TLS, the certificates must name the servers as `CLUSTER SLOTS` does.
 //!
 //! # Users with many sessions
 //!
 //! A login and a refresh cost the same however many sessions the user has. Without a limit, a login looks at four of
 //! them, chosen at random, and removes those that have expired, so that at most about a quarter of what is stored has
-//! expired. With a limit it looks at all of them, but only when the limit may be reached; the first login after a limit
+//! expired. With a limit it looks at all of them, but only when the limit may be reached. The first login after a limit
 //! was lowered ends all surplus sessions in one script.
 //!
-//! What concerns all sessions of a user (the list, ends of all or of the others, the expiry of access) takes one script
-//! for every 250 of them, so that no user holds up the server. If one of the scripts fails, the operation reports a
+//! Operations on all sessions of a user (the list, ends of all or of the others, the expiry of access) take one script
+//! for every 250 of them, so that no user blocks the server. If one of the scripts fails, the operation reports a
 //! failure: what it ended is published, and a retry ends the rest.
 //!
-//! # What cannot be read
+//! # Unreadable values
 //!
-//! A value that is no session record of a known version is an error for every step that meets it, and never removed or
-//! taken for "no session". A login meets it only where it has to count the sessions against a limit. One step repairs
-//! it: ending *all* sessions of the user removes it, and publishes its session as ended.
+//! A value that is no session record of a known version is an error for every step that reads it, and never removed or
+//! taken for "no session". A login reads it only if it has to count the sessions against a limit. Ending *all* sessions
+//! of the user removes it, and publishes its session as ended.
 
 mod batches;
 mod client_guard;
@@ -112,8 +111,9 @@ use crate::{
     store::Owner,
 };
 
-/// A [`SessionStore`] in Redis or Valkey. Clones share its connection. What is stored, its limits of time, and how to set
-/// up the server: see [the module](self).
+/// A [`SessionStore`] in Redis or Valkey. Clones share its connection.
+///
+/// The [module](self) has the keys, the limits and the settings of the server.
 ///
 /// ```no_run
 /// use tower_jwt_sessions::redis::RedisStore;
@@ -126,7 +126,7 @@ use crate::{
 /// ```
 ///
 /// The end of a session that a signed token names is published even when its record is missing, since the server may
-/// have lost it; a tombstone keeps repeats from publishing again.
+/// have lost it. A tombstone prevents that repeats publish it again.
 #[derive(Clone)]
 pub struct RedisStore {
     servers: Arc<Servers>,
@@ -146,10 +146,10 @@ impl RedisStore {
     /// `rediss://…`, which trusts the certificates that the system trusts.
     ///
     /// A cluster is `redis-cluster://[user:password@]host[:port][?node=host:port&node=…]` or `rediss-cluster://…`, with
-    /// some of its servers: one that answers is enough, and tells which others there are.
+    /// some of its servers: one that answers is enough to find the others.
     ///
-    /// Reserved characters in user name and password are percent-encoded. The connection is made again whenever it
-    /// breaks; only this first attempt is not repeated, so that a wrong address is noticed.
+    /// Reserved characters in user name and password are percent-encoded. The client reconnects whenever the connection
+    /// breaks. Only the first attempt is not repeated, so that a wrong address is an error.
     ///
     /// # Errors
     ///
@@ -164,26 +164,25 @@ impl RedisStore {
         }))
     }
 
-    /// As [`connect`](Self::connect), but returns at once: the connection is made in the background, and attempts go on
-    /// for ever, at most two seconds apart. With a cluster it is each step that fails, and the feed of a manager, that
-    /// begins the next.
+    /// Connects in the background, and returns at once. Attempts are repeated without end, at most two seconds apart. With
+    /// a cluster, each step that fails begins the next attempt, and so does the feed of a manager.
     ///
-    /// For services that must come up in any order, such as a node and its Redis after a power cut. Until Redis is there
-    /// every step fails at once and is answered with `503`, so are requests with a session (`revocations_unknown`, see
+    /// For services that may start in any order, such as a node and its Redis after a power cut. Until Redis is available
+    /// every step fails at once and is answered with `503`, and so are requests with a session (`revocations_unknown`, see
     /// [`serve_before_catch_up`](crate::SessionManagerBuilder::serve_before_catch_up)), and
     /// [`SessionManager::revocation_feed`](crate::SessionManager::revocation_feed) says
-    /// [`CatchingUp`](crate::FeedStatus::CatchingUp): let the readiness of the node depend on that, and do not wait for
-    /// [`caught_up`](crate::RevocationFeed::caught_up) before it listens. Then everything works by itself.
+    /// [`CatchingUp`](crate::FeedStatus::CatchingUp): make the readiness of the node depend on that, and do not wait for
+    /// [`caught_up`](crate::RevocationFeed::caught_up) before it listens.
     ///
-    /// Prefer `connect` where whatever starts the program also starts it again, or where a person watches it: a wrong
-    /// address or password is an error at start there, and here only a line in the log, once for each kind of failure.
+    /// Prefer `connect` if a supervisor restarts the program, or if a person starts it: there a wrong address or password
+    /// is an error at start, here only a line in the log, once for each kind of error.
     ///
     /// # Errors
     ///
     /// [`ConfigError::UnsupportedRedisUrl`] and [`ConfigError::InvalidRedisUrl`] as with `connect`, and
     /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
     pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
-        // fred would panic without one.
+        // fred panics without one.
         Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
         let client = config::client(url)?;
         Ok(Self::over(match client.is_clustered() {
@@ -193,10 +192,10 @@ impl RedisStore {
     }
 
     /// Uses a client of the application, already connected: for TLS with certificates of your own, for sentinels, or
-    /// to share one connection. The revocation log is awaited on a connection with the same settings.
+    /// to share one connection. The revocation log is read on a connection of its own with the same settings.
     ///
-    /// Of a client for a cluster only the settings are used, for connections to each of its servers: fred's own serve
-    /// nothing while one of the servers is away.
+    /// Of a client for a cluster only the settings are used, for connections to each of its servers: fred's own client
+    /// serves nothing while one of the servers is unavailable.
     ///
     /// The client is one of fred 10. This constructor follows fred's version and is outside of what this crate promises
     /// about its own: a minor release may move it to the next major version of fred. [`connect`](Self::connect) takes
@@ -204,7 +203,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnsafeRedisClient`] when the client waits for ever, sends commands twice or never reconnects, as
+    /// [`ConfigError::UnsafeRedisClient`] when the client has no command timeout, sends commands twice or never reconnects, as
     /// with fred's defaults.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
         config::check(&client)?;
@@ -218,7 +217,7 @@ impl RedisStore {
         Self { servers: Arc::new(servers), tail: Arc::default(), prefix: "".into(), clock: None }
     }
 
-    /// Puts this in front of every key, for applications that share a database. Empty by default.
+    /// Sets a prefix for every key, for applications that share a database. Empty by default.
     ///
     /// # Errors
     ///
@@ -231,7 +230,7 @@ impl RedisStore {
         Ok(Self { prefix: prefix.into(), ..self })
     }
 
-    /// Judges by this clock instead of the server's. Keys still expire by the server's.
+    /// Uses this clock instead of the server's. Keys still expire by the server's.
     #[cfg(any(test, feature = "test-util"))]
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
@@ -242,18 +241,18 @@ impl RedisStore {
         format!("{}sessions:log", self.prefix)
     }
 
-    /// Takes a step over the keys of a user.
+    /// Runs a step over the keys of a user.
     async fn run(
         &self,
         step: &'static ScriptPair,
         owner: &Owner,
         args: impl IntoIterator<Item = Value>,
     ) -> Result<Reply, BoxError> {
-        Ok(self.take(step, owner, args).await?.0)
+        Ok(self.run_and_find_unfinished(step, owner, args).await?.0)
     }
 
-    /// Takes a step, and tells which sessions an earlier one ended that could not finish.
-    async fn take(
+    /// Runs a step. Also returns the sessions that an earlier, unfinished step had ended.
+    async fn run_and_find_unfinished(
         &self,
         step: &'static ScriptPair,
         owner: &Owner,
@@ -271,8 +270,11 @@ impl RedisStore {
                 Ok((Reply::new(connection.run(&call, connection.timeout(), false).await?), Vec::new()))
             }
             Servers::Cluster(cluster) => {
-                let taken = cluster.take(step, Keys { user: [sessions, data], log }, clock, args).await?;
-                Ok((Reply::new(taken.reply), Reply::new(Value::Array(vec![Value::Array(taken.met)])).session_ids()?))
+                let outcome = cluster.run(step, Keys { user: [sessions, data], log }, clock, args).await?;
+                Ok((
+                    Reply::new(outcome.reply),
+                    Reply::new(Value::Array(vec![Value::Array(outcome.unfinished)])).session_ids()?,
+                ))
             }
         }
     }

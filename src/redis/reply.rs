@@ -1,4 +1,4 @@
-//! Reads what scripts answer.
+//! Reads the answers of scripts.
 
 use std::{fmt, net::IpAddr};
 
@@ -20,12 +20,12 @@ impl Reply {
     }
 
     fn next(&mut self) -> Result<Value, BoxError> {
-        self.0.next().ok_or_else(|| Unreadable("an answer that is too short").into())
+        self.0.next().ok_or_else(|| Unreadable("answer too short").into())
     }
 
     pub(super) fn integer<T: TryFrom<u64>>(&mut self) -> Result<T, BoxError> {
         let number = self.next()?.as_u64().and_then(|number| T::try_from(number).ok());
-        number.ok_or_else(|| Unreadable("something that is not a number").into())
+        number.ok_or_else(|| Unreadable("not a number").into())
     }
 
     pub(super) fn time(&mut self) -> Result<Timestamp, BoxError> {
@@ -33,7 +33,7 @@ impl Reply {
     }
 
     pub(super) fn word(&mut self) -> Result<String, BoxError> {
-        self.next()?.into_string().ok_or_else(|| Unreadable("something that is not a word").into())
+        self.next()?.into_string().ok_or_else(|| Unreadable("not a word").into())
     }
 
     fn bytes(&mut self) -> Result<Option<Vec<u8>>, BoxError> {
@@ -41,14 +41,14 @@ impl Reply {
             Value::Null => Ok(None),
             value => match value.into_owned_bytes() {
                 Some(bytes) => Ok(Some(bytes)),
-                None => Err(Unreadable("something that is not a string").into()),
+                None => Err(Unreadable("not a string").into()),
             },
         }
     }
 
     fn text(&mut self) -> Result<Option<String>, BoxError> {
         // The standard library's own error would contain the bytes.
-        let text = self.bytes()?.map(|bytes| String::from_utf8(bytes).map_err(|_| Unreadable("text that is no UTF-8")));
+        let text = self.bytes()?.map(|bytes| String::from_utf8(bytes).map_err(|_| Unreadable("text is not UTF-8")));
         Ok(text.transpose()?)
     }
 
@@ -57,12 +57,12 @@ impl Reply {
     }
 
     pub(super) fn record(&mut self) -> Result<SessionRecord, BoxError> {
-        self.optional_record()?.ok_or_else(|| Unreadable("no record").into())
+        self.optional_record()?.ok_or_else(|| Unreadable("record missing").into())
     }
 
     pub(super) fn session_id(&mut self) -> Result<SessionId, BoxError> {
         let bytes = self.bytes()?.and_then(|bytes| bytes.try_into().ok());
-        bytes.map(SessionId::from_bytes).ok_or_else(|| Unreadable("something that is not a session id").into())
+        bytes.map(SessionId::from_bytes).ok_or_else(|| Unreadable("not a session id").into())
     }
 
     pub(super) fn session_ids(&mut self) -> Result<Vec<SessionId>, BoxError> {
@@ -98,8 +98,8 @@ impl Reply {
     }
 }
 
-/// The error without the arguments of the command, which a server repeats if it does not know the command: they may be
-/// credentials, user ids or data. The error code and the name of the command stay.
+/// Removes the arguments of the command from an error. A server repeats them if it does not know the command, and they may
+/// be credentials, user ids or data. The error code and the name of the command stay.
 pub(super) fn without_arguments(error: FredError) -> FredError {
     match error.details().split_once(REPEATED_ARGUMENTS) {
         Some((said, _)) => FredError::new(error.kind().clone(), said.to_owned()),
@@ -110,13 +110,13 @@ pub(super) fn without_arguments(error: FredError) -> FredError {
 /// As Redis since 5.0 and Valkey write it.
 const REPEATED_ARGUMENTS: &str = ", with args beginning with";
 
-/// Redis holds or answered something that this release did not write.
+/// Redis holds or returned something that this release did not write.
 #[derive(Debug)]
 pub(super) struct Unreadable(pub(super) &'static str);
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redis holds or answered {}", self.0)
+        write!(f, "unreadable value in Redis: {}", self.0)
     }
 }
 

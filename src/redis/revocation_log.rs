@@ -34,20 +34,20 @@ use crate::{
 
 /// Entries of one page: 5000 are some 200 kB and take 15 ms.
 const PAGE: u64 = 5_000;
-/// Zero would mean for ever.
+/// Zero would mean without a limit.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-/// Longer waits end early; Redis would refuse absurd ones.
+/// Longer waits end early; Redis refuses very long ones.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// The field that is read: for each revocation the session and the smallest valid epoch, 20 bytes. Another format needs
 /// another name, so that releases that do not know it skip the entry. Other fields are ignored.
 const FIELD: &[u8] = b"r";
 const REVOCATION_LEN: usize = SessionId::LEN + 4;
 
-/// The connection on which the log is awaited, while nobody awaits it.
+/// The connection on which the log is read, while it is idle.
 ///
-/// `XREAD BLOCK` would hold up everything else on a shared one. Made when first needed, and dropped whenever anything
-/// fails or the reader goes away, so it needs neither a reconnect policy nor detection of unresponsive servers, which
-/// fred could not tell from the silence of a blocking read.
+/// `XREAD BLOCK` would block all other commands on a shared one. It is made when first needed, and dropped after an error
+/// or when a read is cancelled, so it needs neither a reconnect policy nor detection of unresponsive servers, which fred
+/// could not tell from the silence of a blocking read.
 #[derive(Default)]
 pub(super) struct LogReader(Mutex<Option<ClientGuard>>);
 
@@ -69,8 +69,8 @@ impl LogReader {
             Some(connection) => connection,
             None => open(shared).await?,
         };
-        // One that lost the log need not say so. An error, after which the reader looks back: the entries of the new
-        // one can stand before those that were read last.
+        // The server that lost the log may not report that. After this error the reader looks back, since the entries of
+        // the new server can precede those that were read last.
         if connection.client().client_config().server != shared.client_config().server {
             return Err(FredError::new(ErrorKind::Cluster, "the revocation log has another server now").into());
         }
@@ -86,7 +86,7 @@ impl LogReader {
     }
 }
 
-/// A connection for the tail, to the server of the shared one.
+/// Opens a connection for reads that wait, to the server of the shared one.
 async fn open(shared: &Client) -> Result<ClientGuard, FredError> {
     let mut connection = shared.connection_config().clone();
     connection.unresponsive.max_timeout = None;
@@ -94,12 +94,11 @@ async fn open(shared: &Client) -> Result<ClientGuard, FredError> {
     ClientGuard::open(Client::new(config, Some(shared.perf_config()), Some(connection), None)).await
 }
 
-/// What is there after a position, and whether the connection is free again. With nothing there, and nothing lost, it
-/// waits.
+/// Reads the entries after a position, and returns whether the connection is free again. Waits if there is no entry and
+/// nothing was lost.
 ///
-/// Where the log stands and what follows are asked for together, so that a read costs one way there and back, and no
-/// entry waits for the answer to the other question. The server answers in order: before it begins to wait, where the
-/// log stands.
+/// The newest position and the entries are requested together, so that a read takes one round trip. The server answers in
+/// order: the newest position before it begins to wait.
 async fn read(
     client: &Client,
     key: &str,
@@ -123,7 +122,7 @@ async fn read(
     })
     .await?;
     if newest < after {
-        // Nothing will come at these positions, for the log was lost: the caller must hear of it. The server waits.
+        // The log was lost, and no entry will have these positions: the caller has to know. The server is still waiting.
         return Ok((LogPage { newest, ..LogPage::default() }, false));
     }
     let mut page = match early {
@@ -142,14 +141,14 @@ async fn entries(
 ) -> Result<LogPage, BoxError> {
     let read: Result<Value, _> = client.xread(Some(PAGE), wait.map(whole_millis), key, after.to_string()).await;
     let read = read.map_err(without_arguments)?;
-    // Field names as bytes, since those of others may be anything.
+    // Field names as bytes, since other writers may use any.
     let streams: XReadResponse<String, String, Vec<u8>, Value> = match read {
         Value::Null => HashMap::new(),
         read => read.into_xread_response()?,
     };
     let mut page = LogPage::default();
     for (id, fields) in streams.into_values().flatten() {
-        let position = position(&id).ok_or(Unreadable("an entry of a stream without a position"))?;
+        let position = position(&id).ok_or(Unreadable("stream entry without a position"))?;
         match revocations(fields) {
             Some(revocations) => page.entries.push(LogEntry { position, revocations }),
             None => page.skipped.push(position),
@@ -163,7 +162,7 @@ fn with_timeout(client: &Client, timeout: Duration) -> WithOptions<Client> {
     client.with_options(&options)
 }
 
-/// The position of the newest entry, even if it was trimmed since.
+/// Returns the position of the newest entry, even if it was trimmed since.
 async fn newest(client: WithOptions<Client>, key: &str) -> Result<LogPosition, BoxError> {
     let info: HashMap<String, Value> = match client.xinfo_stream(key, false, None).await {
         Ok(info) => info,
@@ -171,7 +170,7 @@ async fn newest(client: WithOptions<Client>, key: &str) -> Result<LogPosition, B
         Err(error) => return Err(without_arguments(error).into()),
     };
     let id = info.get("last-generated-id").and_then(Value::as_str);
-    id.and_then(|id| position(&id)).ok_or_else(|| Unreadable("a stream without a position").into())
+    id.and_then(|id| position(&id)).ok_or_else(|| Unreadable("stream without a position").into())
 }
 
 fn position(id: &str) -> Option<LogPosition> {
@@ -179,7 +178,7 @@ fn position(id: &str) -> Option<LogPosition> {
     Some(LogPosition::new(millis.parse().ok()?, sequence.parse().ok()?))
 }
 
-/// What an entry revokes; `None` if it cannot be read.
+/// Reads the revocations of an entry; `None` if it is unreadable.
 fn revocations(mut fields: HashMap<Vec<u8>, Value>) -> Option<Vec<Revocation>> {
     let packed = fields.remove(FIELD)?.into_owned_bytes()?;
     let (chunks, rest) = packed.as_chunks::<REVOCATION_LEN>();

@@ -1,4 +1,4 @@
-//! The Lua scripts, one or two for each step, and how they are run.
+//! The Lua scripts, and how they are run.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -13,11 +13,11 @@ use tokio::time::Instant;
 use super::reply::without_arguments;
 use crate::clock::{Timestamp, whole_millis};
 
-/// A step of the store.
+/// The two forms of a step.
 pub(super) struct ScriptPair {
-    /// Publishes in the same step: the log is the last of its keys.
+    /// Publishes revocations itself: the log is the last of its keys.
     pub(super) whole: LazyLock<Script>,
-    /// Keeps with the user what is to be published: the log is on another server.
+    /// Stores unpublished revocations with the user: the log is on another server.
     pub(super) split: LazyLock<Script>,
 }
 
@@ -45,7 +45,7 @@ macro_rules! steps {
     };
 }
 
-// Where the log is on another server, those that complete publish all that is pending.
+// In the split form, steps that complete publish everything that is pending.
 steps! {
     CONFIRM = "confirm.lua", completes: false;
     CREATE = "create.lua", completes: false;
@@ -57,9 +57,9 @@ steps! {
     ROTATE = "rotate.lua", completes: false;
 }
 
-/// Appends to the log what a split step left to publish.
+/// Appends the pending revocations of a split step to the log.
 pub(super) static APPEND: LazyLock<Script> = lua!(file!("prelude.lua"), file!("log.lua"), file!("append.lua"));
-/// Forgets what was published.
+/// Removes published revocations from those that are pending.
 pub(super) static SETTLE: LazyLock<Script> = lua!(file!("prelude.lua"), file!("pending.lua"), file!("settle.lua"));
 
 /// Runs a script in one command, or in two when the server does not know it yet, within the client's command timeout.
@@ -87,7 +87,7 @@ pub(super) async fn run(
     }
 }
 
-/// Fails at once where there is no connection: fred queues what comes while it connects.
+/// Fails at once if there is no connection: fred would queue the command while it connects.
 pub(super) fn require_connection(client: &Client) -> Result<(), FredError> {
     match client.state() {
         ClientState::Connected => Ok(()),
@@ -95,7 +95,7 @@ pub(super) fn require_connection(client: &Client) -> Result<(), FredError> {
     }
 }
 
-/// Sends a script. `asking` the server for a slot that is just being moved to it, which holds for one command.
+/// Sends a script; with `asking`, to a server to which the slot is being moved.
 async fn send(
     client: &Client,
     command: &'static str,
@@ -121,7 +121,7 @@ async fn send_as(
     let pipeline = client.pipeline().with_options(&options);
     let () = pipeline.custom(custom("ASKING"), Vec::<Value>::new()).await?;
     let () = pipeline.custom(custom(command), args).await?;
-    let lost = || Err(FredError::new(ErrorKind::Protocol, "no answer to a script"));
+    let lost = || Err(FredError::new(ErrorKind::Protocol, "script without an answer"));
     pipeline.try_all().await.pop().unwrap_or_else(lost)
 }
 
@@ -138,7 +138,7 @@ pub(super) fn duration(duration: Duration) -> Value {
     integer(whole_millis(duration).min(1 << 52))
 }
 
-/// For `elapsed < duration` in whole milliseconds to come out as with the exact duration.
+/// Rounds up, so that `elapsed < duration` in whole milliseconds gives the same result as with the exact duration.
 pub(super) fn duration_rounded_up(time: Duration) -> Value {
     duration(time.saturating_add(Duration::from_nanos(999_999)))
 }
@@ -158,7 +158,7 @@ pub(super) fn bytes(bytes: &[u8]) -> Value {
     bytes.into()
 }
 
-/// Nothing, or a plus sign and the bytes: tells an absent value from an empty one.
+/// Encodes a value as a plus sign and its bytes, and an absent one as nothing.
 pub(super) fn optional(value: Option<&[u8]>) -> Value {
     value.map_or_else(|| word(""), |value| bytes(&[b"+", value].concat()))
 }

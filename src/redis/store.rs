@@ -1,4 +1,4 @@
-//! Each verb of the store: what its script is given, and what it answers.
+//! The methods of the store: the arguments of their scripts, and how the answers are read.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The oldest gives way to one more.
+/// One more replaces the oldest.
 const MAX_TOMBSTONES_OF_A_USER: u64 = 100;
 
 fn sid(id: SessionId) -> Value {
@@ -111,12 +111,12 @@ impl SessionStore for RedisStore {
         Ok(read.map(|(found, _)| found))
     }
 
-    async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
+    async fn rotate(&self, rotate: &RotateSession) -> Result<RotateOutcome, StoreError> {
         let step = async {
-            let attempt = &rotation.attempt;
+            let attempt = &rotate.attempt;
             let length = attempt.window.length();
             let args = [
-                sid(rotation.id),
+                sid(rotate.id),
                 integer(attempt.generation),
                 time(attempt.token_expires_at),
                 match attempt.window {
@@ -126,11 +126,11 @@ impl SessionStore for RedisStore {
                 duration_rounded_up(length),
                 duration_rounded_up(length.saturating_mul(2)),
                 duration(attempt.refresh_lifetime),
-                duration(rotation.log_retention),
+                duration(rotate.log_retention),
                 integer(attempt.min_epoch),
             ];
-            let args = args.into_iter().chain(claims(rotation.claims));
-            let mut reply = self.run(&scripts::ROTATE, &rotation.owner, args).await?;
+            let args = args.into_iter().chain(claims(rotate.claims));
+            let mut reply = self.run(&scripts::ROTATE, &rotate.owner, args).await?;
             let now = reply.time()?;
             let rotation = match reply.word()?.as_str() {
                 "ended" => return Ok(RotateOutcome::Ended),
@@ -168,10 +168,10 @@ impl SessionStore for RedisStore {
                 integer(MAX_TOMBSTONES_OF_A_USER),
                 duration_rounded_up(end.min_age),
             ];
-            let pieces = Batched { step: &scripts::END, owner: end.owner.clone(), args, read: Reply::session_ids };
-            let found = self.over_all(pieces).await?;
+            let batched = Batched { step: &scripts::END, owner: end.owner.clone(), args, read: Reply::session_ids };
+            let found = self.over_all(batched).await?;
             let mut ended = found.rows;
-            // The attempt before this one reported a failure.
+            // The attempt that ended these reported a failure.
             ended.extend(found.unfinished.into_iter().filter(|id| end.which.includes(*id)));
             ended.sort_unstable();
             ended.dedup();
@@ -201,13 +201,13 @@ impl SessionStore for RedisStore {
 
     async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
         let step = async {
-            let pieces = Batched {
+            let batched = Batched {
                 step: &scripts::EXPIRE_ACCESS,
                 owner: owner.clone(),
                 args: vec![duration(log_retention)],
                 read: |reply| reply.rows(|mut row| Ok((row.session_id()?, row.integer()?))),
             };
-            Ok(self.over_all(pieces).await?.rows)
+            Ok(self.over_all(batched).await?.rows)
         };
         step.await.map_err(failed("expiring access tokens"))
     }
@@ -219,7 +219,7 @@ impl SessionStore for RedisStore {
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         let step = async {
-            // Never stored: no version is greater than the last.
+            // Never stored, since no version is greater than the last.
             let Some(version) = put.expected_version.checked_add(1) else { return Ok(PutOutcome::Conflict) };
             let args = [
                 sid(put.id),
@@ -248,12 +248,12 @@ impl SessionStore for RedisStore {
         page.map_err(failed("reading the revocation log"))
     }
 
-    /// Redis outlives the process, so there is no such time.
+    /// Redis keeps sessions beyond the process, so there is no such time.
     fn started_at(&self) -> Option<Timestamp> {
         None
     }
 }
 
 fn unknown_outcome() -> BoxError {
-    Unreadable("an outcome of another release").into()
+    Unreadable("outcome of another release").into()
 }

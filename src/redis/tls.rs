@@ -10,10 +10,10 @@ use fred::{
 
 use crate::error::{BoxError, ConfigError};
 
-/// Trusts what the system trusts, which is where operators put the certificate of a private authority
+/// Returns settings that trust the root certificates of the system, to which operators add those of a private authority
 /// (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 ///
-/// fred's own default asks for the provider of the process, and panics when two are compiled in.
+/// fred's own default uses the provider of the process, and panics when two are compiled in.
 pub(super) fn config() -> Result<TlsConfig, ConfigError> {
     let unreachable = |source: BoxError| ConfigError::StoreUnreachable { source };
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! A clock that moves only when told to.
+//! A clock that moves only when it is set.
 
 use std::{
     sync::{
@@ -40,12 +40,12 @@ struct Times {
 }
 
 impl TestClock {
-    /// A clock that shows 2026-01-01T00:00:00Z.
+    /// Returns a clock that shows 2026-01-01T00:00:00Z.
     pub fn new() -> Self {
         Self::at(Timestamp::from_secs(1_767_225_600))
     }
 
-    /// A clock that shows this time.
+    /// Returns a clock that shows this time.
     pub fn at(now: Timestamp) -> Self {
         let now = AtomicU64::new(now.as_millis());
         Self(Arc::new(Times { now, begun: Instant::now(), elapsed: AtomicU64::new(0) }))

@@ -1,4 +1,4 @@
-//! The behaviour that every [`SessionStore`] must show, as a suite to run against one.
+//! A suite of tests of the behaviour that every [`SessionStore`] must show.
 //!
 //! ```
 //! use tower_jwt_sessions::{MemoryStore, testing::conformance};
@@ -9,10 +9,10 @@
 //! ```
 //!
 //! Each case gets an empty store that runs on a clock of its own, and panics when the store misbehaves. To see each
-//! case as a test by itself, hand the name of a macro of yours to
+//! case as a test by itself, pass the name of a macro of yours to
 //! [`for_each_store_case!`](crate::for_each_store_case).
 
-#![allow(clippy::indexing_slicing, clippy::panic, reason = "to panic is how a test fails")]
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test fails by a panic")]
 
 mod creating;
 mod data;
@@ -62,16 +62,16 @@ macro_rules! for_each_store_case {
             create_is_exact_when_refusing_in_parallel,
             reads_until_the_idle_limit,
             reads_until_the_absolute_limit,
-            reads_nothing_of_unknown_sessions,
+            finds_no_unknown_sessions,
             keeps_users_apart,
             keeps_populations_apart,
-            takes_any_user_id,
+            accepts_any_user_id,
             lists_every_live_session,
             rotates_at_once_after_login,
             rotate_keeps_the_current_token_for_two_windows,
             rotate_repeats_within_the_fixed_window,
-            rotate_finds_reuse_after_the_fixed_window,
-            rotate_finds_reuse_of_older_generations,
+            rotate_detects_reuse_after_fixed_window,
+            rotate_detects_reuse_of_older_generations,
             rotate_repeats_while_unconfirmed_and_young,
             rotate_advances_when_the_answer_was_lost,
             rotate_repeats_for_a_window_after_confirmation,
@@ -80,7 +80,7 @@ macro_rules! for_each_store_case {
             rotate_ends_with_the_token,
             rotate_extends_up_to_the_absolute_limit,
             rotate_compares_whole_windows,
-            rotate_survives_a_clock_that_steps_back,
+            rotate_works_after_clock_steps_back,
             rotate_closes_windows_that_lie_ahead,
             rotate_advances_past_a_rotation_that_lies_ahead,
             rotate_ends_when_too_many_answers_are_lost,
@@ -89,20 +89,20 @@ macro_rules! for_each_store_case {
             rotate_ends_a_reused_session_once,
             rotate_happens_once_in_parallel,
             confirm_counts_the_first_use_only,
-            confirm_ignores_what_it_must,
+            confirm_ignores_other_generations_and_ended_sessions,
             ends_one_session,
             ends_one_proven_session,
             ends_the_other_sessions,
             ends_all_sessions,
-            ends_spare_the_young,
-            ends_with_the_data,
-            ends_without_naming_what_expired,
-            never_revives_what_ended,
+            end_spares_sessions_younger_than_min_age,
+            end_removes_data,
+            end_does_not_return_expired_sessions,
+            ended_session_is_never_revived,
             expires_access_of_live_sessions,
-            expired_access_is_remembered_for_logins,
+            expired_access_outdates_claims_of_logins,
             outdated_claims_change_nothing,
             expiries_within_a_millisecond_differ,
-            ends_are_remembered_for_claims,
+            end_outdates_claims_of_logins,
             outdated_proofs_change_nothing,
             proofs_are_outdated_by_ends_of_all_or_others_only,
             ends_tried_again_leave_a_mark_as_old_as_they_are,
@@ -112,9 +112,9 @@ macro_rules! for_each_store_case {
             ends_after_one_that_lies_ahead_have_their_own_time,
             claims_are_outdated_once_by_marks_that_lie_ahead,
             ends_many_sessions,
-            expires_access_again_and_again,
-            data_begins_empty_and_counts_writes,
-            data_has_one_winner,
+            expire_access_can_be_repeated,
+            data_is_empty_at_first_and_counts_writes,
+            data_of_concurrent_writers_is_written_once,
             data_may_be_any_bytes,
             log_is_empty_at_first,
             log_keeps_order_and_resumes,

@@ -14,7 +14,7 @@ use crate::{
     users::{Role, Users},
 };
 
-/// The proof that an administrator asks. A handler that takes it cannot be reached by anybody else.
+/// The session of an administrator. A handler that takes it is unreachable for other users.
 pub(super) struct Admin(Session);
 
 impl<S: Send + Sync> FromRequestParts<S> for Admin {
@@ -40,7 +40,7 @@ pub(super) struct NewRole {
 
 /// Changes the role first and expires the access tokens then, so that no refresh in between brings the old role back.
 /// The user's next request on any node gets a 401, the browser refreshes as it always does, and the library asks for
-/// the claims again: the new role is there at once, and nobody sees a login page. When expiring fails, the request can
+/// the claims again: the new role takes effect at once, and no user sees a login page. When expiring fails, the request can
 /// be repeated.
 pub(super) async fn set_role(
     _: Admin,

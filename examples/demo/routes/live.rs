@@ -43,14 +43,14 @@ fn ticks(ended: Ended, stopping: Stopping) -> impl Stream<Item = Result<Event, I
 
 /// Of the codes that are free for applications: like a 401.
 const SESSION_ENDED: u16 = 4401;
-/// How long the other side has to say goodbye as well.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long the client has to answer the close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_MESSAGE: usize = 4096;
 
-/// `GET /ws`: says back what it hears until the session ends.
+/// `GET /ws`: echoes messages until the session ends.
 ///
-/// Nobody gets here without a session, and no page of another origin does: [`Session`] and the guard on the route answer
-/// before the upgrade.
+/// Requests without a session or from another origin are refused before the upgrade, by [`Session`] and by the guard on
+/// the route.
 pub(super) async fn socket(session: Session, State(stopping): State<Stopping>, upgrade: WebSocketUpgrade) -> Response {
     let ended = session.ended();
     upgrade.max_message_size(MAX_MESSAGE).on_upgrade(|socket| echo(socket, ended, stopping))
@@ -65,7 +65,7 @@ async fn echo(mut socket: WebSocket, ended: Ended, stopping: Stopping) {
         () = say_back(&mut socket) => return,
     };
     if socket.send(Message::Close(Some(goodbye))).await.is_ok() {
-        let _ = timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+        let _ = timeout(CLOSE_TIMEOUT, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
     }
 }
 

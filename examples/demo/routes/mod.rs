@@ -36,12 +36,12 @@ type Sessions = SessionManager<Claims>;
 type Session = tower_jwt_sessions::Session<Claims>;
 type PresentedTokens = tower_jwt_sessions::PresentedTokens<Claims>;
 
-/// Nothing that is sent here is longer than a note.
+/// The longest body is a note.
 const MAX_BODY: usize = 16 * 1024;
 
 pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Router {
-    // Whatever changes something is refused when another site asks for it. The login most of all: without the guard,
-    // another site could log the browser in as somebody else.
+    // Refuses cross-site requests on routes that change something. Without the guard on the login, another site could log
+    // the browser in as another user.
     let guarded = Router::new()
         .route("/login", post(login::login))
         .route("/notes", get(notes::read).put(notes::write))
@@ -55,11 +55,11 @@ pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Ro
         .route("/hello", get(account::hello))
         .route("/admin", get(admin::welcome))
         .route("/live", get(live::events))
-        // A WebSocket begins with a GET, which the guard above lets pass from anywhere.
+        // A WebSocket begins with a GET, which the guard above accepts from any site.
         .route("/ws", get(live::socket).layer(sessions.upgrade_guard()))
-        // Refresh, logout, and the list of sessions. They guard themselves.
+        // Refresh, logout, and the list of sessions. They have guards of their own.
         .nest("/auth", sessions.router())
-        // What is above answers about one user, so no cache keeps it; what is below is the same for everybody.
+        // The routes above answer about one user, so no cache may store them. The page is the same for all users.
         .layer(map_response(never_stored))
         .merge(page::router())
         .method_not_allowed_fallback(method_not_allowed)

@@ -21,8 +21,8 @@ pub(super) async fn write(
     session: Session,
     Json(Note { text }): Json<Note>,
 ) -> Result<axum::Json<Note>, AppError> {
-    // The closure gets the newest value, and runs again if somebody else writes at the same time: here it could keep
-    // other fields. It replaces the whole note.
+    // The closure gets the newest value, and runs again after a concurrent write, so that it could keep other fields. Here
+    // it replaces the whole note.
     let written = sessions.update_data(&session, |_: Option<Note>| Note { text: text.clone() }).await?;
     Ok(axum::Json(written))
 }

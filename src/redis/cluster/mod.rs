@@ -1,29 +1,31 @@
 //! Redis Cluster, where the sessions of a user and the revocation log are on different servers.
 //!
-//! No script can change both, so what one server does in one step is three here: *flag*, *publish*, *settle*.
+//! No script can change both, so a step that ends sessions is three scripts here: *flag*, *publish*, *settle*.
 //!
-//! 1. The script of the step runs where the user's two hashes are. What it revokes it does not append to the log but to
-//!    the field `p` beside the user's data: *pending*. The same script removes the sessions, so from here on they are
-//!    over, whatever happens.
-//! 2. What is pending is appended to the log.
-//! 3. Exactly that is removed from `p`. What others added meanwhile stays.
+//! 1. The script of the step runs where the user's two hashes are. It does not append revocations to the log but to the
+//!    field `p` beside the user's data: they are *pending*. The same script removes the sessions, so they have ended from
+//!    here on in any case.
+//! 2. The pending revocations are appended to the log.
+//! 3. Exactly those are removed from `p`. What other steps added in the meantime stays.
 //!
-//! An operation that revokes is reported as done after 2, and as failed before. Whoever fails or dies between the steps
-//! leaves something pending. It lasts as long as the tokens that it revokes, and later steps of that user meet it:
+//! An operation that revokes is reported as done after 2, and as failed before. A step that stops in between leaves
+//! pending revocations, which are kept for as long as the tokens that they revoke. Later steps of that user complete them:
 //!
-//! - A step on a session that was ended publishes that, and all else, before it answers that the session is over.
-//! - A login that replaces a session which an earlier one ended publishes that.
-//! - `end` and `expire_access`, and so their retries, publish all of it too, and `end` names what an earlier one ended.
-//! - Any other publishes along with its answer what was left behind for a second. It does not fail if that fails.
-//! - A login that ends others creates its session on probation: step 3 of the same login makes it one for good. If that
-//!   does not come within a second, the session is removed, for nobody has the tokens of it. Nobody else can do that for
-//!   the login, whatever they publish.
+//! - A step on a session that was ended publishes that, and everything else that is pending, before it answers that the
+//!   session has ended.
+//! - A login that replaces a session which an earlier step ended publishes that.
+//! - `end` and `expire_access`, and so their retries, also publish everything that is pending, and `end` returns the
+//!   sessions that an earlier one ended.
+//! - Any other step publishes, along with its answer, what has been pending for a second. It does not fail if that fails.
+//! - A login that ends others creates its session on probation, and step 3 of the same login completes it. If that does
+//!   not happen within a second, the session is removed, since no client has its tokens. No other step can complete the
+//!   login, whatever it publishes.
 //!
-//! So a session is never served again, and nothing that was revoked is forgotten. Two who meet the same at the same time
-//! both publish it, each once, which is harmless: the log is a set.
+//! So a session that ended is never served again, and no revocation is lost. Two steps that complete the same revocation
+//! at the same time both publish it, which is harmless: the log is a set.
 //!
-//! A step runs in a task of its own: a request that is given up stops nothing between flag and publish. All of it has
-//! the time of one step, by the clock of each server that takes part.
+//! A step runs in a task of its own, so that a cancelled request does not stop it between flag and publish. All of its
+//! scripts share the timeout of one step, and each uses the clock of its server.
 
 mod nodes;
 mod slots;
@@ -51,22 +53,22 @@ use crate::{
     store::{LogPage, LogPosition},
 };
 
-/// How long to wait for the servers at the start. Those that are away by then are tried further.
+/// How long to wait for the servers at the start. Connecting to the others continues in the background.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Cluster(Arc<Nodes>);
 
-/// The user's keys, and that of the log.
+/// The keys of a step: those of the user, and that of the log.
 pub(super) struct Keys {
     pub(super) user: [String; 2],
     pub(super) log: String,
 }
 
-/// What a step answered.
+/// The outcome of a step.
 pub(super) struct StepOutcome {
     pub(super) reply: Value,
-    /// Sessions that an earlier step ended and that are published only now.
-    pub(super) met: Vec<Value>,
+    /// Sessions that an earlier, unfinished step had ended and whose end was published now.
+    pub(super) unfinished: Vec<Value>,
 }
 
 impl Cluster {
@@ -75,7 +77,7 @@ impl Cluster {
         let nodes = Nodes::new(template);
         nodes.refresh(None).await.map_err(config::unreachable)?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
-            let unreachable = "no server answers at the addresses that the cluster tells: see cluster-announce-ip";
+            let unreachable = "no server answers at the addresses that the cluster announces: see cluster-announce-ip";
             return Err(ConfigError::StoreUnreachable { source: unreachable.into() });
         }
         Ok(Self(Arc::new(nodes)))
@@ -90,7 +92,7 @@ impl Cluster {
         self.0.are_connected()
     }
 
-    pub(super) async fn take(
+    pub(super) async fn run(
         &self,
         step: &'static ScriptPair,
         keys: Keys,
@@ -98,14 +100,14 @@ impl Cluster {
         args: Vec<Value>,
     ) -> Result<StepOutcome, FredError> {
         let deadline = Instant::now() + self.0.timeout();
-        let run = Run { nodes: Arc::clone(&self.0), keys, clock, deadline };
-        let task = tokio::spawn(async move { run.take(step, args).await });
+        let step_run = StepRun { nodes: Arc::clone(&self.0), keys, clock, deadline };
+        let task = tokio::spawn(async move { step_run.run(step, args).await });
         task.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
     pub(super) async fn read_log(
         &self,
-        tail: &LogReader,
+        reader: &LogReader,
         key: &str,
         after: LogPosition,
         wait: Duration,
@@ -113,8 +115,8 @@ impl Cluster {
         let deadline = Instant::now() + self.0.timeout();
         let server = self.0.owner(slot(key), deadline).await?;
         let node = self.0.node(&server, deadline).await;
-        let read = tail.read(&node.client(), key, after, wait).await;
-        // Where it is now, for the next attempt.
+        let read = reader.read(&node.client(), key, after, wait).await;
+        // Where the log is now, for the next attempt.
         if let Some(error) = read.as_ref().err().and_then(|error| error.downcast_ref::<FredError>()) {
             self.0.heed(error, &server);
         }
@@ -122,29 +124,32 @@ impl Cluster {
     }
 }
 
-/// A step on its way.
-struct Run {
+/// A step that is running.
+struct StepRun {
     nodes: Arc<Nodes>,
     keys: Keys,
     clock: Option<Timestamp>,
     deadline: Instant,
 }
 
-impl Run {
-    async fn take(self, step: &ScriptPair, args: Vec<Value>) -> Result<StepOutcome, FredError> {
+impl StepRun {
+    async fn run(self, step: &ScriptPair, args: Vec<Value>) -> Result<StepOutcome, FredError> {
         let reply = self.on_user(&step.split, &args).await?;
-        let Some(due) = Unpublished::read(&reply) else { return Ok(StepOutcome { reply, met: Vec::new() }) };
+        let Some(due) = Unpublished::read(&reply) else { return Ok(StepOutcome { reply, unfinished: Vec::new() }) };
         let published = self.publish(&due).await;
         if published.is_ok() {
             let settled = self.settle(&due).await;
-            // Otherwise it is done, whatever comes of settling: at worst it is published once more.
+            // In all other cases the step is done even if settling fails: at worst it is published once more.
             if due.awaiting.is_some() && !settled? {
-                return Err(FredError::new(ErrorKind::Timeout, "the session was removed before it was complete"));
+                return Err(FredError::new(
+                    ErrorKind::Timeout,
+                    "the session was removed before the login was complete",
+                ));
             }
         } else if due.must {
             published?;
         }
-        Ok(StepOutcome { reply: due.reply.clone(), met: due.met.to_vec() })
+        Ok(StepOutcome { reply: due.reply.clone(), unfinished: due.unfinished.to_vec() })
     }
 
     async fn publish(&self, due: &Unpublished<'_>) -> Result<(), FredError> {
@@ -152,7 +157,7 @@ impl Run {
         self.on(std::slice::from_ref(&self.keys.log), &scripts::APPEND, &args).await.map(drop)
     }
 
-    /// Says whether a session that waited for it is one for good.
+    /// Removes what was published from what is pending. Returns whether a session on probation is complete.
     async fn settle(&self, due: &Unpublished<'_>) -> Result<bool, FredError> {
         let awaiting = due.awaiting.map(|id| [id, &[0; 4]].concat()).unwrap_or_default();
         let published = [due.entry, &awaiting].concat();
@@ -172,24 +177,24 @@ impl Run {
     }
 }
 
-/// The answer of a step that has something to publish.
+/// The answer of a step with revocations to publish.
 struct Unpublished<'a> {
     now: Value,
     reply: &'a Value,
-    /// Whether the answer depends on it.
+    /// Whether the step fails if they cannot be published.
     must: bool,
     retention: &'a Value,
-    /// As it stands in the log.
+    /// In the format of the log.
     entry: &'a [u8],
-    /// A new session that is to stay when it is published.
+    /// A new session on probation until they are published.
     awaiting: Option<&'a [u8]>,
-    met: &'a [Value],
+    unfinished: &'a [Value],
 }
 
 impl<'a> Unpublished<'a> {
     fn read(reply: &'a Value) -> Option<Self> {
         let Value::Array(items) = reply else { return None };
-        let [now, word, reply, must, retention, entry, awaiting, Value::Array(met)] = items.as_slice() else {
+        let [now, word, reply, must, retention, entry, awaiting, Value::Array(unfinished)] = items.as_slice() else {
             return None;
         };
         Some(Self {
@@ -199,7 +204,7 @@ impl<'a> Unpublished<'a> {
             retention,
             entry: entry.as_bytes()?,
             awaiting: Some(awaiting.as_bytes()?).filter(|id| !id.is_empty()),
-            met,
+            unfinished,
         })
     }
 }

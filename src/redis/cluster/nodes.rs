@@ -1,6 +1,6 @@
 //! The servers of a cluster, each with a connection of its own.
 //!
-//! Not fred's clustered client: while one of its servers is away, it serves none.
+//! fred's clustered client is not used: while one of its servers is unavailable, it serves none.
 
 use std::{
     collections::HashMap,
@@ -30,23 +30,23 @@ use super::{
     slots::{Redirection, Slots},
 };
 
-/// A slot that is sent around for longer than this is in the hands of servers that disagree.
+/// After this many redirections, the servers disagree about a slot.
 const MAX_REDIRECTIONS: usize = 5;
-/// While keys of a slot are moved.
+/// The delay of a retry while keys of a slot are being moved.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(5);
-/// At most so often it is asked who has which slots.
+/// The shortest interval of requests for the owners of slots.
 const REFRESH_EVERY: Duration = Duration::from_millis(250);
 /// For a connection that is new.
 const CONNECT_WITHIN: Duration = Duration::from_millis(300);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 pub(super) struct Nodes {
-    /// Has the settings, and the addresses to begin with. Never connected by us.
+    /// Has the settings, and the addresses of the first servers. Never connected.
     template: Client,
     known: Mutex<Known>,
-    /// Held by the one who asks who has which slots.
+    /// Held while the owners of slots are requested.
     asking: Arc<tokio::sync::Mutex<()>>,
-    /// Why nobody could be asked.
+    /// Logs why no server could be reached.
     log: ConnectionLog,
 }
 
@@ -55,7 +55,7 @@ struct Known {
     slots: Slots,
     connections: HashMap<Server, Node>,
     asked_at: Option<Instant>,
-    /// Why that is not known yet.
+    /// Why the owners of slots are unknown.
     failure: Option<FredError>,
 }
 
@@ -83,18 +83,18 @@ impl Nodes {
         Self { template, known: Mutex::default(), asking: Arc::default(), log }
     }
 
-    /// How long a step may take.
+    /// Returns how long a step may take.
     pub(super) fn timeout(&self) -> Duration {
         self.template.perf_config().default_command_timeout
     }
 
-    /// Whether a server is known, and all that are known are connected.
+    /// Returns whether a server is known, and all that are known are connected.
     pub(super) fn are_connected(&self) -> bool {
         let known = self.known();
         !known.slots.is_empty() && known.connections.values().all(|node| node.client().is_connected())
     }
 
-    /// Runs a script where the first of its keys is.
+    /// Runs a script at the owner of a slot.
     pub(super) async fn run(
         self: &Arc<Self>,
         slot: u16,
@@ -102,7 +102,7 @@ impl Nodes {
         deadline: Instant,
     ) -> Result<Value, FredError> {
         let mut ask = None;
-        let mut failure = FredError::new(ErrorKind::Timeout, "the cluster did not find the keys in time");
+        let mut failure = FredError::new(ErrorKind::Timeout, "keys not found in the cluster in time");
         for _ in 0..=MAX_REDIRECTIONS {
             let asking = ask.is_some();
             let server = match ask.take() {
@@ -129,7 +129,7 @@ impl Nodes {
         Err(failure)
     }
 
-    /// Learns from an error that `from` answered, or that came in its place.
+    /// Follows an error that `from` answered, or that occurred instead of its answer.
     pub(super) fn heed(self: &Arc<Self>, error: &FredError, from: &Server) -> Option<Redirection> {
         let redirection = Redirection::of(error, from);
         if let Some(Redirection::Moved(slot, owner)) = &redirection {
@@ -151,28 +151,29 @@ impl Nodes {
             (None, failure) => failure,
         };
         self.refresh_soon();
-        // Only the first attempt is worth waiting for.
+        // Only the first attempt is waited for.
         if let Some(failure) = failure {
             return Err(failure);
         }
         let asked = timeout_at(deadline, self.asking.lock()).await;
-        let _asked = asked
-            .map_err(|_| FredError::new(ErrorKind::Timeout, "no server of the cluster told who has which keys"))?;
-        let nobody = || FredError::new(ErrorKind::Cluster, "no server of the cluster has these keys");
+        let _asked = asked.map_err(|_| {
+            FredError::new(ErrorKind::Timeout, "no server of the cluster has named the owners of slots")
+        })?;
+        let no_owner = || FredError::new(ErrorKind::Cluster, "no server of the cluster has these keys");
         match known() {
             (Some(owner), _) => Ok(owner),
-            (None, failure) => Err(failure.unwrap_or_else(nobody)),
+            (None, failure) => Err(failure.unwrap_or_else(no_owner)),
         }
     }
 
-    /// The connection to a server. One that is new is given time to connect.
+    /// Returns the connection to a server. Waits for a new one to connect.
     pub(super) async fn node(&self, server: &Server, deadline: Instant) -> Arc<Connection> {
         let node = self.connect(&mut self.known(), server);
         node.wait_until(deadline.min(node.since + CONNECT_WITHIN)).await;
         node.connection
     }
 
-    /// Waits until every known server is connected. Says whether any is.
+    /// Waits until every known server is connected. Returns whether any is.
     pub(super) async fn connected(&self, deadline: Instant) -> bool {
         let nodes: Vec<_> = self.known().connections.values().cloned().collect();
         for node in &nodes {
@@ -189,13 +190,13 @@ impl Nodes {
         known.connections.entry(server.clone()).or_insert_with(connect).clone()
     }
 
-    /// A client of one server, with the settings of all.
+    /// Returns a client of one server, with the settings of all.
     fn client(&self, server: &Server, fail_fast: bool) -> Client {
         let server = ServerConfig::Centralized { server: server.clone() };
         config::like(&self.template, Config { server, fail_fast, ..self.template.client_config() })
     }
 
-    /// Asks in the background who has which slots, unless somebody does or just did.
+    /// Requests the owners of slots in the background, unless that is under way or was just done.
     fn refresh_soon(self: &Arc<Self>) {
         let mut known = self.known();
         if known.asked_at.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
@@ -210,12 +211,12 @@ impl Nodes {
         });
     }
 
-    /// Asks who has which slots: a server that is connected, or one of those that we began with.
-    /// Tells why nobody could be asked, if that will be tried again.
+    /// Requests the owners of slots from a server that is connected, or from one of the first servers.
+    /// Logs why that fails if `log` is given.
     pub(super) async fn refresh(&self, log: Option<&ConnectionLog>) -> Result<(), FredError> {
         let connected: Vec<_> =
             self.known().connections.iter().map(|(server, node)| (server.clone(), node.client())).collect();
-        // Connections that there are tell it themselves.
+        // Existing connections log their errors themselves.
         let log = log.filter(|_| connected.is_empty());
         for (server, client) in connected {
             if client.state() == ClientState::Connected

@@ -1,4 +1,4 @@
-//! Which server has which keys.
+//! Maps slots to servers, and reads redirections.
 
 use fred::{
     error::Error as FredError,
@@ -10,7 +10,7 @@ use super::super::reply::Unreadable;
 
 const SLOTS: usize = 16_384;
 
-/// The slot of a key: of what stands in braces in it, or of all of it.
+/// Returns the slot of a key: of its part in braces, or of all of it.
 pub(super) fn slot(key: &str) -> u16 {
     redis_keyslot(key.as_bytes())
 }
@@ -26,7 +26,7 @@ pub(super) struct Slots {
 impl Slots {
     /// Reads the answer of `from` to `CLUSTER SLOTS`.
     pub(super) fn read(answer: Value, from: &Server) -> Result<Self, Unreadable> {
-        let unreadable = || Unreadable("slots that cannot be read");
+        let unreadable = || Unreadable("invalid cluster slots");
         let mut slots = Self::default();
         for range in answer.into_array() {
             let range = range.into_array();
@@ -37,7 +37,7 @@ impl Slots {
             let [host, port, ..] = primary.as_slice() else { return Err(unreadable()) };
             let port = number(port).ok_or_else(unreadable)?;
             let host = match host.as_string() {
-                // The server does not know by which name it is called.
+                // The server does not know its own name.
                 None => from.host.to_string(),
                 Some(host) => named(&host, from),
             };
@@ -74,12 +74,12 @@ impl Slots {
     }
 }
 
-/// A host by the name that `from` told, which says "here" in two ways.
+/// Returns the host that `from` named. A server names itself in two ways.
 fn named(host: &str, from: &Server) -> String {
     if matches!(host, "" | "?") { from.host.to_string() } else { host.to_owned() }
 }
 
-/// What a server answers that is not, or not any more, the right one.
+/// The answer of a server that does not have the keys, or not all of them.
 #[derive(Debug, PartialEq)]
 pub(super) enum Redirection {
     /// The slot has another owner.

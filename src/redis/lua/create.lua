@@ -23,9 +23,9 @@ if are_claims_outdated(ARGV[12], ARGV[13], ARGV[14], marked_at, 0) then
   return { now, 'outdated', marked_at, 0 }
 end
 
-local there = redis.call('HGET', SESSIONS, sid)
-if there then
-  local r = unpack_record(there)
+local existing = redis.call('HGET', SESSIONS, sid)
+if existing then
+  local r = unpack_record(existing)
   if now >= expires_at(r) then
     remove({ sid })
   elseif r.ended == 1 then
@@ -85,7 +85,7 @@ if limit > 0 and redis.call('HLEN', SESSIONS) - #ended > limit - 1 then
     end
   end
 end
--- By an earlier login, which has reported a failure: this one reports that it is over.
+-- Ended by an earlier login, which reported a failure: this one reports the end.
 if is_pending(replaces) then
   ended[#ended + 1] = replaces
 end

@@ -1,11 +1,11 @@
 -- ARGV: now, 'one', 'proven', 'others' or 'all', the sid that is meant or kept, log retention, greatest number of tombstones
--- of a user, age below which a session is spared; the cursor, '0' at first, and the time of the first piece, '' at
+-- of a user, age below which a session is spared; the cursor, '0' at first, and the time of the first batch, '' at
 -- first.
 local which, chosen, retention, room, min_age = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local ended, gone = {}, {}
+local ended, removed = {}, {}
 local is_first, since = ARGV[8] == '', tonumber(ARGV[8]) or now
 
--- EndSessions::spares, by the time of the first piece, so that later pieces do not end more.
+-- EndSessions::spares, by the time of the first batch, so that later batches do not end more.
 local function is_spared(r)
   return r.created_at <= now and since - r.created_at < min_age
 end
@@ -22,11 +22,11 @@ if which == 'one' or which == 'proven' then
     end
     -- A tombstone stays until it expires, or the next attempt would publish again.
     if r.ended == 0 then
-      gone[1] = chosen
+      removed[1] = chosen
     end
   elseif which == 'proven' then
-    -- A signed token names a session that the store lost. Its access tokens may live, so it is published all the same;
-    -- the tombstone keeps repeats from doing so again. It is no session: nothing counts, lists or revives it.
+    -- A signed token names a session that the store lost. Its access tokens may still be valid, so its end is published.
+    -- The tombstone prevents that repeats publish it again. It is no session: it is neither counted nor listed.
     publish_ended({ chosen }, retention)
     remove({ chosen })
     local tombstones = (redis.call('HGET', DATA, TOMBSTONES) or '') .. chosen
@@ -49,25 +49,25 @@ if which == 'one' or which == 'proven' then
     return { now, {}, '0', '' }
   end
   publish_ended(ended, retention)
-  remove(gone)
+  remove(removed)
   return { now, ended, '0', '' }
 end
 
-local flat, cursor = next_piece(ARGV[7])
+local flat, cursor = next_batch(ARGV[7])
 
--- Spares what began after the first piece. What began in the future began before the clock was set back.
+-- Spares what began after the first batch. What began in the future began before the clock was set back.
 local function is_meant(r)
   return r.ended == 0 and not is_spared(r) and (is_first or r.created_at <= since or r.created_at > now)
 end
 
 for i = 1, #flat, 2 do
   local readable, r = pcall(unpack_record, flat[i + 1])
-  -- An end of all must always work: it alone removes what it cannot read, and takes it to be live.
+  -- Only an end of all removes unreadable values, which count as live: it must always succeed.
   if which == 'others' and not (readable and #flat[i] == 16) then
     unreadable()
   end
   if (which == 'all' or flat[i] ~= chosen) and (not readable or is_meant(r)) then
-    gone[#gone + 1] = flat[i]
+    removed[#removed + 1] = flat[i]
     if #flat[i] == 16 and (not readable or is_live(r)) then
       ended[#ended + 1] = flat[i]
     end
@@ -76,12 +76,11 @@ end
 
 publish_ended(ended, retention)
 if is_first then
-  -- For logins that are under way: create.lua reads it. Its age counts from when this end, or a later one, was asked
-  -- for.
+  -- For logins that are under way: create.lua reads it. Its age counts from when this end, or a later one, was requested.
   local expired_at, ended_at, before = read_marks()
   leave_end_mark(next_mark(expired_at, ended_at), math.max(micros - min_age * 1000, before or 0))
 end
-remove(gone)
+remove(removed)
 if which == 'all' and cursor == '0' and redis.call('EXISTS', SESSIONS) == 0 then
   -- Data that belongs to no session is removed as well.
   local fields = { EXPIRED_AT, ENDED_AT, TOMBSTONES, PENDING }

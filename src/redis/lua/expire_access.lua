@@ -1,8 +1,8 @@
--- ARGV: now, log retention; the cursor, '0' at first, and the mark of the piece before, '' at first.
+-- ARGV: now, log retention; the cursor, '0' at first, and the mark of the batch before, '' at first.
 --
 -- The greatest u32 means "ended" in the log, so no epoch reaches it.
 local is_first = ARGV[4] == ''
-local flat, cursor = next_piece(ARGV[3])
+local flat, cursor = next_batch(ARGV[3])
 local expired_at, ended_at = read_marks()
 -- Expiries that overlap all continue with the latest mark, so that none repeats what another has done.
 local mark = is_first and next_mark(expired_at, ended_at) or math.max(tonumber(ARGV[4]), expired_at or 0)

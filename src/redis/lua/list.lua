@@ -1,5 +1,5 @@
 -- ARGV: now, the cursor, '0' at first.
-local flat, cursor = next_piece(ARGV[2])
+local flat, cursor = next_batch(ARGV[2])
 local listed = {}
 for i, session in ipairs(live_of(flat)) do
   local sid, r = session[1], session[2]

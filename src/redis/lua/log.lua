@@ -1,4 +1,4 @@
--- The revocation log. It is the last of the keys.
+-- The revocation log, which is the last of the keys.
 local LOG = KEYS[#KEYS]
 
 -- The next position by the test clock, as '*' would choose it by the server's.
@@ -23,7 +23,7 @@ end
 -- The longest retention that was ever asked for, as the newest entry that states one has it; nil if none of the last
 -- hundred does. Managers with different lifetimes share the log, and so do nodes while a deployment changes them.
 local function longest_retention(asked)
-  -- Every entry of this crate states it: there is more to look through only where others have written to the log.
+  -- Every entry of this crate states it: more are read only if something else has written to the log.
   for _, count in ipairs({ 1, 100 }) do
     local newest = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', count)
     if #newest == 0 then
@@ -44,9 +44,8 @@ end
 
 local function append(packed, retention)
   local longest = longest_retention(retention)
-  -- Trimmed by a command of its own: when memory is full, Redis refuses what needs more of it in a script that has not
-  -- written yet, and sessions must end even then.
-  -- Nothing is trimmed while it is unknown how long to keep it.
+  -- Trimmed by a command of its own: when memory is full, Redis refuses commands that need more of it in a script that
+  -- has not written yet, and sessions must end even then. Nothing is trimmed while the retention is unknown.
   redis.call('XTRIM', LOG, 'MINID', '~', text(longest and math.max(now - longest, 0) or 0))
   retention = longest or retention
   redis.call('XADD', LOG, log_id(), 'r', packed, 'k', text(retention))

@@ -1,12 +1,12 @@
--- Where the log is on another server: what a step revokes is kept with the user until it is published. cluster.rs has
--- the protocol.
+-- Publishing when the log is on another server: revocations are kept with the user until they are published. The protocol
+-- is described in cluster/mod.rs.
 --
--- For each { sid, smallest valid epoch, when it was revoked }. Epoch 0 is a session whose login ends others, until those
--- are published: an entry of its own beside what is revoked of that session meanwhile.
+-- For each { sid, smallest valid epoch, when it was revoked }. Epoch 0 is a session on probation, whose login ends others,
+-- until those are published. Revocations of that session have an entry of their own.
 local pending, pending_retention = {}, 0
--- What this step revoked, and the session that it created on probation.
+-- The sessions that this step revoked, and the one that it created on probation.
 local own, created = {}, ''
--- Whoever has not finished after this long has failed or died. In milliseconds.
+-- A step that has not finished after this long has failed or was stopped. In milliseconds.
 local LEFT_BEHIND = 1000
 
 -- The field: the log retention, then 28 bytes for each.
@@ -26,7 +26,7 @@ local function read_pending()
 end
 
 local function write_pending()
-  -- First what needs no memory: when that is full, sessions must end all the same.
+  -- First the command that needs no memory: sessions must end even when it is full.
   redis.call('HDEL', DATA, PENDING)
   if #pending == 0 then
     return
@@ -78,7 +78,7 @@ end
 
 read_pending()
 do
-  -- Logins that failed: nobody has the tokens of these sessions.
+  -- Logins that failed: no client has the tokens of these sessions.
   local kept, failed = {}, {}
   for _, entry in ipairs(pending) do
     if entry[2] == 0 and elapsed(entry[3]) >= LEFT_BEHIND then

@@ -1,10 +1,10 @@
--- What every script shares; it is put in front of each of them. Runs on Redis 6.2 and later, and on Valkey.
+-- The common part, which precedes every script. Runs on Redis 6.2 and later, and on Valkey.
 --
--- KEYS: the user's sessions, what belongs to them and, where one server has it all, the revocation log.
--- ARGV[1]: 'c' and the time in milliseconds, from a test clock; or 'd' and the time of the server after which nobody
--- waits for the answer any more; or nothing.
+-- KEYS: the user's sessions, their data and, if one server has all keys, the revocation log.
+-- ARGV[1]: 'c' and the time in milliseconds, from a test clock; or 'd' and the time of the server after which the caller
+-- no longer waits; or nothing.
 --
--- Lua's numbers are doubles: whole numbers are exact below 2^53, and nothing here may reach that.
+-- Lua's numbers are doubles: whole numbers are exact below 2^53, which no value here may reach.
 local SESSIONS, DATA = KEYS[1], KEYS[2]
 local FORMAT, PACKED_LEN, VERSION = '>BBI4I4I4I8I8I8I8I8I8', 62, 1
 local EXACT = 9007199254740992
@@ -12,15 +12,15 @@ local MAX_U32 = 4294967295
 -- Above every epoch: the session has ended.
 local ENDED = MAX_U32
 -- The fields of the marks that logins check, and how long these count, in milliseconds. One has the time of the last
--- expire_access; the other that of the last end of all or of the others, then when it was asked for, in microseconds.
+-- expire_access; the other that of the last end of all or of the others, then when it was requested, in microseconds.
 local EXPIRED_AT, ENDED_AT, MARKS_REMEMBERED = 'x', 'e', 3600000
 -- The field with the identifiers of tombstones, oldest first.
 local TOMBSTONES = 't'
--- How far clocks may disagree, in milliseconds.
+-- How far clocks may differ, in milliseconds.
 local MAX_CLOCK_SKEW = 60000
--- How many sessions one script looks at where a user may have any number.
-local PIECE = 250
--- The field with what is to be published; only in a cluster.
+-- How many sessions one script of a batched step looks at.
+local BATCH = 250
+-- The field with revocations that are not published yet; only in a cluster.
 local PENDING = 'p'
 
 local now, micros
@@ -32,8 +32,8 @@ else
   local time = redis.call('TIME')
   micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
   now = math.floor(micros / 1000)
-  -- A server that stood still runs afterwards what it was sent meanwhile. The caller has reported a failure by then,
-  -- so nothing may happen.
+  -- A server that was suspended runs what it was sent in the meantime when it resumes. The caller has reported a failure
+  -- by then, so nothing may change.
   if ARGV[1] ~= '' and now > tonumber(string.sub(ARGV[1], 2)) then
     return { now, 'late' }
   end
@@ -79,7 +79,7 @@ local function elapsed(since)
   return math.max(now - since, 0)
 end
 
--- Whether a time is further ahead than clocks may disagree: it was noted before the clock was set back, and its age is
+-- Whether a time is further ahead than clocks may differ: it was taken before the clock was set back, and its age is
 -- unknown.
 local function is_ahead(at)
   return at > now + MAX_CLOCK_SKEW
@@ -131,28 +131,28 @@ local function remove(sids)
 end
 
 -- The live sessions among these fields and values, as { sid, record } pairs. Removes those that have expired, and fails
--- on what it cannot read.
+-- if one is unreadable.
 local function live_of(flat)
-  local live, dead = {}, {}
+  local live, expired = {}, {}
   for i = 1, #flat, 2 do
     local r = unpack_record(flat[i + 1])
     if #flat[i] ~= 16 then
       unreadable()
     end
     if now >= expires_at(r) then
-      dead[#dead + 1] = flat[i]
+      expired[#expired + 1] = flat[i]
     elseif r.ended == 0 then
       live[#live + 1] = { flat[i], r }
     end
   end
-  remove(dead)
+  remove(expired)
   return live
 end
 
 -- The next of the user's fields with their values, and the cursor, '0' when there are no more. Redis returns all of
 -- them at once while it keeps the hash packed.
-local function next_piece(cursor)
-  local found = redis.call('HSCAN', SESSIONS, cursor, 'COUNT', PIECE)
+local function next_batch(cursor)
+  local found = redis.call('HSCAN', SESSIONS, cursor, 'COUNT', BATCH)
   return found[2], found[1]
 end
 
@@ -167,9 +167,8 @@ local function leave_end_mark(at, at_micros)
   leave_mark(ENDED_AT, text(at) .. ' ' .. text(at_micros))
 end
 
--- The times of the marks, for the end also that in microseconds: 0 where there is none, nil where it cannot be read. A mark
--- that lies ahead counts as left now, and is written back: so it is never taken for older than it is, and gets older from
--- here on.
+-- The times of the marks, for the end also that in microseconds: 0 if there is none, nil if it is unreadable. A mark that
+-- lies ahead counts as left now, and is written back, so that it is never taken for older than it is.
 local function read_marks()
   local marks = redis.call('HMGET', DATA, EXPIRED_AT, ENDED_AT)
   local expired_at = tonumber(marks[1] or 0)
@@ -186,13 +185,13 @@ local function read_marks()
   return expired_at, ended_at, ended_micros
 end
 
--- The time for a mark that is left now. Later than both previous marks, even within one millisecond: a login that knows
--- of those must learn of this one too.
+-- The time for a mark that is left now. Later than both previous marks, even within one millisecond, so that a login that
+-- knows of those is told of this one too.
 local function next_mark(expired_at, ended_at)
   return math.max(now, (expired_at or 0) + 1, (ended_at or 0) + 1)
 end
 
--- As in the log: for each { sid, smallest valid epoch } 20 bytes.
+-- In the format of the log: for each { sid, smallest valid epoch } 20 bytes.
 local function pack_revocations(revoked)
   local parts = {}
   for i, pair in ipairs(revoked) do
@@ -201,12 +200,12 @@ local function pack_revocations(revoked)
   return table.concat(parts)
 end
 
--- publish.lua or pending.lua gives these their meaning.
+-- Defined by publish.lua or pending.lua.
 --
--- publish(revoked, retention), with a list of { sid, smallest valid epoch }, says whether it is done. It comes before any
--- other write of a script: scripts are not rolled back, and this one is the most likely to be refused.
+-- publish(revoked, retention), with a list of { sid, smallest valid epoch }, returns whether it is done. It precedes all
+-- other writes of a script: scripts are not rolled back, and this write is the most likely to be refused.
 -- is_pending(sid): whether an earlier step ended the session and could not publish that.
--- await_publication(sid): until then the new session is one on probation. Only where it is not done.
+-- await_publication(sid): keeps a new session on probation until the revocations are published.
 local publish, is_pending, await_publication
 
 local function publish_ended(sids, retention)

@@ -1,5 +1,5 @@
 
--- Where one server has it all: in the same step.
+-- Publishing when one server has all keys: in the same step.
 publish = function(revoked, retention)
   if #revoked > 0 then
     append(pack_revocations(revoked), retention)

@@ -1,5 +1,5 @@
--- ARGV: now, what was published, as in the log, and when the step was. Somebody may have revoked more since; that stays.
--- A session with epoch 0 is the one that the step created. Only that login makes it one for good.
+-- ARGV: now, the published revocations in the format of the log, and the time of the step. Later revocations stay. A
+-- session with epoch 0 is the one that the step created on probation; only that login completes it.
 local published, settled, left = {}, false, {}
 for at = 1, #ARGV[2], 20 do
   local sid, epoch = string.sub(ARGV[2], at, at + 15), (struct.unpack('>I4', ARGV[2], at + 16))
@@ -21,7 +21,7 @@ if #left < #pending then
   pending = left
   write_pending()
 end
--- A session that is not on probation any more was ended by somebody, or the login took too long.
+-- A session that is no longer on probation was ended by another step, or the login took too long.
 if created ~= '' and not settled and elapsed(tonumber(ARGV[3])) >= LEFT_BEHIND then
   return { now, 'lost' }
 end

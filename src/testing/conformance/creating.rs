@@ -136,7 +136,7 @@ pub async fn create_replaces_without_counting<S: SessionStore>(store: S, _: Test
     assert_eq!(create(&store, &new).await.1, [id(2)], "nothing else is evicted");
 }
 
-/// What has ended, what never was and what belongs to somebody else is not replaced.
+/// Sessions that have ended, that never existed or that belong to another user are not replaced.
 pub async fn create_replaces_only_live_sessions_of_the_user<S: SessionStore>(store: S, clock: TestClock) {
     login(&store, &user("other"), id(1)).await;
     login(&store, &user("user"), id(2)).await;

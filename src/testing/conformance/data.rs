@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Version 0 without data; each write counts one up; a stale version changes nothing.
-pub async fn data_begins_empty_and_counts_writes<S: SessionStore>(store: S, _: TestClock) {
+pub async fn data_is_empty_at_first_and_counts_writes<S: SessionStore>(store: S, _: TestClock) {
     let user = user("user");
     login(&store, &user, id(1)).await;
     login(&store, &user, id(2)).await;
@@ -26,7 +26,7 @@ pub async fn data_begins_empty_and_counts_writes<S: SessionStore>(store: S, _: T
 }
 
 /// Of many writers that read the same version one writes.
-pub async fn data_has_one_winner<S: SessionStore>(store: S, _: TestClock) {
+pub async fn data_of_concurrent_writers_is_written_once<S: SessionStore>(store: S, _: TestClock) {
     let user = &user("user");
     login(&store, user, id(1)).await;
     for version in 0..3 {

@@ -28,7 +28,7 @@ pub async fn ends_one_session<S: SessionStore>(store: S, _: TestClock) {
     for _ in 0..3 {
         assert!(end(&store, &user("user"), WhichSessions::One(id(2))).await.is_empty());
     }
-    // Neither is a session of somebody else, nor one that never was.
+    // Neither is a session of another user, nor one that never existed.
     for foreign in [id(4), id(9)] {
         assert!(end(&store, &user("user"), WhichSessions::One(foreign)).await.is_empty());
     }
@@ -59,7 +59,7 @@ pub async fn ends_the_other_sessions<S: SessionStore>(store: S, _: TestClock) {
 }
 
 /// An end that is tried again spares sessions that began after it was asked for, whichever sessions it names.
-pub async fn ends_spare_the_young<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn end_spares_sessions_younger_than_min_age<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     login(&store, &user, id(1)).await;
     login(&store, &user, id(2)).await;
@@ -111,7 +111,7 @@ pub async fn ends_all_sessions<S: SessionStore>(store: S, _: TestClock) {
 }
 
 /// The data goes with the session and does not pass to another.
-pub async fn ends_with_the_data<S: SessionStore>(store: S, _: TestClock) {
+pub async fn end_removes_data<S: SessionStore>(store: S, _: TestClock) {
     for which in [WhichSessions::One(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
         let mut new = new_session(&user("user"), id(1));
         new.data = Some(b"secret".to_vec());
@@ -128,7 +128,7 @@ pub async fn ends_with_the_data<S: SessionStore>(store: S, _: TestClock) {
 }
 
 /// Expired sessions are neither returned nor published.
-pub async fn ends_without_naming_what_expired<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn end_does_not_return_expired_sessions<S: SessionStore>(store: S, clock: TestClock) {
     for which in [WhichSessions::One(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
         login(&store, &user("user"), id(1)).await;
         clock.advance(REFRESH);
@@ -138,7 +138,7 @@ pub async fn ends_without_naming_what_expired<S: SessionStore>(store: S, clock: 
 }
 
 /// No verb brings back a session that has ended, also not after a repeated end.
-pub async fn never_revives_what_ended<S: SessionStore>(store: S, _: TestClock) {
+pub async fn ended_session_is_never_revived<S: SessionStore>(store: S, _: TestClock) {
     let user = user("user");
     login(&store, &user, id(1)).await;
     for _ in 0..3 {
@@ -154,7 +154,7 @@ pub async fn never_revives_what_ended<S: SessionStore>(store: S, _: TestClock) {
     }
 }
 
-/// Every live session of the user gets a new epoch, which is published; nobody is logged out.
+/// Every live session of the user gets a new epoch, which is published. No session ends.
 pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: TestClock) {
     three(&store).await;
     let mut short = new_session(&user("user"), id(5));
@@ -181,7 +181,7 @@ pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: T
 }
 
 /// A later login learns of it for an hour, even if there was no session, and even if all have ended since.
-pub async fn expired_access_is_remembered_for_logins<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn expired_access_outdates_claims_of_logins<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
     let expired_at = clock.now();
@@ -266,7 +266,7 @@ pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: 
 
 /// A login whose claims were asked for before an end of all or of the others has to ask again, even if nothing ended.
 /// The end of one session is no reason to ask again.
-pub async fn ends_are_remembered_for_claims<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn end_outdates_claims_of_logins<S: SessionStore>(store: S, clock: TestClock) {
     let user = user("user");
     let mut new = new_session(&user, id(1));
     new.claims = Some(ClaimsAge { age: Duration::from_secs(5), newer_than: None });
@@ -436,7 +436,7 @@ async fn outdated_proof<S: SessionStore>(store: &S, new: &NewSession) -> EndMark
 }
 
 /// Epochs count up, and the records say otherwise what they said before.
-pub async fn expires_access_again_and_again<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn expire_access_can_be_repeated<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     for epoch in 1..=3 {
         clock.advance(HOUR);

@@ -117,7 +117,7 @@ pub async fn log_stops_waiting<S: SessionStore>(store: S, _: TestClock) {
     }
 }
 
-/// Whoever is behind does not wait.
+/// A reader that is behind does not wait.
 pub async fn log_answers_at_once_when_there_is_something<S: SessionStore>(store: S, _: TestClock) {
     let newest = publish(&store, 1).await;
     let page = must(store.read_log(LogPosition::START, Duration::MAX).await);

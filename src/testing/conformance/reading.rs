@@ -46,7 +46,7 @@ pub async fn reads_until_the_absolute_limit<S: SessionStore>(store: S, clock: Te
 }
 
 /// Every verb takes a user and a session that never were.
-pub async fn reads_nothing_of_unknown_sessions<S: SessionStore>(store: S, _: TestClock) {
+pub async fn finds_no_unknown_sessions<S: SessionStore>(store: S, _: TestClock) {
     let user = user("nobody");
     assert_eq!(find(&store, &user, id(1)).await, None);
     assert_eq!(must(store.get_data(&user, id(1)).await), None);
@@ -89,7 +89,7 @@ async fn keeps_apart<S: SessionStore>(store: S, alice: Owner, bob: Owner) {
 }
 
 /// No user id is special, and no two are the same.
-pub async fn takes_any_user_id<S: SessionStore>(store: S, _: TestClock) {
+pub async fn accepts_any_user_id<S: SessionStore>(store: S, _: TestClock) {
     let long = "x".repeat(255);
     let almost = format!("{}y", &long[..254]);
     let names = [

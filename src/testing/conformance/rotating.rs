@@ -46,7 +46,7 @@ pub async fn rotate_repeats_within_the_fixed_window<S: SessionStore>(store: S, c
 }
 
 /// At the end of the window the superseded token is proof of theft.
-pub async fn rotate_finds_reuse_after_the_fixed_window<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn rotate_detects_reuse_after_fixed_window<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(W);
@@ -54,7 +54,7 @@ pub async fn rotate_finds_reuse_after_the_fixed_window<S: SessionStore>(store: S
 }
 
 /// Only the previous generation may be repeated, never one before it.
-pub async fn rotate_finds_reuse_of_older_generations<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn rotate_detects_reuse_of_older_generations<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(2 * W);
@@ -180,7 +180,7 @@ pub async fn rotate_compares_whole_windows<S: SessionStore>(store: S, clock: Tes
 }
 
 /// A clock that steps back by no more than clocks may disagree closes no window early.
-pub async fn rotate_survives_a_clock_that_steps_back<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn rotate_works_after_clock_steps_back<S: SessionStore>(store: S, clock: TestClock) {
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
         session.expect(1, Rotation::Rotated, 2).await;
@@ -220,7 +220,7 @@ pub async fn rotate_advances_past_a_rotation_that_lies_ahead<S: SessionStore>(st
     session.expect(3, Rotation::Current, 3).await;
 }
 
-/// Until-confirmed: when more answers are lost than by chance, somebody discards them.
+/// Until-confirmed: a session ends when more answers in a row are lost than by chance.
 pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: S, clock: TestClock) {
     for is_used in [true, false] {
         let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
@@ -276,7 +276,7 @@ pub async fn rotate_refuses_what_is_known_to_have_ended<S: SessionStore>(store: 
     assert!(log(&store).await.is_empty());
 }
 
-/// Reuse ends the session for every verb, is published once, and repeats find a session that has ended.
+/// Reuse ends the session for every method and is published once. Repeats find a session that has ended.
 pub async fn rotate_ends_a_reused_session_once<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     login(&store, &user("user"), id(2)).await;
@@ -306,7 +306,7 @@ pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: T
                     rotated += 1;
                 }
                 RotateOutcome::Live { rotation: Rotation::Repeated, record, .. } if record.generation == 2 => {}
-                other => panic!("neither the rotation nor a repeat of it: {other:?}"),
+                other => panic!("expected the rotation or a repeat of it, got {other:?}"),
             }
         }
         assert_eq!(rotated, 1);
@@ -315,7 +315,7 @@ pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: T
     }
 }
 
-/// The first use of the current generation is noted with the store's time; later ones change nothing.
+/// The first use of the current generation is recorded with the store's time. Later ones change nothing.
 pub async fn confirm_counts_the_first_use_only<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
@@ -329,7 +329,7 @@ pub async fn confirm_counts_the_first_use_only<S: SessionStore>(store: S, clock:
 }
 
 /// A generation that supersedes none, that is not the current one, or whose session is over.
-pub async fn confirm_ignores_what_it_must<S: SessionStore>(store: S, clock: TestClock) {
+pub async fn confirm_ignores_other_generations_and_ended_sessions<S: SessionStore>(store: S, clock: TestClock) {
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.confirm(1).await;
     assert_eq!(session.record.confirmed_at, None);

@@ -1,4 +1,4 @@
-//! Short forms for the cases.
+//! Helpers of the cases.
 
 use std::{
     error::Error,
@@ -49,7 +49,7 @@ pub(super) fn must<T, E: Error>(result: Result<T, E>) -> T {
             message = format!("{message}: {error}");
             source = error.source();
         }
-        panic!("the store failed: {message}")
+        panic!("store failed: {message}")
     })
 }
 
@@ -61,7 +61,7 @@ pub(super) fn new_session(user: &Owner, id: SessionId) -> NewSession {
 pub(super) async fn create<S: SessionStore>(store: &S, new: &NewSession) -> (SessionRecord, Vec<SessionId>) {
     match must(store.create(new).await) {
         CreateOutcome::Created { record, ended, .. } => (record, sorted(ended)),
-        refused => panic!("create must not refuse here: {refused:?}"),
+        refused => panic!("expected a new session, got {refused:?}"),
     }
 }
 
@@ -93,17 +93,17 @@ pub(super) async fn put<S: SessionStore>(
     must(store.put_data(&PutData::new(user.clone(), id, expected, bytes.to_vec())).await)
 }
 
-/// Everything in the log.
+/// Returns all entries of the log.
 pub(super) async fn log<S: SessionStore>(store: &S) -> Vec<LogEntry> {
     must(store.read_log(LogPosition::START, Duration::ZERO).await).entries
 }
 
-/// What was published, in order.
+/// Returns all published revocations, in order.
 pub(super) async fn published<S: SessionStore>(store: &S) -> Vec<Revocation> {
     log(store).await.into_iter().flat_map(|entry| entry.revocations).collect()
 }
 
-/// Whether the log says that `id` ended.
+/// Returns whether the end of `id` was published.
 pub(super) async fn published_end<S: SessionStore>(store: &S, id: SessionId) -> bool {
     published(store).await.contains(&Revocation::ended(id))
 }
@@ -126,8 +126,8 @@ pub(super) async fn present<S: SessionStore>(
     must(store.rotate(&RotateSession::new(user.clone(), id, attempt, RETENTION)).await)
 }
 
-/// One session whose record is known in advance: what the pure functions of [`SessionRecord`] say must be what the
-/// store says and keeps.
+/// A session whose record is known in advance: the store must return and keep what the pure functions of
+/// [`SessionRecord`] return.
 pub(super) struct Tracked<'a, S> {
     pub(super) store: &'a S,
     pub(super) clock: &'a TestClock,
@@ -173,7 +173,7 @@ impl<'a, S: SessionStore> Tracked<'a, S> {
             RotateOutcome::Live { rotation, record, .. } => {
                 assert_eq!((rotation, record.generation), (expected, after), "presenting generation {generation}");
             }
-            other => panic!("presenting generation {generation} must be {expected:?}, not {other:?}"),
+            other => panic!("presenting generation {generation}: expected {expected:?}, got {other:?}"),
         }
     }
 
