@@ -76,7 +76,7 @@ impl fmt::Debug for NewSession {
             .field("absolute_lifetime", &self.absolute_lifetime)
             .field("limit", &self.limit)
             .field("replaces", &self.replaces)
-            .field("data", &self.data.as_ref().map(Bytes::of))
+            .field("data", &self.data.as_deref().map(Bytes::of))
             .field("device", &self.device)
             .field("log_retention", &self.log_retention)
             .field("claims", &self.claims)

@@ -29,7 +29,7 @@ impl fmt::Debug for SessionData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionData")
             .field("version", &self.version)
-            .field("bytes", &self.bytes.as_ref().map(Bytes::of))
+            .field("bytes", &self.bytes.as_deref().map(Bytes::of))
             .finish()
     }
 }

@@ -15,7 +15,7 @@ impl fmt::Debug for Redacted {
 pub(super) struct Bytes(usize);
 
 impl Bytes {
-    pub(super) fn of(data: &Vec<u8>) -> Self {
+    pub(super) fn of(data: &[u8]) -> Self {
         Self(data.len())
     }
 }
