@@ -86,7 +86,7 @@ async fn a_missing_layer_is_our_mistake(backend: Backend) {
         (&bare, "", "layer(sessions.layer())"),
         (&bare, &*browser.cookies(), "layer(sessions.layer())"),
         (&layered, "", "layer(sessions.layer())"),
-        (&layered, &*browser.cookies(), "http::support::world::Claims"),
+        (&layered, &*browser.cookies(), "support::world::Claims"),
     ] {
         let headers = [("cookie", cookies)];
         send(app, "GET /must", &headers).await.is_problem(500, "internal_error");
