@@ -121,7 +121,7 @@ fn ambiguous(warning: &WarnOnce) -> VerifyError {
     if warning.is_due() {
         tracing::warn!(
             target: LOG_TARGET,
-            "duplicate session cookies, none counts: if their domain or path has changed, use CookieConfig::replaces"
+            "duplicate session cookies ignored: if their domain or path has changed, use CookieConfig::replaces"
         );
     }
     VerifyError::AmbiguousCookie

@@ -61,7 +61,7 @@ impl<C: Claims> SessionManager<C> {
         let (user, id) = (&token.user_id, token.session_id);
         // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
         if has_certainly_expired(token, self.now()) {
-            tracing::debug!(target: LOG_TARGET, "refused a refresh token that has expired");
+            tracing::debug!(target: LOG_TARGET, "refresh token refused: expired");
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
         // Read before the claims, so that they are newer than every `expire_access` that this epoch includes.

@@ -55,7 +55,7 @@ impl ConnectionLog {
         if logged.contains(error.kind()) {
             tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");
         } else {
-            tracing::warn!(target: LOG_TARGET, %server, %error, "no connection to Redis; trying again until there is one");
+            tracing::warn!(target: LOG_TARGET, %server, %error, "no connection to Redis: retrying until connected");
             logged.push(error.kind().clone());
         }
     }

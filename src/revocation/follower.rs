@@ -146,7 +146,7 @@ fn log_failure(failure: &StoreError, is_first: bool) {
             target: LOG_TARGET,
             error = %failure,
             source,
-            "revocation log unavailable: ends on other nodes are unknown here until it recovers"
+            "revocation log unavailable: revocations by other nodes are delayed until it recovers"
         );
     } else {
         tracing::debug!(target: LOG_TARGET, error = %failure, source, "revocation log still unavailable");
