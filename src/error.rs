@@ -1,307 +1,100 @@
 //! What can go wrong: [`ConfigError`] while building, [`Error`] while serving.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt};
 
 use axum_core::response::{IntoResponse, Response};
 
-use crate::{
-    policy::MAX_CLOCK_SKEW,
-    problem::{Problem, Renderer},
-};
+use crate::problem::{Problem, Renderer};
 
 /// The target of every line that the crate logs.
 pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A configuration that cannot work, found while building. Every message names the cure, also as `Debug`, which is what
-/// a `main` that returns it prints.
+/// A configuration that cannot work, found while building: opaque, with a [`kind`](ConfigError::kind).
+///
+/// Every message says what to change, also as `Debug`, which is what a `main` that returns it prints. No message shows
+/// a key, a secret or a password.
+///
+/// ```
+/// use tower_jwt_sessions::{ConfigErrorKind, KeyRing};
+///
+/// let error = KeyRing::hs256("too short").unwrap_err();
+/// assert_eq!(error.kind(), ConfigErrorKind::WeakKey);
+/// assert!(error.to_string().starts_with("secret too short: 9 bytes, need at least 32"));
+/// ```
+pub struct ConfigError {
+    kind: ConfigErrorKind,
+    message: String,
+    source: Option<BoxError>,
+}
+
+/// The kinds of [`ConfigError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ConfigError {
-    /// The access and the refresh ring share a key, so that one kind of token could pass for the other.
-    AccessAndRefreshShareAKey,
-    /// The access lifetime is not shorter than the refresh lifetime.
-    AccessOutlivesRefresh {
-        /// The access lifetime.
-        access: Duration,
-        /// The refresh lifetime.
-        refresh: Duration,
-    },
-    /// The access lifetime exceeds `max_access_lifetime`, so that nodes would refuse the tokens.
-    AccessTooLong {
-        /// The access lifetime.
-        access: Duration,
-        /// The longest that nodes accept.
-        max: Duration,
-    },
-    /// The access lifetime is shorter than the clocks of two nodes may disagree.
-    AccessTooShort {
-        /// The access lifetime.
-        access: Duration,
-    },
-    /// A cookie setting, or a mixture of them, that browsers refuse or that cannot be told apart.
-    Cookie {
-        /// What is wrong.
-        problem: String,
-        /// What to change.
-        cure: &'static str,
-    },
-    /// Two keys of one ring have the same `kid`.
-    DuplicateKeyId {
-        /// The `kid`.
-        kid: String,
-    },
-    /// Issuer or audience is empty or too long.
-    InvalidIdentifier {
-        /// Which.
-        name: &'static str,
-    },
-    /// A JWK that is not what it says, or not meant for this.
-    InvalidJwk {
-        /// Its `kid`, if it could be read.
-        kid: Option<String>,
-        /// What is wrong.
-        problem: String,
-        /// What to change.
-        cure: &'static str,
-    },
-    /// A key could not be read.
-    InvalidKey {
-        /// The algorithm that it was read for.
-        algorithm: &'static str,
-        /// What was expected.
-        expected: &'static str,
-    },
-    /// A `kid` that is not 1 to 64 letters, digits or `-._~`.
-    InvalidKeyId {
-        /// The `kid`.
-        kid: String,
-    },
-    /// A key prefix for Redis with braces (which choose the cluster slot) or control characters.
-    InvalidKeyPrefix,
-    /// `build`, or a constructor that leaves work to the background, was called outside of a tokio runtime.
-    NoRuntime,
-    /// An origin that no browser would send.
-    InvalidOrigin {
-        /// The origin.
-        origin: String,
-    },
+pub enum ConfigErrorKind {
     /// The type of the claims has values that no token can carry.
-    InvalidClaimsType {
-        /// The name of the type.
-        claims: &'static str,
-        /// What is wrong.
-        problem: String,
-        /// What to change.
-        cure: &'static str,
-    },
-    /// A URL for Redis that could not be read. The URL itself is not shown, since it may hold a password.
-    InvalidRedisUrl {
-        /// What is wrong.
-        problem: String,
-    },
-    /// No private key or secret of a JWK set has the `kid` that shall sign.
-    KeyNotFound {
-        /// The `kid`.
-        kid: String,
-    },
-    /// A key shall sign that this node does not verify with, so that other nodes may not know it either.
-    KeyNotPublished {
-        /// Its `kid`.
-        kid: String,
-    },
-    /// The keys of this verifier are those of a `SessionManager`.
-    KeysOfManager,
-    /// A lifetime of zero, or one longer than 400 days (RFC 6265bis, section 5.5).
-    LifetimeOutOfRange {
-        /// Which.
-        name: &'static str,
-        /// The lifetime.
-        lifetime: Duration,
-    },
-    /// Something that has no default was not given.
-    Missing {
-        /// The builder method to call.
-        method: &'static str,
-    },
-    /// A JWK set has secrets and public keys, so that one kind could be taken for the other.
-    MixedKeySet,
-    /// A key shall stop to verify before the last token that it signed has expired.
-    OverlapTooShort {
-        /// Its `kid`.
-        kid: String,
-        /// How long it would verify from now on.
-        overlap: Duration,
-        /// How long it has to.
-        min: Duration,
-    },
-    /// A private key or a secret stands where public keys belong.
-    PrivateKeyGivenToVerify {
-        /// Its `kid`, if it has one.
-        kid: Option<String>,
-    },
-    /// The refresh lifetime exceeds the absolute lifetime.
-    RefreshOutlivesSession {
-        /// The refresh lifetime.
-        refresh: Duration,
-        /// The absolute lifetime.
-        absolute: Duration,
-    },
-    /// The replay window is longer than a minute.
-    ReplayWindowTooLong {
-        /// The window.
-        window: Duration,
-    },
-    /// A secret is shorter than its algorithm needs (RFC 7518, section 3.2).
-    SecretTooShort {
-        /// The algorithm.
-        algorithm: &'static str,
-        /// The smallest length in bytes.
-        min: usize,
-        /// The length in bytes that was given.
-        actual: usize,
-    },
-    /// More signatures are to be cached than a node has memory for.
-    SignatureCacheTooLarge {
-        /// How many.
-        tokens: usize,
-        /// The most.
-        max: usize,
-    },
-    /// Redis could not be reached while building.
-    StoreUnreachable {
-        /// Why.
-        source: BoxError,
-    },
-    /// A Redis client whose settings can hang a request or repeat a command.
-    UnsafeRedisClient {
-        /// What is wrong.
-        problem: &'static str,
-        /// What to change.
-        cure: &'static str,
-    },
-    /// An algorithm that cannot sign this kind of token.
-    UnsupportedAlgorithm {
-        /// The algorithm.
-        algorithm: &'static str,
-        /// What to use.
-        cure: &'static str,
-    },
-    /// A kind of Redis deployment that this build cannot talk to.
-    UnsupportedRedisUrl {
-        /// The scheme of the URL.
-        scheme: String,
-        /// What to do.
-        cure: &'static str,
-    },
-    /// A key that protects nothing: an Ed25519 public key of small order, or a secret of all zeros.
-    WeakKey {
-        /// The algorithm that it was read for.
-        algorithm: &'static str,
-        /// What is wrong.
-        problem: &'static str,
-        /// What to use.
-        cure: &'static str,
-    },
+    InvalidClaimsType,
+    /// A cookie setting, or a combination of them, that browsers refuse or that is ambiguous.
+    InvalidCookie,
+    /// A key, a JWK or a set of them that cannot be read or is contradictory, or an invalid, duplicate or unknown key
+    /// id.
+    InvalidKey,
+    /// A change of keys while serving that would refuse tokens before they expire. Nothing was changed.
+    InvalidKeyChange,
+    /// A lifetime or replay window out of range, or two of them that contradict each other.
+    InvalidLifetime,
+    /// An issuer, an audience or a size of the signature cache out of range.
+    InvalidOption,
+    /// An origin that no browser sends.
+    InvalidOrigin,
+    /// A URL, a key prefix or a client for Redis that cannot be used.
+    InvalidStore,
+    /// An option without a default was not set.
+    MissingOption,
+    /// `build`, or a constructor that starts background tasks, was called outside of a tokio runtime.
+    NoRuntime,
+    /// A private key or a secret where public keys belong.
+    PrivateKey,
+    /// The access and the refresh ring share a key, so that one kind of token could pass for the other.
+    SharedKey,
+    /// The store could not be reached while building.
+    StoreUnreachable,
+    /// An algorithm that is not supported, or not for this kind of token.
+    UnsupportedAlgorithm,
+    /// A key that protects nothing: a secret that is shorter than its hash (RFC 7518, section 3.2) or all zeros, or an
+    /// Ed25519 public key of small order.
+    WeakKey,
+}
+
+impl ConfigError {
+    /// The message is `problem: help`, in lower case and without a full stop.
+    pub(crate) fn new(kind: ConfigErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    #[must_use]
+    pub(crate) fn caused_by(self, source: impl Into<BoxError>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    pub(crate) fn no_runtime() -> Self {
+        Self::new(
+            ConfigErrorKind::NoRuntime,
+            "no tokio runtime for background tasks: connect the store and call build() within one, for example under \
+             #[tokio::main]",
+        )
+    }
+
+    /// What went wrong.
+    pub const fn kind(&self) -> ConfigErrorKind {
+        self.kind
+    }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AccessAndRefreshShareAKey => f.write_str(
-                "access_keys and refresh_keys share a key: give each ring secrets of its own, for example from \
-                 JWT_SECRET and REFRESH_SECRET",
-            ),
-            Self::AccessOutlivesRefresh { access, refresh } => write!(
-                f,
-                "access_lifetime ({access:?}) must be shorter than refresh_lifetime ({refresh:?}): shorten the first or \
-                 lengthen the second"
-            ),
-            Self::AccessTooLong { access, max } => write!(
-                f,
-                "access_lifetime ({access:?}) exceeds max_access_lifetime ({max:?}): raise max_access_lifetime on \
-                 every node first"
-            ),
-            Self::AccessTooShort { access } => write!(
-                f,
-                "access_lifetime ({access:?}) must not be shorter than the clocks of two nodes may disagree \
-                 ({MAX_CLOCK_SKEW:?}): lengthen it"
-            ),
-            Self::Cookie { problem, cure } => write!(f, "{problem}: {cure}"),
-            Self::DuplicateKeyId { kid } => {
-                write!(f, "two keys of one ring have the kid {kid:?}: remove one, or name it with with_key_id")
-            }
-            Self::InvalidClaimsType { claims, problem, cure } => {
-                write!(f, "some values of the claims type {claims} cannot be put into a token, {problem}: {cure}")
-            }
-            Self::InvalidIdentifier { name } => write!(f, "{name} must have 1 to 255 bytes: pass the URL of your service"),
-            Self::InvalidJwk { kid: Some(kid), problem, cure } => write!(f, "the JWK {kid:?} {problem}: {cure}"),
-            Self::InvalidJwk { kid: None, problem, cure } => write!(f, "the JWK {problem}: {cure}"),
-            Self::InvalidKey { algorithm, expected } => write!(f, "not a key for {algorithm}: pass {expected}"),
-            Self::InvalidKeyId { kid } => write!(f, "{kid:?} is no kid: use 1 to 64 letters, digits or -._~"),
-            Self::InvalidKeyPrefix => f.write_str(
-                "the key prefix has braces or control characters: braces choose the slot in Redis Cluster, so use other \
-                 characters",
-            ),
-            Self::NoRuntime => f.write_str(
-                "there is no tokio runtime for what works in the background: connect the store and call build() within one, \
-                 for example under #[tokio::main]",
-            ),
-            Self::InvalidOrigin { origin } => write!(
-                f,
-                "{origin:?} is not an origin as browsers send it: write scheme://host[:port] in lower case, without a \
-                 path, a default port or a wildcard, and with http or https as the scheme of own_origin"
-            ),
-            Self::InvalidRedisUrl { problem } => {
-                write!(f, "the Redis URL cannot be read ({problem}): write redis://[user:password@]host[:port][/database]")
-            }
-            Self::KeyNotFound { kid } => write!(f, "no private key of the set has the kid {kid:?}: name one of them"),
-            Self::KeyNotPublished { kid } => {
-                write!(f, "the key {kid:?} was not published: add it with with_verification_key on every node first")
-            }
-            Self::KeysOfManager => f.write_str("these are keys of a SessionManager: use its replace_access_keys"),
-            Self::LifetimeOutOfRange { name, lifetime } => {
-                write!(f, "{name} ({lifetime:?}) is out of range: choose at least one second and at most 400 days")
-            }
-            Self::Missing { method } => write!(f, "{method} was not called: it has no default"),
-            Self::MixedKeySet => f.write_str("the JWK set has both secrets and public keys: make it a set of one kind"),
-            Self::OverlapTooShort { kid, overlap, min } => write!(
-                f,
-                "the key {kid:?} would verify for another {overlap:?}, but tokens that it signed may live for {min:?}: \
-                 keep it with with_retiring_key for that long"
-            ),
-            Self::PrivateKeyGivenToVerify { kid } => {
-                let kid = kid.as_deref().unwrap_or_default();
-                write!(f, "the JWK {kid:?} is private where public keys belong: remove it, and replace it if it leaked")
-            }
-            Self::RefreshOutlivesSession { refresh, absolute } => write!(
-                f,
-                "refresh_lifetime ({refresh:?}) exceeds absolute_lifetime ({absolute:?}): shorten the first or lengthen \
-                 the second"
-            ),
-            Self::ReplayWindowTooLong { window } => write!(
-                f,
-                "the replay window ({window:?}) is longer than a minute, in which a stolen token would go unnoticed: \
-                 shorten it"
-            ),
-            Self::SecretTooShort { algorithm, min, actual } => write!(
-                f,
-                "a secret for {algorithm} has at least {min} bytes, this one has {actual}: make one with `openssl rand \
-                 -base64 {min}`"
-            ),
-            Self::SignatureCacheTooLarge { tokens, max } => write!(
-                f,
-                "cache_signatures has room for {max} tokens at most, not for {tokens}: twice as many as users are active \
-                 at a time is enough"
-            ),
-            Self::StoreUnreachable { source } => {
-                write!(f, "Redis cannot be reached ({source}): check the address, the password and that it is running")
-            }
-            Self::UnsafeRedisClient { problem, cure } => write!(f, "the Redis client {problem}: {cure}"),
-            Self::UnsupportedAlgorithm { algorithm, cure } => write!(f, "{algorithm} cannot be used here: {cure}"),
-            Self::WeakKey { algorithm, problem, cure } => write!(f, "weak key for {algorithm}: {problem}: {cure}"),
-            Self::UnsupportedRedisUrl { scheme, cure } => write!(f, "Redis URLs of scheme {scheme:?} do not work: {cure}"),
-        }
+        f.write_str(&self.message)
     }
 }
 
@@ -313,10 +106,7 @@ impl fmt::Debug for ConfigError {
 
 impl StdError for ConfigError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::StoreUnreachable { source } => Some(&**source),
-            _ => None,
-        }
+        self.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -56,7 +56,7 @@ pub use self::{
     claims::Claims,
     clock::{Clock, SystemClock, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
-    error::{ConfigError, Error, ErrorKind},
+    error::{ConfigError, ConfigErrorKind, Error, ErrorKind},
     event::{EndReason, RefreshKind, SessionEvent, SessionEventKind},
     id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
     keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},

@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use crate::error::{ConfigError, ConfigErrorKind};
+
 /// The allowed difference between the clocks of two nodes: one minute.
 ///
 /// An access token whose `iat` is further in the future is refused. An access lifetime shorter than this is a
@@ -13,7 +15,20 @@ pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 pub(crate) const CLOCK_DRIFT: u32 = 1000;
 
 /// The longest lifetime of a cookie (RFC 6265bis, section 5.5), which limits all lifetimes.
-pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(60);
+
+/// Refuses lifetimes that no token or cookie may have.
+pub(crate) fn check_lifetime(name: &str, lifetime: Duration) -> Result<(), ConfigError> {
+    if (Duration::from_secs(1)..=MAX_LIFETIME).contains(&lifetime) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        ConfigErrorKind::InvalidLifetime,
+        format!("{name} ({lifetime:?}) is out of range: choose at least one second and at most 400 days"),
+    ))
+}
 
 /// How long a superseded refresh token may be presented again.
 ///
@@ -48,6 +63,20 @@ impl ReplayWindow {
         match self {
             Self::Fixed(length) | Self::UntilConfirmed(length) => length,
         }
+    }
+
+    pub(crate) fn validate(self) -> Result<Self, ConfigError> {
+        let length = self.length();
+        if length <= MAX_REPLAY_WINDOW {
+            return Ok(self);
+        }
+        Err(ConfigError::new(
+            ConfigErrorKind::InvalidLifetime,
+            format!(
+                "the replay window ({length:?}) is longer than a minute, in which the use of a stolen token would go \
+                 unnoticed: shorten it"
+            ),
+        ))
     }
 }
 
@@ -150,6 +179,40 @@ impl Lifetimes {
     /// Sets the lifetimes of a level.
     pub(crate) fn set_level(&mut self, level: AssuranceLevel) {
         [self.access, self.refresh, self.absolute] = level.minutes().map(|minutes| Duration::from_secs(minutes * 60));
+    }
+
+    /// Checks the lifetimes against each other. `max_access` is what the builder was given.
+    pub(crate) fn validate(self, max_access: Option<Duration>) -> Result<Self, ConfigError> {
+        let Self { access, refresh, absolute, .. } = self;
+        let max_access = max_access.unwrap_or(access.max(self.max_access));
+        check_lifetime("access_lifetime", access)?;
+        check_lifetime("refresh_lifetime", refresh)?;
+        check_lifetime("absolute_lifetime", absolute)?;
+        check_lifetime("max_access_lifetime", max_access)?;
+        let problem = if access < MAX_CLOCK_SKEW {
+            format!(
+                "access_lifetime ({access:?}) must not be shorter than the clocks of two nodes may differ \
+                 ({MAX_CLOCK_SKEW:?}): lengthen it"
+            )
+        } else if access > max_access {
+            format!(
+                "access_lifetime ({access:?}) exceeds max_access_lifetime ({max_access:?}): raise max_access_lifetime on \
+                 every node first"
+            )
+        } else if access >= refresh {
+            format!(
+                "access_lifetime ({access:?}) must be shorter than refresh_lifetime ({refresh:?}): shorten the first or \
+                 lengthen the second"
+            )
+        } else if refresh > absolute {
+            format!(
+                "refresh_lifetime ({refresh:?}) exceeds absolute_lifetime ({absolute:?}): shorten the first or lengthen \
+                 the second"
+            )
+        } else {
+            return Ok(Self { max_access, ..self });
+        };
+        Err(ConfigError::new(ConfigErrorKind::InvalidLifetime, problem))
     }
 
     /// How long a key must remain in the ring after it signed its last access token, by every clock.

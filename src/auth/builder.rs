@@ -5,15 +5,14 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use axum_core::response::Response;
 use serde::de::DeserializeOwned;
 
-use super::{Verifier, VerifierInner};
+use super::{CommonOptions, ValidOptions, Verifier, VerifierInner, required};
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::Clock,
     cookie::CookieConfig,
-    credentials::CredentialSources,
-    error::ConfigError,
-    jwt::{ClaimsShape, Codec, TokenKind, checked_cache, checked_identifier},
+    error::{ConfigError, ConfigErrorKind},
+    jwt::{ClaimsShape, Codec, TokenKind},
     keys::VerificationKeys,
-    policy::{Lifetimes, MAX_LIFETIME},
+    policy::{Lifetimes, check_lifetime},
     problem::{Problem, Renderer},
     revocation::StalePolicy,
 };
@@ -24,14 +23,8 @@ use crate::{
 #[must_use]
 pub struct VerifierBuilder<C> {
     keys: Option<VerificationKeys>,
-    issuer: Option<String>,
-    audience: Option<String>,
-    cookies: CookieConfig,
-    accepts_bearer: bool,
-    cached_signatures: usize,
+    options: CommonOptions,
     max_access_lifetime: Duration,
-    clock: Arc<dyn Clock>,
-    renderer: Renderer,
     claims: PhantomData<fn() -> C>,
 }
 
@@ -68,14 +61,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     pub fn builder() -> VerifierBuilder<C> {
         VerifierBuilder {
             keys: None,
-            issuer: None,
-            audience: None,
-            cookies: CookieConfig::new(),
-            accepts_bearer: false,
-            cached_signatures: 0,
+            options: CommonOptions::default(),
             max_access_lifetime: Lifetimes::default().max_access,
-            clock: Arc::new(SystemClock),
-            renderer: Renderer::default(),
             claims: PhantomData,
         }
     }
@@ -88,10 +75,13 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::KeysOfManager`] for the verifier of a [`SessionManager`](crate::SessionManager).
+    /// [`ConfigErrorKind::InvalidKeyChange`] for the verifier of a [`SessionManager`](crate::SessionManager).
     pub fn replace_keys(&self, keys: &VerificationKeys) -> Result<(), ConfigError> {
         if self.inner().backend.is_some() {
-            return Err(ConfigError::KeysOfManager);
+            return Err(ConfigError::new(
+                ConfigErrorKind::InvalidKeyChange,
+                "these are the keys of a SessionManager: use its replace_access_keys",
+            ));
         }
         let access = &self.inner().access;
         access.store(Arc::new(access.load().with_keys(keys)));
@@ -108,20 +98,20 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
 
     /// The `iss` of the tokens, as the other service has it.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Some(issuer.into());
+        self.options.issuer = Some(issuer.into());
         self
     }
 
     /// The `aud` of the tokens, as the other service has it. Default: the issuer.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.options.audience = Some(audience.into());
         self
     }
 
     /// Names of the cookies, as the other service has them. For both to receive them they are on one host, or the
     /// cookies have a [`domain`](CookieConfig::domain).
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
-        self.cookies = cookies;
+        self.options.cookies = cookies;
         self
     }
 
@@ -129,14 +119,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
     /// [`SessionManagerBuilder::accept_bearer_tokens`](crate::SessionManagerBuilder::accept_bearer_tokens) does. Default:
     /// the header is ignored.
     pub fn accept_bearer_tokens(mut self) -> Self {
-        self.accepts_bearer = true;
+        self.options.accepts_bearer = true;
         self
     }
 
     /// Remembers so many tokens whose EdDSA or ES256 signature was verified, as
     /// [`SessionManagerBuilder::cache_signatures`](crate::SessionManagerBuilder::cache_signatures) does. Default: 0.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
-        self.cached_signatures = tokens;
+        self.options.cached_signatures = tokens;
         self
     }
 
@@ -149,14 +139,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
 
     /// Where the time comes from. Default: the system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.options.clock = Arc::new(clock);
         self
     }
 
     /// Renders error answers in the application's own format, as
     /// [`SessionManagerBuilder::render_errors`](crate::SessionManagerBuilder::render_errors) does.
     pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
-        self.renderer = Renderer::new(render);
+        self.options.renderer = Renderer::new(render);
         self
     }
 
@@ -166,25 +156,18 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
     ///
     /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure.
     pub fn build(self) -> Result<Verifier<C>, ConfigError> {
-        let missing = |method| ConfigError::Missing { method };
-        let keys = self.keys.ok_or(missing("keys"))?;
-        let issuer = checked_identifier("issuer", self.issuer.ok_or(missing("issuer"))?)?;
-        let audience = checked_identifier("audience", self.audience.unwrap_or_else(|| issuer.clone()))?;
-        let max_access_lifetime = self.max_access_lifetime;
-        if max_access_lifetime < Duration::from_secs(1) || max_access_lifetime > MAX_LIFETIME {
-            let (name, lifetime) = ("max_access_lifetime", max_access_lifetime);
-            return Err(ConfigError::LifetimeOutOfRange { name, lifetime });
-        }
-        let cached = checked_cache(self.cached_signatures)?;
-        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached);
+        let keys = required("keys", self.keys)?;
+        let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;
+        check_lifetime("max_access_lifetime", self.max_access_lifetime)?;
+        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached_signatures);
         let inner = VerifierInner {
             access: Arc::new(access.with_keys(&keys)).into(),
             refresh: Arc::new(Codec::new(TokenKind::Refresh, &issuer, &issuer, 0)).into(),
-            sources: CredentialSources { cookies: self.cookies.validate()?, accepts_bearer: self.accepts_bearer },
+            sources,
             backend: None,
-            clock: self.clock,
-            renderer: self.renderer,
-            max_access_lifetime,
+            clock,
+            renderer,
+            max_access_lifetime: self.max_access_lifetime,
             shape: ClaimsShape::of::<C>(),
         };
         Ok(Verifier::new(Arc::new(inner), StalePolicy::KeepServing))
@@ -195,9 +178,7 @@ impl<C> fmt::Debug for VerifierBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifierBuilder")
             .field("keys", &self.keys)
-            .field("issuer", &self.issuer)
-            .field("audience", &self.audience)
-            .field("cookies", &self.cookies)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

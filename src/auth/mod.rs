@@ -7,13 +7,13 @@ mod error;
 mod extract;
 mod inner;
 mod layer;
+mod options;
 mod outcome;
 mod session;
 #[cfg(test)]
 mod tests;
 mod verifier;
 
-pub(crate) use self::inner::VerifierInner;
 pub use self::{
     builder::VerifierBuilder,
     error::VerifyError,
@@ -21,4 +21,8 @@ pub use self::{
     layer::{ResponseFuture, SessionLayer, SessionService},
     session::{PresentedTokens, Session},
     verifier::Verifier,
+};
+pub(crate) use self::{
+    inner::VerifierInner,
+    options::{CommonOptions, ValidOptions, required},
 };

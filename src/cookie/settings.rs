@@ -1,6 +1,6 @@
 //! The validated settings of the cookies, and the validation.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::HeaderValue;
 
@@ -9,7 +9,7 @@ use super::{
     config::{CookieConfig, CookiePrefix, SameSite},
     key::{CookieKey, MAX_ATTRIBUTE_LEN},
 };
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// One of the two cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl CookieConfig {
         for config in &self.replaces {
             let all = config.former_settings()?;
             if all.first().is_some_and(|own| TokenCookie::BOTH.iter().all(|which| settings.has(&own.key(*which)))) {
-                return Err(problem(
+                return Err(invalid(
                     "replaces(..) names the current cookies: the same names, domain and paths",
                     "leave it out, or pass the configuration of the previous deployment",
                 ));
@@ -95,10 +95,8 @@ impl CookieConfig {
 
     /// The settings of this former configuration and of those that it replaced itself.
     fn former_settings(&self) -> Result<Vec<CookieSettings>, ConfigError> {
-        let mut all = vec![self.validate_alone().map_err(|error| match error {
-            ConfigError::Cookie { problem, cure } => self::problem(format!("replaces(..): {problem}"), cure),
-            other => other,
-        })?];
+        let former = |error| ConfigError::new(ConfigErrorKind::InvalidCookie, format!("replaces(..): {error}"));
+        let mut all = vec![self.validate_alone().map_err(former)?];
         for config in &self.replaces {
             all.extend(config.former_settings()?);
         }
@@ -109,7 +107,7 @@ impl CookieConfig {
         check_name(&self.access_name)?;
         check_name(&self.refresh_name)?;
         if self.access_name == self.refresh_name {
-            return Err(problem("both cookies have the same name", "give each its own"));
+            return Err(invalid("both cookies have the same name", "give each its own"));
         }
         check_path(&self.access_path)?;
         check_path(&self.refresh_path)?;
@@ -121,25 +119,25 @@ impl CookieConfig {
             (false, false) => CookiePrefix::Secure,
         });
         if self.insecure_http && prefix != CookiePrefix::None {
-            return Err(problem(
+            return Err(invalid(
                 format!("{} names need Secure cookies", prefix.as_str()),
                 "leave out either prefix(..) or insecure_http_for_development()",
             ));
         }
         if prefix.is_host() && domain.is_some() {
-            return Err(problem("__Host- names forbid a domain", "use CookiePrefix::Secure, or leave out domain(..)"));
+            return Err(invalid("__Host- names forbid a domain", "use CookiePrefix::Secure, or leave out domain(..)"));
         }
         if prefix.is_host() && !host_wide {
-            return Err(problem("__Host- names demand the path /", "use CookiePrefix::Secure, or leave out the path"));
+            return Err(invalid("__Host- names demand the path /", "use CookiePrefix::Secure, or leave out the path"));
         }
         if self.insecure_http && self.same_site == SameSite::None {
-            return Err(problem(
+            return Err(invalid(
                 "SameSite=None needs Secure cookies",
                 "use SameSite::Lax, or leave out insecure_http_for_development()",
             ));
         }
         if self.partitioned && self.same_site != SameSite::None {
-            return Err(problem(
+            return Err(invalid(
                 "partitioned cookies are for frames in other sites, where no others than SameSite=None are sent",
                 "use SameSite::None, or leave out partitioned()",
             ));
@@ -180,21 +178,21 @@ fn former_cookies(current: &CookieSettings, former: &[CookieSettings]) -> Vec<(T
     found
 }
 
-fn problem(problem: impl Into<String>, cure: &'static str) -> ConfigError {
-    ConfigError::Cookie { problem: problem.into(), cure }
+fn invalid(problem: impl fmt::Display, help: &str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::InvalidCookie, format!("{problem}: {help}"))
 }
 
 /// Checks that the name is a token (RFC 9110, section 5.6.2) without a prefix.
 fn check_name(name: &str) -> Result<(), ConfigError> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !matches!(name.len(), 1..=64) || !name.bytes().all(is_token) {
-        return Err(problem(
+        return Err(invalid(
             format!("invalid cookie name {name:?}"),
             "use 1 to 64 letters, digits or any of !#$%&'*+-.^_`|~",
         ));
     }
     if name.starts_with("__") {
-        return Err(problem(
+        return Err(invalid(
             format!("cookie name {name:?} begins with two underscores, which browsers treat as a prefix"),
             "leave the prefix out: it is added automatically, or chosen by prefix(..)",
         ));
@@ -207,7 +205,7 @@ fn check_path(path: &str) -> Result<(), ConfigError> {
     if fits && path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
         return Ok(());
     }
-    Err(problem(
+    Err(invalid(
         format!("invalid cookie path {path:?}"),
         "begin with a slash and use at most 1024 characters of printable ASCII without spaces and semicolons",
     ))
@@ -225,7 +223,7 @@ fn checked_domain(domain: &str) -> Result<String, ConfigError> {
     if domain.len() <= 253 && !is_address && domain.contains('.') && domain.split('.').all(label_fits) {
         return Ok(domain.to_ascii_lowercase());
     }
-    Err(problem(
+    Err(invalid(
         format!("invalid cookie domain {domain:?}"),
         "write a registrable domain such as example.com (in punycode if it is international), or leave it out",
     ))

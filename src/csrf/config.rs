@@ -1,7 +1,7 @@
 //! What the builder collects for the guards.
 
 use super::origin::{is_app_scheme_origin, serialized};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// Settings of both guards.
 #[derive(Clone, Debug, Default)]
@@ -15,10 +15,18 @@ pub(crate) struct CsrfConfig {
 impl CsrfConfig {
     /// Refuses origins that no browser sends, since they would never match.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |origin: &&String| ConfigError::InvalidOrigin { origin: (*origin).clone() };
+        let invalid = |origin: &str| {
+            ConfigError::new(
+                ConfigErrorKind::InvalidOrigin,
+                format!(
+                    "invalid origin {origin:?}: write scheme://host[:port] as browsers send it, in lower case, without a \
+                     path, a default port or a wildcard, and with http or https as the scheme of own_origin"
+                ),
+            )
+        };
         let own = self.own_origin.iter().find(|origin| !is_page_origin(origin));
         let trusted = self.trusted_origins.iter().find(|origin| !is_page_origin(origin) && !is_app_origin(origin));
-        own.or(trusted).as_ref().map_or(Ok(()), |origin| Err(invalid(origin)))
+        own.or(trusted).map_or(Ok(()), |origin| Err(invalid(origin)))
     }
 }
 

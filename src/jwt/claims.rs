@@ -10,7 +10,7 @@ use serde::{
 use super::variants::unit_variants;
 use crate::{
     clock::Timestamp,
-    error::{ConfigError, expectation},
+    error::{ConfigError, ConfigErrorKind, expectation},
     id::{SessionId, UserId},
 };
 
@@ -150,11 +150,13 @@ pub(crate) fn check_claims_type<C: Serialize + DeserializeOwned>(shape: ClaimsSh
     for (name, variant) in unit_variants::<C>() {
         // The application may have its own `Serialize`, which writes it in another way.
         if let Err(InvalidClaims::NotAnObject(_)) = AppClaims::new(&variant, shape) {
-            return Err(ConfigError::InvalidClaimsType {
-                claims: std::any::type_name::<C>(),
-                problem: format!("since the variant {name} has no fields and is written as a text"),
-                cure: TAG,
-            });
+            return Err(ConfigError::new(
+                ConfigErrorKind::InvalidClaimsType,
+                format!(
+                    "invalid claims type {}: its variant {name} has no fields and is written as a text: {TAG}",
+                    std::any::type_name::<C>()
+                ),
+            ));
         }
     }
     Ok(())

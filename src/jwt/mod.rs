@@ -21,26 +21,6 @@ pub(crate) use self::{
     claims::{AppClaims, ClaimsShape, RegisteredClaims, check_claims_type, unit_claims},
     codec::{Buffer, Codec, IssueError, MAX_TOKEN_LEN, Opened, TokenError, TokenKind},
 };
-use crate::error::ConfigError;
-
-/// Returns the issuer or audience if it leaves room for everything else in a token.
-pub(crate) fn checked_identifier(name: &'static str, identifier: String) -> Result<String, ConfigError> {
-    match identifier.len() {
-        1..=255 => Ok(identifier),
-        _ => Err(ConfigError::InvalidIdentifier { name }),
-    }
-}
-
-/// The greatest number of cached tokens, which have up to four kilobytes each.
-const MAX_CACHED: usize = 1 << 20;
-
-/// Returns the number of tokens if so many can be cached.
-pub(crate) fn checked_cache(tokens: usize) -> Result<usize, ConfigError> {
-    match tokens {
-        0..=MAX_CACHED => Ok(tokens),
-        _ => Err(ConfigError::SignatureCacheTooLarge { tokens, max: MAX_CACHED }),
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@
 //! signature with the smaller s is written and accepted.
 
 use super::{algorithm::Algorithm, encoding::invalid_public_key};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// Rejects points of small order in every encoding, and other points in any but their canonical one (RFC 8032, section
 /// 5.1.3).
@@ -25,11 +25,11 @@ pub(super) fn check_ed25519(public: &[u8; 32]) -> Result<(), ConfigError> {
         y[0] = least;
     }
     if SMALL_ORDER.contains(&y) {
-        return Err(ConfigError::WeakKey {
-            algorithm: Algorithm::EdDsa.name(),
-            problem: "an Ed25519 public key of small order (such as all zeros, a placeholder) lets anyone sign",
-            cure: "pass the public key of a pair, from `openssl pkey -in private.pem -pubout`",
-        });
+        return Err(ConfigError::new(
+            ConfigErrorKind::WeakKey,
+            "weak key for EdDSA: a public key of small order (such as all zeros, a placeholder) lets anyone sign: pass \
+             the public key of a pair, from `openssl pkey -in private.pem -pubout`",
+        ));
     }
     if is_canonical { Ok(()) } else { Err(invalid_public_key(Algorithm::EdDsa, public)) }
 }

@@ -8,7 +8,7 @@ use jsonwebtoken::DecodingKey;
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// Decodes the PKCS #8 document in a PEM file.
 ///
@@ -59,15 +59,11 @@ pub(super) fn invalid_private_key(algorithm: Algorithm, key: &[u8]) -> ConfigErr
     if is_rsa(key) {
         return rsa_unsupported();
     }
-    ConfigError::InvalidKey {
-        algorithm: algorithm.name(),
-        expected: match algorithm {
-            Algorithm::EdDsa => "an Ed25519 private key in PKCS #8, from `openssl genpkey -algorithm ed25519`",
-            _ => {
-                "a P-256 private key in PKCS #8, from `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
-            }
-        },
-    }
+    let expected = match algorithm {
+        Algorithm::EdDsa => "an Ed25519 private key in PKCS #8, from `openssl genpkey -algorithm ed25519`",
+        _ => "a P-256 private key in PKCS #8, from `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`",
+    };
+    invalid_key(algorithm, expected)
 }
 
 /// `key` only serves to recognise RSA.
@@ -75,22 +71,25 @@ pub(super) fn invalid_public_key(algorithm: Algorithm, key: &[u8]) -> ConfigErro
     if is_rsa(key) {
         return rsa_unsupported();
     }
-    ConfigError::InvalidKey {
-        algorithm: algorithm.name(),
-        expected: match algorithm {
-            Algorithm::EdDsa => "an Ed25519 public key, from `openssl pkey -in private.pem -pubout`",
-            _ => "an uncompressed P-256 public key, from `openssl pkey -in private.pem -pubout`",
-        },
-    }
+    let expected = match algorithm {
+        Algorithm::EdDsa => "an Ed25519 public key, from `openssl pkey -in private.pem -pubout`",
+        _ => "an uncompressed P-256 public key, from `openssl pkey -in private.pem -pubout`",
+    };
+    invalid_key(algorithm, expected)
+}
+
+fn invalid_key(algorithm: Algorithm, expected: &str) -> ConfigError {
+    let message = format!("invalid key for {}: pass {expected}", algorithm.name());
+    ConfigError::new(ConfigErrorKind::InvalidKey, message)
 }
 
 /// RSA is not supported: its signatures fill a quarter of a cookie, and PKCS #1 v1.5 is being phased out (OWASP ASVS
 /// 5.0, appendix C).
-pub(super) const fn rsa_unsupported() -> ConfigError {
-    ConfigError::UnsupportedAlgorithm {
-        algorithm: "RSA",
-        cure: "make an Ed25519 key with `openssl genpkey -algorithm ed25519`",
-    }
+pub(super) fn rsa_unsupported() -> ConfigError {
+    ConfigError::new(
+        ConfigErrorKind::UnsupportedAlgorithm,
+        "unsupported algorithm RSA: make an Ed25519 key with `openssl genpkey -algorithm ed25519`",
+    )
 }
 
 /// Recognises RSA in DER by its identifier, in PEM by its label.

@@ -23,7 +23,7 @@ use super::{
     algorithm::Algorithm,
     encoding::{decode_private, rsa_unsupported},
 };
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A JWK that is accepted, with its private member still encoded.
 pub(super) struct Jwk<'j> {
@@ -47,11 +47,10 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<Jwk<'_>>, ConfigError> {
     let set = serde_json::from_slice::<Set<'_>>(json).map_err(|error| not_json("a JWK set", &error))?;
     let keys = set.keys.into_iter().map(Jwk::new).collect::<Result<Vec<_>, _>>()?;
     if keys.is_empty() {
-        let (problem, cure) = ("set has no keys".into(), "add at least one");
-        return Err(ConfigError::InvalidJwk { kid: None, problem, cure });
+        return Err(invalid(None, "set has no keys", "add at least one"));
     }
     if keys.iter().any(Jwk::is_secret) && !keys.iter().all(Jwk::is_secret) {
-        return Err(ConfigError::MixedKeySet);
+        return Err(invalid(None, "set mixes secrets and public keys", "make it a set of one kind"));
     }
     Ok(keys)
 }
@@ -60,20 +59,19 @@ impl<'j> Jwk<'j> {
     fn new(members: Members<'j>) -> Result<Self, ConfigError> {
         let Members { mut public, secrets, has_rsa_members, duplicate } = members;
         let kid = public.get("kid").and_then(Value::as_str).map(str::to_owned);
-        let invalid = |problem: String, cure| ConfigError::InvalidJwk { kid: kid.clone(), problem, cure };
+        let invalid = |problem: &str, help| invalid(kid.as_deref(), problem, help);
         if let Some(name) = duplicate {
-            return Err(invalid(format!("has the member {name:?} twice"), "remove one of them"));
+            return Err(invalid(&format!("has the member {name:?} twice"), "remove one of them"));
         }
         if has_rsa_members || public.get("kty").is_some_and(|kty| kty == "RSA") {
             return Err(rsa_unsupported());
         }
         let algorithm = match public.get("alg") {
             None => {
-                let cure = "add \"alg\", for example \"alg\":\"EdDSA\" to an Ed25519 key";
-                return Err(invalid("has no alg".into(), cure));
+                return Err(invalid("has no alg", "add \"alg\", for example \"alg\":\"EdDSA\" to an Ed25519 key"));
             }
             Some(alg) => alg.as_str().and_then(Algorithm::from_name).ok_or_else(|| {
-                invalid(format!("has the unsupported alg {alg}"), "use EdDSA, ES256, HS256, HS384 or HS512")
+                invalid(&format!("has the unsupported alg {alg}"), "use EdDSA, ES256, HS256, HS384 or HS512")
             })?,
         };
         let is_octets = public.get("kty").is_some_and(|kty| kty == "oct");
@@ -82,10 +80,10 @@ impl<'j> Jwk<'j> {
             public.insert("k".into(), Value::from(""));
         }
         let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(Value::Object(public))
-            .map_err(|_| invalid("has a member of the wrong type".into(), "write it as RFC 7517 does"))?;
+            .map_err(|_| invalid("has a member of the wrong type", "write it as RFC 7517 does"))?;
 
         if jwk.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
-            return Err(invalid("is not meant for signatures".into(), "pass a key with \"use\":\"sig\""));
+            return Err(invalid("is not meant for signatures", "pass a key with \"use\":\"sig\""));
         }
         let is_consistent = match &jwk.algorithm {
             AlgorithmParameters::OctetKey(_) => algorithm.public_len().is_none(),
@@ -100,15 +98,15 @@ impl<'j> Jwk<'j> {
         };
         if !is_consistent {
             let problem = format!("is not a key for {}, the algorithm in its alg", algorithm.name());
-            return Err(invalid(problem, "make kty, crv and the coordinates agree with alg"));
+            return Err(invalid(&problem, "make kty, crv and the coordinates agree with alg"));
         }
         let public = DecodingKey::from_jwk(&jwk)
             .and_then(|key| key.try_get_as_bytes().map(<[u8]>::to_vec))
-            .map_err(|_| invalid("is not encoded in base64url".into(), "encode it without padding"))?;
+            .map_err(|_| invalid("is not encoded in base64url", "encode it without padding"))?;
         let private = secrets.iter().find(|(name, _)| *name == if is_octets { "k" } else { "d" });
         if secrets.len() > usize::from(private.is_some()) || (is_octets && private.is_none()) {
-            let cure = "a secret has \"k\", and a private key has \"d\"";
-            return Err(invalid("does not have the private members of its kty".into(), cure));
+            let help = "a secret has \"k\", and a private key has \"d\"";
+            return Err(invalid("does not have the private members of its kty", help));
         }
         Ok(Self {
             algorithm,
@@ -170,11 +168,15 @@ impl<'j> Jwk<'j> {
     }
 
     pub(super) fn private_key_given_to_verify(&self) -> ConfigError {
-        ConfigError::PrivateKeyGivenToVerify { kid: self.kid.clone() }
+        let kid = self.kid.as_deref().unwrap_or_default();
+        ConfigError::new(
+            ConfigErrorKind::PrivateKey,
+            format!("the JWK {kid:?} is private where public keys belong: remove it, and replace it if it leaked"),
+        )
     }
 
-    fn invalid(&self, problem: impl Into<String>, cure: &'static str) -> ConfigError {
-        ConfigError::InvalidJwk { kid: self.kid.clone(), problem: problem.into(), cure }
+    fn invalid(&self, problem: &str, help: &str) -> ConfigError {
+        invalid(self.kid.as_deref(), problem, help)
     }
 
     fn is_secret(&self) -> bool {
@@ -245,11 +247,13 @@ fn is_32_bytes(encoded: &str) -> bool {
 
 /// Shows where the text is wrong, but not the text, which could be a secret.
 fn not_json(expected: &'static str, error: &serde_json::Error) -> ConfigError {
-    ConfigError::InvalidJwk {
-        kid: None,
-        problem: format!("cannot be read as {expected} (line {}, column {})", error.line(), error.column()),
-        cure: "pass its JSON text",
-    }
+    let problem = format!("cannot be read as {expected} (line {}, column {})", error.line(), error.column());
+    invalid(None, &problem, "pass its JSON text")
+}
+
+fn invalid(kid: Option<&str>, problem: &str, help: &str) -> ConfigError {
+    let jwk = kid.map_or_else(|| "the JWK".to_owned(), |kid| format!("the JWK {kid:?}"));
+    ConfigError::new(ConfigErrorKind::InvalidKey, format!("{jwk} {problem}: {help}"))
 }
 
 #[derive(Deserialize)]

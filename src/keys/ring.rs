@@ -8,7 +8,10 @@ use super::{
     verification::VerificationKey,
     verification_keys::{AcceptedKey, VerificationKeys},
 };
-use crate::{clock::Timestamp, error::ConfigError};
+use crate::{
+    clock::Timestamp,
+    error::{ConfigError, ConfigErrorKind},
+};
 
 /// One key that signs, and any number of keys that verify.
 ///
@@ -57,7 +60,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::hs256(secret).map(Self::new)
     }
@@ -66,7 +69,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::hs384(secret).map(Self::new)
     }
@@ -75,7 +78,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::hs512(secret).map(Self::new)
     }
@@ -84,7 +87,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`].
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`].
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::eddsa_pem(pem).map(Self::new)
     }
@@ -93,7 +96,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`].
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`].
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         SigningKey::es256_pem(pem).map(Self::new)
     }
@@ -114,8 +117,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::KeyNotFound`] when no private key or secret has that `kid`; [`ConfigError::MixedKeySet`],
-    /// [`ConfigError::DuplicateKeyId`] and those of [`SigningKey::from_jwk`].
+    /// [`ConfigErrorKind::InvalidKey`] when no private key or secret has that `kid`, when two keys have the same, or when
+    /// the set has both secrets and public keys; and those of [`SigningKey::from_jwk`].
     pub fn from_jwks(json: impl AsRef<[u8]>, signing_kid: &str) -> Result<Self, ConfigError> {
         let (mut signing, mut others) = (None, Vec::new());
         for jwk in jwk::read_set(json.as_ref())? {
@@ -130,7 +133,12 @@ impl KeyRing {
                 others.push(key.verification_key().clone());
             }
         }
-        let ring = Self::new(signing.ok_or_else(|| ConfigError::KeyNotFound { kid: signing_kid.to_owned() })?);
+        let ring = Self::new(signing.ok_or_else(|| {
+            ConfigError::new(
+                ConfigErrorKind::InvalidKey,
+                format!("no private key or secret of the set has the key id {signing_kid:?}: name one of them"),
+            )
+        })?);
         others.into_iter().try_fold(ring, Self::with_verification_key)
     }
 
@@ -139,7 +147,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::DuplicateKeyId`] when the ring has a key of that `kid`.
+    /// [`ConfigErrorKind::InvalidKey`] when the ring has a key of that `kid`.
     pub fn with_verification_key(mut self, key: VerificationKey) -> Result<Self, ConfigError> {
         self.verification.add(key, None)?;
         Ok(self)
@@ -151,7 +159,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::DuplicateKeyId`] when the ring has a key of that `kid`.
+    /// [`ConfigErrorKind::InvalidKey`] when the ring has a key of that `kid`.
     pub fn with_retiring_key(mut self, key: VerificationKey, until: SystemTime) -> Result<Self, ConfigError> {
         self.verification.add(key, Some(until.into()))?;
         Ok(self)
@@ -162,7 +170,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::DuplicateKeyId`] when another key of the ring has the `kid` of `next`.
+    /// [`ConfigErrorKind::InvalidKey`] when another key of the ring has the `kid` of `next`.
     pub fn activate(mut self, next: SigningKey, retire_at: SystemTime) -> Result<Self, ConfigError> {
         let (old, next_key) = (self.signing.verification_key().clone(), next.verification_key());
         if old.is_same(next_key) {
@@ -214,7 +222,13 @@ impl KeyRing {
     pub(crate) fn check_change_to(&self, new: &Self, now: Timestamp, overlap: Duration) -> Result<(), ConfigError> {
         let signing = new.signing_key().verification_key();
         if !self.find(signing).is_some_and(|accepted| accepted.is_accepted(now)) {
-            return Err(ConfigError::KeyNotPublished { kid: signing.key_id().to_owned() });
+            return Err(ConfigError::new(
+                ConfigErrorKind::InvalidKeyChange,
+                format!(
+                    "the key {:?} was not published: add it with with_verification_key on every node first",
+                    signing.key_id()
+                ),
+            ));
         }
         for current in self.verification_keys().iter().filter(|current| current.is_accepted(now)) {
             let needed = now.saturating_add(overlap);
@@ -225,11 +239,14 @@ impl KeyRing {
                 None => now,
             };
             if kept < needed {
-                return Err(ConfigError::OverlapTooShort {
-                    kid: current.key.key_id().to_owned(),
-                    overlap: kept.since(now),
-                    min: needed.since(now),
-                });
+                let (kid, overlap, min) = (current.key.key_id(), kept.since(now), needed.since(now));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::InvalidKeyChange,
+                    format!(
+                        "the key {kid:?} would verify for another {overlap:?}, but tokens that it signed may live for \
+                         {min:?}: keep it with with_retiring_key for that long"
+                    ),
+                ));
             }
         }
         Ok(())
@@ -239,11 +256,14 @@ impl KeyRing {
     pub(crate) fn check_for_refresh_tokens(&self) -> Result<(), ConfigError> {
         match self.verification.iter().find(|accepted| !accepted.key.algorithm().is_deterministic()) {
             None => Ok(()),
-            Some(accepted) => Err(ConfigError::UnsupportedAlgorithm {
-                algorithm: accepted.key.algorithm().name(),
-                cure: "its signatures are random, and refresh tokens must be repeatable; use HS256 or EdDSA for \
-                       refresh_keys",
-            }),
+            Some(accepted) => Err(ConfigError::new(
+                ConfigErrorKind::UnsupportedAlgorithm,
+                format!(
+                    "unsupported algorithm {} for refresh_keys, since its signatures are random and refresh tokens must \
+                     be repeatable: use HS256 or EdDSA",
+                    accepted.key.algorithm().name()
+                ),
+            )),
         }
     }
 

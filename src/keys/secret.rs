@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac, digest::Output};
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, Signature};
-use crate::error::{ConfigError, LOG_TARGET};
+use crate::error::{ConfigError, ConfigErrorKind, LOG_TARGET};
 
 /// A secret, prepared once to make and to check HMACs.
 ///
@@ -24,11 +24,13 @@ impl MacKey {
             return Err(too_short(algorithm, secret));
         }
         if secret.iter().all(|byte| *byte == 0) {
-            return Err(ConfigError::WeakKey {
-                algorithm: algorithm.name(),
-                problem: "a secret of all zeros lets anyone sign",
-                cure: "make one with `openssl rand -base64 64`",
-            });
+            return Err(ConfigError::new(
+                ConfigErrorKind::WeakKey,
+                format!(
+                    "weak key for {}: a secret of all zeros lets anyone sign: make one with `openssl rand -base64 64`",
+                    algorithm.name()
+                ),
+            ));
         }
         match algorithm {
             Algorithm::Hs384 => prepared(algorithm, secret).map(Self::Sha384),
@@ -61,7 +63,14 @@ fn prepared<M: KeyInit>(algorithm: Algorithm, secret: &[u8]) -> Result<M, Config
 }
 
 fn too_short(algorithm: Algorithm, secret: &[u8]) -> ConfigError {
-    ConfigError::SecretTooShort { algorithm: algorithm.name(), min: algorithm.signature_len(), actual: secret.len() }
+    let (min, actual) = (algorithm.signature_len(), secret.len());
+    ConfigError::new(
+        ConfigErrorKind::WeakKey,
+        format!(
+            "secret too short: {actual} bytes, need at least {min} for {}: make one with `openssl rand -base64 {min}`",
+            algorithm.name()
+        ),
+    )
 }
 
 fn tag<M: Mac + Clone>(key: &M, message: &[u8]) -> Output<M> {

@@ -14,6 +14,8 @@ use super::{
     verification::VerificationKey,
 };
 use crate::error::ConfigError;
+#[cfg(doc)]
+use crate::error::ConfigErrorKind;
 
 /// A key that signs tokens, and verifies what it signed. Cheap to clone; `Debug` shows only algorithm and `kid`.
 ///
@@ -41,7 +43,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs256(secret).map(Self::mac)
     }
@@ -50,7 +52,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs384(secret).map(Self::mac)
     }
@@ -59,7 +61,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         VerificationKey::hs512(secret).map(Self::mac)
     }
@@ -68,7 +70,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::eddsa_der(encoding::private_key_from_pem(Algorithm::EdDsa, pem.as_ref())?)
     }
@@ -80,7 +82,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::es256_der(encoding::private_key_from_pem(Algorithm::Es256, pem.as_ref())?)
     }
@@ -89,7 +91,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let der = der.as_ref();
         let invalid = |_| encoding::invalid_private_key(Algorithm::EdDsa, der);
@@ -100,7 +102,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let der = der.as_ref();
         let invalid = |_| encoding::invalid_private_key(Algorithm::Es256, der);
@@ -124,11 +126,9 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidJwk`] when it is no JWK, lacks its `alg` or its private member, has a member twice, is
+    /// [`ConfigErrorKind::InvalidKey`] when it is no JWK, lacks its `alg` or its private member, has a member twice, is
     /// meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key itself disagree;
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`], [`ConfigError::InvalidKeyId`],
-    /// [`ConfigError::InvalidKey`];
-    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::WeakKey`]; [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
@@ -137,7 +137,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKeyId`] unless it is 1 to 64 letters, digits or `-._~`.
+    /// [`ConfigErrorKind::InvalidKey`] unless it is 1 to 64 letters, digits or `-._~`.
     pub fn with_key_id(self, kid: impl Into<String>) -> Result<Self, ConfigError> {
         Ok(Self { verification: self.verification.with_key_id(kid)?, ..self })
     }

@@ -12,7 +12,7 @@ use super::{
     jwk::{self, Jwk},
     secret::{self, MacKey},
 };
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A key that verifies tokens: a secret, or a public key. Cheap to clone; `Debug` shows only algorithm and `kid`.
 ///
@@ -36,7 +36,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs256, secret.as_ref())
     }
@@ -45,7 +45,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs384(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs384, secret.as_ref())
     }
@@ -54,7 +54,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`] for one of all zeros.
+    /// [`ConfigErrorKind::WeakKey`] for a secret that is shorter than the hash or all zeros.
     pub fn hs512(secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::secret(Algorithm::Hs512, secret.as_ref())
     }
@@ -63,8 +63,8 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::WeakKey`] for a point of small order,
-    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::WeakKey`] for a point of small order,
+    /// [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::EdDsa, &encoding::public_key_from_pem(Algorithm::EdDsa, pem.as_ref())?)
     }
@@ -73,7 +73,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_pem(pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::Es256, &encoding::public_key_from_pem(Algorithm::Es256, pem.as_ref())?)
     }
@@ -82,8 +82,8 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::WeakKey`] for a point of small order,
-    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::WeakKey`] for a point of small order,
+    /// [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn eddsa_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::EdDsa, encoding::public_key_from_der(Algorithm::EdDsa, der.as_ref())?)
     }
@@ -92,7 +92,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKey`], [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// [`ConfigErrorKind::InvalidKey`], [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn es256_der(der: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::public(Algorithm::Es256, encoding::public_key_from_der(Algorithm::Es256, der.as_ref())?)
     }
@@ -101,11 +101,9 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::PrivateKeyGivenToVerify`] for a private key; [`ConfigError::InvalidJwk`] when it is no JWK, lacks
+    /// [`ConfigErrorKind::PrivateKey`] for a private key; [`ConfigErrorKind::InvalidKey`] when it is no JWK, lacks
     /// its `alg`, has a member twice, is meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key
-    /// itself disagree; [`ConfigError::SecretTooShort`], [`ConfigError::WeakKey`], [`ConfigError::InvalidKeyId`],
-    /// [`ConfigError::InvalidKey`];
-    /// [`ConfigError::UnsupportedAlgorithm`] for an RSA key.
+    /// itself disagree; [`ConfigErrorKind::WeakKey`]; [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
@@ -115,7 +113,7 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKeyId`] unless it is 1 to 64 letters, digits or `-._~`.
+    /// [`ConfigErrorKind::InvalidKey`] unless it is 1 to 64 letters, digits or `-._~`.
     pub fn with_key_id(self, kid: impl Into<String>) -> Result<Self, ConfigError> {
         Ok(Self { kid: checked_key_id(kid.into())?.into(), ..self })
     }
@@ -214,7 +212,10 @@ fn checked_key_id(kid: String) -> Result<String, ConfigError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     match kid.len() {
         1..=64 if kid.bytes().all(allowed) => Ok(kid),
-        _ => Err(ConfigError::InvalidKeyId { kid }),
+        _ => Err(ConfigError::new(
+            ConfigErrorKind::InvalidKey,
+            format!("invalid key id {kid:?}: use 1 to 64 letters, digits or -._~"),
+        )),
     }
 }
 

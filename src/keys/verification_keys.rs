@@ -1,7 +1,10 @@
 //! Sets of keys that verify, each until its time.
 
 use super::{jwk, verification::VerificationKey};
-use crate::{clock::Timestamp, error::ConfigError};
+use crate::{
+    clock::Timestamp,
+    error::{ConfigError, ConfigErrorKind},
+};
 
 /// Keys that verify tokens and sign none, for services that only verify; see
 /// [`Verifier::builder`](crate::Verifier::builder).
@@ -46,10 +49,8 @@ impl VerificationKeys {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::PrivateKeyGivenToVerify`] when the set has a secret or a private key;
-    /// [`ConfigError::MixedKeySet`], [`ConfigError::DuplicateKeyId`],
-    /// [`ConfigError::UnsupportedAlgorithm`], [`ConfigError::InvalidJwk`] and those of
-    /// [`VerificationKey::from_jwk`].
+    /// [`ConfigErrorKind::PrivateKey`] when the set has a secret or a private key; [`ConfigErrorKind::InvalidKey`] when
+    /// it cannot be read, is empty or has two keys of one `kid`; and those of [`VerificationKey::from_jwk`].
     pub fn from_jwks(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         let mut keys = Self { keys: Vec::new() };
         for jwk in jwk::read_set(json.as_ref())? {
@@ -65,7 +66,7 @@ impl VerificationKeys {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::DuplicateKeyId`] when there is a key of that `kid`.
+    /// [`ConfigErrorKind::InvalidKey`] when there is a key of that `kid`.
     pub fn with_key(mut self, key: VerificationKey) -> Result<Self, ConfigError> {
         self.add(key, None)?;
         Ok(self)
@@ -78,7 +79,10 @@ impl VerificationKeys {
 
     pub(super) fn add(&mut self, key: VerificationKey, until: Option<Timestamp>) -> Result<(), ConfigError> {
         if self.key_ids().any(|kid| kid == key.key_id()) {
-            return Err(ConfigError::DuplicateKeyId { kid: key.key_id().to_owned() });
+            return Err(ConfigError::new(
+                ConfigErrorKind::InvalidKey,
+                format!("duplicate key id {:?}: remove one of the keys, or name it with with_key_id", key.key_id()),
+            ));
         }
         self.keys.push(AcceptedKey { key, until });
         Ok(())

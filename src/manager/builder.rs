@@ -1,32 +1,39 @@
 //! Configuration, checked as a whole before the first request.
 
-mod build;
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use axum_core::response::Response;
 
 use super::{
-    ClaimsSource,
+    ClaimsSource, Inner, SessionManager,
     claims::{ClaimsLoader, WithState},
+    keys::KeyRings,
 };
+#[cfg(feature = "router")]
+use crate::csrf::{CrossSiteGuard, CsrfConfig};
+#[cfg(doc)]
+use crate::error::ConfigErrorKind;
 use crate::{
+    auth::{CommonOptions, ValidOptions, Verifier, VerifierInner, required},
     claims::Claims,
-    clock::{Clock, SystemClock},
+    clock::Clock,
     cookie::CookieConfig,
-    error::BoxError,
+    error::{BoxError, ConfigError, LOG_TARGET},
     event::{EventHook, SessionEvent},
     id::UserId,
+    jwt::{ClaimsShape, Codec, TokenKind, check_claims_type},
     keys::KeyRing,
     policy::{AssuranceLevel, Lifetimes, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
-    revocation::StalePolicy,
-    store::{DynStore, SessionStore},
+    revocation::{BackendConfig, SessionBackend, StalePolicy},
+    store::{DynStore, Population, SessionStore},
 };
-use axum_core::response::Response;
-
-#[cfg(doc)]
-use super::SessionManager;
-#[cfg(feature = "router")]
-use crate::csrf::CsrfConfig;
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
@@ -64,22 +71,16 @@ use crate::csrf::CsrfConfig;
 pub struct SessionManagerBuilder<C> {
     access_keys: Option<KeyRing>,
     refresh_keys: Option<KeyRing>,
-    issuer: Option<String>,
-    audience: Option<String>,
+    options: CommonOptions,
     store: Option<Arc<dyn DynStore>>,
     claims: Option<ClaimsLoader<C>>,
-    cookies: CookieConfig,
-    accepts_bearer: bool,
-    cached_signatures: usize,
     lifetimes: Lifetimes,
     max_access_lifetime: Option<Duration>,
     replay_window: ReplayWindow,
     limit: Option<SessionLimit>,
-    clock: Arc<dyn Clock>,
     stale_policy: StalePolicy,
     serve_before_catch_up: bool,
     events: EventHook,
-    renderer: Renderer,
     #[cfg(feature = "router")]
     guard: CsrfConfig,
 }
@@ -89,22 +90,16 @@ impl<C: Claims> SessionManagerBuilder<C> {
         Self {
             access_keys: None,
             refresh_keys: None,
-            issuer: None,
-            audience: None,
+            options: CommonOptions::default(),
             store: None,
             claims: None,
-            cookies: CookieConfig::new(),
-            accepts_bearer: false,
-            cached_signatures: 0,
             lifetimes: Lifetimes::default(),
             max_access_lifetime: None,
             replay_window: ReplayWindow::default(),
             limit: Some(SessionLimit::default()),
-            clock: Arc::new(SystemClock),
             stale_policy: StalePolicy::default(),
             serve_before_catch_up: false,
             events: EventHook::default(),
-            renderer: Renderer::default(),
             #[cfg(feature = "router")]
             guard: CsrfConfig::default(),
         }
@@ -125,7 +120,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
 
     /// The `iss` of all tokens: the URL of the service that logs users in.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Some(issuer.into());
+        self.options.issuer = Some(issuer.into());
         self
     }
 
@@ -135,7 +130,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// each population that must be kept apart, such as customers and administrators, an audience of its own: their
     /// managers then refuse each other's tokens, and their sessions never meet in a store, whatever its key prefix.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.options.audience = Some(audience.into());
         self
     }
 
@@ -177,7 +172,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
 
     /// Names and attributes of the cookies. Default: [`CookieConfig::new`].
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
-        self.cookies = cookies;
+        self.options.cookies = cookies;
         self
     }
 
@@ -196,7 +191,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// sites. The `cross_site_guard` looks at such requests all the same: pages of another origin that call guarded
     /// routes need a `trusted_origin`, and CORS headers, which are the application's, for the header to be sent at all.
     pub fn accept_bearer_tokens(mut self) -> Self {
-        self.accepts_bearer = true;
+        self.options.accepts_bearer = true;
         self
     }
 
@@ -209,7 +204,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// `access_lifetime` is a good number. Each takes the length of its token and some 50 bytes of memory, half a kilobyte
     /// as a rule, and 18 of these bytes from the start.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
-        self.cached_signatures = tokens;
+        self.options.cached_signatures = tokens;
         self
     }
 
@@ -295,7 +290,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
 
     /// Where the time comes from. Default: the system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.options.clock = Arc::new(clock);
         self
     }
 
@@ -333,7 +328,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// # let _ = builder;
     /// ```
     pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
-        self.renderer = Renderer::new(render);
+        self.options.renderer = Renderer::new(render);
         self
     }
 
@@ -380,6 +375,75 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self.guard.reports_only = true;
         self
     }
+
+    /// Validates the options, builds the manager and starts to follow the revocation log, on the current tokio runtime,
+    /// for as long as the manager, a layer or a session of it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first option that is missing or cannot work, and what to change;
+    /// [`ConfigErrorKind::NoRuntime`] outside of a tokio runtime.
+    pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
+        let access_keys = required("access_keys", self.access_keys)?;
+        let refresh_keys = required("refresh_keys", self.refresh_keys)?;
+        let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;
+        let store = required("store", self.store)?;
+        let claims = required("claims_source", self.claims.or_else(ClaimsLoader::for_unit))?;
+
+        let shape = ClaimsShape::of::<C>();
+        check_claims_type::<C>(shape)?;
+
+        let keys = KeyRings::new(access_keys, refresh_keys)?;
+        let lifetimes = self.lifetimes.validate(self.max_access_lifetime)?;
+        let replay_window = self.replay_window.validate()?;
+        if !sources.cookies.secure {
+            tracing::warn!(
+                target: LOG_TARGET,
+                "insecure_http_for_development(): session cookies are sent without Secure; never do this in production"
+            );
+        }
+        #[cfg(feature = "router")]
+        let cross_site_guard = CrossSiteGuard::new(self.guard, sources.cookies.clone(), renderer.clone())?;
+
+        // Bound to one population, as the store's keys are. If an audience of access tokens is called like this, keys
+        // and `typ` still differ.
+        let refresh_audience = format!("{audience}#refresh");
+        let backend = SessionBackend::start(BackendConfig {
+            store,
+            population: Population::new(&issuer, &audience),
+            clock: Arc::clone(&clock),
+            retention: lifetimes.revocation_retention(),
+            replay_window,
+            serve_before_catch_up: self.serve_before_catch_up,
+            events: self.events.clone(),
+        })?;
+        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached_signatures);
+        let refresh = Codec::new(TokenKind::Refresh, &issuer, &refresh_audience, 0);
+        let inner = VerifierInner {
+            access: Arc::new(access.with_ring(&keys.access)).into(),
+            refresh: Arc::new(refresh.with_ring(&keys.refresh)).into(),
+            sources,
+            backend: Some(Arc::clone(&backend)),
+            clock,
+            renderer,
+            max_access_lifetime: lifetimes.max_access,
+            shape,
+        };
+        Ok(SessionManager {
+            inner: Arc::new(Inner {
+                verifier: Verifier::new(Arc::new(inner), self.stale_policy),
+                keys: Mutex::new(keys),
+                backend,
+                claims,
+                lifetimes,
+                replay_window,
+                limit: self.limit,
+                events: self.events,
+                #[cfg(feature = "router")]
+                cross_site_guard,
+            }),
+        })
+    }
 }
 
 impl<C> fmt::Debug for SessionManagerBuilder<C> {
@@ -387,9 +451,7 @@ impl<C> fmt::Debug for SessionManagerBuilder<C> {
         f.debug_struct("SessionManagerBuilder")
             .field("access_keys", &self.access_keys)
             .field("refresh_keys", &self.refresh_keys)
-            .field("issuer", &self.issuer)
-            .field("audience", &self.audience)
-            .field("cookies", &self.cookies)
+            .field("options", &self.options)
             .field("lifetimes", &self.lifetimes)
             .finish_non_exhaustive()
     }

@@ -3,7 +3,12 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::SessionManager;
-use crate::{claims::Claims, error::ConfigError, event::LOG_TARGET, keys::KeyRing};
+use crate::{
+    claims::Claims,
+    error::{ConfigError, ConfigErrorKind},
+    event::LOG_TARGET,
+    keys::KeyRing,
+};
 
 /// The rings of both kinds of tokens, known to fit together.
 pub(super) struct KeyRings {
@@ -15,7 +20,11 @@ impl KeyRings {
     pub(super) fn new(access: KeyRing, refresh: KeyRing) -> Result<Self, ConfigError> {
         refresh.check_for_refresh_tokens()?;
         if access.shares_a_key_with(&refresh) {
-            return Err(ConfigError::AccessAndRefreshShareAKey);
+            return Err(ConfigError::new(
+                ConfigErrorKind::SharedKey,
+                "access_keys and refresh_keys share a key: give each ring secrets of its own, for example from \
+                 JWT_SECRET and REFRESH_SECRET",
+            ));
         }
         Ok(Self { access, refresh })
     }
@@ -66,10 +75,9 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::KeyNotPublished`] when this node did not verify with the new signing key before;
-    /// [`ConfigError::OverlapTooShort`] when a key would go before its last token: it has to stay for
-    /// `max_access_lifetime` and [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW);
-    /// [`ConfigError::AccessAndRefreshShareAKey`].
+    /// [`ConfigErrorKind::InvalidKeyChange`] when this node did not verify with the new signing key before, or when a
+    /// key would go before its last token: it has to stay for `max_access_lifetime` and
+    /// [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW); [`ConfigErrorKind::SharedKey`].
     pub fn replace_access_keys(&self, ring: KeyRing) -> Result<(), ConfigError> {
         let mut current = self.key_rings();
         let now = self.now();
@@ -87,7 +95,7 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// Those of [`replace_access_keys`](Self::replace_access_keys); [`ConfigError::UnsupportedAlgorithm`] for ES256.
+    /// Those of [`replace_access_keys`](Self::replace_access_keys); [`ConfigErrorKind::UnsupportedAlgorithm`] for ES256.
     pub fn replace_refresh_keys(&self, ring: KeyRing) -> Result<(), ConfigError> {
         let mut current = self.key_rings();
         let now = self.now();

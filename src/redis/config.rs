@@ -10,7 +10,7 @@ use fred::{
 };
 
 use super::reply::without_arguments;
-use crate::error::ConfigError;
+use crate::error::{BoxError, ConfigError, ConfigErrorKind};
 
 /// For one step of the store. Callers then still have time to answer within a second.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
@@ -115,7 +115,7 @@ fn split_scheme(url: &str) -> Result<Scheme<'_>, ConfigError> {
         return Err(invalid("it does not begin with a scheme"));
     }
     let (kind, cluster) = scheme.strip_suffix("-cluster").map_or((&*scheme, false), |kind| (kind, true));
-    let cure = match kind {
+    let help = match kind {
         "redis" => return Ok(Scheme { tls: false, cluster, address }),
         "rediss" if cfg!(feature = "redis-rustls") => return Ok(Scheme { tls: true, cluster, address }),
         "rediss" => "enable the feature redis-rustls",
@@ -129,12 +129,12 @@ fn split_scheme(url: &str) -> Result<Scheme<'_>, ConfigError> {
         _ if scheme.ends_with("unix") => "use TCP, or give a fred client with a Unix socket to RedisStore::new",
         _ => "write redis:// or rediss://",
     };
-    Err(ConfigError::UnsupportedRedisUrl { scheme, cure })
+    Err(invalid_store(format!("unsupported Redis URL scheme {scheme:?}: {help}")))
 }
 
 /// Refuses a client whose settings can hang a request or run a command twice.
 pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
-    let refuse = |problem, cure| Err(ConfigError::UnsafeRedisClient { problem, cure });
+    let refuse = |problem, help| Err(invalid_store(format!("the Redis client {problem}: {help}")));
     if client.perf_config().default_command_timeout.is_zero() {
         return refuse(
             "has no command timeout, so requests hang when the server stops answering",
@@ -157,8 +157,13 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
 }
 
 /// Returns the error for a server that could not be reached.
-pub(super) fn unreachable(error: FredError) -> ConfigError {
-    ConfigError::StoreUnreachable { source: error.into() }
+pub(super) fn unreachable(error: impl Into<BoxError>) -> ConfigError {
+    let source = error.into();
+    ConfigError::new(
+        ConfigErrorKind::StoreUnreachable,
+        format!("Redis unreachable ({source}): check the address, the password and that it is running"),
+    )
+    .caused_by(source)
 }
 
 /// Removes the arguments of a command from an error, and its message if that repeats user name or password: the arguments
@@ -175,8 +180,13 @@ pub(super) fn without_credentials(error: FredError, config: &Config) -> FredErro
     }
 }
 
+/// The URL itself is not shown, since it may hold a password.
 fn invalid(problem: &str) -> ConfigError {
-    ConfigError::InvalidRedisUrl { problem: problem.to_owned() }
+    invalid_store(format!("invalid Redis URL ({problem}): write redis://[user:password@]host[:port][/database]"))
+}
+
+pub(super) fn invalid_store(message: impl Into<String>) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::InvalidStore, message)
 }
 
 #[cfg(test)]

@@ -153,9 +153,9 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnsupportedRedisUrl`] for any other scheme, [`ConfigError::InvalidRedisUrl`] for a URL that
-    /// cannot be read, and [`ConfigError::StoreUnreachable`] when the server does not answer within seconds or does
-    /// not let us in. None of them repeats the password.
+    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) for any other scheme or a URL that cannot be read, and
+    /// [`StoreUnreachable`](crate::ConfigErrorKind::StoreUnreachable) when the server does not answer within seconds or
+    /// refuses the login. Neither message repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
         let client = config::client(url)?;
         Ok(Self::over(match client.is_clustered() {
@@ -179,11 +179,11 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnsupportedRedisUrl`] and [`ConfigError::InvalidRedisUrl`] as with `connect`, and
-    /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
+    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) as with `connect`, and
+    /// [`NoRuntime`](crate::ConfigErrorKind::NoRuntime) outside of a tokio runtime.
     pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
         // fred panics without one.
-        Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        Handle::try_current().map_err(|_| ConfigError::no_runtime())?;
         let client = config::client(url)?;
         Ok(Self::over(match client.is_clustered() {
             true => Servers::Cluster(Cluster::unconnected(client)),
@@ -203,8 +203,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnsafeRedisClient`] when the client has no command timeout, sends commands twice or never reconnects, as
-    /// with fred's defaults.
+    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) when the client has no command timeout, sends commands twice
+    /// or never reconnects, as with fred's defaults.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
         config::check(&client)?;
         Ok(Self::over(match client.is_clustered() {
@@ -221,11 +221,13 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidKeyPrefix`] when it contains braces or control characters.
+    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) when it contains braces or control characters.
     pub fn key_prefix(self, prefix: impl Into<String>) -> Result<Self, ConfigError> {
         let prefix = prefix.into();
         if prefix.contains(|c: char| c.is_control() || c == '{' || c == '}') {
-            return Err(ConfigError::InvalidKeyPrefix);
+            return Err(config::invalid_store(
+                "key prefix with braces or control characters: use others, since braces choose the slot in Redis Cluster",
+            ));
         }
         Ok(Self { prefix: prefix.into(), ..self })
     }

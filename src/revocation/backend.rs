@@ -65,11 +65,11 @@ impl SessionBackend {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NoRuntime`] outside of a tokio runtime.
+    /// [`ConfigErrorKind::NoRuntime`](crate::ConfigErrorKind::NoRuntime) outside of a tokio runtime.
     pub(crate) fn start(config: BackendConfig) -> Result<Arc<Self>, ConfigError> {
         let BackendConfig { store, population, clock, retention, replay_window, serve_before_catch_up, events } =
             config;
-        let runtime = Handle::try_current().map_err(|_| ConfigError::NoRuntime)?;
+        let runtime = Handle::try_current().map_err(|_| ConfigError::no_runtime())?;
         let not_before = store.started_at();
         let revocations = Revocations::new(Arc::clone(&clock), retention);
         let node = Arc::new(NodeState { store, population, health: Health::of_store(), revocations, clock });

@@ -13,7 +13,8 @@ use http::Request;
 use proptest::prelude::*;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    ConfigError, CookieConfig, KeyRing, SessionEventKind as Event, SessionManager, SigningKey, UserId, VerificationKey,
+    ConfigError, ConfigErrorKind, CookieConfig, KeyRing, SessionEventKind as Event, SessionManager, SigningKey, UserId,
+    VerificationKey,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -414,7 +415,11 @@ fn secrets_that_everybody_knows_are_too_short() {
     for word in WORDS {
         for secret in [word.to_owned(), word.to_uppercase(), format!("{word}\n"), STANDARD.encode(word)] {
             for ring in [KeyRing::hs256, KeyRing::hs384, KeyRing::hs512] {
-                assert!(matches!(ring(&secret), Err(ConfigError::SecretTooShort { .. })), "{secret:?}");
+                assert!(
+                    ring(&secret).is_err_and(|error| error.kind() == ConfigErrorKind::WeakKey
+                        && error.to_string().contains("secret too short")),
+                    "{secret:?}"
+                );
             }
         }
     }

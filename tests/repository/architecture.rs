@@ -11,8 +11,8 @@ use std::{
 /// Top to bottom: what knows nothing comes first. Modules of one row do not know each other.
 const ROWS: &[&[&str]] = &[
     &["claims", "clock", "id", "problem"],
-    &["policy"],
     &["error"],
+    &["policy"],
     &["keys", "cookie"],
     &["jwt", "store", "token_response"],
     &["event"],

@@ -78,7 +78,7 @@ impl Cluster {
         nodes.refresh(None).await.map_err(config::unreachable)?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
             let unreachable = "no server answers at the addresses that the cluster announces: see cluster-announce-ip";
-            return Err(ConfigError::StoreUnreachable { source: unreachable.into() });
+            return Err(config::unreachable(unreachable));
         }
         Ok(Self(Arc::new(nodes)))
     }

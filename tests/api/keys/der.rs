@@ -1,7 +1,7 @@
 //! Keys in DER and PEM, and keys of other kinds.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use tower_jwt_sessions::{ConfigError, SigningKey, VerificationKey};
+use tower_jwt_sessions::{ConfigErrorKind, SigningKey, VerificationKey};
 
 use crate::keys::support::{ED25519_D, ED25519_THUMBPRINT, ED25519_X, P256_PRIVATE, P256_X, P256_Y, RSA_PUBLIC, der};
 
@@ -75,19 +75,37 @@ fn der_of_wrong_type_or_length_is_rejected() {
     let off_curve = [vec![4], bytes(P256_X), bytes(P256_X)].concat();
     for public in [&b""[..], b"\x30", &[7; 3], &[7; 31], &[7; 33], &p256_point(), &p256_spki(), &ed25519_pkcs8()] {
         let refused = VerificationKey::eddsa_der(public);
-        assert!(matches!(refused, Err(ConfigError::InvalidKey { algorithm: "EdDSA", .. })), "{public:?}");
+        assert!(
+            refused.is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+                && error.to_string().contains("invalid key for EdDSA")),
+            "{public:?}"
+        );
     }
     for public in [&b""[..], &[4; 3], &compressed, &off_curve, &[4; 65], &[4; 97], &ed25519_spki(), &der(P256_PRIVATE)]
     {
         let refused = VerificationKey::es256_der(public);
-        assert!(matches!(refused, Err(ConfigError::InvalidKey { algorithm: "ES256", .. })), "{public:?}");
+        assert!(
+            refused.is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+                && error.to_string().contains("invalid key for ES256")),
+            "{public:?}"
+        );
     }
     let truncated = &ed25519_pkcs8()[..40];
     for private in [&b""[..], truncated, &ed25519_spki(), &der(P256_PRIVATE), &[7; 32]] {
-        assert!(matches!(SigningKey::eddsa_der(private), Err(ConfigError::InvalidKey { .. })), "{private:?}");
+        assert!(
+            SigningKey::eddsa_der(private)
+                .is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+                    && error.to_string().contains("invalid key for")),
+            "{private:?}"
+        );
     }
     for private in [&b""[..], &ed25519_pkcs8(), &p256_spki(), &der(P256_PRIVATE)[..80]] {
-        assert!(matches!(SigningKey::es256_der(private), Err(ConfigError::InvalidKey { .. })), "{private:?}");
+        assert!(
+            SigningKey::es256_der(private)
+                .is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+                    && error.to_string().contains("invalid key for")),
+            "{private:?}"
+        );
     }
 }
 
@@ -116,7 +134,11 @@ fn rsa_key_is_unsupported() {
         VerificationKey::eddsa_der(der(RSA_PUBLIC)).unwrap_err(),
         VerificationKey::es256_der(der(RSA_PUBLIC)).unwrap_err(),
     ] {
-        assert!(matches!(error, ConfigError::UnsupportedAlgorithm { algorithm: "RSA", .. }), "{error:?}");
+        assert!(
+            error.kind() == ConfigErrorKind::UnsupportedAlgorithm
+                && error.to_string().contains("unsupported algorithm RSA"),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("openssl genpkey -algorithm ed25519"), "{error}");
     }
 }

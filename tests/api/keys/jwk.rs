@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tower_jwt_sessions::{ConfigError, KeyRing, SigningKey, VerificationKey, VerificationKeys};
+use tower_jwt_sessions::{ConfigError, ConfigErrorKind, KeyRing, SigningKey, VerificationKey, VerificationKeys};
 
 use crate::keys::support::{ED25519_D, ED25519_THUMBPRINT, ED25519_X, P256_D, P256_X, P256_Y, eddsa};
 
@@ -77,7 +77,12 @@ fn valid_jwks_become_keys_with_their_kid() {
     }
     for kid in ["", "a b", "a\"", "../../etc/passwd", &"x".repeat(65)] {
         let refused = verify(&with(ed25519_public(), json!({ "kid": kid })));
-        assert!(matches!(refused, Err(ConfigError::InvalidKeyId { .. })), "{kid:?}");
+        assert!(
+            refused.is_err_and(
+                |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("invalid key id")
+            ),
+            "{kid:?}"
+        );
     }
     // The name that RFC 9864 gives to the same algorithm; unknown members (RFC 7517, section 4).
     verify(&with(ed25519_public(), json!({ "alg": "Ed25519", "use": "sig", "key_ops": ["verify"], "more": [1] })))
@@ -133,12 +138,20 @@ fn inconsistent_jwk_is_rejected_with_help() {
         (with(ed25519_private(), json!({ "d": [ED25519_D] })), "JSON text"),
     ] {
         let error = checked(verify(&jwk).err().unwrap_or_else(|| panic!("{jwk} is accepted")));
-        assert!(matches!(error, ConfigError::InvalidJwk { .. }), "{jwk}: {error:?}");
+        assert!(
+            error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("the JWK"),
+            "{jwk}: {error:?}"
+        );
         assert!(error.to_string().contains(help), "{jwk}: {error}");
         assert!(sign(&jwk).is_err(), "{jwk}");
     }
     for text in ["", "{", "{}x", "\u{feff}{}", "-----BEGIN PUBLIC KEY-----"] {
-        assert!(matches!(VerificationKey::from_jwk(text), Err(ConfigError::InvalidJwk { .. })), "{text:?}");
+        assert!(
+            VerificationKey::from_jwk(text).is_err_and(
+                |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("the JWK")
+            ),
+            "{text:?}"
+        );
     }
 }
 
@@ -161,12 +174,15 @@ fn unsuitable_jwk_does_not_sign() {
         (with(ed25519_private(), json!({ "d": format!("{ED25519_D}AAAA") })), "export the key again"),
     ] {
         let error = checked(sign(&jwk).err().unwrap_or_else(|| panic!("{jwk} signs")));
-        assert!(matches!(error, ConfigError::InvalidJwk { .. }), "{error:?}");
+        assert!(error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("the JWK"), "{error:?}");
         assert!(error.to_string().contains(help), "{jwk}: {error}");
     }
     let short = checked(sign(&with(secret(), json!({ "alg": "HS384" }))).unwrap_err());
-    assert!(matches!(short, ConfigError::SecretTooShort { min: 48, actual: 32, .. }));
-    assert!(matches!(sign(&with(secret(), json!({ "k": "" }))), Err(ConfigError::SecretTooShort { actual: 0, .. })));
+    assert_eq!(short.kind(), ConfigErrorKind::WeakKey);
+    assert!(short.to_string().starts_with("secret too short: 32 bytes, need at least 48 for HS384"), "{short}");
+    let empty = sign(&with(secret(), json!({ "k": "" }))).unwrap_err();
+    assert_eq!(empty.kind(), ConfigErrorKind::WeakKey);
+    assert!(empty.to_string().starts_with("secret too short: 0 bytes"), "{empty}");
 }
 
 #[test]
@@ -179,7 +195,7 @@ fn duplicate_member_is_rejected() {
         (format!(r#"{{"kty":"oct","alg":"HS256","k":"{SECRET}","unknown":1,"unknown":1}}"#), "unknown"),
     ] {
         let error = checked(VerificationKey::from_jwk(&jwk).unwrap_err());
-        assert!(matches!(error, ConfigError::InvalidJwk { .. }));
+        assert!(error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("the JWK"));
         assert!(error.to_string().contains(&format!("{name:?} twice")), "{error}");
     }
 }
@@ -189,7 +205,11 @@ fn rsa_jwk_is_unsupported() {
     let public = json!({ "kty": "RSA", "alg": "RS256", "n": "AQAB", "e": "AQAB" });
     for jwk in [with(public.clone(), json!({ "alg": null })), with(public.clone(), json!({ "p": "AQAB" })), public] {
         let error = verify(&jwk).unwrap_err();
-        assert!(matches!(error, ConfigError::UnsupportedAlgorithm { algorithm: "RSA", .. }), "{error:?}");
+        assert!(
+            error.kind() == ConfigErrorKind::UnsupportedAlgorithm
+                && error.to_string().contains("unsupported algorithm RSA"),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("openssl genpkey"), "{error}");
     }
 }
@@ -202,7 +222,7 @@ fn private_key_given_to_verify_is_rejected() {
     }
     for private in [ed25519_private(), p256_private(), secret()] {
         let refused = VerificationKeys::from_jwks(set(&[private]));
-        assert!(matches!(refused, Err(ConfigError::PrivateKeyGivenToVerify { kid: None })));
+        assert!(refused.is_err_and(|error| error.kind() == ConfigErrorKind::PrivateKey));
     }
 }
 
@@ -213,21 +233,33 @@ fn mixed_set_or_duplicate_kid_is_rejected() {
     assert_eq!(keys.key_ids().collect::<Vec<_>>(), [ED25519_THUMBPRINT, "b"]);
 
     let duplicate = set(&[named(ed25519_public(), "same"), named(p256_public(), "same")]);
+    let duplicate = VerificationKeys::from_jwks(duplicate).unwrap_err();
+    assert_eq!(duplicate.kind(), ConfigErrorKind::InvalidKey);
+    assert!(duplicate.to_string().starts_with("duplicate key id \"same\""), "{duplicate}");
     assert!(
-        matches!(VerificationKeys::from_jwks(duplicate), Err(ConfigError::DuplicateKeyId { kid }) if kid == "same")
+        VerificationKeys::from_jwks(set(&[])).is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+            && error.to_string().contains("the JWK set has no keys"))
     );
-    assert!(matches!(VerificationKeys::from_jwks(set(&[])), Err(ConfigError::InvalidJwk { kid: None, .. })));
     let mixed = set(&[ed25519_public(), secret()]);
-    assert!(matches!(VerificationKeys::from_jwks(&mixed), Err(ConfigError::MixedKeySet)));
-    assert!(matches!(KeyRing::from_jwks(&mixed, ED25519_THUMBPRINT), Err(ConfigError::MixedKeySet)));
+    assert!(VerificationKeys::from_jwks(&mixed).is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+        && error.to_string().contains("mixes secrets and public keys")));
+    assert!(
+        KeyRing::from_jwks(&mixed, ED25519_THUMBPRINT).is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+            && error.to_string().contains("mixes secrets and public keys"))
+    );
     // One invalid key makes the set invalid, so that no key is missing later.
     let rsa = json!({ "kty": "RSA", "alg": "RS256", "n": "AQAB", "e": "AQAB" });
     let refused = VerificationKeys::from_jwks(set(&[ed25519_public(), rsa]));
-    assert!(matches!(refused, Err(ConfigError::UnsupportedAlgorithm { .. })));
+    assert!(refused.is_err_and(|error| error.kind() == ConfigErrorKind::UnsupportedAlgorithm));
     for text in
         ["{}", "[]", "{\"keys\":{}}", "{\"keys\":[7]}", "{\"keys\":[],\"keys\":[]}", &ed25519_public().to_string()]
     {
-        assert!(matches!(VerificationKeys::from_jwks(text), Err(ConfigError::InvalidJwk { .. })), "{text}");
+        assert!(
+            VerificationKeys::from_jwks(text).is_err_and(
+                |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("the JWK")
+            ),
+            "{text}"
+        );
     }
 }
 
@@ -241,10 +273,14 @@ fn ring_from_set_signs_with_named_key() {
     let kids: Vec<_> = published["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect();
     assert_eq!(kids, ["now", "old", "next"]);
     for missing in ["old", "elsewhere", ""] {
-        assert!(matches!(KeyRing::from_jwks(&text, missing), Err(ConfigError::KeyNotFound { kid }) if kid == missing));
+        let error = KeyRing::from_jwks(&text, missing).unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::InvalidKey);
+        assert!(error.to_string().contains(&format!("has the key id {missing:?}")), "{error}");
     }
     let twice = set(&[named(ed25519_private(), "now"), named(p256_private(), "now")]);
-    assert!(matches!(KeyRing::from_jwks(twice, "now"), Err(ConfigError::DuplicateKeyId { .. })));
+    assert!(KeyRing::from_jwks(twice, "now").is_err_and(
+        |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("duplicate key id")
+    ));
     let secrets = set(&[named(secret(), "now")]);
     assert_eq!(KeyRing::from_jwks(secrets, "now").unwrap().public_jwks(), None);
 }

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_jwt_sessions::{Clock as _, ConfigError, KeyRing, MAX_CLOCK_SKEW, SessionManager, SigningKey, VerifyError};
+use tower_jwt_sessions::{
+    Clock as _, ConfigError, ConfigErrorKind, KeyRing, MAX_CLOCK_SKEW, SessionManager, SigningKey, VerifyError,
+};
 
 use crate::keys::support::{P256_PRIVATE, accepts, browser, builder, cookie, eddsa, hs256, minutes, world};
 
@@ -81,7 +83,10 @@ async fn activating_unpublished_key_is_rejected() {
             let ring = ring.with_retiring_key(hs256(1).verification_key().clone(), until).unwrap();
             let ring = publishing(ring, &hs256(2));
             let error = replace(&node, ring).unwrap_err();
-            assert!(matches!(error, ConfigError::KeyNotPublished { .. }), "{error:?}");
+            assert!(
+                error.kind() == ConfigErrorKind::InvalidKeyChange && error.to_string().contains("was not published"),
+                "{error:?}"
+            );
             assert!(error.to_string().contains("on every node first"), "{error}");
         }
     }
@@ -96,7 +101,10 @@ async fn activating_unpublished_key_is_rejected() {
     node.replace_access_keys(back()).unwrap();
     node.replace_access_keys(node.access_keys().activate(eddsa(7), until).unwrap()).unwrap();
     clock.advance(2 * HOUR);
-    assert!(matches!(node.replace_access_keys(back()), Err(ConfigError::KeyNotPublished { .. })));
+    assert!(
+        node.replace_access_keys(back()).is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKeyChange
+            && error.to_string().contains("was not published"))
+    );
 }
 
 #[tokio::test]
@@ -107,12 +115,11 @@ async fn overlap_shorter_than_longest_token_is_rejected() {
         node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();
         node.replace_refresh_keys(publishing(node.refresh_keys(), &eddsa(8))).unwrap();
         let at = |overlap| SystemTime::from(clock.now()) + overlap;
-        let refused = |result: Result<(), ConfigError>, expected: Duration| match result {
-            Err(error @ ConfigError::OverlapTooShort { min, .. }) => {
-                assert_eq!(min, expected);
-                assert!(error.to_string().contains("with_retiring_key"), "{error}");
-            }
-            other => panic!("{other:?}"),
+        let refused = |result: Result<(), ConfigError>, expected: Duration| {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ConfigErrorKind::InvalidKeyChange);
+            let needed = format!("tokens that it signed may live for {expected:?}: keep it with with_retiring_key");
+            assert!(error.to_string().contains(&needed), "{error}");
         };
         let access = |overlap| node.replace_access_keys(node.access_keys().activate(eddsa(7), at(overlap)).unwrap());
         let renew = |overlap| node.replace_refresh_keys(node.refresh_keys().activate(eddsa(8), at(overlap)).unwrap());
@@ -147,14 +154,14 @@ async fn rings_that_share_key_are_rejected() {
     let (store, clock) = world();
     let node = builder(&store, &clock).build().unwrap();
     let access = node.replace_access_keys(publishing(node.access_keys(), &hs256(2)));
-    assert!(matches!(access, Err(ConfigError::AccessAndRefreshShareAKey)));
+    assert!(access.is_err_and(|error| error.kind() == ConfigErrorKind::SharedKey));
     let renamed = hs256(1).with_key_id("renamed").unwrap();
     let refresh = node.replace_refresh_keys(publishing(node.refresh_keys(), &renamed));
-    assert!(matches!(refresh, Err(ConfigError::AccessAndRefreshShareAKey)));
+    assert!(refresh.is_err_and(|error| error.kind() == ConfigErrorKind::SharedKey));
     // Nor one that only the other ring has published.
     node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();
     let refresh = node.replace_refresh_keys(publishing(node.refresh_keys(), &eddsa(7)));
-    assert!(matches!(refresh, Err(ConfigError::AccessAndRefreshShareAKey)));
+    assert!(refresh.is_err_and(|error| error.kind() == ConfigErrorKind::SharedKey));
     node.replace_refresh_keys(publishing(node.refresh_keys(), &eddsa(8))).unwrap();
 }
 
@@ -164,7 +171,8 @@ async fn es256_refresh_keys_are_rejected() {
     let node = builder(&store, &clock).build().unwrap();
     let es256 = SigningKey::es256_pem(P256_PRIVATE).unwrap();
     let refused = node.replace_refresh_keys(publishing(node.refresh_keys(), &es256));
-    assert!(matches!(refused, Err(ConfigError::UnsupportedAlgorithm { algorithm: "ES256", .. })));
+    assert!(refused.is_err_and(|error| error.kind() == ConfigErrorKind::UnsupportedAlgorithm
+        && error.to_string().contains("unsupported algorithm ES256")));
 }
 
 #[test]
@@ -172,12 +180,18 @@ fn duplicate_kid_in_ring_is_rejected() {
     let until = SystemTime::UNIX_EPOCH;
     let ring = publishing(KeyRing::new(hs256(1)), &eddsa(7));
     let again = ring.clone().with_retiring_key(eddsa(7).verification_key().clone(), until);
-    assert!(matches!(again, Err(ConfigError::DuplicateKeyId { .. })));
+    assert!(again.is_err_and(
+        |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("duplicate key id")
+    ));
     // Another key with the name of a published one does not replace it.
     let other_key = eddsa(9).with_key_id(eddsa(7).verification_key().key_id()).unwrap();
-    assert!(matches!(ring.clone().activate(other_key, until), Err(ConfigError::DuplicateKeyId { .. })));
+    assert!(ring.clone().activate(other_key, until).is_err_and(
+        |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("duplicate key id")
+    ));
     let other_key = eddsa(9).with_key_id(hs256(1).verification_key().key_id()).unwrap();
-    assert!(matches!(ring.clone().activate(other_key, until), Err(ConfigError::DuplicateKeyId { .. })));
+    assert!(ring.clone().activate(other_key, until).is_err_and(
+        |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("duplicate key id")
+    ));
     // Activating the active key changes nothing.
     assert_eq!(format!("{:?}", ring.clone().activate(hs256(1), until).unwrap()), format!("{ring:?}"));
 }

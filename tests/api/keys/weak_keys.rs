@@ -6,7 +6,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use serde_json::{Value, json};
-use tower_jwt_sessions::{ConfigError, KeyRing, SigningKey, VerificationKey, VerificationKeys};
+use tower_jwt_sessions::{ConfigError, ConfigErrorKind, KeyRing, SigningKey, VerificationKey, VerificationKeys};
 
 use crate::keys::support::{ED25519_X, P256_X, P256_Y};
 
@@ -98,7 +98,10 @@ fn ed25519_key_of_small_order_is_weak() {
     for key in keys {
         for refused in configured(&key) {
             let error = refused.expect_err(&format!("{key:02x?}"));
-            assert!(matches!(error, ConfigError::WeakKey { algorithm: "EdDSA", .. }), "{error}");
+            assert!(
+                error.kind() == ConfigErrorKind::WeakKey && error.to_string().contains("weak key for EdDSA"),
+                "{error}"
+            );
             assert!(error.to_string().contains("small order (such as all zeros, a placeholder)"), "{error}");
         }
     }
@@ -163,11 +166,16 @@ fn p256_key_off_curve_is_rejected() {
             VerificationKey::from_jwk(jwk.to_string()),
         ] {
             let error = refused.expect_err(&format!("{point:02x?}"));
-            assert!(matches!(error, ConfigError::InvalidKey { algorithm: "ES256", .. }), "{error}");
+            assert!(
+                error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("invalid key for ES256"),
+                "{error}"
+            );
         }
     }
     // The neutral element is one byte.
-    assert!(matches!(VerificationKey::es256_der([0]), Err(ConfigError::InvalidKey { .. })));
+    assert!(VerificationKey::es256_der([0]).is_err_and(
+        |error| error.kind() == ConfigErrorKind::InvalidKey && error.to_string().contains("invalid key for")
+    ));
 }
 
 #[test]
@@ -183,7 +191,7 @@ fn all_zero_secret_is_weak() {
         VerificationKey::from_jwk(jwk(&[0; 32])).map(drop),
     ] {
         let error = refused.unwrap_err();
-        assert!(matches!(error, ConfigError::WeakKey { .. }), "{error}");
+        assert_eq!(error.kind(), ConfigErrorKind::WeakKey, "{error}");
         assert!(error.to_string().contains("all zeros") && error.to_string().contains("openssl rand"), "{error}");
     }
     let mut nearly = [0; 32];

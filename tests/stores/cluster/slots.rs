@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fred::types::Value;
 use tower_jwt_sessions::{
-    ConfigError,
+    ConfigErrorKind,
     redis::RedisStore,
     store::{EndSessions, SessionStore as _, WhichSessions},
 };
@@ -215,7 +215,10 @@ async fn other_addresses_are_refused() {
         "redis-cluster://:hunter2@localhost:7000#x",
     ] {
         let error = RedisStore::connect(url).await.unwrap_err();
-        assert!(matches!(error, ConfigError::InvalidRedisUrl { .. }), "{url}: {error:?}");
+        assert!(
+            error.kind() == ConfigErrorKind::InvalidStore && error.to_string().contains("invalid Redis URL"),
+            "{url}: {error:?}"
+        );
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
     let server = RedisServer::start();
@@ -229,6 +232,6 @@ async fn other_addresses_are_refused() {
         "redis-cluster://127.0.0.1:1?node=127.0.0.1:2".to_owned(),
     ] {
         let error = RedisStore::connect(&url).await.unwrap_err();
-        assert!(matches!(error, ConfigError::StoreUnreachable { .. }), "{url}: {error:?}");
+        assert_eq!(error.kind(), ConfigErrorKind::StoreUnreachable, "{url}: {error:?}");
     }
 }
