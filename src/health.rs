@@ -1,5 +1,5 @@
-//! One line in the log when something that we depend on fails, one when it has recovered, however many requests
-//! come in between.
+//! Outages of what this crate depends on: one line in the log when one begins and one when it is over, however many
+//! requests fail in between.
 
 use std::{
     error::Error as StdError,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{clock::whole_millis, event::LOG_TARGET};
 
-/// Whether a dependency works, judged by what it answered lately.
+/// Whether a dependency works, judged by its latest answers.
 #[derive(Debug)]
 pub(crate) struct Health {
     name: &'static str,
@@ -19,11 +19,11 @@ pub(crate) struct Health {
     failed_at: AtomicU64,
 }
 
-/// An outage is over when nothing has failed for this long: answers of both kinds may come in turns.
+/// An outage is over when nothing has failed for this long: successes and failures may alternate.
 const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 impl Health {
-    pub(crate) fn new(name: &'static str, consequence: &'static str) -> Self {
+    fn new(name: &'static str, consequence: &'static str) -> Self {
         Self { name, consequence, begun: Instant::now(), failed_at: AtomicU64::new(0) }
     }
 
@@ -35,7 +35,7 @@ impl Health {
         Self::new("claims source", "logins and refreshes answer 503 and change nothing")
     }
 
-    /// Takes note of a failure, or that there was none.
+    /// Records a failure, or with `None` a success.
     pub(crate) fn observe(&self, failure: Option<&(dyn StdError + 'static)>) {
         let now = whole_millis(self.begun.elapsed());
         match failure {
@@ -75,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_over_when_nothing_has_failed_for_a_while() {
+    fn outage_is_over_when_nothing_has_failed_for_a_while() {
         let health = Health::of_store();
         health.succeeded(0);
         assert!(!is_failing(&health));
         let failure = std::io::Error::other("down");
         health.failed(&failure, 1_000);
-        // Answers of both kinds in turns are one outage.
+        // Alternating successes and failures are one outage.
         for now in [1_001, 3_000, 5_999] {
             health.succeeded(now);
             assert!(is_failing(&health), "{now}");

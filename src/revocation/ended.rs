@@ -108,10 +108,10 @@ async fn ask(backend: &SessionBackend, user: &UserId, id: SessionId) -> Result<O
 /// Returns the answer, or `None` when the session ends before it comes.
 async fn unless_ended<T>(waiter: &Waiter, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = pin!(answer);
-    let mut told = pin!(waiter.ended());
+    let mut ended = pin!(waiter.ended());
     poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => told.as_mut().poll(cx).map(|()| None),
+        Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
     })
     .await
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{clock::Clock, id::SessionId, store::Revocation};
 
-/// The smallest valid epoch of every session that was revoked lately, and those who wait for an end to be added.
+/// The smallest valid epoch of every session that was revoked lately, and the waiters for an end to be added.
 ///
 /// An entry is needed only until the last access token that it concerns has expired, so their number is bounded by the
 /// revocations of that time. Every revocation passes through here, whether this node made it or read it in the log.

@@ -14,7 +14,7 @@ const MAX_LINES: usize = 10;
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Skipped {
-    /// Reports what is new. Says whether there was anything.
+    /// Reports what is new. Returns whether there was anything.
     pub(super) fn report(&mut self, skipped: &[LogPosition]) -> bool {
         let new: Vec<_> = skipped.iter().filter(|position| self.0.insert(**position)).collect();
         while self.0.len() > MAX_REMEMBERED {

@@ -35,7 +35,7 @@ fn session(manager: &SessionManager, id: u8) -> Session {
 }
 
 #[tokio::test]
-async fn waiters_are_removed_when_dropped_cancelled_or_told() {
+async fn waiters_are_removed_when_dropped_cancelled_or_notified() {
     let manager = manager();
     let backend = backend(&manager);
     let awaited = || backend.revocations().awaited_sessions();
@@ -69,7 +69,7 @@ async fn node_is_dropped_with_its_last_waiter() {
     drop(manager);
     assert!(node.upgrade().is_some(), "one still waits");
     drop(ended);
-    // The task that follows the log is told to stop, and does when it runs next.
+    // The task that follows the log is aborted, and stops when it runs next.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

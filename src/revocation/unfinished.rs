@@ -77,12 +77,12 @@ impl UnfinishedEnds {
         }
     }
 
-    /// The one that was tried least recently, with its number.
+    /// Returns the end that was tried least recently, with its number.
     pub(super) fn first(&self) -> Option<(u64, UnfinishedEnd)> {
         self.table().ends.first_key_value().map(|(number, end)| (*number, end.clone()))
     }
 
-    /// Those that may concern this session of this user.
+    /// Returns the ends that may concern this session of this user.
     pub(super) fn concerning(&self, owner: &Owner, session: SessionId) -> Vec<(u64, UnfinishedEnd)> {
         let table = self.table();
         let numbers = table.of_owner.get(owner).into_iter().flatten();
@@ -90,12 +90,12 @@ impl UnfinishedEnds {
         ends.filter(|(_, end)| end.which.includes(session)).map(|(number, end)| (number, end.clone())).collect()
     }
 
-    /// The store has carried it out. Kept if it was requested again after `requested_at`.
+    /// Removes an end that the store has carried out, unless it was requested again after `requested_at`.
     pub(super) fn finish(&self, number: u64, requested_at: Instant) {
         self.table().finish(number, requested_at);
     }
 
-    /// It failed again: all others are tried before it.
+    /// Moves an end that failed again behind all others.
     pub(super) fn postpone(&self, number: u64) {
         self.table().postpone(number);
     }
@@ -117,11 +117,11 @@ impl Table {
         let is_full = of_owner.len() >= CAPACITY_OF_USER;
         let dropped_of_owner = of_owner.iter().copied().min_by_key(breadth).filter(|_| is_full);
         if let Some(same) = same.and_then(|number| self.ends.get_mut(&number)) {
-            // The later end includes whatever the earlier one meant.
+            // The later end includes all that the earlier one meant.
             same.requested_at = same.requested_at.max(new.requested_at);
             return;
         }
-        // The same among those of all users: accounts that work together could drive out the ends of others.
+        // The same among those of all users: accounts that work together could displace the ends of others.
         let oldest = || {
             let is_full = self.ends.len() >= capacity;
             is_full
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_concerns_a_session() {
+    fn ends_that_concern_a_session_are_found() {
         let (ends, now) = (UnfinishedEnds::default(), Instant::now());
         for which in [WhichSessions::Others(session(1)), WhichSessions::Proven(session(2)), WhichSessions::All] {
             ends.keep(end(1, which, now));
@@ -331,7 +331,7 @@ mod tests {
 
     /// Accounts that work together fill the table with ends of single sessions.
     #[test]
-    fn table_that_is_full_drops_ends_of_single_sessions_first() {
+    fn full_table_drops_ends_of_single_sessions_first() {
         let (ends, now) = (UnfinishedEnds::with_capacity(10), Instant::now());
         ends.keep(end(0, WhichSessions::All, now));
         (1..=20).for_each(|n| ends.keep(end(n, WhichSessions::One(session(1)), now)));
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn table_that_is_full_drops_the_oldest() {
+    fn full_table_drops_the_oldest() {
         let (ends, now) = (UnfinishedEnds::with_capacity(3), Instant::now());
         (0..5).for_each(|n| ends.keep(end(n, WhichSessions::All, now)));
         let kept: Vec<bool> = (0..5).map(|n| !numbers(&ends, n, 1).is_empty()).collect();
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn user_drives_out_no_end_of_another() {
+    fn user_displaces_no_end_of_another() {
         let (ends, now) = (UnfinishedEnds::with_capacity(CAPACITY_OF_USER + 2), Instant::now());
         ends.keep(end(1, WhichSessions::All, now));
         for n in 0..=u8::MAX {
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_single_sessions_drive_out_no_end_of_all() {
+    fn ends_of_single_sessions_displace_no_end_of_all() {
         let (ends, now) = (UnfinishedEnds::default(), Instant::now());
         ends.keep(end(1, WhichSessions::All, now));
         ends.keep(end(1, WhichSessions::Others(session(0)), now));

@@ -1,4 +1,4 @@
-//! Those who wait for the end of a session.
+//! Waiting for the end of a session.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ pub(super) struct Waiters {
     sessions: Mutex<HashMap<SessionId, watch::Sender<News>>>,
 }
 
-/// What the waiters of a session are told.
+/// What is reported to the waiters of a session.
 #[derive(Clone, Copy, Debug, Default)]
 struct News {
     ended: bool,

@@ -235,8 +235,8 @@ struct Bucket {
     entries: Vec<Entry>,
 }
 
-/// A vector would double.
-const ROOM: usize = 2;
+/// By how many entries a bucket grows: a vector would double.
+const SPARE: usize = 2;
 
 impl Bucket {
     /// As small as it can be.
@@ -251,7 +251,7 @@ impl Bucket {
 
     fn push(&mut self, entry: Entry) {
         if self.entries.len() == self.entries.capacity() {
-            self.entries.reserve_exact(ROOM);
+            self.entries.reserve_exact(SPARE);
         }
         self.bits |= bit(place(entry.session).1);
         self.entries.push(entry);
@@ -263,7 +263,7 @@ impl Bucket {
         self.entries.retain(keep);
         let gone = before - self.entries.len();
         if gone > 0 {
-            self.entries.shrink_to(self.entries.len() + ROOM);
+            self.entries.shrink_to(self.entries.len() + SPARE);
             self.bits = bits(&self.entries);
         }
         gone
