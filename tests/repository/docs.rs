@@ -286,7 +286,7 @@ fn files_that_pages_name_exist() {
 #[test]
 fn every_module_has_a_row_in_the_contributors_page() {
     let guide = read("CONTRIBUTING.md");
-    let table = guide.split("| module | its job |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let table = guide.split("| module | purpose |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
     let rows = table.lines().filter_map(|line| line.split(" | ").next());
     let listed: BTreeSet<&str> = rows.flat_map(quoted).collect();
     let root = read("src/lib.rs");
