@@ -51,7 +51,7 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     // These messages are constants, which do not repeat the URL.
     let config = plain.map_err(|error| invalid(error.details()))?;
     #[cfg(feature = "redis-rustls")]
-    let config = Config { tls: if tls { Some(super::tls::config()?) } else { None }, ..config };
+    let config = Config { tls: if tls { Some(super::tls::config().map_err(unreachable)?) } else { None }, ..config };
     #[cfg(not(feature = "redis-rustls"))]
     debug_assert!(!tls, "refused above");
 

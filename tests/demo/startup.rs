@@ -63,7 +63,7 @@ fn a_redis_that_cannot_be_used_is_refused() {
     refuses(&[("REDIS_URL", "")], "REDIS_URL");
     refuses(&[("REDIS_URL", "mysql://localhost")], "REDIS_URL: Redis URLs of scheme");
     // Port 1 is reserved; nobody listens there.
-    refuses(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")], "REDIS_URL: Redis cannot be reached");
+    refuses(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")], "REDIS_URL: Redis unreachable");
     let output = run_to_its_end(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("hidden"), "{said}");
