@@ -1,5 +1,5 @@
-//! A store outside of the crate. It keeps packed records in tables in memory, as a database would, and a lock stands for
-//! the database's transactions.
+//! A session store outside the crate. It keeps packed records in tables in memory, as a database would, with a lock in
+//! place of transactions.
 //!
 //! ```sh
 //! JWT_SECRET=$(openssl rand -base64 32) REFRESH_SECRET=$(openssl rand -base64 32) cargo run --example custom_store
@@ -9,7 +9,7 @@
 //! curl -c jar -b jar -X POST localhost:3000/auth/logout
 //! ```
 //!
-//! Run the suite for stores in your own tests, with the feature `test-util`:
+//! Run the conformance suite in your own tests, with the feature `test-util`:
 //!
 //! ```ignore
 //! #[tokio::test]
@@ -69,11 +69,11 @@ async fn login(State(sessions): State<SessionManager>, presented: PresentedToken
 }
 
 pub(crate) struct TableStore {
-    /// The clock of the database. Every step is judged by it, so that all nodes agree.
+    /// The clock of the database. Every step uses it, so that all nodes agree.
     clock: Box<dyn Clock>,
     started_at: Timestamp,
     tables: Mutex<Tables>,
-    /// What `LISTEN` and `NOTIFY` are in PostgreSQL. Without the like, a store reads the log every few milliseconds.
+    /// Stands for `LISTEN` and `NOTIFY` of PostgreSQL. Without notifications, a store polls the log.
     appended: Notify,
 }
 
@@ -92,12 +92,12 @@ struct Row {
     data: SessionData,
 }
 
-/// What a login that is under way may have missed.
+/// What a login in progress may have missed.
 #[derive(Clone, Copy, Default)]
 struct Marks {
     access_expired_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
-    /// When that end was requested. Earlier than `ended_at` if it had to be tried again.
+    /// When that end was requested. Earlier than `ended_at` if it was retried.
     end_requested_at: Timestamp,
 }
 
@@ -106,7 +106,7 @@ impl Marks {
         self.access_expired_at.max(self.ended_at)
     }
 
-    /// The time for a new mark: later than both, so that it is told from them.
+    /// Returns the time for a new mark: later than both, so that it differs from them.
     fn next(&self, now: Timestamp) -> Timestamp {
         self.latest().map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
     }
@@ -146,7 +146,7 @@ impl Tables {
         if revocations.is_empty() {
             return;
         }
-        // Positions grow even where the clock was set back.
+        // Positions grow even if the clock was set back.
         let newest = self.newest();
         let next = LogPosition::new(newest.at().as_millis(), newest.sequence() + 1);
         let position = LogPosition::new(now.as_millis(), 0).max(next);
@@ -160,7 +160,7 @@ impl Tables {
         self.log.last().map_or(LogPosition::START, |entry| entry.position)
     }
 
-    /// The marks of an owner. One that lies ahead was left before the clock was set back: it counts as left now.
+    /// Returns the marks of an owner. A mark in the future was set before the clock was set back; it counts as set now.
     fn marks(&mut self, owner: &Owner, now: Timestamp) -> &mut Marks {
         let marks = self.marks.entry(owner.clone()).or_default();
         let is_ahead = |at: &Timestamp| *at > now.saturating_add(MAX_CLOCK_SKEW);
@@ -188,7 +188,7 @@ impl TableStore {
         Self { started_at: clock.now(), clock: Box::new(clock), tables: Mutex::default(), appended: Notify::new() }
     }
 
-    /// Runs one step: all of it or, on an error, none of it. So a step reads before it writes.
+    /// Runs one step, completely or not at all. So a step makes all checks before it writes.
     fn transaction<T>(&self, step: impl FnOnce(&mut Tables, Timestamp) -> T) -> T {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = tables.newest();
@@ -214,7 +214,7 @@ impl SessionStore for TableStore {
             if let (Some(proof), Some(at)) = (new.proof, marks.ended_at)
                 && proof.is_outdated_by(at)
             {
-                // Never overstated, although it counts milliseconds.
+                // Rounded down: an end must not look older than it is.
                 let age = now.since(marks.end_requested_at).saturating_sub(Duration::from_millis(1));
                 return Ok(CreateOutcome::ProofOutdated(EndMark::new(at, age)));
             }
@@ -348,7 +348,7 @@ impl SessionStore for TableStore {
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
-        // Before the first look, so that no entry slips in between.
+        // Before the first read, so that no entry is missed in between.
         let appended = self.appended.notified();
         let page = self.page(after);
         if !page.is_empty() || wait.is_zero() {

@@ -1,4 +1,4 @@
-//! Changes the key of access tokens while serving, from a secret to an Ed25519 key, without logging anybody out.
+//! Replaces the key of access tokens while serving, a secret by an Ed25519 key, without logging users out.
 //!
 //! ```sh
 //! openssl genpkey -algorithm ed25519 -out next.pem
@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Type `publish` into the terminal of the service: `jwks.json` now has the new key. Type `activate`: the next refresh
-//! gives a token of the new key, and the tokens of the old one are still accepted. With several nodes, activate when
-//! every one has published. The example `verify_only` is a service that needs nothing but `jwks.json`.
+//! issues a token of the new key, and tokens of the old one are still accepted. With several nodes, activate after all
+//! of them have published. The example `verify_only` is a service that needs only `jwks.json`.
 
 use std::{
     env,
@@ -32,8 +32,8 @@ use tower_jwt_sessions::{
     ConfigError, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, SigningKey,
 };
 
-/// How long the old key is accepted after the change: a lifetime of access tokens, which is one hour, and another hour
-/// for all nodes to follow.
+/// How long the old key is accepted after the change: one hour, the lifetime of access tokens, and another hour for all
+/// nodes to follow.
 const OVERLAP: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[tokio::main]
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.await??)
 }
 
-/// Accepts tokens of the next key, and lists it in `jwks.json`. Goes on signing with the old one.
+/// Accepts tokens of the next key and lists it in `jwks.json`. Continues to sign with the old one.
 pub(crate) fn publish(sessions: &SessionManager, next: &SigningKey) -> Result<(), ConfigError> {
     sessions.replace_access_keys(sessions.access_keys().with_verification_key(next.verification_key().clone())?)
 }

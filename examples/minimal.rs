@@ -60,7 +60,7 @@ pub(crate) fn app(sessions: Sessions) -> Router {
         .with_state(sessions)
 }
 
-/// Called at every login and refresh: a user who is gone is logged out, and a new role is in the next token.
+/// Called at every login and refresh: a deleted user is logged out, and a new role is in the next token.
 async fn find_user(id: UserId) -> Result<Option<Claims>, io::Error> {
     Ok((id == "alice").then(|| Claims { role: "admin".into() }))
 }
@@ -82,11 +82,11 @@ async fn login(
     if (login.username.as_str(), login.password.as_str()) != ("alice", "wonderland") {
         return Err(StatusCode::UNAUTHORIZED.into());
     }
-    // The session that the browser had before ends.
+    // Ends the session that the browser had before.
     Ok(sessions.login(login.username).proven_since(proof).replacing(presented).await?)
 }
 
-/// Asking for a `Session` makes a route private: without one the response is a 401, and this does not run.
+/// The extractor `Session` makes the route private: without a session the response is a 401, and this does not run.
 async fn me(session: Session<Claims>) -> String {
     format!("{} is {}\n", session.user_id(), session.claims().role)
 }

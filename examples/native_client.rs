@@ -12,8 +12,8 @@
 //! curl -i localhost:3000/me -H "Authorization: Bearer $ACCESS_TOKEN"   # 401
 //! ```
 //!
-//! A response of `/oauth/token` may have no `refresh_token`: the client then keeps the one that it has. After a `503`, or
-//! when no response arrived, it repeats the request with the same token.
+//! If a response of `/oauth/token` has no `refresh_token`, the client keeps its current one. After a `503`, or if no
+//! response arrives, it repeats the request with the same token.
 
 use std::{env, error::Error};
 
@@ -41,7 +41,7 @@ pub(crate) fn sessions(jwt_secret: &str, refresh_secret: &str) -> Result<Session
         .refresh_keys(KeyRing::hs256(refresh_secret)?)
         .issuer("http://localhost:3000")
         .store(MemoryStore::new())
-        .accept_bearer_tokens() // beside cookies, which a service may still have for its pages
+        .accept_bearer_tokens() // in addition to cookies, which pages of the service may use
         .build()
 }
 
@@ -60,8 +60,8 @@ struct Login {
     password: String,
 }
 
-/// Responds with the JSON of RFC 6749, section 5.1. Only for clients that keep tokens in the secret storage of their
-/// system: on a page, every script could read them.
+/// Responds with the JSON of RFC 6749, section 5.1. Only for clients that keep tokens in the credential storage of
+/// their system: on a page, every script could read them.
 async fn login(State(sessions): State<SessionManager>, Json(login): Json<Login>) -> Result<SessionTokens> {
     let proof = sessions.start_proof();
     // An application checks a password hash here.
@@ -71,7 +71,7 @@ async fn login(State(sessions): State<SessionManager>, Json(login): Json<Login>)
     Ok(sessions.login(login.username).proven_since(proof).tokens().await?)
 }
 
-/// The same extractor as for browsers.
+/// Uses the same extractor as for browsers.
 async fn me(session: Session) -> String {
     format!("{}\n", session.user_id())
 }

@@ -1,4 +1,4 @@
-//! Sessions in Redis: they outlive the process, and any number of nodes share them.
+//! Sessions in Redis, which outlive the process and are shared by any number of nodes.
 //!
 //! ```sh
 //! export REDIS_URL=redis://localhost JWT_SECRET=$(openssl rand -base64 32) REFRESH_SECRET=$(openssl rand -base64 32)
@@ -9,7 +9,7 @@
 //! curl -c jar -b jar localhost:3001/me
 //! cp jar stolen
 //! curl -c jar -b jar -X POST localhost:3000/auth/logout
-//! curl -b stolen localhost:3001/me                         # 401: the other node knows, too
+//! curl -b stolen localhost:3001/me                         # 401 on the other node, too
 //! curl -i localhost:3001/ready
 //! ```
 
@@ -69,8 +69,8 @@ async fn me(session: Session) -> String {
     format!("{}\n", session.user_id())
 }
 
-/// For the readiness probe. A node that has not read the revocation log yet serves no sessions; one that has, goes on
-/// while Redis is away.
+/// For the readiness probe. A node that has not read the revocation log yet serves no sessions; one that has
+/// read it keeps serving while Redis is unavailable.
 async fn ready(State(sessions): State<SessionManager>) -> StatusCode {
     match sessions.revocation_feed().status() {
         FeedStatus::CatchingUp => StatusCode::SERVICE_UNAVAILABLE,

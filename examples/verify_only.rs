@@ -16,7 +16,7 @@ use std::{env, error::Error, time::Duration};
 use axum::{Router, routing::get};
 use tower_jwt_sessions::{ConfigError, Session, SessionLayer, VerificationKeys, Verifier};
 
-/// As long as `jwks.json` may be cached. A new key has to be published for longer than that before it signs.
+/// How long `jwks.json` may be cached. A new key must be published for longer than that before it signs.
 const REFRESH_KEYS_EVERY: Duration = Duration::from_secs(5 * 60);
 
 #[tokio::main]
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(axum::serve(listener, app).await?)
 }
 
-/// Issuer and audience have to be those of the first service.
+/// Issuer and audience must be those of the first service.
 pub(crate) fn verifier(jwks: &str) -> Result<Verifier<()>, ConfigError> {
     Verifier::builder()
         .keys(VerificationKeys::from_jwks(jwks)?)
@@ -58,8 +58,8 @@ async fn update(verifier: &Verifier<()>, url: String) -> Result<(), Box<dyn Erro
     Ok(verifier.replace_keys(&VerificationKeys::from_jwks(fetch(url).await?)?)?)
 }
 
-/// With ureq, since it is small; any client will do.
+/// Uses ureq, which is small; any HTTP client works.
 async fn fetch(url: String) -> Result<String, Box<dyn Error>> {
-    let answer = tokio::task::spawn_blocking(move || ureq::get(&url).call()?.body_mut().read_to_string());
-    Ok(answer.await??)
+    let response = tokio::task::spawn_blocking(move || ureq::get(&url).call()?.body_mut().read_to_string());
+    Ok(response.await??)
 }

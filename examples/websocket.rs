@@ -1,4 +1,4 @@
-//! A WebSocket that closes when its session ends, whichever node the user logs out on.
+//! A WebSocket that closes when its session ends, on whichever node the user logs out.
 //!
 //! ```sh
 //! JWT_SECRET=$(openssl rand -base64 32) REFRESH_SECRET=$(openssl rand -base64 32) cargo run --example websocket
@@ -79,12 +79,12 @@ async fn connect(session: Session, upgrade: WebSocketUpgrade) -> Response {
 
 /// The codes from 4000 to 4999 are for applications (RFC 6455, section 7.4.2).
 const SESSION_ENDED: u16 = 4401;
-/// How long the client has to answer the close frame.
+/// How long to wait for the client's close frame.
 const CLOSING: Duration = Duration::from_secs(5);
 
 async fn serve(mut socket: WebSocket, ended: Ended) {
     tokio::select! {
-        // In this order, so that no message is answered after the end.
+        // In this order, so that no message is echoed after the end.
         biased;
         () = ended => {}
         () = echo(&mut socket) => return,
@@ -95,7 +95,7 @@ async fn serve(mut socket: WebSocket, ended: Ended) {
     }
 }
 
-/// Returns when the client is gone.
+/// Returns when the client disconnects.
 async fn echo(socket: &mut WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {

@@ -9,7 +9,7 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) access_keys: KeyRing,
     pub(crate) refresh_keys: KeyRing,
-    // What is not set is left to the library, whose defaults fit together.
+    // `None` leaves the default of the library.
     pub(crate) access_ttl: Option<Duration>,
     pub(crate) refresh_ttl: Option<Duration>,
     pub(crate) absolute_ttl: Option<Duration>,
@@ -19,7 +19,7 @@ pub(crate) struct Config {
 
 /// Where sessions and users are kept.
 pub(crate) enum Storage {
-    /// In this process, with which they end.
+    /// In memory, until the process ends.
     Memory,
     /// In the Redis at this URL, shared by every node.
     #[cfg(feature = "redis")]
@@ -91,7 +91,7 @@ fn seconds(name: &str) -> Result<Option<Duration>, String> {
     Ok(number(name)?.map(Duration::from_secs))
 }
 
-/// Reads a whole number of the type that is needed: a port, a count that is not zero, seconds.
+/// Reads a number: a port, a count that is not zero, seconds.
 fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(name: &str) -> Result<Option<T>, String> {
     let Some(text) = variable(name)? else { return Ok(None) };
     let parsed = text.parse().map_err(|error| format!("{name}={text:?} is not a valid number: {error}"));

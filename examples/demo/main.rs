@@ -5,13 +5,13 @@
 //!
 //! | variable | default | |
 //! |---|---|---|
-//! | `PORT` | 3000 | 0 picks a free one |
-//! | `REDIS_URL` | | where sessions and users are kept instead of in this process, shared by every node; needs the feature `redis` |
-//! | `JWT_SECRET`, `REFRESH_SECRET` | random | 32 bytes at least, two different ones |
+//! | `PORT` | 3000 | the port; 0 selects a free one |
+//! | `REDIS_URL` | | stores sessions and users in this Redis, shared by all nodes, instead of in memory; needs the feature `redis` |
+//! | `JWT_SECRET`, `REFRESH_SECRET` | random | two different secrets of at least 32 bytes |
 //! | `ACCESS_TTL`, `REFRESH_TTL`, `ABSOLUTE_TTL` | 3600, 604800, 2592000 | lifetimes in seconds |
 //! | `REPLAY_WINDOW` | until 10 s after the first use of its successor | how long a superseded refresh token may be repeated after the refresh, in seconds |
 //! | `MAX_SESSIONS` | 100 | sessions of one user; one more ends the one that was refreshed least recently |
-//! | `RUST_LOG` | info | what is logged, to standard error |
+//! | `RUST_LOG` | info | the filter of the log, which goes to standard error |
 
 mod config;
 mod problem;
@@ -92,7 +92,7 @@ async fn run() -> Result<(), String> {
     };
     let users = Users::open(&config.storage).await.map_err(|error| format!("user table: {error}"))?;
     let sessions = builder.claims_source(users.clone()).build().map_err(|error| error.to_string())?;
-    // Until this node has read the revocation log it answers requests with a session with 503.
+    // Until this node has read the revocation log, it answers 503 to requests with a session.
     sessions.revocation_feed().caught_up().await;
 
     server::serve(|stopping| routes::router(sessions, users, stopping), config.port).await

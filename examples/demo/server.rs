@@ -1,4 +1,4 @@
-//! Listening on localhost, and graceful shutdown.
+//! Listens on localhost and shuts down gracefully.
 
 use std::{
     future::IntoFuture as _,
@@ -51,13 +51,13 @@ pub(crate) async fn serve(app: impl FnOnce(Stopping) -> Router, port: u16) -> Re
     Ok(())
 }
 
-/// "localhost" is 127.0.0.1 for some programs and ::1 for others, so both.
+/// Listens on both addresses: "localhost" is 127.0.0.1 for some programs and ::1 for others.
 async fn listen(port: u16) -> io::Result<Vec<TcpListener>> {
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let bound = v4.local_addr()?.port();
     match TcpListener::bind((Ipv6Addr::LOCALHOST, bound)).await {
         Ok(v6) => Ok(vec![v4, v6]),
-        // Another program's, which half of the clients would reach.
+        // Another program has it, and some clients would reach that one.
         Err(error) if error.kind() == ErrorKind::AddrInUse && port != 0 => Err(error),
         Err(error) => {
             tracing::debug!(%error, "not listening on ::1");
@@ -73,7 +73,7 @@ fn announce(listeners: &[TcpListener]) {
     }
 }
 
-/// Ctrl-C, or SIGTERM, with which service managers and containers stop a program.
+/// Ctrl-C, or SIGTERM, which service managers and container runtimes send.
 #[cfg(unix)]
 struct Shutdown {
     interrupt: tokio::signal::unix::Signal,
@@ -106,7 +106,7 @@ impl Shutdown {
 
     async fn requested(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
-            // Then only the system can stop us.
+            // The signal cannot be received: only the system can stop the process.
             std::future::pending().await
         }
     }

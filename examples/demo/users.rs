@@ -42,7 +42,7 @@ struct User {
 #[derive(Clone)]
 pub(crate) struct Users {
     table: Table,
-    /// Checked for unknown users, so that the answer takes as long as for those that exist.
+    /// Checked for unknown users, so that the response takes as long as for those that exist.
     dummy_hash: Arc<str>,
     /// Bounds the checks that run at the same time: each takes 19 MiB and a core for some milliseconds. A real
     /// application also limits the attempts for each account and address.
@@ -92,7 +92,7 @@ impl Users {
         match verified.await? {
             Ok(()) => Ok(exists),
             Err(password_hash::Error::PasswordInvalid) => Ok(false),
-            // A broken hash is no wrong password.
+            // A malformed hash is an error, not a wrong password.
             Err(error) => Err(error.into()),
         }
     }

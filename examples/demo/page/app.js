@@ -2,13 +2,13 @@ import { call, login, logout, refresh, watchSession } from "./client.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** Screen readers announce it: `message` politely, `alert` at once. */
+/** Shows a message. Screen readers announce `message` politely and `alert` at once. */
 function say(message, isError = false) {
   byId("message").textContent = isError ? "" : message;
   byId("alert").textContent = isError ? message : "";
 }
 
-/** Runs an action of the user, and tells what came of it. */
+/** Runs an action of the user and shows its result. */
 async function act(button, action) {
   button?.setAttribute("aria-busy", "true");
   try {
@@ -24,22 +24,22 @@ async function act(button, action) {
 
 let stopWatching;
 
-/** Tells at once when the session ends elsewhere, without waiting for the next click. */
+/** Shows the end of the session at once, without waiting for the next click. */
 function watch() {
   stopWatching?.();
   stopWatching = watchSession(async () => {
-    // Another tab may have logged in anew: then the browser has a session, only not that one.
+    // Another tab may have logged in again: then the browser has a newer session.
     try {
       await showUser(false);
       say("The session was replaced by a newer login.");
     } catch {
       showGuest(true);
-      say("Your session ended: you logged out elsewhere, or somebody ended it.", true);
+      say("Your session was ended elsewhere or by an administrator.", true);
     }
   });
 }
 
-/** Logs out. This end is no news. */
+/** Logs out. The user requested this end, so `watch` does not announce it. */
 async function leave(everywhere) {
   stopWatching?.();
   try {
@@ -84,7 +84,7 @@ async function showSessions() {
   byId("sessions").replaceChildren(...sessions.map(row));
 }
 
-/** All text goes in as text: what a browser calls itself is not to be trusted. */
+/** Inserts all values as text: the user agent comes from the client and is not trusted. */
 function row(session) {
   const cell = (content, tag = "td") => {
     const element = document.createElement(tag);
@@ -110,14 +110,14 @@ function row(session) {
   button.addEventListener("click", () =>
     act(button, async () => {
       if (session.current) {
-        // Removes the cookies too.
+        // Also removes the cookies.
         await leave();
         showGuest(true);
         return "You ended this session and are logged out.";
       }
       await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
       await showSessions();
-      // The button is gone; the keyboard goes on from here.
+      // The button is gone: give the focus to the heading.
       byId("sessions-heading").focus();
       return "The session was ended.";
     }),
@@ -175,8 +175,8 @@ onSubmit("delete-form", async () => {
   return `${name} was deleted; ${ended} sessions ended.`;
 });
 
-// Is somebody logged in already? `/hello` is public, but a browser with only a refresh cookie looks like a stranger
-// there; asking for `/me` refreshes if need be.
+// Shows the user who is logged in already. `/me` refreshes if necessary; `/hello` is public, and a browser with only a
+// refresh cookie is anonymous there.
 showUser(false).catch((error) => {
   showGuest(false);
   if (error.status !== 401) say(error.message, true);

@@ -1,6 +1,6 @@
-// The browser's half of the sessions: copy this file.
+// Session handling in the browser: copy this file.
 //
-// Scripts cannot see the tokens, which are in HttpOnly cookies. All they see is the code of an error:
+// Scripts cannot read the tokens, which are in HttpOnly cookies. They only see the code of an error:
 // `invalid_token` means "refresh, then try again"; a refresh that fails with 401 means "log in".
 
 /** A failed request: `status`, and the `code` of the problem document. */
@@ -23,7 +23,7 @@ export async function call(method, path, body) {
   return send(method, path, body);
 }
 
-/** Logs in: the user's name and password decide. */
+/** Logs in with user name and password. */
 export function login(username, password) {
   return exclusively(() => send("POST", "/login", { username, password }));
 }
@@ -52,8 +52,8 @@ export function watchSession(ended) {
       ended();
     });
     source.addEventListener("error", () => {
-      // When the connection breaks the browser connects again by itself. When the answer was an error it gives up: the
-      // access token has expired, which asking for anything else repairs, or the session has ended.
+      // After a lost connection the browser reconnects. After an error response it does not: either the access token
+      // has expired, and `check` refreshes it, or the session has ended.
       if (source?.readyState !== EventSource.CLOSED) return;
       stop();
       retry = setTimeout(check, 1000);
@@ -78,7 +78,7 @@ export function watchSession(ended) {
 
 let refreshing;
 
-/** Renews the cookies. Callers who come while a refresh is under way wait for that one. */
+/** Refreshes the cookies. Concurrent calls share one request. */
 export function refresh() {
   refreshing ??= exclusively(() => send("POST", "/auth/refresh")).finally(() => {
     refreshing = undefined;
@@ -86,9 +86,9 @@ export function refresh() {
   return refreshing;
 }
 
-// What sets cookies runs one at a time, over all tabs: the answer to a refresh that arrives after the answer to a
-// newer login would replace its cookies with those of the session before. Where there are no Web Locks nothing breaks:
-// the server bears parallel refreshes.
+// Requests that set cookies run one at a time, over all tabs: if the response to a refresh arrived after that to a
+// newer login, it would replace the new cookies with those of the former session. Without Web Locks sessions still
+// work, since the server tolerates parallel refreshes.
 function exclusively(work) {
   return navigator.locks ? navigator.locks.request("session", work) : work();
 }
@@ -105,7 +105,7 @@ async function send(method, path, body) {
   } catch {
     throw new ApiError(0, { code: "offline", title: "The server cannot be reached." });
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(response.status, answer);
-  return answer;
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(response.status, content);
+  return content;
 }

@@ -1,11 +1,11 @@
-//! Routes that ask who is there.
+//! Routes that show the user.
 
 use axum::Json;
 use serde_json::{Value, json};
 
 use super::Session;
 
-/// Asking for a [`Session`] makes the route private: without one the answer is a 401, and this does not run.
+/// The extractor [`Session`] makes the route private: without a session the response is a 401, and this does not run.
 pub(super) async fn me(session: Session) -> Json<Value> {
     Json(json!({
         "user_id": session.user_id(),
@@ -15,7 +15,7 @@ pub(super) async fn me(session: Session) -> Json<Value> {
     }))
 }
 
-/// A public page that greets those whom it knows.
+/// A public page that greets a logged-in user by name.
 pub(super) async fn hello(session: Option<Session>) -> Json<Value> {
     let name = session.as_ref().map_or("stranger", |session| session.user_id().as_str());
     Json(json!({ "hello": name }))

@@ -38,10 +38,10 @@ pub(super) struct NewRole {
     role: Role,
 }
 
-/// Changes the role first and expires the access tokens then, so that no refresh in between brings the old role back.
-/// The user's next request on any node gets a 401, the browser refreshes as it always does, and the library asks for
-/// the claims again: the new role takes effect at once, and no user sees a login page. When expiring fails, the request can
-/// be repeated.
+/// Changes the role first and then expires the access tokens, so that no refresh in between restores the old role. The
+/// user's next request on any node is answered with a 401, the browser refreshes as usual, and the library loads the
+/// claims again: the new role takes effect at once, and the user stays logged in. If expiring fails, the request can be
+/// repeated.
 pub(super) async fn set_role(
     _: Admin,
     State(users): State<Users>,
@@ -57,9 +57,9 @@ pub(super) async fn set_role(
     Ok(axum::Json(json!({ "user_id": name, "role": role })))
 }
 
-/// Deletes the user first and then ends the sessions, so that no login survives: one that is under way loads the claims
-/// again, or is refused for its proof. If ending fails, the request can be repeated: it also ends the sessions of a user
-/// who is already gone.
+/// Deletes the user first and then ends the sessions, so that no login survives: one in progress loads the claims again,
+/// or is refused for its proof. If ending fails, the request can be repeated: it also ends the sessions of a user who is
+/// already deleted.
 pub(super) async fn delete_user(
     _: Admin,
     State(users): State<Users>,

@@ -1,4 +1,4 @@
-//! What stays open longer than a request, and closes when its session ends, on whichever node that happens.
+//! Connections that stay open and close when their session ends, on whichever node that happens.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -31,7 +31,7 @@ fn ticks(ended: Ended, stopping: Stopping) -> impl Stream<Item = Result<Event, I
         tokio::select! {
             biased;
             () = &mut ended => Some((Ok(Event::default().event("ended").data("the session has ended")), None)),
-            // The browser connects again by itself, to a node that is there.
+            // The browser reconnects, to a node that is available.
             () = &mut stopping => None,
             _ = seconds.tick() => {
                 let tick = Event::default().event("tick").data(count.to_string());
@@ -41,9 +41,9 @@ fn ticks(ended: Ended, stopping: Stopping) -> impl Stream<Item = Result<Event, I
     })
 }
 
-/// Of the codes that are free for applications: like a 401.
+/// From the range for applications, 4000 to 4999, in analogy to 401.
 const SESSION_ENDED: u16 = 4401;
-/// How long the client has to answer the close frame.
+/// How long to wait for the client's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_MESSAGE: usize = 4096;
 
@@ -58,7 +58,7 @@ pub(super) async fn socket(session: Session, State(stopping): State<Stopping>, u
 
 async fn echo(mut socket: WebSocket, ended: Ended, stopping: Stopping) {
     let goodbye = tokio::select! {
-        // The end first: nothing is said back after it.
+        // The end first, so that no message is echoed after it.
         biased;
         () = ended => CloseFrame { code: SESSION_ENDED, reason: "the session has ended".into() },
         () = stopping.requested() => CloseFrame { code: close_code::AWAY, reason: "the server stops".into() },
@@ -69,7 +69,7 @@ async fn echo(mut socket: WebSocket, ended: Ended, stopping: Stopping) {
     }
 }
 
-/// Until the other side is gone.
+/// Returns when the client disconnects.
 async fn say_back(socket: &mut WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {

@@ -1,4 +1,4 @@
-//! `POST /login`: the one thing that the session library cannot know, which is how users prove who they are.
+//! `POST /login`: checks the password, which is the task of the application, and begins a session.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use crate::{
     users::Users,
 };
 
-/// Not `Debug`: a password belongs into no log.
+/// Not `Debug`, so that no password gets into a log.
 #[derive(Deserialize)]
 pub(super) struct Credentials {
     username: String,
@@ -34,7 +34,7 @@ pub(super) async fn login(
     // Before the password hash is read: if the user's sessions are ended during the check, this login is refused.
     let proof = sessions.start_proof();
     if !users.check_password(&username, password).await? {
-        // The same words whether the user exists or not.
+        // The same text whether or not the user exists.
         let detail = "User name or password is wrong.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", detail).into());
     }

@@ -1,4 +1,4 @@
-//! The routes, and what holds for all of them.
+//! The routes and their common layers.
 
 mod account;
 mod admin;
@@ -24,7 +24,7 @@ use crate::{
     users::Users,
 };
 
-/// What handlers need. Each takes the part that it uses: `State<Sessions>` or `State<Users>`.
+/// The state of the handlers. Each extracts the part that it uses: `State<Sessions>` or `State<Users>`.
 #[derive(Clone, FromRef)]
 struct App {
     sessions: Sessions,
@@ -40,8 +40,8 @@ type PresentedTokens = tower_jwt_sessions::PresentedTokens<Claims>;
 const MAX_BODY: usize = 16 * 1024;
 
 pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Router {
-    // Refuses cross-site requests on routes that change something. Without the guard on the login, another site could log
-    // the browser in as another user.
+    // Refuses cross-site requests on routes that change something. Without the guard on the login, another site could
+    // log the browser in as another user.
     let guarded = Router::new()
         .route("/login", post(login::login))
         .route("/notes", get(notes::read).put(notes::write))
@@ -57,9 +57,9 @@ pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Ro
         .route("/live", get(live::events))
         // A WebSocket begins with a GET, which the guard above accepts from any site.
         .route("/ws", get(live::socket).layer(sessions.upgrade_guard()))
-        // Refresh, logout, and the list of sessions. They have guards of their own.
+        // Refresh, logout and the list of sessions, with their own guards.
         .nest("/auth", sessions.router())
-        // The routes above answer about one user, so no cache may store them. The page is the same for all users.
+        // No cache may store the responses above, which are about one user. The page is the same for all users.
         .layer(map_response(never_stored))
         .merge(page::router())
         .method_not_allowed_fallback(method_not_allowed)

@@ -1,4 +1,4 @@
-//! A note that belongs to the session: it stays on the server, and vanishes at the logout.
+//! A note in the data of the session: it stays on the server, and is deleted at the logout.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub(super) async fn write(
     session: Session,
     Json(Note { text }): Json<Note>,
 ) -> Result<axum::Json<Note>, AppError> {
-    // The closure gets the newest value, and runs again after a concurrent write, so that it could keep other fields. Here
-    // it replaces the whole note.
+    // The closure gets the newest value and runs again after a concurrent write, so it could keep other fields. Here it
+    // replaces the whole note.
     let written = sessions.update_data(&session, |_: Option<Note>| Note { text: text.clone() }).await?;
     Ok(axum::Json(written))
 }

@@ -13,7 +13,7 @@ use fred::{
 
 use super::{Role, User, UsersError};
 
-/// Set once the table was filled.
+/// The key that is set once the table has been filled.
 const SEEDED: &str = "demo:seeded";
 
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub(super) struct RedisTable {
 }
 
 impl RedisTable {
-    /// With fred's defaults commands wait without a limit while the server is away, and are sent twice.
+    /// With fred's defaults, commands wait without a limit while the server is unavailable, and are sent twice.
     pub(super) async fn connect(url: &str, seed: Vec<(&'static str, User)>) -> Result<Self, UsersError> {
         let performance =
             PerformanceConfig { default_command_timeout: Duration::from_millis(500), ..PerformanceConfig::default() };
@@ -38,7 +38,7 @@ impl RedisTable {
             },
             ..ConnectionConfig::default()
         };
-        // Without a limit (0), after 50 ms at first and 1 s at last.
+        // Attempts without a limit (0), with delays from 50 ms to 1 s.
         let reconnect = ReconnectPolicy::new_exponential(0, 50, 1000, 2);
         let client = Client::new(Config::from_url(url)?, Some(performance), Some(connection), Some(reconnect));
         client.init().await?;
@@ -48,7 +48,7 @@ impl RedisTable {
     pub(super) async fn get(&self, name: &str) -> Result<Option<User>, UsersError> {
         let (mut json, seeded): (Option<String>, Option<String>) =
             self.client.mget(vec![key(name), SEEDED.into()]).await?;
-        // The server is new, or was restarted empty. A user who was deleted stays deleted.
+        // The server is new or was restarted without its data. A deleted user stays deleted.
         if seeded.is_none() {
             self.fill().await?;
             json = self.client.get(key(name)).await?;
@@ -69,7 +69,7 @@ impl RedisTable {
         Ok(deleted > 0)
     }
 
-    /// Keeps users that exist: another node may have changed their role.
+    /// Does not overwrite users: another node may have changed their role.
     async fn fill(&self) -> Result<(), UsersError> {
         for (name, user) in &*self.seed {
             let json = serde_json::to_string(user)?;
