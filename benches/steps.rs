@@ -1,5 +1,5 @@
-//! Login and refresh against what cannot be saved: a bare `EVALSHA` of the same script, with the same arguments for other
-//! users, through the same client, with as many tasks.
+//! Login and refresh against what cannot be saved: a bare `EVALSHA` of the same script, with the same arguments for
+//! other users, through the same client, with as many tasks.
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 

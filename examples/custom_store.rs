@@ -29,8 +29,9 @@ use std::{
 use axum::{Router, extract::State, response::Result as Response, routing::post};
 use tokio::{sync::Notify, time::timeout};
 use tower_jwt_sessions::{
-    Clock, ConfigError, KeyRing, MAX_CLOCK_SKEW, PresentedTokens, SessionCookies, SessionId, SessionManager,
-    SystemClock, Timestamp, WhenFull,
+    ConfigError, KeyRing, PresentedTokens, SessionCookies, SessionId, SessionManager,
+    clock::{Clock, SystemClock, Timestamp},
+    policy::{MAX_CLOCK_SKEW, WhenFull},
     store::{
         AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
         LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateDecision,

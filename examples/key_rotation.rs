@@ -29,7 +29,7 @@ use axum::{
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tower_jwt_sessions::{
-    ConfigError, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, SigningKey,
+    ConfigError, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, keys::SigningKey,
 };
 
 /// How long the old key is accepted after the change: one hour, the lifetime of access tokens, and another hour for all

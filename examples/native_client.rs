@@ -25,7 +25,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use tower_jwt_sessions::{ConfigError, KeyRing, MemoryStore, Session, SessionManager, SessionTokens};
+use tower_jwt_sessions::{ConfigError, KeyRing, MemoryStore, Session, SessionManager, manager::SessionTokens};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

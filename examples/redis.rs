@@ -23,7 +23,8 @@ use axum::{
     routing::{get, post},
 };
 use tower_jwt_sessions::{
-    ConfigError, FeedStatus, KeyRing, PresentedTokens, Session, SessionCookies, SessionManager, redis::RedisStore,
+    ConfigError, KeyRing, PresentedTokens, Session, SessionCookies, SessionManager, redis::RedisStore,
+    revocation::FeedStatus,
 };
 
 #[tokio::main]

@@ -14,7 +14,7 @@
 use std::{env, error::Error, time::Duration};
 
 use axum::{Router, routing::get};
-use tower_jwt_sessions::{ConfigError, Session, SessionLayer, VerificationKeys, Verifier};
+use tower_jwt_sessions::{ConfigError, Session, SessionLayer, Verifier, keys::VerificationKeys};
 
 /// How long `jwks.json` may be cached. A new key must be published for longer than that before it signs.
 const REFRESH_KEYS_EVERY: Duration = Duration::from_secs(5 * 60);

@@ -19,7 +19,7 @@ use axum::{
 };
 use tokio::time::timeout;
 use tower_jwt_sessions::{
-    ConfigError, Ended, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager,
+    ConfigError, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, revocation::Ended,
 };
 
 const PAGE: &str = r#"<!doctype html><title>Echo</title>

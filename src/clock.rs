@@ -1,4 +1,16 @@
-//! Time, passed in: only [`SystemClock`] asks the operating system for the time.
+//! Time, passed in: only [`SystemClock`] reads the clock of the operating system.
+//!
+//! Applications need this for tests, with `testing::TestClock` (feature `test-util`), and for stores of their own:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_jwt_sessions::clock::{Clock, SystemClock, Timestamp};
+//!
+//! let now = SystemClock.now();
+//! let later = now.saturating_add(Duration::from_secs(60));
+//! assert_eq!(later.since(now), Duration::from_secs(60));
+//! assert_eq!(Timestamp::from_secs(2).as_millis(), 2_000);
+//! ```
 
 use std::{
     fmt,
@@ -96,8 +108,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// A moment by both readings of a clock, for ages that may be too large but never too small: the monotonic reading stands
-/// still while a machine is suspended, and the wall clock can be set back.
+/// A moment by both readings of a clock, for ages that may be too large but never too small: the monotonic reading
+/// stands still while a machine is suspended, and the wall clock can be set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     instant: Instant,

@@ -1,10 +1,32 @@
-//! What can go wrong: [`ConfigError`] while building, [`Error`] while serving.
+//! Errors: [`ConfigError`] at build time, [`Error`] while serving, and the [`Problem`] that clients receive.
+//!
+//! ```
+//! use tower_jwt_sessions::{Error, KeyRing, SessionCookies, SessionManager, error::{ConfigErrorKind, ErrorKind}};
+//!
+//! let error = KeyRing::hs256("too short").unwrap_err();
+//! assert_eq!(error.kind(), ConfigErrorKind::WeakKey);
+//! println!("{error}"); // what is wrong, and what to do
+//!
+//! /// An `Error` is a response; a kind decides what else to do.
+//! async fn login(sessions: &SessionManager) -> Result<SessionCookies, Error> {
+//!     sessions.login("alice").await.inspect_err(|error| {
+//!         if error.kind() == ErrorKind::SessionLimitReached {
+//!             // offer to end another session
+//!         }
+//!     })
+//! }
+//! # let _ = login;
+//! ```
 
 use std::{error::Error as StdError, fmt};
 
 use axum_core::response::{IntoResponse, Response};
 
-use crate::problem::{Problem, Renderer};
+use crate::problem::Renderer;
+pub use crate::{
+    id::{InvalidSessionId, InvalidUserId},
+    problem::Problem,
+};
 
 /// The target of every line that the crate logs.
 pub(crate) const LOG_TARGET: &str = "tower_jwt_sessions";
@@ -17,7 +39,7 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// a key, a secret or a password.
 ///
 /// ```
-/// use tower_jwt_sessions::{ConfigErrorKind, KeyRing};
+/// use tower_jwt_sessions::{KeyRing, error::ConfigErrorKind};
 ///
 /// let error = KeyRing::hs256("too short").unwrap_err();
 /// assert_eq!(error.kind(), ConfigErrorKind::WeakKey);
@@ -158,7 +180,8 @@ pub enum ErrorKind {
     /// The request carried no refresh token. 401.
     MissingRefreshToken,
     /// The user's sessions were ended after the proof of this login began, or the proof is older than half an hour
-    /// ([`Login::proven_since`](crate::Login::proven_since)). Nothing was changed: the user has to log in again. 401.
+    /// ([`Login::proven_since`](crate::manager::Login::proven_since)). Nothing was changed: the user has to log in
+    /// again. 401.
     ProofOutdated,
     /// The session has ended. 401.
     SessionEnded,
@@ -170,8 +193,8 @@ pub enum ErrorKind {
     TokenTooLong,
     /// The claims source does not know the user who logs in. 403.
     UserNotFound,
-    /// The [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) comes from the layer or verifier of another
-    /// [`SessionManager`](crate::SessionManager). Nothing was changed. 500.
+    /// The [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) comes from the layer or verifier
+    /// of another [`SessionManager`](crate::SessionManager). Nothing was changed. 500.
     WrongManager,
 }
 
@@ -266,8 +289,8 @@ impl StdError for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        // Failures of the store and of the claims source are logged once per outage, where they occur. These are errors in
-        // the application.
+        // Failures of the store and of the claims source are logged once per outage, where they occur. These are errors
+        // in the application.
         if self.problem() == Problem::INTERNAL_ERROR {
             tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "session operation failed");
         }

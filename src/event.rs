@@ -1,4 +1,18 @@
-//! What happens to sessions, for the application's audit log, for `tracing` and for metrics.
+//! Events of sessions, for audit logs, `tracing` and metrics.
+//!
+//! ```
+//! use tower_jwt_sessions::{
+//!     SessionManager,
+//!     event::{EndReason, SessionEventKind},
+//! };
+//!
+//! let builder = SessionManager::<()>::builder().on_event(|event| match event.kind {
+//!     SessionEventKind::RefreshTokenReused => eprintln!("stolen token? user {}", event.user_id),
+//!     SessionEventKind::Ended(EndReason::LoggedOut) => eprintln!("logout of {}", event.user_id),
+//!     _ => {}
+//! });
+//! # let _ = builder;
+//! ```
 
 use std::{fmt, sync::Arc};
 

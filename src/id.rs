@@ -18,8 +18,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// It is not a credential. It appears in signed tokens, in the list of a user's sessions and in the path of
 /// `DELETE /sessions/{id}`. It is not a UUID, which has 122 random bits; OWASP ASVS 5.0 requires 128 (7.2.3, 11.5.1).
 ///
-/// `Display` writes the identifier. `Debug` writes a short one-way digest of it, so that log lines can be correlated with
-/// each other but not with a token.
+/// `Display` writes the identifier. `Debug` writes a short one-way digest of it, so that log lines can be correlated
+/// with each other but not with a token.
 ///
 /// ```
 /// use tower_jwt_sessions::SessionId;
@@ -27,7 +27,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// let id: SessionId = "AAECAwQFBgcICQoLDA0ODw".parse()?;
 /// assert_eq!(id.as_bytes()[15], 15);
 /// assert!(!format!("{id:?}").contains("AAECAwQF"));
-/// # Ok::<(), tower_jwt_sessions::InvalidSessionId>(())
+/// # Ok::<(), tower_jwt_sessions::error::InvalidSessionId>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId([u8; Self::LEN]);
@@ -145,15 +145,15 @@ impl std::error::Error for InvalidSessionId {}
 
 /// The identifier of a user: any text of 1 to 255 bytes. It is the `sub` claim of both tokens.
 ///
-/// Methods that take a user accept `impl ToString`, so integers, UUIDs and strings all work. Prefer an opaque key over an
-/// e-mail address: tokens are signed, not encrypted.
+/// Methods that take a user accept `impl ToString`, so integers, UUIDs and strings all work. Prefer an opaque key over
+/// an e-mail address: tokens are signed, not encrypted.
 ///
 /// ```
 /// use tower_jwt_sessions::UserId;
 ///
 /// assert_eq!(UserId::new(42)?.as_str(), "42");
 /// assert!(UserId::new("").is_err());
-/// # Ok::<(), tower_jwt_sessions::InvalidUserId>(())
+/// # Ok::<(), tower_jwt_sessions::error::InvalidUserId>(())
 /// ```
 #[derive(Clone)]
 pub struct UserId(Text);

@@ -1,20 +1,35 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Its programs need the router.
+// The programs of the README need the feature `router`.
 #![cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../README.md"))]
-// Nothing that a request contains may end the process. Tests, examples and the suite for stores may.
+// No request may cause a panic. Tests, examples and the conformance suite may panic.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-mod auth;
+pub mod auth;
 mod claims;
-mod clock;
-mod cookie;
+pub mod clock;
+pub mod cookie;
 mod credentials;
-mod error;
-mod event;
+#[cfg(feature = "router")]
+pub mod csrf;
+pub mod error;
+pub mod event;
 mod health;
 mod id;
-mod keys;
-mod manager;
+mod jwt;
+pub mod keys;
+pub mod manager;
+pub mod policy;
+mod problem;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod revocation;
+#[cfg(feature = "router")]
+mod routes;
+pub mod store;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
+mod token_response;
+
 /// How the crate works and why: architecture, protocol, wire formats, decisions.
 ///
 /// Where to go from here: [`SessionRecord::rotate`](store::SessionRecord::rotate) has the rotation table,
@@ -22,48 +37,24 @@ mod manager;
 /// [`security`] the threat model.
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
-/// For whoever is on call: what is logged and counted, what to do about it, and what to do when Redis is away.
+/// Metrics, events and log lines, and what to do when something fails.
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
-#[cfg(feature = "router")]
-pub mod csrf;
-mod policy;
-mod problem;
-#[cfg(feature = "redis")]
-pub mod redis;
-mod revocation;
-#[cfg(feature = "router")]
-mod routes;
-/// What is protected, against whom, and what stays yours. The tests of each requirement: [`requirements`](security::requirements).
+/// Threat model, defaults, decisions, and what is left to applications. [`requirements`](security::requirements) has
+/// the tests of each requirement.
 #[doc = include_str!("../docs/security.md")]
 pub mod security {
     #[doc = include_str!("../docs/requirements.md")]
     pub mod requirements {}
 }
-mod jwt;
-pub mod store;
-#[cfg(any(test, feature = "test-util"))]
-pub mod testing;
-mod token_response;
 
-#[cfg(feature = "router")]
-pub use self::csrf::{CrossSiteGuard, UpgradeGuard};
 pub use self::{
-    auth::{
-        PresentedTokens, ResponseFuture, Session, SessionLayer, SessionRejection, SessionRejectionKind, SessionService,
-        StoreChecked, Verifier, VerifierBuilder, VerifyError,
-    },
+    auth::{PresentedTokens, Session, SessionLayer, StoreChecked, Verifier},
     claims::Claims,
-    clock::{Clock, SystemClock, Timestamp},
-    cookie::{CookieConfig, CookiePrefix, SameSite, SessionCookies, SiteData},
-    error::{ConfigError, ConfigErrorKind, Error, ErrorKind},
-    event::{EndReason, RefreshKind, SessionEvent, SessionEventKind},
-    id::{InvalidSessionId, InvalidUserId, SessionId, UserId},
-    keys::{KeyRing, SigningKey, VerificationKey, VerificationKeys},
-    manager::{ClaimsSource, Login, ProofStart, SessionInfo, SessionManager, SessionManagerBuilder, Versioned},
-    policy::{AssuranceLevel, MAX_CLOCK_SKEW, ReplayWindow, SessionLimit, WhenFull},
-    problem::Problem,
-    revocation::{Ended, FeedStatus, RevocationFeed, StalePolicy},
+    cookie::SessionCookies,
+    error::{ConfigError, Error},
+    id::{SessionId, UserId},
+    keys::KeyRing,
+    manager::SessionManager,
     store::MemoryStore,
-    token_response::SessionTokens,
 };

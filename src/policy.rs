@@ -1,4 +1,19 @@
 //! Lifetimes and limits: how long sessions live, and how many a user may have.
+//!
+//! ```
+//! use std::{num::NonZeroU32, time::Duration};
+//! use tower_jwt_sessions::{
+//!     SessionManager,
+//!     policy::{AssuranceLevel, ReplayWindow, SessionLimit},
+//! };
+//!
+//! let five = NonZeroU32::new(5).expect("not zero");
+//! let builder = SessionManager::<()>::builder()
+//!     .assurance_level(AssuranceLevel::Aal2)
+//!     .session_limit(SessionLimit::refuse(five))
+//!     .replay_window(ReplayWindow::UntilConfirmed(Duration::from_secs(5)));
+//! # let _ = builder;
+//! ```
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -32,9 +47,10 @@ pub(crate) fn check_lifetime(name: &str, lifetime: Duration) -> Result<(), Confi
 
 /// How long a superseded refresh token may be presented again.
 ///
-/// A browser that did not receive the response to a refresh presents the previous token again, and parallel tabs present
-/// it at the same time. Within the window they get the *same* successor, so no client is logged out and there is only one
-/// valid successor. Outside of it the previous token proves theft, and the session ends (RFC 9700, section 4.14.2).
+/// A browser that did not receive the response to a refresh presents the previous token again, and parallel tabs
+/// present it at the same time. Within the window they get the *same* successor, so no client is logged out and there
+/// is only one valid successor. Outside of it the previous token proves theft, and the session ends (RFC 9700, section
+/// 4.14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayWindow {
@@ -136,7 +152,7 @@ pub enum WhenFull {
 }
 
 /// An authentication assurance level of NIST SP 800-63B-4, which sets lifetimes:
-/// [`SessionManagerBuilder::assurance_level`](crate::SessionManagerBuilder::assurance_level).
+/// [`SessionManagerBuilder::assurance_level`](crate::manager::SessionManagerBuilder::assurance_level).
 ///
 /// A level also has requirements that are not about lifetimes, above all for the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,8 +161,8 @@ pub enum AssuranceLevel {
     /// The session ends 30 days after the login (section 2.1.3), or after a week without a refresh; access tokens live
     /// for an hour. These are the defaults.
     Aal1,
-    /// The session ends 24 hours after the login, or after an hour without a refresh (section 2.2.3); access tokens live
-    /// for 10 minutes.
+    /// The session ends 24 hours after the login, or after an hour without a refresh (section 2.2.3); access tokens
+    /// live for 10 minutes.
     Aal2,
     /// The session ends 12 hours after the login, or after 15 minutes without a refresh (section 2.3.3); access tokens
     /// live for 5 minutes.

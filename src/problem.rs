@@ -9,7 +9,7 @@ use axum_core::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// The documentation of every problem, the `type` of its document (RFC 9457, section 3.1.1).
-const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_sessions/struct.Problem.html#";
+const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_sessions/error/struct.Problem.html#";
 
 /// An error response before it is rendered.
 ///
@@ -19,8 +19,8 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// {"type":"https://docs.rs/…#invalid_token","title":"…","status":401,"code":"invalid_token"}
 /// ```
 ///
-/// [`render_errors`](crate::SessionManagerBuilder::render_errors) replaces the body. Status and headers of the problem
-/// stay. A problem does not tell *why* a token was refused; the log does.
+/// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) replaces the body. Status and headers of the
+/// problem stay. A problem does not tell *why* a token was refused; the log does.
 ///
 /// # `invalid_request`
 /// 400. Credentials in two places, too many cookies of one name, or an unreadable `Authorization` header.

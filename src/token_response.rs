@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cookie::forbid_storage;
 
 /// The tokens of a session in plain text, for a client that keeps no cookies: from
-/// [`Login::tokens`](crate::Login::tokens) or
+/// [`Login::tokens`](crate::manager::Login::tokens) or
 /// [`SessionManager::refresh_with_token`](crate::SessionManager::refresh_with_token).
 ///
 /// Whoever has them has the session. They are for native clients and tools, which keep them in the storage for secrets

@@ -27,7 +27,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "redis")]
 use tower_jwt_sessions::redis::RedisStore;
-use tower_jwt_sessions::{MemoryStore, ReplayWindow, SessionLimit, SessionManager};
+use tower_jwt_sessions::{
+    MemoryStore, SessionManager,
+    policy::{ReplayWindow, SessionLimit},
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{

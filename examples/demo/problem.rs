@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use tower_jwt_sessions::SessionRejection;
+use tower_jwt_sessions::auth::SessionRejection;
 
 /// The error of handlers.
 #[derive(Debug)]

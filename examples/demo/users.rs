@@ -16,7 +16,7 @@ use argon2::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, task::JoinError};
-use tower_jwt_sessions::{ClaimsSource, UserId};
+use tower_jwt_sessions::{UserId, manager::ClaimsSource};
 
 #[cfg(feature = "redis")]
 use self::redis::RedisTable;

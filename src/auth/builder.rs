@@ -34,7 +34,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// ```
     /// use axum::{Router, routing::get};
-    /// use tower_jwt_sessions::{ConfigError, Session, SessionLayer, VerificationKeys, Verifier};
+    /// use tower_jwt_sessions::{
+    ///     ConfigError, Session, SessionLayer, Verifier, keys::VerificationKeys,
+    /// };
     ///
     /// async fn me(session: Session) -> String {
     ///     session.user_id().to_string()
@@ -53,11 +55,12 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// # ⚠️ Warning
     ///
-    /// **It sees no revocations.** A session that has logged out, was ended, or whose theft was noticed is accepted here
-    /// until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime` where it is
+    /// **It sees no revocations.** A session that has logged out, was ended, or whose theft was noticed is accepted
+    /// here until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime` where it is
     /// issued, or use a [`SessionManager`](crate::SessionManager) on the same store where that is too long.
     ///
-    /// It does not know refresh tokens either: a [`PresentedTokens`](crate::PresentedTokens) proves an access token at most.
+    /// It does not know refresh tokens either: a [`PresentedTokens`](crate::PresentedTokens) proves an access token at
+    /// most.
     pub fn builder() -> VerifierBuilder<C> {
         VerifierBuilder {
             keys: None,
@@ -116,15 +119,16 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
     }
 
     /// Accepts access tokens in an `Authorization: Bearer` header too, as
-    /// [`SessionManagerBuilder::accept_bearer_tokens`](crate::SessionManagerBuilder::accept_bearer_tokens) does. Default:
-    /// the header is ignored.
+    /// [`SessionManagerBuilder::accept_bearer_tokens`](crate::manager::SessionManagerBuilder::accept_bearer_tokens)
+    /// does. Default: the header is ignored.
     pub fn accept_bearer_tokens(mut self) -> Self {
         self.options.accepts_bearer = true;
         self
     }
 
     /// Remembers so many tokens whose EdDSA or ES256 signature was verified, as
-    /// [`SessionManagerBuilder::cache_signatures`](crate::SessionManagerBuilder::cache_signatures) does. Default: 0.
+    /// [`SessionManagerBuilder::cache_signatures`](crate::manager::SessionManagerBuilder::cache_signatures) does.
+    /// Default: 0.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
         self.options.cached_signatures = tokens;
         self
@@ -144,7 +148,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
     }
 
     /// Renders error answers in the application's own format, as
-    /// [`SessionManagerBuilder::render_errors`](crate::SessionManagerBuilder::render_errors) does.
+    /// [`SessionManagerBuilder::render_errors`](crate::manager::SessionManagerBuilder::render_errors) does.
     pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
         self.options.renderer = Renderer::new(render);
         self

@@ -31,7 +31,7 @@ pub enum VerifyError {
     /// Answered with `503`, since `401` would look like a successful logout.
     EndUnfinished,
     /// The access token is valid, but this node does not know enough of what other nodes ended: see
-    /// [`StalePolicy`](crate::StalePolicy). Answered with `503`.
+    /// [`StalePolicy`](crate::revocation::StalePolicy). Answered with `503`.
     RevocationsUnknown,
 }
 

@@ -115,9 +115,9 @@ where
     }
 }
 
-/// Returns `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page. Rejects
-/// a valid one that cannot be judged, because the layer fails closed, and every Bearer token that cannot be used, where
-/// those are accepted: a client chooses to send one.
+/// Returns `None` for every cookie that cannot be used: an old one must not lock a browser out of a public page.
+/// Rejects a valid one that cannot be judged, because the layer fails closed, and every Bearer token that cannot be
+/// used, where those are accepted: a client chooses to send one.
 impl<C, S> OptionalFromRequestParts<S> for Session<C>
 where
     C: Send + Sync + 'static,

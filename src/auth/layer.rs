@@ -21,8 +21,8 @@ use crate::{cookie::assert_cookies, revocation::StalePolicy};
 /// It inserts a [`Session<C>`](crate::Session) into the extensions of the request, or the reason why there is none. It
 /// never rejects, never waits and does no I/O; extractors decide what a handler needs.
 ///
-/// It fits on any tower service of `http` requests. Responses that log in, refresh or log out keep their session cookies
-/// whatever the handler's other response parts do to `Set-Cookie`.
+/// It fits on any tower service of `http` requests. Responses that log in, refresh or log out keep their session
+/// cookies whatever the handler's other response parts do to `Set-Cookie`.
 #[must_use]
 pub struct SessionLayer<C> {
     verifier: Verifier<C>,
@@ -34,8 +34,8 @@ impl<C> SessionLayer<C> {
         Self { verifier }
     }
 
-    /// Sets what this layer does while the revocation log cannot be read, for example stricter than others on the routes
-    /// of administrators.
+    /// Sets what this layer does while the revocation log cannot be read, for example stricter than others on the
+    /// routes of administrators.
     pub fn when_stale(self, policy: StalePolicy) -> Self
     where
         C: DeserializeOwned + Send + Sync + 'static,

@@ -1,7 +1,7 @@
 //! What the layer leaves in the extensions of a request for the extractors.
 //!
-//! Each type of claims has entries of its own: the [`Session`], [`Rejected`], or [`Anonymous`], which has no size, so that
-//! requests without credentials, the most frequent ones, need no allocation for it.
+//! Each type of claims has entries of its own: the [`Session`], [`Rejected`], or [`Anonymous`], which has no size, so
+//! that requests without credentials, the most frequent ones, need no allocation for it.
 
 use std::{any::type_name, marker::PhantomData};
 

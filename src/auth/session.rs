@@ -85,9 +85,9 @@ impl<C> Session<C> {
     /// limit is certain without it, once the store has told it. A session of `Session::for_test`, or from a verifier
     /// without a store, ends when its access token expires.
     ///
-    /// A session that is not waited for costs nothing. Each call holds some hundred bytes until it is dropped, and reads
-    /// the store when the access token expires, when the limit that the store told has passed, and after an outage of
-    /// the revocation log.
+    /// A session that is not waited for costs nothing. Each call holds some hundred bytes until it is dropped, and
+    /// reads the store when the access token expires, when the limit that the store told has passed, and after an
+    /// outage of the revocation log.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -176,14 +176,14 @@ impl<C> Session<C> {
     /// # tokio_test(async {
     /// assert_eq!(greet(Session::for_test("alice", 5)?).await, "alice has 5 stars");
     /// # Ok(()) });
-    /// # fn tokio_test(f: impl Future<Output = Result<(), tower_jwt_sessions::InvalidUserId>>) {
+    /// # fn tokio_test(f: impl Future<Output = Result<(), tower_jwt_sessions::error::InvalidUserId>>) {
     /// #     tokio::runtime::Runtime::new().unwrap().block_on(f).unwrap();
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`InvalidUserId`](crate::InvalidUserId) when `user` is no valid user id.
+    /// [`InvalidUserId`](crate::error::InvalidUserId) when `user` is no valid user id.
     pub fn for_test(user: impl ToString, claims: C) -> Result<Self, crate::id::InvalidUserId> {
         use crate::clock::{Clock as _, SystemClock};
 
@@ -204,8 +204,8 @@ impl<C> Session<C> {
 /// The tokens that a request presents: an access token, a refresh token, both or neither.
 ///
 /// It is an extractor, which needs the layer and never refuses a request under it. Pass it to
-/// `login(..).replacing(presented)`, `refresh`, `logout` and `logout_all` of the manager whose layer or verifier it comes
-/// from: another manager refuses it with [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
+/// `login(..).replacing(presented)`, `refresh`, `logout` and `logout_all` of the manager whose layer or verifier it
+/// comes from: another manager refuses it with [`ErrorKind::WrongManager`](crate::error::ErrorKind::WrongManager).
 /// `PresentedTokens::default()` proves nothing to any manager.
 ///
 /// ```

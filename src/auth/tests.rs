@@ -7,8 +7,8 @@ use http::{Request, header};
 use tower::ServiceExt as _;
 
 use crate::{
-    Error, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, SessionTokens,
-    jwt::SIGNATURES_CHECKED,
+    Error, KeyRing, MemoryStore, PresentedTokens, Session, SessionCookies, SessionManager, jwt::SIGNATURES_CHECKED,
+    manager::SessionTokens,
 };
 
 async fn login(State(sessions): State<SessionManager>, presented: PresentedTokens) -> Result<SessionCookies, Error> {

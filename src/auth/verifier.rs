@@ -32,7 +32,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// ```
     /// use http::HeaderMap;
-    /// use tower_jwt_sessions::{SessionManager, VerifyError};
+    /// use tower_jwt_sessions::{SessionManager, auth::VerifyError};
     ///
     /// fn greeting(sessions: &SessionManager, headers: &HeaderMap) -> String {
     ///     match sessions.verifier().verify(headers) {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 /// `Max-Age` that follows the token (RFC 6265bis; OWASP ASVS 5.0, 3.3). `HttpOnly` cannot be switched off.
 ///
 /// ```
-/// use tower_jwt_sessions::{CookieConfig, SameSite};
+/// use tower_jwt_sessions::cookie::{CookieConfig, SameSite};
 ///
 /// // For `app.example.com` and `api.example.com` alike; the cookies are then `__Secure-access` and `__Secure-refresh`.
 /// let cookies = CookieConfig::new().domain("example.com").same_site(SameSite::Lax);
@@ -34,8 +34,8 @@ pub struct CookieConfig {
 
 /// What browsers can be asked to clear at a logout: [`CookieConfig::clear_at_logout`].
 ///
-/// `cookies` is missing on purpose: it would clear the cookies of the whole registrable domain, including those of other
-/// applications. The session cookies are removed anyway.
+/// `cookies` is missing on purpose: it would clear the cookies of the whole registrable domain, including those of
+/// other applications. The session cookies are removed anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SiteData {
@@ -57,8 +57,8 @@ pub enum SameSite {
     None,
 }
 
-/// The prefix of the cookie names (RFC 6265bis, section 4.1.3). Browsers refuse a cookie that does not have the attributes
-/// that its prefix requires.
+/// The prefix of the cookie names (RFC 6265bis, section 4.1.3). Browsers refuse a cookie that does not have the
+/// attributes that its prefix requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookiePrefix {
@@ -149,16 +149,17 @@ impl CookieConfig {
 
     /// Sets which requests from other sites carry the cookies. Default: [`SameSite::Strict`].
     ///
-    /// With `Strict`, users who follow a link from an e-mail or another site arrive logged out on that first page; choose
-    /// [`SameSite::Lax`] if that matters. With `None`, only the `CrossSiteGuard` protects
-    /// against cross-site requests.
+    /// With `Strict`, users who follow a link from an e-mail or another site arrive logged out on that first page;
+    /// choose [`SameSite::Lax`] if that matters. With `None`, only the `CrossSiteGuard` protects against cross-site
+    /// requests.
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Partitions the cookies by the site that embeds this one in a frame (CHIPS). Only with [`SameSite::None`], since other
-    /// cookies are not sent from frames in other sites. Without it, browsers that block third-party cookies keep none.
+    /// Partitions the cookies by the site that embeds this one in a frame (CHIPS). Only with [`SameSite::None`], since
+    /// other cookies are not sent from frames in other sites. Without it, browsers that block third-party cookies keep
+    /// none.
     ///
     /// A login in such a frame is separate from a login on the page itself.
     pub const fn partitioned(mut self) -> Self {
@@ -185,8 +186,8 @@ impl CookieConfig {
         self
     }
 
-    /// Asks browsers to clear this data at every logout (W3C Clear Site Data; OWASP ASVS 5.0, 14.3.1). Default: nothing,
-    /// since it can take browsers seconds.
+    /// Asks browsers to clear this data at every logout (W3C Clear Site Data; OWASP ASVS 5.0, 14.3.1). Default:
+    /// nothing, since it can take browsers seconds.
     ///
     /// `Clear-Site-Data` is sent with the cookies that [`SessionManager::logout`](crate::SessionManager::logout) and
     /// `logout_all` return, never with those of a new session. It is not sent by
@@ -194,7 +195,7 @@ impl CookieConfig {
     /// [`insecure_http_for_development`](Self::insecure_http_for_development), where browsers would ignore it.
     ///
     /// ```
-    /// use tower_jwt_sessions::{CookieConfig, SiteData};
+    /// use tower_jwt_sessions::cookie::{CookieConfig, SiteData};
     ///
     /// // Clear-Site-Data: "cache", "storage"
     /// let cookies = CookieConfig::new().clear_at_logout(&[SiteData::Cache, SiteData::Storage]);
@@ -228,7 +229,7 @@ impl CookieConfig {
     /// them.
     ///
     /// ```
-    /// use tower_jwt_sessions::{CookieConfig, CookiePrefix};
+    /// use tower_jwt_sessions::cookie::{CookieConfig, CookiePrefix};
     ///
     /// let base = CookieConfig::new().prefix(CookiePrefix::Secure);
     /// // The cookies were shared with all subdomains until this deployment.

@@ -27,8 +27,8 @@ impl CookieKey {
         }
     }
 
-    /// Whether a `Set-Cookie` line concerns this cookie, parsed as browsers do: the last of several attributes of one name
-    /// counts, and one that is too long is ignored.
+    /// Whether a `Set-Cookie` line concerns this cookie, parsed as browsers do: the last of several attributes of one
+    /// name counts, and one that is too long is ignored.
     ///
     /// Browsers derive a missing path from the URL of the request, which is not known here: such a line matches.
     pub(super) fn is_in(&self, line: &[u8]) -> bool {

@@ -25,9 +25,9 @@ const MAX_COOKIE_LEN: usize = 4096;
 
 /// The cookies that a login, refresh or logout sets or removes: response parts.
 ///
-/// Return them as part of the response. They replace cookies of the same name, domain and path and set `Cache-Control:
-/// no-store` (RFC 6749, section 5.1). Under the layer, a `Set-Cookie` that comes after them in the tuple does not remove
-/// them.
+/// Return them as part of the response. They replace cookies of the same name, domain and path and set
+/// `Cache-Control: no-store` (RFC 6749, section 5.1). Under the layer, a `Set-Cookie` that comes after them in the
+/// tuple does not remove them.
 ///
 /// Applications that write their cookies with tower-cookies call [`SessionCookies::add_to`] instead.
 #[derive(Clone)]
@@ -94,8 +94,8 @@ impl SessionCookies {
 
     /// Removes the former cookies that the current one of this kind replaces.
     ///
-    /// A refresh that does not set the refresh cookie does not remove a former one either, since that may be the one that
-    /// was presented.
+    /// A refresh that does not set the refresh cookie does not remove a former one either, since that may be the one
+    /// that was presented.
     fn remove_former(&mut self, settings: &CookieSettings, which: TokenCookie) -> Result<(), IssueCookieError> {
         settings
             .former
@@ -105,7 +105,8 @@ impl SessionCookies {
     }
 
     fn remove(&mut self, settings: &CookieSettings, which: TokenCookie) -> Result<(), IssueCookieError> {
-        // The same name, domain and path as when it was set, or the browser keeps the old one (RFC 6265bis, section 5.7).
+        // The same name, domain and path as when it was set, or the browser keeps the old one (RFC 6265bis, section
+        // 5.7).
         let mut cookie = base(settings, which, String::new());
         cookie.set_max_age(CookieDuration::ZERO);
         cookie.set_expires(OffsetDateTime::UNIX_EPOCH);
@@ -145,8 +146,8 @@ impl SessionCookies {
     /// Set `Cache-Control: no-store` on the response yourself: a jar cannot do that.
     ///
     /// A jar has one cookie per name, so it cannot remove a former cookie that has the name of a current one
-    /// ([`CookieConfig::replaces`](super::CookieConfig::replaces)). Return the cookies as response parts while there are
-    /// former cookies to remove.
+    /// ([`CookieConfig::replaces`](super::CookieConfig::replaces)). Return the cookies as response parts while there
+    /// are former cookies to remove.
     pub fn add_to(self, jar: &Cookies) {
         // Not `Cookies::remove`, which writes nothing for a cookie that the request did not carry.
         self.cookies.into_iter().for_each(|ready| jar.add(ready.cookie));

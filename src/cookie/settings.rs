@@ -169,7 +169,8 @@ fn former_cookies(current: &CookieSettings, former: &[CookieSettings]) -> Vec<(T
         for settings in former.iter().filter(|settings| current.secure || !settings.secure) {
             let key = settings.key(which);
             if !current.has(&key) && !found.iter().any(|(which, settings)| settings.key(*which) == key) {
-                // Browsers accept the line by its `Secure` and `SameSite`, which are therefore those of the current cookies.
+                // Browsers accept the line by its `Secure` and `SameSite`, which are therefore those of the current
+                // cookies.
                 let (secure, same_site) = (current.secure, current.same_site);
                 found.push((which, CookieSettings { secure, same_site, ..settings.clone() }));
             }

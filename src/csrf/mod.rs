@@ -39,18 +39,19 @@ use crate::{cookie::CookieSettings, error::ConfigError, problem::Renderer};
 /// Refuses state-changing requests from other sites with `403`:
 /// [`SessionManager::cross_site_guard`](crate::SessionManager::cross_site_guard).
 ///
-/// `SameSite` cookies stop most of them in the browser. The guard stops the others at the server, also where there is no
-/// session yet (OWASP ASVS 5.0, 3.5.1):
+/// `SameSite` cookies stop most of them in the browser. The guard stops the others at the server, also where there is
+/// no session yet (OWASP ASVS 5.0, 3.5.1):
 ///
 /// 1. `GET`, `HEAD` and `OPTIONS` pass.
 /// 2. A request with more than one `Sec-Fetch-Site`, `Origin` or `Host` is refused.
-/// 3. A request from a [trusted origin](crate::SessionManagerBuilder::trusted_origin) passes.
+/// 3. A request from a [trusted origin](crate::manager::SessionManagerBuilder::trusted_origin) passes.
 /// 4. If `Sec-Fetch-Site` is there, `same-origin` and `none` pass and other values are refused.
-/// 5. Otherwise, if `Origin` is there, it must be the
-///    [own origin](crate::SessionManagerBuilder::own_origin). Without a configured one it must name the `Host` of the
-///    request; case and the default port of the scheme make no difference.
+/// 5. Otherwise, if `Origin` is there, it must be the [own origin](crate::manager::SessionManagerBuilder::own_origin).
+///    Without a configured one it must name the `Host` of the request; case and the default port of the scheme make no
+///    difference.
 /// 6. A request with neither header comes from no browser. It passes, unless
-///    [`refuse_without_origin`](crate::SessionManagerBuilder::refuse_without_origin) is set and it has session cookies.
+///    [`refuse_without_origin`](crate::manager::SessionManagerBuilder::refuse_without_origin) is set and it has session
+///    cookies.
 ///
 /// `X-Forwarded-…` headers are never read. Responses that depend on the two headers say so in `Vary`.
 ///

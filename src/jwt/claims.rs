@@ -229,8 +229,8 @@ pub(super) fn check_names(json: &str) -> Result<(), InvalidClaims> {
     serde_json::Deserializer::from_str(json).deserialize_map(NamesVisitor).map_err(InvalidClaims::Unserializable)?
 }
 
-/// Returns `true` only for objects that [`check_names`] accepts: those with few names and without escapes, which are most.
-/// It takes half as long. The object must be valid JSON.
+/// Returns `true` only for objects that [`check_names`] accepts: those with few names and without escapes, which are
+/// most. It takes half as long. The object must be valid JSON.
 pub(super) fn has_simple_names(json: &str) -> bool {
     let mut names = [&b""[..]; 8];
     let mut len = 0;

@@ -166,8 +166,8 @@ impl Codec {
         Self { signing: Some(signing), ..self.with_keys(ring.verification_keys()) }
     }
 
-    /// Returns the length of the longest token for this user with these claims: with the longest numbers, so that a token
-    /// which fits once fits at every refresh.
+    /// Returns the length of the longest token for this user with these claims: with the longest numbers, so that a
+    /// token which fits once fits at every refresh.
     pub(crate) fn longest(&self, user: &UserId, app: &AppClaims) -> usize {
         let (header_len, signature_len) = self.signing.as_ref().map_or((0, 0), |signing| {
             (signing.header.len(), signing.key.verification_key().algorithm().signature_len())
@@ -243,8 +243,8 @@ impl Codec {
         Ok(Opened { registered, app })
     }
 
-    /// Checks header and signature and decodes the payload into the buffer. Returns also whether the signature should be
-    /// remembered.
+    /// Checks header and signature and decodes the payload into the buffer. Returns also whether the signature should
+    /// be remembered.
     fn verify<'b>(
         &self,
         token: &[u8],
@@ -346,8 +346,8 @@ fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The length of a payload without its head, the user and the application's claims, with the longest numbers. Times have
-/// ten digits until the year 2286.
+/// The length of a payload without its head, the user and the application's claims, with the longest numbers. Times
+/// have ten digits until the year 2286.
 const LONGEST_REST: usize = concat!(
     r#","sid":"0123456789012345678901","gen":4294967295,"epoch":4294967295"#,
     r#","auth_time":9999999999,"iat":9999999999,"exp":9999999999}"#

@@ -13,9 +13,9 @@ use arc_swap::ArcSwapOption;
 /// Remembers tokens, so that the signature of a public key, which takes fifty times as long as everything else, is not
 /// verified at every request.
 ///
-/// Tokens are compared whole, so that one is never taken for another. Only signatures are remembered: claims, expiry and
-/// revocation are checked at every request. The cache is free of locks and never exceeds its capacity: of the tokens
-/// that share a bucket, the oldest is replaced first.
+/// Tokens are compared whole, so that one is never taken for another. Only signatures are remembered: claims, expiry
+/// and revocation are checked at every request. The cache is free of locks and never exceeds its capacity: of the
+/// tokens that share a bucket, the oldest is replaced first.
 pub(super) struct SignatureCache {
     buckets: Box<[Bucket]>,
     /// Random for each cache. Otherwise clients could choose tokens that replace those of others, and the time of a
@@ -141,8 +141,8 @@ mod tests {
                     }
                 }
             }
-            // Each is new once. One of seven shares a bucket with four others or more, and none of those is ever found when
-            // users come in turn, the worst order. 772 of a thousand is the mean.
+            // Each is new once. One of seven shares a bucket with four others or more, and none of those is ever found
+            // when users come in turn, the worst order. 772 of a thousand is the mean.
             assert!(known > 10 * USERS * 70 / 100, "{known} in round {round}");
         }
     }

@@ -9,8 +9,8 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-/// Returns each variant without fields and its name if the type is an externally tagged enum, also within an `Option` or
-/// a newtype. Enums are externally tagged unless they have `#[serde(tag = "…")]` or `#[serde(untagged)]`.
+/// Returns each variant without fields and its name if the type is an externally tagged enum, also within an `Option`
+/// or a newtype. Enums are externally tagged unless they have `#[serde(tag = "…")]` or `#[serde(untagged)]`.
 pub(super) fn unit_variants<C: DeserializeOwned>() -> Vec<(&'static str, C)> {
     let mut names: &[&str] = &[];
     let mut found = Vec::new();

@@ -1,9 +1,9 @@
 //! Rejects what the cryptographic library accepts and must not.
 //!
-//! *Ed25519 public keys of small order.* The library looks at a key only when it verifies, and accepts such points. They
-//! have at most eight multiples, so of a few signatures, made without a private key, one fits each message. 32 zero
-//! bytes, as in a placeholder or a buffer that was never filled, are such a key: it verifies one forgery in four. Bytes
-//! that are no point at all are not detected: they verify nothing.
+//! *Ed25519 public keys of small order.* The library looks at a key only when it verifies, and accepts such points.
+//! They have at most eight multiples, so of a few signatures, made without a private key, one fits each message. 32
+//! zero bytes, as in a placeholder or a buffer that was never filled, are such a key: it verifies one forgery in four.
+//! Bytes that are no point at all are not detected: they verify nothing.
 //!
 //! *Second encodings of ECDSA signatures.* If (r, s) is a signature of a message, so is (r, n - s), and anyone can
 //! compute it. Code that tells tokens apart by their bytes would take the two for different tokens, so only the

@@ -29,7 +29,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use tower_jwt_sessions::{KeyRing, SigningKey};
+/// use tower_jwt_sessions::{KeyRing, keys::SigningKey};
 ///
 /// let ring = KeyRing::hs256("a secret of thirty-two bytes or more")?;
 /// let next = SigningKey::hs256("a newer secret of thirty-two bytes or more")?;
@@ -101,8 +101,8 @@ impl KeyRing {
         SigningKey::es256_pem(pem).map(Self::new)
     }
 
-    /// Creates a ring of a JWK set (RFC 7517) in JSON. The private key or secret with the `kid` `signing_kid` signs, and
-    /// all keys verify. The others may be public keys.
+    /// Creates a ring of a JWK set (RFC 7517) in JSON. The private key or secret with the `kid` `signing_kid` signs,
+    /// and all keys verify. The others may be public keys.
     ///
     /// ```
     /// use tower_jwt_sessions::KeyRing;
@@ -117,8 +117,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`ConfigErrorKind::InvalidKey`] when no private key or secret has that `kid`, when two keys have the same, or when
-    /// the set has both secrets and public keys; and those of [`SigningKey::from_jwk`].
+    /// [`ConfigErrorKind::InvalidKey`] when no private key or secret has that `kid`, when two keys have the same, or
+    /// when the set has both secrets and public keys; and those of [`SigningKey::from_jwk`].
     pub fn from_jwks(json: impl AsRef<[u8]>, signing_kid: &str) -> Result<Self, ConfigError> {
         let (mut signing, mut others) = (None, Vec::new());
         for jwk in jwk::read_set(json.as_ref())? {
@@ -142,8 +142,8 @@ impl KeyRing {
         others.into_iter().try_fold(ring, Self::with_verification_key)
     }
 
-    /// Adds a key that verifies without a time limit: the next key, which all nodes must have before any node signs with
-    /// it.
+    /// Adds a key that verifies without a time limit: the next key, which all nodes must have before any node signs
+    /// with it.
     ///
     /// # Errors
     ///
@@ -165,8 +165,8 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// Makes `next` the key that signs. The previous one retires: it verifies until `retire_at`, for which the same holds
-    /// as for [`with_retiring_key`](Self::with_retiring_key).
+    /// Makes `next` the key that signs. The previous one retires: it verifies until `retire_at`, for which the same
+    /// holds as for [`with_retiring_key`](Self::with_retiring_key).
     ///
     /// # Errors
     ///
@@ -185,8 +185,8 @@ impl KeyRing {
         ring.with_retiring_key(old, retire_at)
     }
 
-    /// Returns the public keys of this ring (next, active and retiring) as a JWK set (RFC 7517) in JSON, or `None` when it
-    /// has only secrets.
+    /// Returns the public keys of this ring (next, active and retiring) as a JWK set (RFC 7517) in JSON, or `None` when
+    /// it has only secrets.
     ///
     /// `GET jwks.json` of the companion router returns those of the access ring.
     pub fn public_jwks(&self) -> Option<String> {
@@ -217,8 +217,8 @@ impl KeyRing {
 
     /// Checks that a running node may replace this ring with another.
     ///
-    /// The new signing key must be one that verifies already. Every key that verifies now must still do so for `overlap`,
-    /// since another node may be signing with it; a key that is retiring already, until its time.
+    /// The new signing key must be one that verifies already. Every key that verifies now must still do so for
+    /// `overlap`, since another node may be signing with it; a key that is retiring already, until its time.
     pub(crate) fn check_change_to(&self, new: &Self, now: Timestamp, overlap: Duration) -> Result<(), ConfigError> {
         let signing = new.signing_key().verification_key();
         if !self.find(signing).is_some_and(|accepted| accepted.is_accepted(now)) {

@@ -36,7 +36,8 @@ enum Signer {
 }
 
 impl SigningKey {
-    /// Uses a secret of at least 32 bytes for HS256 (RFC 7518, section 3.2), for example from `openssl rand -base64 32`.
+    /// Uses a secret of at least 32 bytes for HS256 (RFC 7518, section 3.2), for example from
+    /// `openssl rand -base64 32`.
     ///
     /// Every byte is part of the key. Text that begins or ends with white space, such as the line break at the end of a
     /// file, is logged as a warning, since nodes that read it without have another key.
@@ -77,8 +78,8 @@ impl SigningKey {
 
     /// Reads a P-256 private key in PEM (`BEGIN PRIVATE KEY`), for access tokens only.
     ///
-    /// ECDSA has two signatures for each message and nonce. This crate writes and accepts only the one with the smaller s;
-    /// other implementations of RFC 7515 accept both.
+    /// ECDSA has two signatures for each message and nonce. This crate writes and accepts only the one with the smaller
+    /// s; other implementations of RFC 7515 accept both.
     ///
     /// # Errors
     ///
@@ -112,7 +113,7 @@ impl SigningKey {
     /// Reads a private key or a secret as JWK (RFC 7517) in JSON. `alg` is required; `kid` becomes the key's.
     ///
     /// ```
-    /// use tower_jwt_sessions::SigningKey;
+    /// use tower_jwt_sessions::keys::SigningKey;
     ///
     /// // The key of RFC 8037, appendix A.1.
     /// let key = SigningKey::from_jwk(

@@ -101,15 +101,15 @@ impl VerificationKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigErrorKind::PrivateKey`] for a private key; [`ConfigErrorKind::InvalidKey`] when it is no JWK, lacks
-    /// its `alg`, has a member twice, is meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key
+    /// [`ConfigErrorKind::PrivateKey`] for a private key; [`ConfigErrorKind::InvalidKey`] when it is no JWK, lacks its
+    /// `alg`, has a member twice, is meant for something else (`use`, `key_ops`), or `kty`, `crv`, `alg` and the key
     /// itself disagree; [`ConfigErrorKind::WeakKey`]; [`ConfigErrorKind::UnsupportedAlgorithm`] for an RSA key.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::from_parsed_jwk(jwk::read(json.as_ref())?)
     }
 
-    /// Replaces the default `kid`, which is an HMAC made with a secret, and the JWK thumbprint (RFC 7638) of a public key.
-    /// All nodes must use the same.
+    /// Replaces the default `kid`, which is an HMAC made with a secret, and the JWK thumbprint (RFC 7638) of a public
+    /// key. All nodes must use the same.
     ///
     /// # Errors
     ///

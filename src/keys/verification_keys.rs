@@ -10,7 +10,7 @@ use crate::{
 /// [`Verifier::builder`](crate::Verifier::builder).
 ///
 /// ```
-/// use tower_jwt_sessions::VerificationKeys;
+/// use tower_jwt_sessions::keys::VerificationKeys;
 ///
 /// let keys = VerificationKeys::from_jwks(
 ///     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
@@ -44,8 +44,8 @@ impl VerificationKeys {
         Self { keys: vec![AcceptedKey { key, until: None }] }
     }
 
-    /// Reads the public keys of a JWK set (RFC 7517) in JSON, such as the body of `GET /auth/jwks.json` of the companion
-    /// router. Fetching it is the application's task.
+    /// Reads the public keys of a JWK set (RFC 7517) in JSON, such as the body of `GET /auth/jwks.json` of the
+    /// companion router. Fetching it is the application's task.
     ///
     /// # Errors
     ///

@@ -37,8 +37,8 @@ use crate::{
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
-/// Needed is the first row of the table below, a source of claims unless `C` is `()`. Everything else has a default that is
-/// safe.
+/// Needed is the first row of the table below, a source of claims unless `C` is `()`. Everything else has a default
+/// that is safe.
 ///
 /// ```
 /// use tower_jwt_sessions::{KeyRing, MemoryStore, SessionManager};
@@ -134,8 +134,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Where sessions live: a [`MemoryStore`](crate::MemoryStore) for one process, a `redis::RedisStore` for several, or a
-    /// [`SessionStore`] of your own.
+    /// Where sessions live: a [`MemoryStore`](crate::MemoryStore) for one process, a `redis::RedisStore` for several,
+    /// or a [`SessionStore`] of your own.
     pub fn store(mut self, store: impl SessionStore) -> Self {
         self.store = Some(Arc::new(store));
         self
@@ -176,16 +176,17 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Accepts access tokens in an `Authorization: Bearer` header too (RFC 6750), for native clients and tools. They are
-    /// the same tokens and are verified in the same way. Default: the header is ignored, whatever is in it.
+    /// Accepts access tokens in an `Authorization: Bearer` header too (RFC 6750), for native clients and tools. They
+    /// are the same tokens and are verified in the same way. Default: the header is ignored, whatever is in it.
     ///
-    /// Such a client gets its tokens from [`Login::tokens`](crate::Login::tokens) and
+    /// Such a client gets its tokens from [`Login::tokens`](crate::manager::Login::tokens) and
     /// [`SessionManager::refresh_with_token`]; for browsers nothing changes. What is sent is meant: a Bearer token that
     /// cannot be used is answered with `401` also where a handler asks for `Option<Session<C>>`. Credentials in two
     /// places, a Bearer token beside one of our cookies for example, are answered with `400` on every route that asks,
-    /// and do nothing, except that a login which [replaces](crate::Login::replacing) what was presented goes on and ends
-    /// the sessions of all of them. Other schemes, such as `Basic`, remain the application's. Under the layers of several
-    /// managers that accept them, each takes the header for its own: ask there for `Result<Session<C>, SessionRejection>`.
+    /// and do nothing, except that a login which [replaces](crate::manager::Login::replacing) what was presented goes
+    /// on and ends the sessions of all of them. Other schemes, such as `Basic`, remain the application's. Under the
+    /// layers of several managers that accept them, each takes the header for its own: ask there for
+    /// `Result<Session<C>, SessionRejection>`.
     ///
     /// A Bearer token is never sent by a browser on its own, so it needs no protection against requests from other
     /// sites. The `cross_site_guard` looks at such requests all the same: pages of another origin that call guarded
@@ -195,14 +196,14 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Remembers up to so many access tokens whose EdDSA or ES256 signature was verified, so that most requests need not
-    /// verify it again: 1 µs instead of 43 and more. Default: 0, none. For HS256, HS384 and HS512 it does nothing, since
-    /// an HMAC takes less time than that.
+    /// Remembers up to so many access tokens whose EdDSA or ES256 signature was verified, so that most requests need
+    /// not verify it again: 1 µs instead of 43 and more. Default: 0, none. For HS256, HS384 and HS512 it does nothing,
+    /// since an HMAC takes less time than that.
     ///
     /// Only the signature is remembered, of exactly this token under the keys of this moment. Expiry and revocation are
     /// looked at in every request, as ever; new keys start an empty cache. Twice as many as users are active within an
-    /// `access_lifetime` is a good number. Each takes the length of its token and some 50 bytes of memory, half a kilobyte
-    /// as a rule, and 18 of these bytes from the start.
+    /// `access_lifetime` is a good number. Each takes the length of its token and some 50 bytes of memory, half a
+    /// kilobyte as a rule, and 18 of these bytes from the start.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
         self.options.cached_signatures = tokens;
         self
@@ -238,7 +239,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// Idle means that nothing refreshes: a page that does so by itself, without its user, is not idle.
     ///
     /// ```
-    /// use tower_jwt_sessions::{AssuranceLevel, SessionManager};
+    /// use tower_jwt_sessions::{SessionManager, policy::AssuranceLevel};
     ///
     /// let builder = SessionManager::<()>::builder().assurance_level(AssuranceLevel::Aal2);
     /// # let _ = builder;
@@ -297,7 +298,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// Calls this for every event, for example to write an audit log. It runs within the request: do not block.
     ///
     /// ```
-    /// use tower_jwt_sessions::{EndReason, SessionEventKind, SessionManager};
+    /// use tower_jwt_sessions::{SessionManager, event::{EndReason, SessionEventKind}};
     ///
     /// let (audit, mut events) = tokio::sync::mpsc::unbounded_channel();
     /// let builder = SessionManager::<()>::builder().on_event(move |event| {
@@ -336,7 +337,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// `https://api.example.com`, and so applications and extensions: `capacitor://localhost`, `chrome-extension://…`.
     ///
     /// It is compared exactly, so write it as browsers send it: no path, no default port. If it is another site, as the
-    /// origin of an application is, browsers send the cookies only with [`SameSite::None`](crate::SameSite::None).
+    /// origin of an application is, browsers send the cookies only with
+    /// [`SameSite::None`](crate::cookie::SameSite::None).
     #[cfg(feature = "router")]
     pub fn trusted_origin(mut self, origin: impl Into<String>) -> Self {
         self.guard.trusted_origins.push(origin.into());
@@ -347,9 +349,9 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// it: no path, no default port.
     ///
     /// Browsers that do not send `Sec-Fetch-Site`, old ones and those on plain http, are then judged by their whole
-    /// `Origin`, scheme and port included. Default: only its host and port are compared, with the `Host` of the request,
-    /// so that the page of `http://app.example.com`, which anybody on the network path can forge, passes for that of
-    /// `https://app.example.com`. Needed behind a proxy that changes `Host`.
+    /// `Origin`, scheme and port included. Default: only its host and port are compared, with the `Host` of the
+    /// request, so that the page of `http://app.example.com`, which anybody on the network path can forge, passes for
+    /// that of `https://app.example.com`. Needed behind a proxy that changes `Host`.
     #[cfg(feature = "router")]
     pub fn own_origin(mut self, origin: impl Into<String>) -> Self {
         self.guard.own_origin = Some(origin.into());

@@ -11,7 +11,7 @@ use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
 /// connection pool implements it with an `async fn`.
 ///
 /// ```
-/// use tower_jwt_sessions::{ClaimsSource, UserId};
+/// use tower_jwt_sessions::{UserId, manager::ClaimsSource};
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Claims {

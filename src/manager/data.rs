@@ -162,8 +162,8 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// As [`SessionManager::data_or_else`] and [`SessionManager::put_data`]; [`ErrorKind::DataConflict`] only when others
-    /// keep writing all the time.
+    /// As [`SessionManager::data_or_else`] and [`SessionManager::put_data`]; [`ErrorKind::DataConflict`] only when
+    /// others keep writing all the time.
     pub async fn update_data_or_else<T, O, F>(&self, session: &Session<C>, older: O, change: F) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned + Send + Sync,

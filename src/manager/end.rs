@@ -98,13 +98,14 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) when the store failed: the session may live on, and the cookies
-    /// stay so that the logout can be tried again. This node keeps the logout: it answers `503` to the session's access
-    /// token, and completes the logout when the store has recovered, or when the session is refreshed here. Until then
-    /// other nodes serve the session, and it stays alive if this process ends first.
+    /// [`ErrorKind::Store`] when the store failed: the session may live on, and the
+    /// cookies stay so that the logout can be tried again. This node keeps the logout: it answers `503` to the
+    /// session's access token, and completes the logout when the store has recovered, or when the session is refreshed
+    /// here. Until then other nodes serve the session, and it stays alive if this process ends first.
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the credentials are ambiguous or more than
-    /// a few, and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager). In both cases nothing was done.
+    /// [`ErrorKind::InvalidRequest`] when the credentials are ambiguous or
+    /// more than a few, and [`ErrorKind::WrongManager`]. In both cases nothing
+    /// was done.
     pub async fn logout(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let sessions = self.to_be_ended(self.named(presented));
@@ -119,8 +120,8 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SessionEnded`](crate::ErrorKind::SessionEnded) when there is no such token, and the others as in
-    /// [`SessionManager::logout`].
+    /// [`ErrorKind::SessionEnded`] when there is no such token, and the others
+    /// as in [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
         let is_good = |named: &NamedSession| {
@@ -173,9 +174,9 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId); [`ErrorKind::Store`](crate::ErrorKind::Store)
-    /// when the store failed. This node then tries again until the store has done it or the process ends, and spares
-    /// sessions that begin after this call.
+    /// [`ErrorKind::InvalidUserId`];
+    /// [`ErrorKind::Store`] when the store failed. This node then tries again until the
+    /// store has done it or the process ends, and spares sessions that begin after this call.
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
         let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
@@ -185,8 +186,8 @@ impl<C: Claims> SessionManager<C> {
     /// Ends every session of a user, for example when the account is disabled. Returns how many were alive.
     ///
     /// On every node, a login that is under way loads the claims again, and is refused if its proof began before this
-    /// call ([`Login::proven_since`](crate::Login::proven_since)). So change the password or disable the account first.
-    /// To log the user in again in the same request, do not pass the proof from before the call.
+    /// call ([`Login::proven_since`](crate::manager::Login::proven_since)). So change the password or disable the
+    /// account first. To log the user in again in the same request, do not pass the proof from before the call.
     ///
     /// ```
     /// use tower_jwt_sessions::{Error, SessionManager};
@@ -224,8 +225,8 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), as with [`SessionManager::end`];
-    /// [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
+    /// [`ErrorKind::Store`], as with [`SessionManager::end`];
+    /// [`ErrorKind::WrongManager`].
     pub async fn end_others(&self, session: &Session<C>) -> Result<usize, Error> {
         self.is_our_session(session)?;
         let others = WhichSessions::Others(session.id());
@@ -289,7 +290,8 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUserId`](crate::ErrorKind::InvalidUserId), [`ErrorKind::Store`](crate::ErrorKind::Store).
+    /// [`ErrorKind::InvalidUserId`],
+    /// [`ErrorKind::Store`].
     pub async fn list(&self, user: impl ToString) -> Result<Vec<SessionInfo>, Error> {
         Ok(listed(self.sessions_of(&self.user_id(user)?).await?))
     }
@@ -300,7 +302,7 @@ impl<C: Claims> SessionManager<C> {
     /// refreshed since. `GET /sessions` of the companion router shows this list.
     ///
     /// ```
-    /// # use tower_jwt_sessions::{Error, Session, SessionInfo, SessionManager};
+    /// # use tower_jwt_sessions::{Error, Session, SessionManager, manager::SessionInfo};
     /// async fn devices(sessions: &SessionManager, session: &Session) -> Result<Vec<SessionInfo>, Error> {
     ///     sessions.list_for(session).await
     /// }
@@ -309,7 +311,8 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) and [`ErrorKind::WrongManager`](crate::ErrorKind::WrongManager).
+    /// [`ErrorKind::Store`] and
+    /// [`ErrorKind::WrongManager`].
     pub async fn list_for(&self, session: &Session<C>) -> Result<Vec<SessionInfo>, Error> {
         self.is_our_session(session)?;
         let mut sessions = self.sessions_of(session.user_id()).await?;

@@ -49,8 +49,8 @@ impl<C: Claims> SessionManager<C> {
     ///    after the **last** node did this. Nodes may do it at different times.
     /// 3. Nothing: old keys stop to verify by themselves.
     ///
-    /// A node that restarts meanwhile has to be built with the ring of its step: a node that does not know a key yet, or
-    /// no more, refuses what others signed with it.
+    /// A node that restarts meanwhile has to be built with the ring of its step: a node that does not know a key yet,
+    /// or no more, refuses what others signed with it.
     ///
     /// The algorithm may change on the way, also from a secret to a public key. A change that would log somebody out
     /// is refused and changes nothing. For a key that was stolen, and must go *with* everyone it signed for, restart
@@ -58,7 +58,7 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use tower_jwt_sessions::{ConfigError, SessionManager, SigningKey};
+    /// use tower_jwt_sessions::{ConfigError, SessionManager, keys::SigningKey};
     ///
     /// fn publish(sessions: &SessionManager, next: &SigningKey) -> Result<(), ConfigError> {
     ///     let ring = sessions.access_keys().with_verification_key(next.verification_key().clone())?;
@@ -77,7 +77,7 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// [`ConfigErrorKind::InvalidKeyChange`] when this node did not verify with the new signing key before, or when a
     /// key would go before its last token: it has to stay for `max_access_lifetime` and
-    /// [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW); [`ConfigErrorKind::SharedKey`].
+    /// [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW); [`ConfigErrorKind::SharedKey`].
     pub fn replace_access_keys(&self, ring: KeyRing) -> Result<(), ConfigError> {
         let mut current = self.key_rings();
         let now = self.now();
@@ -90,12 +90,13 @@ impl<C: Claims> SessionManager<C> {
     }
 
     /// Goes on with other keys of refresh tokens, as [`replace_access_keys`](Self::replace_access_keys) does; the
-    /// overlap is the refresh lifetime and [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW). Sessions stay at their generation:
-    /// a refresh token that is issued again is that of the same generation, under the new key.
+    /// overlap is the refresh lifetime and [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW). Sessions stay at their
+    /// generation: a refresh token that is issued again is that of the same generation, under the new key.
     ///
     /// # Errors
     ///
-    /// Those of [`replace_access_keys`](Self::replace_access_keys); [`ConfigErrorKind::UnsupportedAlgorithm`] for ES256.
+    /// Those of [`replace_access_keys`](Self::replace_access_keys); [`ConfigErrorKind::UnsupportedAlgorithm`] for
+    /// ES256.
     pub fn replace_refresh_keys(&self, ring: KeyRing) -> Result<(), ConfigError> {
         let mut current = self.key_rings();
         let now = self.now();

@@ -1,4 +1,36 @@
-//! Where tokens, store and revocations meet: the [`SessionManager`].
+//! Login, refresh, logout, lists and data of sessions: the [`SessionManager`] and its builder.
+//!
+//! ```
+//! use tower_jwt_sessions::{ConfigError, KeyRing, MemoryStore, SessionManager, UserId, manager::SessionManagerBuilder};
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Claims {
+//!     role: String,
+//! }
+//!
+//! /// Called at every login and refresh; `None` means that the user does not exist.
+//! async fn load(user: UserId) -> Result<Option<Claims>, std::io::Error> {
+//!     Ok((user == "alice").then(|| Claims { role: "admin".to_owned() }))
+//! }
+//!
+//! /// What the application and its tests have in common.
+//! fn configure() -> Result<SessionManagerBuilder<Claims>, ConfigError> {
+//!     Ok(SessionManager::builder()
+//!         .access_keys(KeyRing::hs256("an access secret of 32 bytes at least")?)
+//!         .refresh_keys(KeyRing::hs256("a refresh secret of 32 bytes at least")?)
+//!         .issuer("https://app.example")
+//!         .claims_source(load))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = configure()?.store(MemoryStore::new()).build()?;
+//! sessions.login("alice").user_agent("curl/8").await?;
+//! assert_eq!(sessions.list("alice").await?.len(), 1);
+//! assert_eq!(sessions.end_all("alice").await?, 1);
+//! # Ok(())
+//! # }
+//! ```
 
 mod builder;
 mod claims;
@@ -23,6 +55,7 @@ pub use self::{
     proof::ProofStart,
 };
 use self::{claims::ClaimsLoader, keys::KeyRings};
+pub use crate::token_response::SessionTokens;
 use crate::{
     auth::{SessionLayer, Verifier, VerifierInner},
     claims::Claims,
@@ -47,8 +80,9 @@ const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 /// [`SessionManager::update_data`].
 ///
 /// Any number of managers with the same keys and the same store, in any number of processes, act as one for their
-/// clients. Within a process, a [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) belongs to the manager
-/// whose layer or verifier made it, clones included; another manager refuses it with [`ErrorKind::WrongManager`].
+/// clients. Within a process, a [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) belongs to
+/// the manager whose layer or verifier made it, clones included; another manager refuses it with
+/// [`ErrorKind::WrongManager`].
 pub struct SessionManager<C = ()> {
     inner: Arc<Inner<C>>,
 }

@@ -20,11 +20,11 @@ pub struct ProofStart {
 impl ProofStart {
     /// A moment that is earlier by this much, for a login that takes several requests, such as a password in one and a
     /// code in the next. The first proof counts: the application keeps when it began. If another node may have noted
-    /// that, add [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW).
+    /// that, add [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW).
     ///
     /// ```
     /// # use std::time::{Duration, SystemTime};
-    /// # use tower_jwt_sessions::{Error, MAX_CLOCK_SKEW, SessionCookies, SessionManager};
+    /// # use tower_jwt_sessions::{Error, SessionCookies, SessionManager, policy::MAX_CLOCK_SKEW};
     /// # async fn second_step(
     /// #     sessions: &SessionManager<()>, first_step_at: SystemTime,
     /// # ) -> Result<SessionCookies, Error> {
@@ -47,7 +47,7 @@ impl ProofStart {
 
 impl<C: Claims> SessionManager<C> {
     /// Begins the proof of who a user is. Call this *before* reading what the proof is compared with, such as a
-    /// password hash, and pass the result to [`Login::proven_since`](crate::Login::proven_since).
+    /// password hash, and pass the result to [`Login::proven_since`](crate::manager::Login::proven_since).
     ///
     /// Checking a password takes time, in which the user may change the password and end all sessions. Without this,
     /// the login with the old password would still succeed.
@@ -98,8 +98,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// A clock, and what is stated next after a mark of this age was answered at `answered` to a proof from `started`, both
-    /// in milliseconds.
+    /// A clock, and what is stated next after a mark of this age was answered at `answered` to a proof from `started`,
+    /// both in milliseconds.
     fn scene() -> (TestClock, impl Fn(u32, u32, Duration) -> Option<LoginProof>) {
         let met = |started: u32, answered: u32, age| {
             let clock = TestClock::new();

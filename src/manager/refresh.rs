@@ -16,8 +16,8 @@ impl<C: Claims> SessionManager<C> {
     /// Exchanges the presented refresh token for fresh cookies.
     ///
     /// Safe to call from many tabs at once and to repeat when an answer was lost: see
-    /// [`ReplayWindow`](crate::ReplayWindow). A failure leaves the cookies alone, because its answer may arrive after
-    /// that of a newer login.
+    /// [`ReplayWindow`](crate::policy::ReplayWindow). A failure leaves the cookies alone, because its answer may arrive
+    /// after that of a newer login.
     ///
     /// ```
     /// use axum::extract::State;

@@ -12,7 +12,7 @@ impl<C: Claims> Login<'_, C> {
     /// Logs in, and gives the tokens as a value in place of cookies: for native clients and tools, never for pages.
     ///
     /// ```
-    /// # use tower_jwt_sessions::{Error, SessionManager, SessionTokens};
+    /// # use tower_jwt_sessions::{Error, SessionManager, manager::SessionTokens};
     /// /// For `POST /token`, say: the answer is the JSON that OAuth clients know.
     /// async fn login(sessions: &SessionManager<()>) -> Result<SessionTokens, Error> {
     ///     let proof = sessions.start_proof();
@@ -37,7 +37,7 @@ impl<C: Claims> SessionManager<C> {
     /// that comes back later ends the session. `token_router` is a route on it.
     ///
     /// ```
-    /// use tower_jwt_sessions::{Error, ErrorKind, SessionManager, SessionTokens};
+    /// use tower_jwt_sessions::{Error, SessionManager, error::ErrorKind, manager::SessionTokens};
     ///
     /// /// `None` means that the user has to log in.
     /// async fn refresh(sessions: &SessionManager, token: &str) -> Result<Option<SessionTokens>, Error> {

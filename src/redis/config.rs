@@ -166,8 +166,8 @@ pub(super) fn unreachable(error: impl Into<BoxError>) -> ConfigError {
     .caused_by(source)
 }
 
-/// Removes the arguments of a command from an error, and its message if that repeats user name or password: the arguments
-/// of `AUTH` are the credentials, and servers differ in how they write errors.
+/// Removes the arguments of a command from an error, and its message if that repeats user name or password: the
+/// arguments of `AUTH` are the credentials, and servers differ in how they write errors.
 pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
     let error = without_arguments(error);
     let shown =

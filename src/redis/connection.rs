@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::{client_guard::ClientGuard, config, connection_log, scripts};
 use crate::{clock::Timestamp, error::ConfigError};
 
-/// A client without an answer for this long is replaced. fred detects silence itself only where commands are rare, since it
-/// counts from the last one sent, and not at all while it waits to write.
+/// A client without an answer for this long is replaced. fred detects silence itself only where commands are rare,
+/// since it counts from the last one sent, and not at all while it waits to write.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// Digits of the time, which is the first argument of every step.
@@ -78,8 +78,8 @@ impl Connection {
 
     /// Runs a script by the server's clock, or by that of the call.
     ///
-    /// What was reported as a failure must not happen later, when a server that was suspended resumes. So the script gets
-    /// the time of the server's clock after which the caller no longer waits.
+    /// What was reported as a failure must not happen later, when a server that was suspended resumes. So the script
+    /// gets the time of the server's clock after which the caller no longer waits.
     pub(super) async fn run(&self, call: &ScriptCall<'_>, timeout: Duration, asking: bool) -> Result<Value, FredError> {
         let begun = Instant::now();
         for _ in 0..2 {

@@ -13,8 +13,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::config;
 use crate::event::LOG_TARGET;
 
-/// Logs why the connection of this client breaks or cannot be made, each kind of error once until there is a connection:
-/// a server may refuse connections first and then the password. Ends with the client.
+/// Logs why the connection of this client breaks or cannot be made, each kind of error once until there is a
+/// connection: a server may refuse connections first and then the password. Ends with the client.
 pub(super) fn log(client: &Client) {
     // A clone of the client in the tasks would keep it open.
     let config = client.client_config();

@@ -20,12 +20,11 @@
 //!
 //! # When Redis is unavailable
 //!
-//! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice.
-//! The client reconnects in the background, and the log states the cause, once for each kind of error. It also reconnects
-//! when the server has become a replica, since another server may answer at the address.
-//! For nodes that may start before Redis there is [`RedisStore::connect_in_background`]. A *failover to a replica*
-//! may lose the last writes; see [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to
-//! refreshes.
+//! Every step fails within half a second, at once when the connection is known to be down, and is never sent twice. The
+//! client reconnects in the background, and the log states the cause, once for each kind of error. It also reconnects
+//! when the server has become a replica, since another server may answer at the address. For nodes that may start
+//! before Redis there is [`RedisStore::connect_in_background`]. A *failover to a replica* may lose the last writes; see
+//! [`SessionRecord::rotate`](crate::store::SessionRecord::rotate) for what that does to refreshes.
 //!
 //! Limits of a client that the store makes itself (one of an application has its own, see [`RedisStore::new`]):
 //!
@@ -49,13 +48,13 @@
 //! # In a cluster
 //!
 //! The two keys of a user are on one server, the log on another, and no script can change both. A step that ends
-//! sessions removes them and stores the unpublished revocations with the user, appends those to the log, and then removes
-//! them: three scripts instead of one. All other steps are one script as elsewhere. If it stops in between, the operation
-//! reports a failure, the sessions have ended, and their access tokens are refused everywhere as soon as a retry, or a
-//! later request of that user, has published that.
+//! sessions removes them and stores the unpublished revocations with the user, appends those to the log, and then
+//! removes them: three scripts instead of one. All other steps are one script as elsewhere. If it stops in between, the
+//! operation reports a failure, the sessions have ended, and their access tokens are refused everywhere as soon as a
+//! retry, or a later request of that user, has published that.
 //!
-//! An unavailable server affects only the users whose keys it has. Without the log's server no session can be ended, and
-//! verified requests are served. That needs `cluster-require-full-coverage no`: by default Redis itself refuses all
+//! An unavailable server affects only the users whose keys it has. Without the log's server no session can be ended,
+//! and verified requests are served. That needs `cluster-require-full-coverage no`: by default Redis itself refuses all
 //! commands then. Slots may be moved while serving; while the keys of one are being moved, requests of its users may be
 //! answered with `503`. With TLS, the certificates must name the servers as `CLUSTER SLOTS` does.
 //!
@@ -153,9 +152,9 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) for any other scheme or a URL that cannot be read, and
-    /// [`StoreUnreachable`](crate::ConfigErrorKind::StoreUnreachable) when the server does not answer within seconds or
-    /// refuses the login. Neither message repeats the password.
+    /// [`InvalidStore`](crate::error::ConfigErrorKind::InvalidStore) for any other scheme or a URL that cannot be read,
+    /// and [`StoreUnreachable`](crate::error::ConfigErrorKind::StoreUnreachable) when the server does not answer within
+    /// seconds or refuses the login. Neither message repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
         let client = config::client(url)?;
         Ok(Self::over(match client.is_clustered() {
@@ -164,23 +163,24 @@ impl RedisStore {
         }))
     }
 
-    /// Connects in the background, and returns at once. Attempts are repeated without end, at most two seconds apart. With
-    /// a cluster, each step that fails begins the next attempt, and so does the feed of a manager.
+    /// Connects in the background, and returns at once. Attempts are repeated without end, at most two seconds apart.
+    /// With a cluster, each step that fails begins the next attempt, and so does the feed of a manager.
     ///
-    /// For services that may start in any order, such as a node and its Redis after a power cut. Until Redis is available
-    /// every step fails at once and is answered with `503`, and so are requests with a session (`revocations_unknown`, see
-    /// [`serve_before_catch_up`](crate::SessionManagerBuilder::serve_before_catch_up)), and
+    /// For services that may start in any order, such as a node and its Redis after a power cut. Until Redis is
+    /// available every step fails at once and is answered with `503`, and so are requests with a session
+    /// (`revocations_unknown`, see
+    /// [`serve_before_catch_up`](crate::manager::SessionManagerBuilder::serve_before_catch_up)), and
     /// [`SessionManager::revocation_feed`](crate::SessionManager::revocation_feed) says
-    /// [`CatchingUp`](crate::FeedStatus::CatchingUp): make the readiness of the node depend on that, and do not wait for
-    /// [`caught_up`](crate::RevocationFeed::caught_up) before it listens.
+    /// [`CatchingUp`](crate::revocation::FeedStatus::CatchingUp): make the readiness of the node depend on that, and do
+    /// not wait for [`caught_up`](crate::revocation::RevocationFeed::caught_up) before it listens.
     ///
-    /// Prefer `connect` if a supervisor restarts the program, or if a person starts it: there a wrong address or password
-    /// is an error at start, here only a line in the log, once for each kind of error.
+    /// Prefer `connect` if a supervisor restarts the program, or if a person starts it: there a wrong address or
+    /// password is an error at start, here only a line in the log, once for each kind of error.
     ///
     /// # Errors
     ///
-    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) as with `connect`, and
-    /// [`NoRuntime`](crate::ConfigErrorKind::NoRuntime) outside of a tokio runtime.
+    /// [`InvalidStore`](crate::error::ConfigErrorKind::InvalidStore) as with `connect`, and
+    /// [`NoRuntime`](crate::error::ConfigErrorKind::NoRuntime) outside of a tokio runtime.
     pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
         // fred panics without one.
         Handle::try_current().map_err(|_| ConfigError::no_runtime())?;
@@ -203,8 +203,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) when the client has no command timeout, sends commands twice
-    /// or never reconnects, as with fred's defaults.
+    /// [`InvalidStore`](crate::error::ConfigErrorKind::InvalidStore) when the client has no command timeout, sends
+    /// commands twice or never reconnects, as with fred's defaults.
     pub fn new(client: Client) -> Result<Self, ConfigError> {
         config::check(&client)?;
         Ok(Self::over(match client.is_clustered() {
@@ -221,7 +221,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`InvalidStore`](crate::ConfigErrorKind::InvalidStore) when it contains braces or control characters.
+    /// [`InvalidStore`](crate::error::ConfigErrorKind::InvalidStore) when it contains braces or control characters.
     pub fn key_prefix(self, prefix: impl Into<String>) -> Result<Self, ConfigError> {
         let prefix = prefix.into();
         if prefix.contains(|c: char| c.is_control() || c == '{' || c == '}') {

@@ -98,8 +98,8 @@ impl Reply {
     }
 }
 
-/// Removes the arguments of the command from an error. A server repeats them if it does not know the command, and they may
-/// be credentials, user ids or data. The error code and the name of the command stay.
+/// Removes the arguments of the command from an error. A server repeats them if it does not know the command, and they
+/// may be credentials, user ids or data. The error code and the name of the command stay.
 pub(super) fn without_arguments(error: FredError) -> FredError {
     match error.details().split_once(REPEATED_ARGUMENTS) {
         Some((said, _)) => FredError::new(error.kind().clone(), said.to_owned()),

@@ -45,9 +45,9 @@ const REVOCATION_LEN: usize = SessionId::LEN + 4;
 
 /// The connection on which the log is read, while it is idle.
 ///
-/// `XREAD BLOCK` would block all other commands on a shared one. It is made when first needed, and dropped after an error
-/// or when a read is cancelled, so it needs neither a reconnect policy nor detection of unresponsive servers, which fred
-/// could not tell from the silence of a blocking read.
+/// `XREAD BLOCK` would block all other commands on a shared one. It is made when first needed, and dropped after an
+/// error or when a read is cancelled, so it needs neither a reconnect policy nor detection of unresponsive servers,
+/// which fred could not tell from the silence of a blocking read.
 #[derive(Default)]
 pub(super) struct LogReader(Mutex<Option<ClientGuard>>);
 
@@ -69,8 +69,8 @@ impl LogReader {
             Some(connection) => connection,
             None => open(shared).await?,
         };
-        // The server that lost the log may not report that. After this error the reader looks back, since the entries of
-        // the new server can precede those that were read last.
+        // The server that lost the log may not report that. After this error the reader looks back, since the entries
+        // of the new server can precede those that were read last.
         if connection.client().client_config().server != shared.client_config().server {
             return Err(FredError::new(ErrorKind::Cluster, "the revocation log has another server now").into());
         }
@@ -97,8 +97,8 @@ async fn open(shared: &Client) -> Result<ClientGuard, FredError> {
 /// Reads the entries after a position, and returns whether the connection is free again. Waits if there is no entry and
 /// nothing was lost.
 ///
-/// The newest position and the entries are requested together, so that a read takes one round trip. The server answers in
-/// order: the newest position before it begins to wait.
+/// The newest position and the entries are requested together, so that a read takes one round trip. The server answers
+/// in order: the newest position before it begins to wait.
 async fn read(
     client: &Client,
     key: &str,
@@ -122,7 +122,8 @@ async fn read(
     })
     .await?;
     if newest < after {
-        // The log was lost, and no entry will have these positions: the caller has to know. The server is still waiting.
+        // The log was lost, and no entry will have these positions: the caller has to know. The server is still
+        // waiting.
         return Ok((LogPage { newest, ..LogPage::default() }, false));
     }
     let mut page = match early {

@@ -65,7 +65,7 @@ impl SessionBackend {
     ///
     /// # Errors
     ///
-    /// [`ConfigErrorKind::NoRuntime`](crate::ConfigErrorKind::NoRuntime) outside of a tokio runtime.
+    /// [`ConfigErrorKind::NoRuntime`](crate::error::ConfigErrorKind::NoRuntime) outside of a tokio runtime.
     pub(crate) fn start(config: BackendConfig) -> Result<Arc<Self>, ConfigError> {
         let BackendConfig { store, population, clock, retention, replay_window, serve_before_catch_up, events } =
             config;

@@ -193,7 +193,8 @@ impl SessionEnder {
         ended
     }
 
-    /// Ends sessions in the store, here and for the event hook. `min_age` spares sessions that began after the end was requested.
+    /// Ends sessions in the store, here and for the event hook. `min_age` spares sessions that began after the end was
+    /// requested.
     async fn carry_out(&self, end: &UnfinishedEnd, min_age: Duration) -> Result<Vec<SessionId>, StoreError> {
         let UnfinishedEnd { owner, which, reason, .. } = end;
         let log_retention = self.node.revocations.retention();

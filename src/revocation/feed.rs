@@ -24,7 +24,7 @@ use crate::{
 ///
 /// ```
 /// use http::StatusCode;
-/// use tower_jwt_sessions::{FeedStatus, SessionManager};
+/// use tower_jwt_sessions::{SessionManager, revocation::FeedStatus};
 ///
 /// /// `GET /ready`: a node that starts waits for its first look at the log, an outage takes no node out of service.
 /// fn ready(sessions: &SessionManager) -> StatusCode {
@@ -46,7 +46,7 @@ pub struct RevocationFeed {
 #[non_exhaustive]
 pub enum FeedStatus {
     /// The log has not been read to its end yet. Requests with a session are answered with `503`, unless
-    /// [`serve_before_catch_up`](crate::SessionManagerBuilder::serve_before_catch_up) is set.
+    /// [`serve_before_catch_up`](crate::manager::SessionManagerBuilder::serve_before_catch_up) is set.
     CatchingUp,
     /// Everything that was published is known, within milliseconds.
     UpToDate,
@@ -88,9 +88,9 @@ impl RevocationFeed {
 
     /// Waits for the next change of the status and returns the new status.
     ///
-    /// Changes since this value was cloned, or since the last call, are not missed: the call returns at once. Several of
-    /// them count as one. When the last manager, layer and session of the node are gone, nothing changes any more, and
-    /// the call waits without end.
+    /// Changes since this value was cloned, or since the last call, are not missed: the call returns at once. Several
+    /// of them count as one. When the last manager, layer and session of the node are gone, nothing changes any more,
+    /// and the call waits without end.
     ///
     /// ```
     /// use tower_jwt_sessions::SessionManager;

@@ -1,5 +1,5 @@
 //! The first use of a generation, confirmed to the store in the background: what closes
-//! [`ReplayWindow::UntilConfirmed`](crate::ReplayWindow::UntilConfirmed).
+//! [`ReplayWindow::UntilConfirmed`](crate::policy::ReplayWindow::UntilConfirmed).
 
 use std::{
     sync::Arc,

@@ -115,8 +115,8 @@ impl Follower {
             revocations.report_gap();
         }
         if page.newest < self.position {
-            // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log that
-            // vanished altogether may just be old: nothing has ended for as long as it is kept.
+            // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log
+            // that vanished altogether may just be old: nothing has ended for as long as it is kept.
             if page.newest != LogPosition::START {
                 tracing::warn!(target: LOG_TARGET, "revocation log went backwards: reading it again from the start");
             }

@@ -1,5 +1,23 @@
-//! What a node knows of ended sessions: the list that requests are checked against, the log that other nodes write to,
-//! and ends that the store has not carried out yet.
+//! What a node knows of ended sessions, and how it learns of them.
+//!
+//! Each node follows the revocation log of the store. [`RevocationFeed`] tells whether it is up to date,
+//! [`StalePolicy`] decides what is served while it is not, and [`Ended`] resolves when a session ends, for connections
+//! that stay open.
+//!
+//! ```
+//! use axum::http::StatusCode;
+//! use tower_jwt_sessions::{SessionManager, revocation::FeedStatus};
+//!
+//! /// For the readiness probe. Liveness must not depend on the store.
+//! async fn ready(sessions: SessionManager) -> StatusCode {
+//!     match sessions.revocation_feed().status() {
+//!         FeedStatus::CatchingUp => StatusCode::SERVICE_UNAVAILABLE,
+//!         // `Stale` too: the node serves what it can.
+//!         _ => StatusCode::OK,
+//!     }
+//! }
+//! # let _ = ready;
+//! ```
 
 mod backend;
 mod ended;

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use crate::{
-    KeyRing, MemoryStore, Session, SessionManager, StalePolicy,
+    KeyRing, MemoryStore, Session, SessionManager,
     clock::{Clock as _, SystemClock},
     id::{SessionId, UserId},
+    revocation::StalePolicy,
 };
 
 fn manager() -> SessionManager {

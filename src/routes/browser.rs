@@ -89,8 +89,8 @@ where
 {
     match sessions.logout_all(&sessions.verifier().present(&headers)).await {
         Ok(cookies) => Ok((cookies, success()).into_response()),
-        // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or cannot
-        // be verified now, the response says that instead.
+        // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or
+        // cannot be verified now, the response says that instead.
         Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &headers) {
             Ok(_) => Err(error),
             Err(response) => Ok(*response),

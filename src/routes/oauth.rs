@@ -23,12 +23,12 @@ use crate::{
 const MAX_BODY_LEN: usize = 32 * 1024;
 
 impl<C: Claims> SessionManager<C> {
-    /// Returns routes for clients without a cookie store, such as native apps and command-line tools. They are not part of
-    /// [`router`](Self::router): mount them only if there are such clients.
+    /// Returns routes for clients without a cookie store, such as native apps and command-line tools. They are not part
+    /// of [`router`](Self::router): mount them only if there are such clients.
     ///
     /// | route | form | success |
     /// |---|---|---|
-    /// | `POST /token` | `grant_type=refresh_token&refresh_token=…` (RFC 6749, section 6) | [`SessionTokens`](crate::SessionTokens) |
+    /// | `POST /token` | `grant_type=refresh_token&refresh_token=…` (RFC 6749, section 6) | [`SessionTokens`](crate::manager::SessionTokens) |
     /// | `POST /revoke` | `token=…`, a refresh or access token (RFC 7009) | `200`, also when there was nothing to end |
     ///
     /// Forms and errors are those of OAuth 2.0 (RFC 6749, section 5.2), so that existing clients can use the routes.
@@ -36,13 +36,13 @@ impl<C: Claims> SessionManager<C> {
     /// client should repeat the request with the same token. `invalid_request` and `unsupported_grant_type` are errors
     /// of the client. If a response has no `refresh_token`, the client keeps the one that it has.
     ///
-    /// Only the form is read: no cookie, no query and no `Authorization` header. A cross-site request therefore carries no
-    /// credentials of its victim, and the routes do not need the [`cross_site_guard`](Self::cross_site_guard), which
+    /// Only the form is read: no cookie, no query and no `Authorization` header. A cross-site request therefore carries
+    /// no credentials of its victim, and the routes do not need the [`cross_site_guard`](Self::cross_site_guard), which
     /// would refuse apps that are built on web views.
     ///
     /// Responses contain tokens, but only for clients that have a refresh token in plain text, which scripts on a page
     /// with `HttpOnly` cookies do not. The login of such clients is a route of the application, with
-    /// [`Login::tokens`](crate::Login::tokens).
+    /// [`Login::tokens`](crate::manager::Login::tokens).
     ///
     /// ```
     /// use axum::Router;

@@ -34,8 +34,9 @@ use crate::{clock::Timestamp, id::SessionId};
 ///
 /// # Errors
 ///
-/// Outcomes that belong to the protocol (no such session, limit reached, token reused) are values. A [`StoreError`] means
-/// that the store itself failed, and is answered with `503`. What was reported as a failure must not happen later.
+/// Outcomes that belong to the protocol (no such session, limit reached, token reused) are values. A [`StoreError`]
+/// means that the store itself failed, and is answered with `503`. What was reported as a failure must not happen
+/// later.
 ///
 /// # Example
 ///
@@ -43,7 +44,7 @@ use crate::{clock::Timestamp, id::SessionId};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_jwt_sessions::{MemoryStore, SessionId, Timestamp, store::*};
+/// use tower_jwt_sessions::{MemoryStore, SessionId, clock::Timestamp, store::*};
 ///
 /// /// Logs how long refreshes take.
 /// struct Timed<S>(S);
@@ -99,10 +100,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// newer than the mark of an end ([`LoginProof::is_outdated_by`]), or if the claims are outdated by the later of
     /// both marks ([`ClaimsAge::is_outdated_by`]), whose time becomes the new record's `access_expired_at`.
     ///
-    /// A mark further ahead of the store's clock than [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW) was left before the clock
-    /// was set back, and its age is unknown. The first step that reads it, this one or one that leaves another mark, gives
-    /// it the time of that step. So it is never taken for older than it is, and is forgotten in time; a login with a proof
-    /// from before that step is refused although the proof may be newer than the end.
+    /// A mark further ahead of the store's clock than [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW) was left before
+    /// the clock was set back, and its age is unknown. The first step that reads it, this one or one that leaves
+    /// another mark, gives it the time of that step. So it is never taken for older than it is, and is forgotten in
+    /// time; a login with a proof from before that step is refused although the proof may be newer than the end.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Reads a live session.
@@ -134,9 +135,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// first step leaves the mark, and the steps end what began before it and nothing that began after. After an error,
     /// a retry ends the rest.
     ///
-    /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it does
-    /// not know it: its access tokens may still be in use. Nothing else that it does not know is ever published, or a
-    /// user could end the sessions of others by their identifiers.
+    /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it
+    /// does not know it: its access tokens may still be in use. Nothing else that it does not know is ever published,
+    /// or a user could end the sessions of others by their identifiers.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
     /// Lists the live sessions of a user, in no particular order. This may take several steps: each session that is
@@ -148,8 +149,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// with their new epochs. Leaves a mark for [`create`](Self::create), even if there is no session; its time becomes
     /// the `access_expired_at` of the records.
     ///
-    /// A mark is later than both previous marks of the owner, even within one millisecond, so that a login that knows of
-    /// those is told of this one too. A previous mark that lies ahead gets the time of this step first, as in
+    /// A mark is later than both previous marks of the owner, even within one millisecond, so that a login that knows
+    /// of those is told of this one too. A previous mark that lies ahead gets the time of this step first, as in
     /// [`create`](Self::create). Many sessions may take several steps, as with [`end`](Self::end).
     fn expire_access(
         &self,

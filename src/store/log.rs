@@ -86,8 +86,8 @@ impl Revocation {
 pub struct LogPage {
     /// The entries after the given position, oldest first; possibly not all of them.
     pub entries: Vec<LogEntry>,
-    /// The positions of unreadable entries, oldest first: damaged, written by something else, or in the format of a later
-    /// release. A reader skips them, since one of them would hide all that follow.
+    /// The positions of unreadable entries, oldest first: damaged, written by something else, or in the format of a
+    /// later release. A reader skips them, since one of them would hide all that follow.
     pub skipped: Vec<LogPosition>,
     /// The position of the newest entry that was ever written, as far as the store remembers. If it is smaller than a
     /// position that was read before, the log was lost and has to be read again from the start.

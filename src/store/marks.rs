@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::SessionStore;
 use crate::clock::Timestamp;
 
-/// How long a store remembers the marks of [`SessionStore::expire_access`] and [`SessionStore::end`] for logins that are
-/// under way: one hour. A login is refused when its proof is older than half of that.
+/// How long a store remembers the marks of [`SessionStore::expire_access`] and [`SessionStore::end`] for logins that
+/// are under way: one hour. A login is refused when its proof is older than half of that.
 pub const MARKS_REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
 /// States that a login knows when the proof of its user began, such as the check of a password.
@@ -40,8 +40,8 @@ impl LoginProof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndMark {
-    /// Its time by the store's clock, later than that of every previous mark of the owner unless the clock was set back,
-    /// so that it identifies the mark.
+    /// Its time by the store's clock, later than that of every previous mark of the owner unless the clock was set
+    /// back, so that it identifies the mark.
     pub at: Timestamp,
     /// How long before this step the mark was left, as exactly as the store knows, and never overstated: a store that
     /// counts milliseconds subtracts one.

@@ -12,11 +12,11 @@
 //! ```
 //! use std::time::Duration;
 //! use tower_jwt_sessions::{
-//!     SessionId, Timestamp,
+//!     SessionId, clock::Timestamp,
 //!     store::{
-//!         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-//!         RotateDecision, RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord, SessionStore,
-//!         StoreError,
+//!         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner,
+//!         PutData, PutOutcome, RotateDecision, RotateOutcome, RotateSession, SessionData,
+//!         SessionList, SessionRecord, SessionStore, StoreError,
 //!     },
 //! };
 //! # struct Pool;

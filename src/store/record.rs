@@ -92,8 +92,8 @@ pub enum RotateDecision {
         /// Whether the record was behind the token or the node: the store had lost writes.
         rolled_back: bool,
     },
-    /// A superseded token was presented after its window, or after too many lost answers. The record is marked as ended,
-    /// and the store must end the session.
+    /// A superseded token was presented after its window, or after too many lost answers. The record is marked as
+    /// ended, and the store must end the session.
     Reused,
     /// The token has expired or the session is not live. The record did not change.
     Ended,
@@ -156,8 +156,8 @@ impl SessionRecord {
     ///
     /// If the session stays live, the epoch is raised to [`RefreshAttempt::min_epoch`].
     ///
-    /// A time in the record that is ahead of `now` by more than [`MAX_CLOCK_SKEW`](crate::MAX_CLOCK_SKEW) closes its
-    /// window: the clock was set back since then, and how long ago it was is unknown.
+    /// A time in the record that is ahead of `now` by more than [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW)
+    /// closes its window: the clock was set back since then, and how long ago it was is unknown.
     ///
     /// [`MAX_LOST_ANSWERS`]: Self::MAX_LOST_ANSWERS
     pub fn rotate(&mut self, presented: &RefreshAttempt, now: Timestamp) -> RotateDecision {
@@ -251,8 +251,8 @@ impl SessionRecord {
     }
 }
 
-/// Returns whether `at` is further ahead than clocks may differ: it was taken before the clock was set back, and its age
-/// is unknown.
+/// Returns whether `at` is further ahead than clocks may differ: it was taken before the clock was set back, and its
+/// age is unknown.
 pub(super) fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
     at > now.saturating_add(MAX_CLOCK_SKEW)
 }

@@ -78,7 +78,8 @@ impl RotateOutcome {
 }
 
 impl RotateDecision {
-    /// Returns the outcome of a step that carried this decision out at the store's time `now`, with the record after it.
+    /// Returns the outcome of a step that carried this decision out at the store's time `now`, with the record after
+    /// it.
     pub const fn outcome(self, record: SessionRecord, now: Timestamp) -> RotateOutcome {
         match self {
             Self::Live { rotation, rolled_back } => RotateOutcome::live(rotation, record, now, rolled_back),

@@ -13,12 +13,12 @@ use crate::clock::{Clock, Timestamp, whole_millis};
 /// A [`Clock`] that stands still until it is moved. Clones share their time.
 ///
 /// All that happens while it stands still happens in the same millisecond. So a login with a proof
-/// ([`Login::proven_since`](crate::Login::proven_since)) right after all sessions of the user were ended is refused,
-/// since their order is unknown: [`advance`](Self::advance) the clock between them.
+/// ([`Login::proven_since`](crate::manager::Login::proven_since)) right after all sessions of the user were ended is
+/// refused, since their order is unknown: [`advance`](Self::advance) the clock between them.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_jwt_sessions::{Clock, MemoryStore, testing::TestClock};
+/// use tower_jwt_sessions::{MemoryStore, clock::Clock, testing::TestClock};
 ///
 /// let clock = TestClock::new();
 /// let store = MemoryStore::with_clock(clock.clone());

@@ -5,7 +5,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_jwt_sessions::{ErrorKind, KeyRing, MemoryStore, SessionManager, testing::TestClock};
+//! use tower_jwt_sessions::{
+//!     KeyRing, MemoryStore, SessionManager, error::ErrorKind, testing::TestClock,
+//! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -13,8 +13,11 @@ use http::Request;
 use proptest::prelude::*;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    ConfigError, ConfigErrorKind, CookieConfig, KeyRing, SessionEventKind as Event, SessionManager, SigningKey, UserId,
-    VerificationKey,
+    ConfigError, KeyRing, SessionManager, UserId,
+    cookie::CookieConfig,
+    error::ConfigErrorKind,
+    event::SessionEventKind as Event,
+    keys::{SigningKey, VerificationKey},
 };
 use tracing::level_filters::LevelFilter;
 

@@ -2,7 +2,12 @@
 
 use axum::{Router, routing::get};
 use serde_json::json;
-use tower_jwt_sessions::{CookieConfig, EndReason, Session, SessionEventKind as Event, SessionRejection};
+use tower_jwt_sessions::{
+    Session,
+    auth::SessionRejection,
+    cookie::CookieConfig,
+    event::{EndReason, SessionEventKind as Event},
+};
 
 use crate::support::*;
 
@@ -347,7 +352,7 @@ async fn each_of_two_managers_takes_the_header_for_its_own(backend: Backend) {
 }
 
 async fn revocations_that_are_unknown(backend: Backend) {
-    use tower_jwt_sessions::StalePolicy;
+    use tower_jwt_sessions::revocation::StalePolicy;
     let clock = tower_jwt_sessions::testing::TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     store.set_down(true);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tower_jwt_sessions::{ConfigError, ConfigErrorKind, UserId};
+use tower_jwt_sessions::{ConfigError, UserId, error::ConfigErrorKind};
 use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};

@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use tower_jwt_sessions::{CookieConfig, Error, PresentedTokens, SessionManager, SiteData};
+use tower_jwt_sessions::{
+    Error, PresentedTokens, SessionManager,
+    cookie::{CookieConfig, SiteData},
+};
 
 use crate::support::*;
 

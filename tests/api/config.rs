@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use tower_jwt_sessions::{
-    ConfigError, ConfigErrorKind, CookieConfig, CookiePrefix, KeyRing, MemoryStore, ReplayWindow, SameSite,
-    SessionManager, SessionManagerBuilder, SigningKey, VerificationKey,
+    ConfigError, KeyRing, MemoryStore, SessionManager,
+    cookie::{CookieConfig, CookiePrefix, SameSite},
+    error::ConfigErrorKind,
+    keys::{SigningKey, VerificationKey},
+    manager::SessionManagerBuilder,
+    policy::ReplayWindow,
 };
 
 const ED25519_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\

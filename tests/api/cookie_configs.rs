@@ -6,8 +6,11 @@ use axum::response::IntoResponse as _;
 use http::{HeaderMap, HeaderValue, header};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tower_jwt_sessions::{
-    Clock as _, CookieConfig, CookiePrefix, KeyRing, MemoryStore, ReplayWindow, SameSite, SessionCookies,
-    SessionManager, testing::TestClock,
+    KeyRing, MemoryStore, SessionCookies, SessionManager,
+    clock::Clock as _,
+    cookie::{CookieConfig, CookiePrefix, SameSite},
+    policy::ReplayWindow,
+    testing::TestClock,
 };
 
 use crate::support::{

@@ -1,6 +1,6 @@
 //! Requests from other sites change nothing.
 
-use tower_jwt_sessions::SessionEventKind as Event;
+use tower_jwt_sessions::event::SessionEventKind as Event;
 
 use crate::support::*;
 

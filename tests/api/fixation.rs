@@ -1,6 +1,6 @@
 //! A login never continues what was there before: always a new session, and the presented one ends.
 
-use tower_jwt_sessions::{EndReason, RefreshKind, SessionEventKind as Event};
+use tower_jwt_sessions::event::{EndReason, RefreshKind, SessionEventKind as Event};
 
 use crate::support::*;
 

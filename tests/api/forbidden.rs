@@ -1,4 +1,5 @@
-//! A server that does not know a command repeats its arguments. The log has the server's word, and nothing of the users.
+//! A server that does not know a command repeats its arguments. The log has the server's word, and nothing of the
+//! users.
 
 use std::convert::Infallible;
 

@@ -1,6 +1,9 @@
 //! Tokens that nobody issued: refused everywhere, alike, and without a trace in the store.
 
-use tower_jwt_sessions::{Clock as _, RefreshKind, SessionEventKind as Event};
+use tower_jwt_sessions::{
+    clock::Clock as _,
+    event::{RefreshKind, SessionEventKind as Event},
+};
 
 use crate::support::*;
 

@@ -9,7 +9,10 @@ use axum::{
 use http::header::SET_COOKIE;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tower_cookies::{CookieManagerLayer, Cookies};
-use tower_jwt_sessions::{CookieConfig, CookiePrefix, Error, PresentedTokens, SameSite, SessionManager};
+use tower_jwt_sessions::{
+    Error, PresentedTokens, SessionManager,
+    cookie::{CookieConfig, CookiePrefix, SameSite},
+};
 use tracing::level_filters::LevelFilter;
 
 use crate::{support::log::Log, support::*};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tower_jwt_sessions::{FeedStatus, SessionManagerBuilder, redis::RedisStore};
+use tower_jwt_sessions::{manager::SessionManagerBuilder, redis::RedisStore, revocation::FeedStatus};
 use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};

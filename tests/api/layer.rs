@@ -13,7 +13,9 @@ use http::{HeaderValue, StatusCode, header::SET_COOKIE};
 use serde::{Deserialize, Serialize};
 use tower::{Service as _, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_cookies::{Cookie, CookieManagerLayer, Cookies};
-use tower_jwt_sessions::{CookieConfig, Error, KeyRing, PresentedTokens, Session, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{
+    Error, KeyRing, PresentedTokens, Session, SessionManager, cookie::CookieConfig, testing::TestClock,
+};
 
 use crate::support::*;
 

@@ -2,7 +2,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tower_jwt_sessions::{EndReason, RefreshKind, SessionEventKind, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionManager,
+    event::{EndReason, RefreshKind, SessionEventKind},
+    testing::TestClock,
+};
 
 use crate::support::*;
 

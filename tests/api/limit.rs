@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use tower_jwt_sessions::{EndReason, SessionEventKind as Event, SessionLimit};
+use tower_jwt_sessions::{
+    event::{EndReason, SessionEventKind as Event},
+    policy::SessionLimit,
+};
 
 use crate::support::*;
 

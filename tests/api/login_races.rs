@@ -10,7 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use tower_jwt_sessions::{ErrorKind, Session, SessionManager, UserId};
+use tower_jwt_sessions::{Session, SessionManager, UserId, error::ErrorKind};
 
 use crate::support::*;
 

@@ -1,6 +1,6 @@
 //! The store loses an `expire_access` in a failover: nodes know of it, and nobody is locked out for that.
 
-use tower_jwt_sessions::{RefreshKind::Rotated, SessionEventKind as Event};
+use tower_jwt_sessions::event::{RefreshKind::Rotated, SessionEventKind as Event};
 
 use crate::support::*;
 

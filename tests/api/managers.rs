@@ -7,8 +7,8 @@ use axum::{
     routing::{get, post},
 };
 use tower_jwt_sessions::{
-    CookieConfig, Error, ErrorKind, KeyRing, PresentedTokens, Session, SessionManager, SessionRejection, StoreChecked,
-    Verifier,
+    Error, KeyRing, PresentedTokens, Session, SessionManager, StoreChecked, Verifier, auth::SessionRejection,
+    cookie::CookieConfig, error::ErrorKind,
 };
 use tracing::level_filters::LevelFilter;
 

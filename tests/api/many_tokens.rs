@@ -5,7 +5,11 @@ use fred::{
     interfaces::ClientLike as _,
     types::{ClusterHash, CustomCommand, config::Config},
 };
-use tower_jwt_sessions::{EndReason, SessionEventKind as Event, redis::RedisStore, testing::TestClock};
+use tower_jwt_sessions::{
+    event::{EndReason, SessionEventKind as Event},
+    redis::RedisStore,
+    testing::TestClock,
+};
 
 use crate::support::*;
 

@@ -6,7 +6,12 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use tower_jwt_sessions::{EndReason, Error, ErrorKind, RefreshKind, ReplayWindow, SessionEventKind as Event};
+use tower_jwt_sessions::{
+    Error,
+    error::ErrorKind,
+    event::{EndReason, RefreshKind, SessionEventKind as Event},
+    policy::ReplayWindow,
+};
 
 use crate::support::*;
 

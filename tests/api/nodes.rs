@@ -10,9 +10,14 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    EndReason, KeyRing,
-    RefreshKind::{AccessOnly, Repeated, Rotated},
-    SessionEventKind as Event, SessionLimit, SessionManager, SigningKey, VerificationKey,
+    KeyRing, SessionManager,
+    event::{
+        EndReason,
+        RefreshKind::{AccessOnly, Repeated, Rotated},
+        SessionEventKind as Event,
+    },
+    keys::{SigningKey, VerificationKey},
+    policy::SessionLimit,
     testing::TestClock,
 };
 

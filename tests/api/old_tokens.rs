@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tower_jwt_sessions::{
-    ErrorKind, SessionEventKind as Event,
+    error::ErrorKind,
+    event::SessionEventKind as Event,
     store::{LogPosition, SessionStore as _},
 };
 

@@ -3,7 +3,7 @@
 use axum::{Router, body::Body, extract::Request, response::IntoResponse as _, routing::any};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
-use tower_jwt_sessions::{SessionManager, SessionManagerBuilder};
+use tower_jwt_sessions::{SessionManager, manager::SessionManagerBuilder};
 use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};

@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::csrf::CsrfLayer;
-use tower_jwt_sessions::{SessionManager, SessionManagerBuilder};
+use tower_jwt_sessions::{SessionManager, manager::SessionManagerBuilder};
 
 use crate::support::*;
 

@@ -2,7 +2,10 @@
 
 use std::convert::Infallible;
 
-use tower_jwt_sessions::{EndReason, RefreshKind, ReplayWindow, SessionEventKind as Event};
+use tower_jwt_sessions::{
+    event::{EndReason, RefreshKind, SessionEventKind as Event},
+    policy::ReplayWindow,
+};
 
 use crate::{support::*, unfinished::soon};
 

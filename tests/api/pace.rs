@@ -2,9 +2,14 @@
 
 use serde_json::Value;
 use tower_jwt_sessions::{
-    Clock as _, EndReason,
-    RefreshKind::{AccessOnly, Rotated},
-    ReplayWindow, SessionEventKind as Event, SessionId, Timestamp,
+    SessionId,
+    clock::{Clock as _, Timestamp},
+    event::{
+        EndReason,
+        RefreshKind::{AccessOnly, Rotated},
+        SessionEventKind as Event,
+    },
+    policy::ReplayWindow,
     store::SessionRecord,
 };
 

@@ -4,7 +4,9 @@ use axum::{Extension, Router, routing::get};
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::{
-    CookieConfig, KeyRing, PresentedTokens, Session, SessionRejection, SessionRejectionKind, StoreChecked,
+    KeyRing, PresentedTokens, Session, StoreChecked,
+    auth::{SessionRejection, SessionRejectionKind},
+    cookie::CookieConfig,
 };
 
 use crate::support::*;

@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::State, response::IntoResponse, routing::any};
 use http::StatusCode;
-use tower_jwt_sessions::{CookieConfig, Error, SessionManager};
+use tower_jwt_sessions::{Error, SessionManager, cookie::CookieConfig};
 use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};

@@ -1,6 +1,6 @@
 //! Two populations, customers and administrators, on one store: with the same user ids, keys, cookie names and prefix.
 
-use tower_jwt_sessions::{SessionEventKind as Event, SessionLimit};
+use tower_jwt_sessions::{event::SessionEventKind as Event, policy::SessionLimit};
 
 use crate::support::*;
 

@@ -9,8 +9,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::{
-    Error, PresentedTokens, Problem, Session, SessionCookies, SessionEventKind as Event, SessionRejection,
-    testing::TestClock,
+    Error, PresentedTokens, Session, SessionCookies, auth::SessionRejection, error::Problem,
+    event::SessionEventKind as Event, testing::TestClock,
 };
 
 use crate::support::*;

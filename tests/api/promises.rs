@@ -7,7 +7,7 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
 use http::header;
-use tower_jwt_sessions::{AssuranceLevel, SessionId};
+use tower_jwt_sessions::{SessionId, policy::AssuranceLevel};
 
 use crate::support::{redis_server, *};
 

@@ -13,8 +13,12 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    ErrorKind, FeedStatus, KeyRing, MemoryStore, SessionId, SessionManager, SessionManagerBuilder, Timestamp, UserId,
-    VerifyError,
+    KeyRing, MemoryStore, SessionId, SessionManager, UserId,
+    auth::VerifyError,
+    clock::Timestamp,
+    error::ErrorKind,
+    manager::SessionManagerBuilder,
+    revocation::FeedStatus,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
         RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
@@ -132,8 +136,8 @@ async fn presented_shows_no_session_that_the_verifier_refuses() {
     assert!(sessions.verifier().present(&headers).session().is_none());
 }
 
-/// A source that fails is answered with 503, and nothing is burned. After `expire_access` a refresh asks the source twice, and
-/// the second time stands after the rotation.
+/// A source that fails is answered with 503, and nothing is burned. After `expire_access` a refresh asks the source
+/// twice, and the second time stands after the rotation.
 #[tokio::test]
 async fn a_claims_source_that_fails_after_the_rotation_burns_nothing() {
     let clock = TestClock::new();
@@ -247,8 +251,8 @@ async fn the_memory_store_forgets_what_expired() {
     assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 10, .. }");
 }
 
-/// The README: "misconfiguration is an error at start that names the cure". Its own program ends with `?` in `main`, and
-/// what Rust prints then is `Debug`.
+/// The README: "misconfiguration is an error at start that names the cure". Its own program ends with `?` in `main`,
+/// and what Rust prints then is `Debug`.
 #[test]
 fn a_configuration_error_names_the_cure_when_main_returns_it() {
     let error: Box<dyn std::error::Error> = KeyRing::hs256("short").unwrap_err().into();

@@ -1,9 +1,12 @@
 //! The rotation table with a fixed window of ten seconds, row by row, and the limits of a session.
 
 use tower_jwt_sessions::{
-    Clock as _, EndReason,
-    RefreshKind::{AccessOnly, Repeated, Rotated},
-    SessionEventKind as Event,
+    clock::Clock as _,
+    event::{
+        EndReason,
+        RefreshKind::{AccessOnly, Repeated, Rotated},
+        SessionEventKind as Event,
+    },
 };
 
 use crate::support::*;

@@ -2,7 +2,10 @@
 
 use axum::{Router, routing::get};
 use serde_json::{Value, json};
-use tower_jwt_sessions::{EndReason, SessionEventKind as Event, SessionId};
+use tower_jwt_sessions::{
+    SessionId,
+    event::{EndReason, SessionEventKind as Event},
+};
 
 use crate::support::*;
 

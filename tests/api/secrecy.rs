@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::Layer as _;
 use tower_jwt_sessions::{
-    CookieConfig, KeyRing, PresentedTokens, ReplayWindow, SessionLimit, SessionManager, SessionRejectionKind,
-    SigningKey, VerificationKey, VerifyError,
+    KeyRing, PresentedTokens, SessionManager,
+    auth::{SessionRejectionKind, VerifyError},
+    cookie::CookieConfig,
+    keys::{SigningKey, VerificationKey},
+    policy::{ReplayWindow, SessionLimit},
     store::{NewSession, PutData, SessionStore as _},
 };
 use tracing::level_filters::LevelFilter;

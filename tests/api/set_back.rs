@@ -1,6 +1,10 @@
 //! The store's clock is set back. What it noted before lies ahead then.
 
-use tower_jwt_sessions::{Clock as _, EndReason, RefreshKind::Repeated, ReplayWindow, SessionEventKind as Event};
+use tower_jwt_sessions::{
+    clock::Clock as _,
+    event::{EndReason, RefreshKind::Repeated, SessionEventKind as Event},
+    policy::ReplayWindow,
+};
 
 use crate::support::*;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tower_jwt_sessions::{CookieConfig, CookiePrefix, SameSite};
+use tower_jwt_sessions::cookie::{CookieConfig, CookiePrefix, SameSite};
 
 use crate::support::*;
 

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use tower_jwt_sessions::{Clock as _, EndReason, SessionEventKind as Event, SessionId};
+use tower_jwt_sessions::{
+    SessionId,
+    clock::Clock as _,
+    event::{EndReason, SessionEventKind as Event},
+};
 
 use crate::support::*;
 

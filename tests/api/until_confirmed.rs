@@ -1,9 +1,12 @@
 //! The rotation table with a window that stays open until the successor is used.
 
 use tower_jwt_sessions::{
-    EndReason,
-    RefreshKind::{AccessOnly, Repeated, Rotated},
-    ReplayWindow, SessionEventKind as Event,
+    event::{
+        EndReason,
+        RefreshKind::{AccessOnly, Repeated, Rotated},
+        SessionEventKind as Event,
+    },
+    policy::ReplayWindow,
 };
 
 use crate::support::*;

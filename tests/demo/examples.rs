@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
-use tower_jwt_sessions::{SigningKey, redis::RedisStore, testing::conformance};
+use tower_jwt_sessions::{keys::SigningKey, redis::RedisStore, testing::conformance};
 use tungstenite::{Message, client::IntoClientRequest as _};
 
 use crate::redis_server::RedisServer;
@@ -195,7 +195,7 @@ async fn websocket_closes_when_its_session_ends() {
 
 #[tokio::test]
 async fn custom_store_serves_logins_and_logouts() {
-    let store = custom_store::TableStore::new(tower_jwt_sessions::SystemClock);
+    let store = custom_store::TableStore::new(tower_jwt_sessions::clock::SystemClock);
     let mut client = Client::of(custom_store::app(custom_store::sessions(store, JWT, REFRESH).expect("a manager")));
     assert_eq!(client.post("/login").await.0, StatusCode::OK);
     let (status, list) = client.get("/auth/sessions").await;

@@ -133,8 +133,8 @@ fn degrades(demo: &Demo, alice: &mut Browser) {
     assert_eq!((alice.cookie(ACCESS), alice.cookie(REFRESH)), (&*access, &*refresh));
 }
 
-/// A logout that could not reach Redis is no success, and leaves the cookies for its repetition. Until it is completed the
-/// session is neither served here nor taken for ended.
+/// A logout that could not reach Redis is no success, and leaves the cookies for its repetition. Until it is completed
+/// the session is neither served here nor taken for ended.
 fn cannot_log_out(bob: &mut Browser) {
     let asked = Instant::now();
     let answer = bob.post("/auth/logout");

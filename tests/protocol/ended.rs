@@ -2,7 +2,11 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use tower_jwt_sessions::{Ended, FeedStatus, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionManager,
+    revocation::{Ended, FeedStatus},
+    testing::TestClock,
+};
 
 use crate::{
     store::Wrapped,

@@ -7,7 +7,7 @@ use std::sync::{
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use tower_jwt_sessions::{ClaimsSource, KeyRing, SessionManager, UserId, testing::TestClock};
+use tower_jwt_sessions::{KeyRing, SessionManager, UserId, manager::ClaimsSource, testing::TestClock};
 
 use crate::{
     store::Wrapped,

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use tower_jwt_sessions::{ErrorKind, SessionManager, store::SessionRecord, testing::TestClock};
+use tower_jwt_sessions::{SessionManager, error::ErrorKind, store::SessionRecord, testing::TestClock};
 
 use crate::{
     store::Wrapped,
@@ -91,11 +91,12 @@ async fn a_lost_answer_may_be_asked_for_again_half_an_hour_later() {
     jar.refresh(&node).await.unwrap();
 }
 
-/// A false alarm that is accepted. This test had twenty answers lost in a row, half an hour apart, and the session lived
-/// on. But a thief who throws answers away, so that the victim finds its token as it was, does just that, and nothing in
-/// the record tells the two apart but their number: however far apart in time, each answer that is thrown away buys him
-/// access for a minute. What a bad network loses in a row stays far below the bound (`tests/protocol/model/simulation`), and
-/// whoever is beyond it has had no page for hours. So the session ends, and its user logs in again.
+/// A false alarm that is accepted. This test had twenty answers lost in a row, half an hour apart, and the session
+/// lived on. But a thief who throws answers away, so that the victim finds its token as it was, does just that, and
+/// nothing in the record tells the two apart but their number: however far apart in time, each answer that is thrown
+/// away buys him access for a minute. What a bad network loses in a row stays far below the bound
+/// (`tests/protocol/model/simulation`), and whoever is beyond it has had no page for hours. So the session ends, and
+/// its user logs in again.
 #[tokio::test(start_paused = true)]
 async fn more_answers_lost_in_a_row_than_networks_lose_are_a_false_alarm() {
     let (clock, _, node, jar) = scene().await;

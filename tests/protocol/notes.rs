@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use tower_jwt_sessions::{ReplayWindow, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{SessionManager, policy::ReplayWindow, testing::TestClock};
 
 use crate::{
     store::Wrapped,

@@ -1,9 +1,10 @@
 //! A thief who keeps pace with the victim, against real managers: 120 hours, a request every five seconds.
 //!
-//! He presents the victim's token and drops the answer, presents it again ten seconds later for an access token whose use
-//! confirms nothing, and polls the list of sessions with that. When the victim's refresh shows there he presents the token
-//! once more, and gets the victim's own successor. Since the list has minutes only, he presents the token at the end of one,
-//! or his own rotation would hide the victim's. `tests/protocol/model/simulation` has the same thief by the thousand.
+//! He presents the victim's token and drops the answer, presents it again ten seconds later for an access token whose
+//! use confirms nothing, and polls the list of sessions with that. When the victim's refresh shows there he presents
+//! the token once more, and gets the victim's own successor. Since the list has minutes only, he presents the token at
+//! the end of one, or his own rotation would hide the victim's. `tests/protocol/model/simulation` has the same thief by
+//! the thousand.
 
 use std::{
     io::Write as _,
@@ -14,7 +15,13 @@ use std::{
     time::Duration,
 };
 
-use tower_jwt_sessions::{Clock as _, SessionEventKind, SessionInfo, SessionManager, Timestamp, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionManager,
+    clock::{Clock as _, Timestamp},
+    event::SessionEventKind,
+    manager::SessionInfo,
+    testing::TestClock,
+};
 
 use crate::{
     store::Wrapped,

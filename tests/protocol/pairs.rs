@@ -1,5 +1,5 @@
-//! Two operations at the same time: each pair of them, one of which is held before and after each of its steps while the
-//! other runs. What holds whichever comes first is the table in `docs/security.md`.
+//! Two operations at the same time: each pair of them, one of which is held before and after each of its steps while
+//! the other runs. What holds whichever comes first is the table in `docs/security.md`.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,10 @@ use std::sync::{
 
 use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::{
-    ClaimsSource, Error, ErrorKind, KeyRing, ProofStart, SessionId, SessionManager, UserId, testing::TestClock,
+    Error, KeyRing, SessionId, SessionManager, UserId,
+    error::ErrorKind,
+    manager::{ClaimsSource, ProofStart},
+    testing::TestClock,
 };
 
 use crate::{

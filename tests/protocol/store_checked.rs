@@ -9,7 +9,9 @@ use axum_core::{
 use http::{Request, StatusCode, request::Parts};
 use tower::{Layer as _, Service as _};
 use tower_jwt_sessions::{
-    Session, SessionManager, SessionRejection, SessionRejectionKind, StoreChecked, testing::TestClock,
+    Session, SessionManager, StoreChecked,
+    auth::{SessionRejection, SessionRejectionKind},
+    testing::TestClock,
 };
 
 use crate::{

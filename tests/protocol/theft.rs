@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use tower_jwt_sessions::{ErrorKind, ReplayWindow, SessionEventKind, SessionManager, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionManager, error::ErrorKind, event::SessionEventKind, policy::ReplayWindow, testing::TestClock,
+};
 
 use crate::{
     store::Wrapped,
@@ -118,8 +120,8 @@ async fn the_thief_alternates() {
     scene.notices(&scene.victim.clone()).await;
 }
 
-/// The thief rotates, uses nothing and waits. The victim, who comes after an hour, is not logged out, and what the thief
-/// holds is worth nothing. Noticed if the thief comes back.
+/// The thief rotates, uses nothing and waits. The victim, who comes after an hour, is not logged out, and what the
+/// thief holds is worth nothing. Noticed if the thief comes back.
 #[tokio::test(start_paused = true)]
 async fn the_thief_is_patient() {
     let mut scene = scene().await;

@@ -6,8 +6,11 @@ use axum_core::response::IntoResponse as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use tower_jwt_sessions::{
-    Claims, Ended, Error, FeedStatus, KeyRing, Session, SessionCookies, SessionManager, SessionManagerBuilder,
-    store::SessionStore, testing::TestClock,
+    Claims, Error, KeyRing, Session, SessionCookies, SessionManager,
+    manager::SessionManagerBuilder,
+    revocation::{Ended, FeedStatus},
+    store::SessionStore,
+    testing::TestClock,
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -149,7 +149,9 @@ fn deviations_and_duties_are_explained_in_security_page() {
 async fn defaults_are_as_documented() {
     use axum_core::response::IntoResponse as _;
     use tower_jwt_sessions::{
-        KeyRing, MAX_CLOCK_SKEW, MemoryStore, ReplayWindow, SessionLimit, SessionManager, testing::TestClock,
+        KeyRing, MemoryStore, SessionManager,
+        policy::{MAX_CLOCK_SKEW, ReplayWindow, SessionLimit},
+        testing::TestClock,
     };
 
     let page = read("docs/security.md");

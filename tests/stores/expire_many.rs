@@ -12,7 +12,9 @@ use std::{
 
 use tokio::{runtime::Handle, task::block_in_place};
 use tower_jwt_sessions::{
-    Clock, ReplayWindow, SessionId, Timestamp,
+    SessionId,
+    clock::{Clock, Timestamp},
+    policy::ReplayWindow,
     redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, NewSession, RefreshAttempt, RotateOutcome, RotateSession, SessionRecord,
@@ -121,7 +123,8 @@ fn last(raised: Vec<(SessionId, u32)>) -> BTreeMap<SessionId, u32> {
     last
 }
 
-/// A record that has lost its epoch gets it back by a refresh, whose claims may be older than the expiry that is going on.
+/// A record that has lost its epoch gets it back by a refresh, whose claims may be older than the expiry that is going
+/// on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_whose_lost_epoch_comes_back_meanwhile_are_expired() {
     let scene = Scene::new().await;

@@ -8,7 +8,9 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    Clock as _, ReplayWindow, SessionId, SessionLimit, Timestamp,
+    SessionId,
+    clock::{Clock as _, Timestamp},
+    policy::{ReplayWindow, SessionLimit},
     redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, LogPosition, NewSession, RefreshAttempt, RotateOutcome, RotateSession,

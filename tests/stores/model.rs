@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use tokio::runtime::Runtime;
 use tower_jwt_sessions::{
-    Clock, MemoryStore, ReplayWindow, SessionId, SessionLimit,
+    MemoryStore, SessionId,
+    clock::Clock,
+    policy::{ReplayWindow, SessionLimit},
     redis::RedisStore,
     store::{
         ClaimsAge, CreateOutcome, EndMark, EndSessions, LogPosition, LoginProof, NewSession, Owner, PutData,

@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use tower_jwt_sessions::{
-    ReplayWindow, Timestamp,
+    clock::Timestamp,
+    policy::ReplayWindow,
     redis::RedisStore,
     store::{
         EndSessions, LogPosition, PutData, RefreshAttempt, RotateSession, SessionStore as _, StoreError, WhichSessions,

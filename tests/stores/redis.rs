@@ -8,7 +8,9 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
 use tower_jwt_sessions::{
-    Clock as _, ReplayWindow, SessionId, SessionLimit, SystemClock, Timestamp,
+    SessionId,
+    clock::{Clock as _, SystemClock, Timestamp},
+    policy::{ReplayWindow, SessionLimit},
     redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, LogPosition, NewSession, Owner, PutData, PutOutcome, RefreshAttempt, Revocation,

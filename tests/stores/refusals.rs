@@ -14,7 +14,8 @@ use fred::{
     },
 };
 use tower_jwt_sessions::{
-    ConfigError, ConfigErrorKind,
+    ConfigError,
+    error::ConfigErrorKind,
     redis::RedisStore,
     store::{LogPosition, SessionStore as _},
     testing::conformance,

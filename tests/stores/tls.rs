@@ -7,7 +7,7 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tower_jwt_sessions::{ConfigErrorKind, redis::RedisStore, store::SessionStore as _};
+use tower_jwt_sessions::{error::ConfigErrorKind, redis::RedisStore, store::SessionStore as _};
 
 use super::redis::{cluster_of_one, id, new_session, user};
 use crate::support::{folder::Folder, redis_server::RedisServer};

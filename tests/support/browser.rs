@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use tower_jwt_sessions::{Clock as _, testing::TestClock};
+use tower_jwt_sessions::{clock::Clock as _, testing::TestClock};
 
 use super::{
     ACCESS, Answer, REFRESH,

@@ -23,8 +23,8 @@ thread_local! {
 impl Log {
     /// Begins to capture, up to this level.
     ///
-    /// One subscriber serves all threads: whether an event is enabled is cached for the whole process, so one that another
-    /// thread met first, without a subscriber, could be lost.
+    /// One subscriber serves all threads: whether an event is enabled is cached for the whole process, so one that
+    /// another thread met first, without a subscriber, could be lost.
     pub(crate) fn capture(level: LevelFilter) {
         static INSTALLED: Once = Once::new();
         INSTALLED.call_once(|| {

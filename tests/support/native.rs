@@ -8,7 +8,8 @@ use axum::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower_jwt_sessions::{
-    Error, PresentedTokens, Session, SessionManager, SessionManagerBuilder, SessionTokens, StoreChecked,
+    Error, PresentedTokens, Session, SessionManager, StoreChecked,
+    manager::{SessionManagerBuilder, SessionTokens},
 };
 
 use super::{Answer, Backend, Claims, World, answer::send_body, send};

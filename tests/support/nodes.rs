@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use tower_jwt_sessions::{
-    FeedStatus, KeyRing, SessionManager, SessionManagerBuilder, VerifyError, redis::RedisStore, store::SessionStore,
+    KeyRing, SessionManager, auth::VerifyError, manager::SessionManagerBuilder, redis::RedisStore,
+    revocation::FeedStatus, store::SessionStore,
 };
 
 pub(crate) use crate::support::cookies::browser;

@@ -9,7 +9,8 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    MemoryStore, SessionId, Timestamp,
+    MemoryStore, SessionId,
+    clock::Timestamp,
     redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,

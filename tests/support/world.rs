@@ -15,8 +15,12 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_jwt_sessions::{
-    Error, KeyRing, PresentedTokens, ReplayWindow, Session, SessionCookies, SessionEvent, SessionEventKind,
-    SessionManager, SessionManagerBuilder, SessionRejection, SessionRejectionKind, UserId, testing::TestClock,
+    Error, KeyRing, PresentedTokens, Session, SessionCookies, SessionManager, UserId,
+    auth::{SessionRejection, SessionRejectionKind},
+    event::{SessionEvent, SessionEventKind},
+    manager::SessionManagerBuilder,
+    policy::ReplayWindow,
+    testing::TestClock,
 };
 
 use super::{Backend, Browser, TestStore, seconds};

@@ -57,9 +57,9 @@ pub(super) async fn set_role(
     Ok(axum::Json(json!({ "user_id": name, "role": role })))
 }
 
-/// Deletes the user first and then ends the sessions, so that no login survives: one in progress loads the claims again,
-/// or is refused for its proof. If ending fails, the request can be repeated: it also ends the sessions of a user who is
-/// already deleted.
+/// Deletes the user first and then ends the sessions, so that no login survives: one in progress loads the claims
+/// again, or is refused for its proof. If ending fails, the request can be repeated: it also ends the sessions of a
+/// user who is already deleted.
 pub(super) async fn delete_user(
     _: Admin,
     State(users): State<Users>,

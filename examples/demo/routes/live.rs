@@ -14,7 +14,7 @@ use axum::{
 };
 use futures_util::stream::{self, Stream};
 use tokio::time::{interval, timeout};
-use tower_jwt_sessions::Ended;
+use tower_jwt_sessions::revocation::Ended;
 
 use super::Session;
 use crate::server::Stopping;

@@ -116,8 +116,8 @@ proptest! {
         }
     }
 
-    /// Accepted payloads are read alike by a plain reader. A payload that a plain reader reads, and that is the same when
-    /// written again, is accepted.
+    /// Accepted payloads are read alike by a plain reader. A payload that a plain reader reads, and that is the same
+    /// when written again, is accepted.
     #[test]
     fn accepts_exactly_the_canonical_spelling(
         user in "[a-c\\\\\"é\u{1}]{1,3}",

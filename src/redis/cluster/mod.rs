@@ -3,26 +3,28 @@
 //! No script can change both, so a step that ends sessions is three scripts here: *flag*, *publish*, *settle*.
 //!
 //! 1. The script of the step runs where the user's two hashes are. It does not append revocations to the log but to the
-//!    field `p` beside the user's data: they are *pending*. The same script removes the sessions, so they have ended from
-//!    here on in any case.
+//!    field `p` beside the user's data: they are *pending*. The same script removes the sessions, so they have ended
+//!    from here on in any case.
 //! 2. The pending revocations are appended to the log.
 //! 3. Exactly those are removed from `p`. What other steps added in the meantime stays.
 //!
 //! An operation that revokes is reported as done after 2, and as failed before. A step that stops in between leaves
-//! pending revocations, which are kept for as long as the tokens that they revoke. Later steps of that user complete them:
+//! pending revocations, which are kept for as long as the tokens that they revoke. Later steps of that user complete
+//! them:
 //!
 //! - A step on a session that was ended publishes that, and everything else that is pending, before it answers that the
 //!   session has ended.
 //! - A login that replaces a session which an earlier step ended publishes that.
 //! - `end` and `expire_access`, and so their retries, also publish everything that is pending, and `end` returns the
 //!   sessions that an earlier one ended.
-//! - Any other step publishes, along with its answer, what has been pending for a second. It does not fail if that fails.
+//! - Any other step publishes, along with its answer, what has been pending for a second. It does not fail if that
+//!   fails.
 //! - A login that ends others creates its session on probation, and step 3 of the same login completes it. If that does
 //!   not happen within a second, the session is removed, since no client has its tokens. No other step can complete the
 //!   login, whatever it publishes.
 //!
-//! So a session that ended is never served again, and no revocation is lost. Two steps that complete the same revocation
-//! at the same time both publish it, which is harmless: the log is a set.
+//! So a session that ended is never served again, and no revocation is lost. Two steps that complete the same
+//! revocation at the same time both publish it, which is harmless: the log is a set.
 //!
 //! A step runs in a task of its own, so that a cancelled request does not stop it between flag and publish. All of its
 //! scripts share the timeout of one step, and each uses the clock of its server.

@@ -55,8 +55,8 @@ impl SessionTable {
         Self { shards, max_in_shard: max_sessions.div_ceil(SHARDS) }
     }
 
-    /// Remembers a number until the given time. Numbers and times of a session are merged by maximum: what comes late or
-    /// twice changes nothing. Returns whether the number is greater than what was known, and there was room for it.
+    /// Remembers a number until the given time. Numbers and times of a session are merged by maximum: what comes late
+    /// or twice changes nothing. Returns whether the number is greater than what was known, and there was room for it.
     pub(crate) fn raise(&self, session: SessionId, number: u32, until: u32, now: u32) -> bool {
         self.raise_counting(Entry { session, number, until }, now).0
     }

@@ -4,7 +4,7 @@
 //! hardly spell: names and tokens.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
-use tower_jwt_sessions::VerifyError;
+use tower_jwt_sessions::auth::VerifyError;
 
 use crate::fuzzing::target::{ACCESS, REFRESH, SERVICE, Target, access_payload, refresh_payload};
 

@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use tower_jwt_sessions::{
-    KeyRing, MemoryStore, ReplayWindow, SessionManager, VerificationKey, Verifier, testing::TestClock,
+    KeyRing, MemoryStore, SessionManager, Verifier, keys::VerificationKey, policy::ReplayWindow, testing::TestClock,
 };
 
 pub(crate) const ISSUER: &str = "https://app.test";

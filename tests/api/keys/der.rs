@@ -1,7 +1,10 @@
 //! Keys in DER and PEM, and keys of other kinds.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use tower_jwt_sessions::{ConfigErrorKind, SigningKey, VerificationKey};
+use tower_jwt_sessions::{
+    error::ConfigErrorKind,
+    keys::{SigningKey, VerificationKey},
+};
 
 use crate::keys::support::{ED25519_D, ED25519_THUMBPRINT, ED25519_X, P256_PRIVATE, P256_X, P256_Y, RSA_PUBLIC, der};
 

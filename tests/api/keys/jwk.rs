@@ -3,7 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tower_jwt_sessions::{ConfigError, ConfigErrorKind, KeyRing, SigningKey, VerificationKey, VerificationKeys};
+use tower_jwt_sessions::{
+    ConfigError, KeyRing,
+    error::ConfigErrorKind,
+    keys::{SigningKey, VerificationKey, VerificationKeys},
+};
 
 use crate::keys::support::{ED25519_D, ED25519_THUMBPRINT, ED25519_X, P256_D, P256_X, P256_Y, eddsa};
 
@@ -318,8 +322,8 @@ fn published_keys_are_public_and_round_trip() {
     }
 }
 
-/// The `kid` of a public key is a hash that others can compute, too. That of a secret must not be one, since an observer
-/// of tokens could test guesses of the secret offline (RFC 7638, section 7).
+/// The `kid` of a public key is a hash that others can compute, too. That of a secret must not be one, since an
+/// observer of tokens could test guesses of the secret offline (RFC 7638, section 7).
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
 fn default_kid_is_thumbprint_only_of_public_key() {

@@ -7,7 +7,11 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
-use tower_jwt_sessions::{Clock as _, KeyRing, SessionManager, SigningKey, VerificationKeys};
+use tower_jwt_sessions::{
+    KeyRing, SessionManager,
+    clock::Clock as _,
+    keys::{SigningKey, VerificationKeys},
+};
 
 use crate::keys::support::{P256_PRIVATE, builder, eddsa, world};
 

@@ -3,7 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
-use tower_jwt_sessions::{KeyRing, SessionManager, SigningKey, VerificationKeys, Verifier, VerifyError};
+use tower_jwt_sessions::{
+    KeyRing, SessionManager, Verifier,
+    auth::VerifyError,
+    keys::{SigningKey, VerificationKeys},
+};
 
 use crate::keys::support::{P256_PRIVATE, P256_X, P256_Y, browser, builder, cookie, world};
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    Clock as _, ConfigError, ConfigErrorKind, KeyRing, MAX_CLOCK_SKEW, SessionManager, SigningKey, VerifyError,
+    ConfigError, KeyRing, SessionManager, auth::VerifyError, clock::Clock as _, error::ConfigErrorKind,
+    keys::SigningKey, policy::MAX_CLOCK_SKEW,
 };
 
 use crate::keys::support::{P256_PRIVATE, accepts, browser, builder, cookie, eddsa, hs256, minutes, world};

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderMap;
 use serde_json::Value;
-use tower_jwt_sessions::{Clock as _, KeyRing, MemoryStore, SessionManager, SigningKey, testing::TestClock};
+use tower_jwt_sessions::{
+    KeyRing, MemoryStore, SessionManager, clock::Clock as _, keys::SigningKey, testing::TestClock,
+};
 
 use crate::keys::support::{accepts, browser, builder, cookie, eddsa, hs256, minutes, refresh, world};
 
@@ -32,7 +34,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// New logins on both nodes; each browser refreshes on one and returns to the other, with or without the new cookies.
+    /// New logins on both nodes; each browser refreshes on one and returns to the other, with or without the new
+    /// cookies.
     async fn live_on(&mut self, clock: &TestClock) {
         for node in &self.nodes {
             self.browsers.push(browser(node.login("alice").await.unwrap(), None));

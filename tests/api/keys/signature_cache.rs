@@ -4,8 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 use tower_jwt_sessions::{
-    Clock as _, ConfigErrorKind, KeyRing, SessionManager, SessionManagerBuilder, SigningKey, VerificationKeys,
-    Verifier, VerifyError,
+    KeyRing, SessionManager, Verifier,
+    auth::VerifyError,
+    clock::Clock as _,
+    error::ConfigErrorKind,
+    keys::{SigningKey, VerificationKeys},
+    manager::SessionManagerBuilder,
 };
 
 use crate::keys::support::{P256_PRIVATE, accepts, browser, builder, cookie, eddsa, minutes, world};

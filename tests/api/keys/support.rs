@@ -6,8 +6,8 @@ use axum_core::response::IntoResponse as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header};
 use tower_jwt_sessions::{
-    KeyRing, MemoryStore, ReplayWindow, SessionCookies, SessionManager, SessionManagerBuilder, SigningKey,
-    testing::TestClock,
+    KeyRing, MemoryStore, SessionCookies, SessionManager, keys::SigningKey, manager::SessionManagerBuilder,
+    policy::ReplayWindow, testing::TestClock,
 };
 
 /// RFC 8037, appendix A.1 and A.2.

@@ -3,7 +3,11 @@
 use std::fmt::Display;
 
 use serde::Serialize;
-use tower_jwt_sessions::{KeyRing, SessionTokens, SigningKey, VerificationKey, VerificationKeys};
+use tower_jwt_sessions::{
+    KeyRing,
+    keys::{SigningKey, VerificationKey, VerificationKeys},
+    manager::SessionTokens,
+};
 
 use crate::keys::support::{ED25519_D, eddsa, hs256};
 

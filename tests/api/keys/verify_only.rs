@@ -11,9 +11,14 @@ use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{
-    Clock as _, ConfigErrorKind, CookieConfig, KeyRing, PresentedTokens, Session, SessionLayer, SessionManager,
-    SessionRejection, SessionRejectionKind, StalePolicy, VerificationKey, VerificationKeys, Verifier, VerifierBuilder,
-    VerifyError, testing::TestClock,
+    KeyRing, PresentedTokens, Session, SessionLayer, SessionManager, Verifier,
+    auth::{SessionRejection, SessionRejectionKind, VerifierBuilder, VerifyError},
+    clock::Clock as _,
+    cookie::CookieConfig,
+    error::ConfigErrorKind,
+    keys::{VerificationKey, VerificationKeys},
+    revocation::StalePolicy,
+    testing::TestClock,
 };
 
 use crate::keys::support::{browser, builder, eddsa, minutes, world};
@@ -250,7 +255,7 @@ async fn token_signed_with_public_key_as_secret_is_rejected() {
     assert_eq!(VerificationKey::eddsa_pem(&pem).unwrap().key_id(), public.verification_key().key_id());
     let verifier = reading(&node, &clock).build().unwrap();
     for secret in [x, spki, pem.into_bytes(), jwk.into_bytes(), jwks.into_bytes()] {
-        let forged = tower_jwt_sessions::SigningKey::hs256(secret).unwrap().with_key_id(&kid).unwrap();
+        let forged = tower_jwt_sessions::keys::SigningKey::hs256(secret).unwrap().with_key_id(&kid).unwrap();
         let (store, _) = world();
         let attacker = builder(&store, &clock).access_keys(KeyRing::new(forged)).audience("https://api.test");
         let forged = browser(attacker.build().unwrap().login("admin").await.unwrap(), None);

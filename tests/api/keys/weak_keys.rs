@@ -6,7 +6,11 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use serde_json::{Value, json};
-use tower_jwt_sessions::{ConfigError, ConfigErrorKind, KeyRing, SigningKey, VerificationKey, VerificationKeys};
+use tower_jwt_sessions::{
+    ConfigError, KeyRing,
+    error::ConfigErrorKind,
+    keys::{SigningKey, VerificationKey, VerificationKeys},
+};
 
 use crate::keys::support::{ED25519_X, P256_X, P256_Y};
 

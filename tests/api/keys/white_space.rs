@@ -1,7 +1,10 @@
 //! The warning for secrets that begin or end with white space.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use tower_jwt_sessions::{ConfigError, KeyRing, SigningKey, VerificationKey};
+use tower_jwt_sessions::{
+    ConfigError, KeyRing,
+    keys::{SigningKey, VerificationKey},
+};
 use tracing::level_filters::LevelFilter;
 
 use crate::support::log::Log;

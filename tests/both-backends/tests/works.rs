@@ -2,9 +2,7 @@
 
 use axum_core::response::IntoResponse as _;
 use http::{HeaderMap, HeaderValue, header};
-use tower_jwt_sessions::{
-    KeyRing, MemoryStore, SessionCookies, SessionManager, SigningKey, VerificationKey, VerificationKeys, Verifier,
-};
+use tower_jwt_sessions::{KeyRing, MemoryStore, SessionCookies, SessionManager, Verifier, keys::{SigningKey, VerificationKey, VerificationKeys}};
 
 const ED25519_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\

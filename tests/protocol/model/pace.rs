@@ -79,8 +79,9 @@ impl Pace {
     }
 }
 
-/// The last access token of full length is from the end of the two windows in which the victim's refresh token is fresh.
-/// Each answer that the thief throws away buys short ones: the first a window later, the last at the end of the second.
+/// The last access token of full length is from the end of the two windows in which the victim's refresh token is
+/// fresh. Each answer that the thief throws away buys short ones: the first a window later, the last at the end of the
+/// second.
 fn bound(rules: Rules) -> u8 {
     let window = rules.length;
     let thrown_away = match rules.window {

@@ -15,8 +15,8 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use tower_jwt_sessions::{
-    Error, KeyRing, MemoryStore, ReplayWindow, SessionCookies, SessionId, SessionManager, UserId, VerifyError,
-    redis::RedisStore, store::SessionStore, testing::TestClock,
+    Error, KeyRing, MemoryStore, SessionCookies, SessionId, SessionManager, UserId, auth::VerifyError,
+    policy::ReplayWindow, redis::RedisStore, store::SessionStore, testing::TestClock,
 };
 
 use crate::support::{owner::owner, redis_server};

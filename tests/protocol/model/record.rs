@@ -7,7 +7,8 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    ReplayWindow, Timestamp,
+    clock::Timestamp,
+    policy::ReplayWindow,
     store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 
@@ -177,9 +178,9 @@ impl Record {
     }
 }
 
-/// Numbers generations anew from 1, in the same order. The table compares them and counts on from the newest, as long as
-/// the record's is the newest of all; and it bounds how far the newest is ahead of the previous one, which is less than
-/// the bound where only the order is kept.
+/// Numbers generations anew from 1, in the same order. The table compares them and counts on from the newest, as long
+/// as the record's is the newest of all; and it bounds how far the newest is ahead of the previous one, which is less
+/// than the bound where only the order is kept.
 pub(crate) struct Renumbering {
     sorted: Vec<u32>,
     /// From here on distances stay as they are.

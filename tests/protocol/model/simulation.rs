@@ -7,7 +7,8 @@
 use std::{collections::BinaryHeap, env, time::Duration};
 
 use tower_jwt_sessions::{
-    ReplayWindow, Timestamp,
+    clock::Timestamp,
+    policy::ReplayWindow,
     store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 

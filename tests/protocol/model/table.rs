@@ -1,7 +1,8 @@
 //! The rotation table: the real one, and broken ones, which the models must tell from it.
 
 use tower_jwt_sessions::{
-    ReplayWindow, Timestamp,
+    clock::Timestamp,
+    policy::ReplayWindow,
     store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 

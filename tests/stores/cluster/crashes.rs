@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_jwt_sessions::{
-    SessionLimit,
+    policy::SessionLimit,
     store::{CreateOutcome, PutOutcome, Revocation, RotateOutcome, SessionStore as _, WhichSessions},
 };
 

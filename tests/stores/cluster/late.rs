@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use fred::types::Value;
 use tokio::runtime::Handle;
 use tower_jwt_sessions::{
-    ErrorKind, FeedStatus, MemoryStore, VerifyError,
+    MemoryStore,
+    auth::VerifyError,
+    error::ErrorKind,
     redis::RedisStore,
+    revocation::FeedStatus,
     store::{LogPosition, SessionStore as _},
 };
 

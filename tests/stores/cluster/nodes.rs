@@ -3,7 +3,7 @@
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
 use tower::ServiceExt as _;
-use tower_jwt_sessions::{ErrorKind, SessionLimit, SessionManager};
+use tower_jwt_sessions::{SessionManager, error::ErrorKind, policy::SessionLimit};
 
 use crate::{
     cluster::scene::{MINUTE, Scene},

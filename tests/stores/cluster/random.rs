@@ -10,7 +10,8 @@ use proptest::{
     test_runner::{TestCaseResult, TestRunner},
 };
 use tower_jwt_sessions::{
-    SessionId, SessionLimit,
+    SessionId,
+    policy::SessionLimit,
     store::{CreateOutcome, Revocation, RotateOutcome, SessionStore as _, StoreError, WhichSessions},
 };
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fred::{types::Value, util::redis_keyslot};
 use tower_jwt_sessions::{
-    ReplayWindow, SessionId, SessionLimit, Timestamp,
+    SessionId,
+    clock::Timestamp,
+    policy::{ReplayWindow, SessionLimit},
     redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, LogPosition, NewSession, Owner, PutData, RefreshAttempt, Revocation, RotateSession,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fred::types::Value;
 use tower_jwt_sessions::{
-    ConfigErrorKind,
+    error::ConfigErrorKind,
     redis::RedisStore,
     store::{EndSessions, SessionStore as _, WhichSessions},
 };

@@ -17,7 +17,11 @@ use fred::{
 };
 use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
-use tower_jwt_sessions::{Clock as _, MemoryStore, SessionId, SessionManager, SystemClock, store::SessionRecord};
+use tower_jwt_sessions::{
+    MemoryStore, SessionId, SessionManager,
+    clock::{Clock as _, SystemClock},
+    store::SessionRecord,
+};
 
 use crate::{
     nodes::outages::{admin, command},

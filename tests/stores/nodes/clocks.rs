@@ -13,8 +13,8 @@ use std::{
 
 use http::HeaderMap;
 use tower_jwt_sessions::{
-    Clock as _, MemoryStore, SessionManager, StalePolicy, UserId, VerifyError, store::SessionStore as _,
-    testing::TestClock,
+    MemoryStore, SessionManager, UserId, auth::VerifyError, clock::Clock as _, revocation::StalePolicy,
+    store::SessionStore as _, testing::TestClock,
 };
 
 use crate::support::{

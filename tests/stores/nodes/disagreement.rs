@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tower_jwt_sessions::{Clock as _, MemoryStore, SessionManager, Timestamp, testing::TestClock};
+use tower_jwt_sessions::{
+    MemoryStore, SessionManager,
+    clock::{Clock as _, Timestamp},
+    testing::TestClock,
+};
 use tracing::level_filters::LevelFilter;
 
 use crate::support::{

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use tower_jwt_sessions::{ErrorKind, MemoryStore, SessionId, SessionLimit, SessionManager, UserId, testing::TestClock};
+use tower_jwt_sessions::{
+    MemoryStore, SessionId, SessionManager, UserId, error::ErrorKind, policy::SessionLimit, testing::TestClock,
+};
 
 use crate::{
     nodes::outages::{admin, command, node_on},

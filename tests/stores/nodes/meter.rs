@@ -11,7 +11,8 @@ use std::{
 
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use tower_jwt_sessions::{
-    Clock, MemoryStore, SessionId, SystemClock, Timestamp,
+    MemoryStore, SessionId,
+    clock::{Clock, SystemClock, Timestamp},
     store::{EndSessions, SessionStore as _, WhichSessions},
 };
 

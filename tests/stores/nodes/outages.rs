@@ -10,7 +10,11 @@ use fred::{
 };
 use http::Request;
 use tower_jwt_sessions::{
-    Clock as _, PresentedTokens, SessionManager, StalePolicy, SystemClock, VerifyError, store::Revocation,
+    PresentedTokens, SessionManager,
+    auth::VerifyError,
+    clock::{Clock as _, SystemClock},
+    revocation::StalePolicy,
+    store::Revocation,
     testing::TestClock,
 };
 
@@ -85,7 +89,10 @@ async fn an_empty_log_takes_nothing_back() {
     assert!(!accepts(&there, &ended), "what a node knows stays known");
     assert!(accepts(&there, &alive), "a signed token is served while it lasts");
     // And the feed follows the new log.
-    soon("the node reconnects", || here.revocation_feed().status() == tower_jwt_sessions::FeedStatus::UpToDate).await;
+    soon("the node reconnects", || {
+        here.revocation_feed().status() == tower_jwt_sessions::revocation::FeedStatus::UpToDate
+    })
+    .await;
     let fresh = loop {
         match here.login("carol").await {
             Ok(cookies) => break browser(cookies),
@@ -127,12 +134,14 @@ async fn what_was_published_during_the_outage_of_a_feed_is_read_afterwards() {
     becomes(&there, is_stale).await;
     assert!(accepts(&there, &headers));
     let failed = here.logout(&here.verifier().present(&headers)).await.unwrap_err();
-    assert_eq!(failed.kind(), tower_jwt_sessions::ErrorKind::Store);
+    assert_eq!(failed.kind(), tower_jwt_sessions::error::ErrorKind::Store);
     assert!(!accepts(&here, &headers), "the node itself refuses it, although the store failed");
     server.thaw();
     becomes(&there, is_up_to_date).await;
-    soon("the logout can be repeated", || here.revocation_feed().status() == tower_jwt_sessions::FeedStatus::UpToDate)
-        .await;
+    soon("the logout can be repeated", || {
+        here.revocation_feed().status() == tower_jwt_sessions::revocation::FeedStatus::UpToDate
+    })
+    .await;
     loop {
         match here.logout(&here.verifier().present(&headers)).await {
             Ok(_) => break,

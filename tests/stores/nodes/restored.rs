@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf, process};
 
 use http::HeaderMap;
-use tower_jwt_sessions::{ErrorKind, SessionManager, VerifyError};
+use tower_jwt_sessions::{SessionManager, auth::VerifyError, error::ErrorKind};
 
 use crate::{
     nodes::outages::{admin, command, node_on},

@@ -12,8 +12,9 @@ use std::{
 };
 
 use tower_jwt_sessions::{
-    ConfigErrorKind, FeedStatus,
+    error::ConfigErrorKind,
     redis::RedisStore,
+    revocation::FeedStatus,
     store::{EndSessions, SessionStore as _, WhichSessions},
 };
 use tracing::level_filters::LevelFilter;

@@ -3,7 +3,9 @@
 use std::{future::Future as _, pin::pin, task::Context};
 
 use http::HeaderMap;
-use tower_jwt_sessions::{ErrorKind, MAX_CLOCK_SKEW, SessionId, SessionManager, VerifyError, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionId, SessionManager, auth::VerifyError, error::ErrorKind, policy::MAX_CLOCK_SKEW, testing::TestClock,
+};
 use tracing::level_filters::LevelFilter;
 
 use crate::{

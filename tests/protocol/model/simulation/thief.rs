@@ -1,8 +1,8 @@
 //! A victim and a thief who copied its cookies and keeps pace, for 120 hours.
 //!
 //! He presents the victim's refresh token when the victim has refreshed, and gets the victim's own successor. To know
-//! when, he reads what moves with a refresh, or presents the token again and again, and throws the answers away. Where one
-//! more would give him away he stops, if he is careful, and is out.
+//! when, he reads what moves with a refresh, or presents the token again and again, and throws the answers away. Where
+//! one more would give him away he stops, if he is careful, and is out.
 
 use super::*;
 
