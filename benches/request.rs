@@ -1,5 +1,4 @@
-//! A whole request in this process: what the layer and the extractor add to a route, in units of the HMAC of the same
-//! bytes.
+//! A whole request in process: the cost that layer and extractor add to a route, in units of an HMAC of the same bytes.
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 
@@ -16,7 +15,7 @@ mod route;
 const ROUNDS: usize = 200;
 const REPEAT: usize = 200;
 
-/// Nanoseconds for each call.
+/// Returns the nanoseconds per call.
 fn timed(mut call: impl FnMut() -> bool) -> f64 {
     let began = Instant::now();
     for _ in 0..REPEAT {
@@ -30,7 +29,7 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// What is timed in turn, so that whatever else the machine does happens to all.
+/// Measurements taken in turn, so that other load on the machine affects all of them.
 struct Round<'s> {
     hmac: f64,
     bare: f64,
@@ -49,7 +48,7 @@ fn rounds<'s>(
     rounds_in(|router| router, subject, paths, headers, status)
 }
 
-/// The same with each router made into what `surround` makes of it.
+/// Like `rounds`, with `surround` applied to each router.
 fn rounds_in<'s>(
     surround: fn(Router) -> Router,
     subject: &'s Subject,
@@ -76,7 +75,7 @@ fn rounds_in<'s>(
         .collect()
 }
 
-/// One line: the median of the ratios, and of the nanoseconds.
+/// Prints one line: the medians of the ratios and of the nanoseconds.
 fn print(name: &str, rounds: &[Round<'_>]) {
     let of = |value: &dyn Fn(&Round<'_>) -> f64| median(&mut rounds.iter().map(value).collect::<Vec<_>>());
     println!(
@@ -93,7 +92,7 @@ fn print(name: &str, rounds: &[Round<'_>]) {
     );
 }
 
-/// Requests a second of so many threads, each with a router of its own over the same manager.
+/// Returns the requests per second with so many threads, each with its own router over the same manager.
 fn throughput(subject: &Subject, headers: &HeaderMap, threads: usize) -> f64 {
     const EACH: usize = 300_000;
     let ready = Barrier::new(threads + 1);
@@ -140,7 +139,7 @@ fn main() {
     for others in [1, 20] {
         print(&format!("{others}"), &rounds(&usual, me, &usual.good(others), 200));
     }
-    println!("\nthe list of revocations");
+    println!("\nthe revocation list");
     for revoked in [0, 10_000, 1_000_000] {
         let subject = subject(revoked, 0);
         print(&format!("{revoked}"), &rounds(&subject, me, &subject.good(0), 200));
@@ -150,7 +149,7 @@ fn main() {
         let subject = subject(SOME, padding);
         print(&format!("{} bytes", subject.access.len()), &rounds(&subject, me, &subject.good(0), 200));
     }
-    println!("\nthreads, requests a second of all");
+    println!("\nthreads, total requests per second");
     let one = throughput(&usual, &good, 1);
     for threads in 1..=thread::available_parallelism().map_or(1, NonZero::get) {
         let all = throughput(&usual, &good, threads);

@@ -1,4 +1,5 @@
-//! A session ends on one node: how long until another one refuses it? Both on one redis-server, over loopback.
+//! The time from the end of a session on one node until another node refuses it. Both use one redis-server over
+//! loopback.
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 
@@ -20,7 +21,7 @@ use tower_jwt_sessions::{
 mod redis_server;
 
 const REVOCATIONS: usize = 1_000;
-/// The system adds some 50 µs to it.
+/// The operating system adds some 50 µs.
 const RESOLUTION: Duration = Duration::from_micros(10);
 
 async fn node(url: &str) -> SessionManager {
@@ -61,7 +62,7 @@ async fn main() {
         let headers = browser(here.login(user).await.expect("a login"));
         assert!(there.verifier().verify(&headers).is_ok(), "it is not revoked yet");
         let presented = here.verifier().present(&headers);
-        // Asked again and again, by a thread that leaves the processor to Redis in between.
+        // Repeated by a thread that yields the processor to Redis in between.
         let watcher = tokio::task::spawn_blocking({
             let verifier = there.verifier().clone();
             move || {
@@ -89,7 +90,7 @@ async fn main() {
     }
     println!("{REVOCATIONS} revocations, two nodes, one redis-server on loopback");
     print("from the call of logout until the other node refuses", from_call);
-    print("from the answer of logout until the other node refuses", from_answer);
+    print("from the response of logout until the other node refuses", from_answer);
     print("logout itself", ends);
     print("for comparison, a read of the log (XINFO and XREAD together)", reads);
 }

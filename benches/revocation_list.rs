@@ -1,4 +1,4 @@
-//! The list of revocations: bytes for each entry, and how long a look-up takes.
+//! The revocation list: bytes per entry and the time of a look-up.
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 
@@ -33,7 +33,7 @@ fn session(n: u64) -> SessionId {
     SessionId::from_bytes((u128::from(bits) << 64 | u128::from(n)).to_be_bytes())
 }
 
-/// The memory of this process in bytes; `None` where there is no `/proc`.
+/// Returns the memory of this process in bytes; `None` without `/proc`.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -52,7 +52,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
-/// Look-ups of sessions in an order that no cache foresees; few requests are of a revoked session.
+/// Looks up sessions in random order; few of them are revoked.
 fn look_up(list: &SessionTable, sessions: &[SessionId]) -> f64 {
     let began = Instant::now();
     let revoked = sessions.iter().filter(|session| is_revoked(black_box(list), **session)).count();
@@ -60,7 +60,7 @@ fn look_up(list: &SessionTable, sessions: &[SessionId]) -> f64 {
     began.elapsed().as_nanos() as f64 / sessions.len() as f64
 }
 
-/// The slowest of many, as somebody sees them who waits for each.
+/// The slowest of many calls, each timed alone.
 fn tail(list: &SessionTable, sessions: &[SessionId]) -> (Duration, Duration) {
     let mut times: Vec<Duration> = Vec::with_capacity(sessions.len());
     for session in sessions {
@@ -84,7 +84,7 @@ fn main() {
         *call = began.elapsed();
     }
     if let (Some(before), Some(after)) = (before, resident()) {
-        println!("{:.1} bytes an entry at {ENTRIES} entries", (after - before) as f64 / ENTRIES as f64);
+        println!("{:.1} bytes per entry at {ENTRIES} entries", (after - before) as f64 / ENTRIES as f64);
     }
     calls.sort_unstable();
     println!(
@@ -114,7 +114,7 @@ fn main() {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            // Entries come as fast as they can, and as many go.
+            // Adds entries at full speed, while as many expire.
             let mut written = 0;
             while !stop.load(Ordering::Relaxed) {
                 let now = later(60 + written / 100_000);
@@ -130,7 +130,7 @@ fn main() {
         stop.store(true, Ordering::Relaxed);
         let written = writer.join().expect("the writer counts");
         println!(
-            "look-up while {:.1} million revocations a second come: {mean:.1} ns; timed singly p50 {p50:?}, p99 {p99:?}",
+            "look-up while {:.1} million revocations per second arrive: {mean:.1} ns; one by one p50 {p50:?}, p99 {p99:?}",
             f64::from(written) / elapsed.as_secs_f64() / 1e6
         );
     });
@@ -141,5 +141,5 @@ fn main() {
         list.raise(session(ENTRIES * 1_000 + n), Revocation::ENDED, later(200_000), later(100_000));
         longest = longest.max(began.elapsed());
     }
-    println!("revoke while everything else is over: longest {longest:.0?}");
+    println!("revoke after all other entries have expired: longest {longest:.0?}");
 }

@@ -1,5 +1,5 @@
-//! Login and refresh against what cannot be saved: a bare `EVALSHA` of the same script, with the same arguments for
-//! other users, through the same client, with as many tasks.
+//! Login and refresh relative to the unavoidable part: a bare `EVALSHA` of the same script, with the same arguments for
+//! other users, through the same client and with as many tasks.
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 
@@ -31,7 +31,7 @@ mod redis_server;
 
 const TASKS: usize = 64;
 const ROUNDS: usize = 9;
-/// Users of one round.
+/// The users of one round.
 const USERS: usize = 6_000;
 
 #[tokio::main]
@@ -46,7 +46,7 @@ async fn main() {
         .build()
         .expect("a configuration that works");
 
-    // Now the server knows the scripts.
+    // From here on the server has the scripts.
     refresh(&sessions, &browser(Some(login(&sessions, "warm").await))).await;
     let monitor = Monitor::start(server.port());
     refresh(&sessions, &browser(Some(login(&sessions, "probe").await))).await;
@@ -83,13 +83,13 @@ async fn main() {
         .await;
         refreshes.push((whole, bare));
     }
-    println!("{TASKS} tasks, medians of {ROUNDS} rounds of {USERS}, a second\n");
+    println!("{TASKS} tasks, medians of {ROUNDS} rounds of {USERS}, per second\n");
     println!("| | ratio | with tokens and cookies | bare EVALSHA |\n|---|---|---|---|");
     print("login", logins);
     print("refresh", refreshes);
 }
 
-/// As `RedisStore::connect` does it.
+/// Connects as `RedisStore::connect` does.
 async fn connect(url: &str) -> Client {
     let config = Config::from_url(url).expect("a URL");
     let performance =
@@ -119,7 +119,7 @@ fn browser(cookies: Option<SessionCookies>) -> HeaderMap {
     HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&pairs.join("; ")).expect("cookies are ASCII"))])
 }
 
-/// How often a second, for all users of a round.
+/// Returns the operations per second over all users of a round.
 async fn rate<F: Future<Output = ()> + Send + 'static>(
     step: impl Fn(usize) -> F + Clone + Send + Sync + 'static,
 ) -> f64 {
@@ -153,7 +153,7 @@ fn print(name: &str, rates: Vec<(f64, f64)>) {
     println!("| {name} | {ratio:.2} | {:.0} | {:.0} |", median(whole), median(bare));
 }
 
-/// The command of a step, for the same session identifier of other users.
+/// Returns the command of an operation, for the same session id of other users.
 #[derive(Clone)]
 struct Bare {
     client: Client,
@@ -164,7 +164,7 @@ struct Bare {
 impl Bare {
     fn new(client: &Client, captured: &[Vec<u8>], round: usize) -> Self {
         let mut args = captured.to_vec();
-        // Script, number of keys, three keys, and then until when somebody waits: for ever.
+        // Script, number of keys, three keys, and then the deadline of the caller: none.
         args[5].clear();
         Self { client: client.clone(), args: args.into(), round }
     }
@@ -184,7 +184,7 @@ impl Bare {
     }
 }
 
-/// What the server is sent meanwhile.
+/// Records the commands that the server receives meanwhile.
 struct Monitor(BufReader<TcpStream>);
 
 impl Monitor {
@@ -197,7 +197,7 @@ impl Monitor {
         Self(lines)
     }
 
-    /// The arguments of all commands of this name.
+    /// Returns the arguments of all commands with this name.
     fn stop(self, name: &str) -> Vec<Vec<Vec<u8>>> {
         let start = format!("\"{name}\" ");
         let lines = self.0.lines().map_while(Result::ok);
@@ -205,7 +205,7 @@ impl Monitor {
     }
 }
 
-/// Strings in quotes, with spaces between them.
+/// Parses quoted strings that are separated by spaces.
 fn arguments(line: &str) -> Vec<Vec<u8>> {
     let (mut all, mut current, mut quoted) = (Vec::new(), Vec::new(), false);
     let mut chars = line.chars();

@@ -1,4 +1,4 @@
-//! `Verifier::verify` against what cannot be saved: the bare signature over the same bytes, in the same run.
+//! `Verifier::verify` relative to the unavoidable part: the bare signature over the same bytes, in the same run.
 
 #![allow(clippy::print_stdout, reason = "to print is what it is for")]
 
@@ -45,7 +45,7 @@ async fn claims(_: UserId) -> Result<Option<Claims>, Infallible> {
     }))
 }
 
-/// Checks the signature of the token and nothing else.
+/// Checks only the signature of the token.
 type Bare = Box<dyn Fn() -> bool + Send + Sync>;
 
 struct Subject {
@@ -53,7 +53,7 @@ struct Subject {
     verifier: Verifier<Claims>,
     headers: HeaderMap,
     token_len: usize,
-    /// Nanoseconds of a login in memory, which signs an access token with this key and a refresh token with a secret.
+    /// Nanoseconds of a login in memory: it signs an access token with this key and a refresh token with a secret.
     login: f64,
     bare: Bare,
 }
@@ -141,13 +141,13 @@ fn subjects() -> &'static [Subject] {
             let es256 = Subject::new("ES256", ring, 0, public);
             vec![hs256.await, eddsa, es256.await, cached]
         });
-        // The followers of the log live on it.
+        // The followers of the log run on it.
         std::mem::forget(runtime);
         subjects
     })
 }
 
-/// Nanoseconds for each call.
+/// Returns the nanoseconds per call.
 fn timed(repeat: usize, mut call: impl FnMut() -> bool) -> f64 {
     let began = Instant::now();
     for _ in 0..repeat {
@@ -161,7 +161,7 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// In turn, so that whatever else the machine does happens to both.
+/// Measures both in turn, so that other load on the machine affects both.
 fn print_ratio(subject: &Subject) {
     let repeat = if subject.name == "HS256" { 5_000 } else { 300 };
     let (mut ratios, mut verify, mut bare) = (Vec::new(), Vec::new(), Vec::new());

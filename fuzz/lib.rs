@@ -1,4 +1,4 @@
-//! The targets, which the tests of the crate run as well, each on a fixed number of inputs.
+//! The targets. The tests of the crate also run them, with a fixed number of inputs.
 
 #[path = "../tests/api/fuzzing/cookie_header.rs"]
 mod cookie_header;
@@ -7,17 +7,17 @@ mod target;
 #[path = "../tests/api/fuzzing/token.rs"]
 mod token;
 
-/// Panics when the verifier and a plain reading of this token disagree.
+/// Panics if the verifier and a simple parser disagree about this token.
 pub fn check_token(input: &[u8]) {
     (token::TARGET.check)(input);
 }
 
-/// Panics when the verifier and a plain reading of these `Cookie` lines disagree.
+/// Panics if the verifier and a simple parser disagree about these `Cookie` lines.
 pub fn check_cookie_header(input: &[u8]) {
     (cookie_header::TARGET.check)(input);
 }
 
-/// What a target begins with.
+/// The initial corpus of a target.
 pub struct Beginning {
     pub target: &'static str,
     pub seeds: Vec<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! One axum route in this process: without a layer of ours, with one that does nothing, and with the layer and an
-//! extractor. Shared by what counts nanoseconds, instructions and allocations.
+//! One axum route in process: without a layer, with one that does nothing, and with the session layer and an extractor.
+//! The benchmarks and the counts of instructions and allocations share it.
 
 use std::{
     convert::Infallible,
@@ -27,7 +27,7 @@ pub struct Claims {
     pub tenant: u32,
     pub verified: bool,
     pub plan: Plan,
-    /// To make longer tokens of; not there otherwise.
+    /// Makes tokens longer; absent if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
@@ -46,7 +46,7 @@ pub enum Role {
     Member,
 }
 
-/// What a browser sends, and the manager that will receive it.
+/// What a browser sends, and the manager that receives it.
 pub struct Subject {
     pub sessions: SessionManager<Claims>,
     pub access: String,
@@ -56,7 +56,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A manager that knows of `revoked` ends, and a login whose token is longer by `padding` bytes of JSON.
+    /// Returns a manager with `revoked` ended sessions, and a login whose token is longer by `padding` bytes of JSON.
     pub async fn new(revoked: usize, padding: usize) -> Self {
         let claims = move |_: UserId| async move {
             Ok::<_, Infallible>(Some(Claims {
@@ -96,19 +96,19 @@ impl Subject {
         subject
     }
 
-    /// What cannot be saved: the HMAC of the same bytes with a prepared key.
+    /// The unavoidable part: the HMAC of the same bytes with a prepared key.
     pub fn hmac(&self) -> bool {
         let signed = self.access.rsplit_once('.').map_or("", |(signed, _)| signed);
         hmac::verify(&self.mac, std::hint::black_box(signed).as_bytes(), &self.tag).is_ok()
     }
 
-    /// Both cookies, after `others` that are not ours.
+    /// Both cookies, after so many `others`.
     pub fn good(&self, others: usize) -> HeaderMap {
         let others: String = (0..others).map(|n| format!("other-{n}=a-value-of-the-usual-length-{n}; ")).collect();
         headers(&format!("{others}__Host-access={}; __Host-refresh={}", self.access, self.refresh))
     }
 
-    /// The same but for the last letter of the claims.
+    /// The same with another last letter of the claims.
     pub fn forged(&self) -> HeaderMap {
         let (signed, signature) = self.access.rsplit_once('.').expect("a token of three parts");
         let (kept, last) = signed.split_at(signed.len() - 1);
@@ -116,20 +116,20 @@ impl Subject {
         headers(&format!("__Host-access={kept}{other}.{signature}; __Host-refresh={}", self.refresh))
     }
 
-    /// As long, and nothing like a token.
+    /// As long as a token, and not a token.
     pub fn garbage(&self) -> HeaderMap {
         headers(&format!("__Host-access={}; __Host-refresh={}", "x".repeat(self.access.len()), self.refresh))
     }
 }
 
-/// A header with this cookie, beside two that most requests have.
+/// Headers with this cookie and two others that most requests have.
 pub fn headers(cookie: &str) -> HeaderMap {
     let mut headers = anonymous();
     headers.insert(header::COOKIE, HeaderValue::from_str(cookie).expect("cookies are ASCII"));
     headers
 }
 
-/// No cookie at all.
+/// Headers without a cookie.
 pub fn anonymous() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, HeaderValue::from_static("a.example"));
@@ -151,28 +151,28 @@ async fn greet(session: Option<Session<Claims>>) -> &'static str {
     "hello"
 }
 
-/// Each is given its state, as servers do: until then axum makes every layer anew for every request.
+/// Each caller gives it its state, as servers do: without it, axum builds every layer again for every request.
 fn routes() -> Router {
     Router::new().route("/bare", get(bare)).route("/me", get(me)).route("/greet", get(greet))
 }
 
-/// Nothing of ours.
+/// The bare routes.
 pub fn without_layer() -> Router {
     routes().with_state(())
 }
 
-/// What axum itself takes for any layer.
+/// The routes under a layer that does nothing, which shows what axum takes for any layer.
 pub fn passing_through() -> Router {
     routes().layer(tower::layer::layer_fn(PassThrough)).with_state(())
 }
 
-/// Our layer.
+/// The routes under the session layer.
 pub fn with_sessions(sessions: &SessionManager<Claims>) -> Router {
     routes().layer(sessions.layer()).with_state(())
 }
 
-/// A router with the client's address in the extensions, as `into_make_service_with_connect_info` has it: their table
-/// has grown before we come.
+/// A router with the client's address in the extensions, as with `into_make_service_with_connect_info`: their table has
+/// grown before the layer uses it.
 pub fn served(router: Router) -> Router {
     let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
     router.layer(Extension(client)).with_state(())
@@ -195,7 +195,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for PassThrough<S> {
     }
 }
 
-/// One request and its answer, without a runtime: nothing on the path waits.
+/// Sends one request and returns the status, without a runtime: nothing on the path waits.
 pub fn call(router: &mut Router, path: &'static str, headers: &HeaderMap) -> StatusCode {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = http::Uri::from_static(path);

@@ -1,4 +1,4 @@
-//! Writes the seeds of every target, and its words as a dictionary, to where cargo-fuzz looks for them.
+//! Writes the seeds of each target, and its words as a dictionary, to the folders of cargo-fuzz.
 
 use std::{fmt::Write as _, fs, io};
 
@@ -12,7 +12,7 @@ fn main() -> io::Result<()> {
             fs::write(format!("{corpus}/seed-{n:03}"), seed)?;
         }
         let mut dictionary = String::new();
-        // Longer words are cut off by libFuzzer.
+        // libFuzzer truncates longer words.
         for word in words.iter().filter(|word| word.len() <= 64) {
             let word: String = word.iter().fold(String::new(), |mut text, byte| {
                 let _ = write!(text, "\\x{byte:02x}");

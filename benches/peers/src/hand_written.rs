@@ -1,5 +1,5 @@
-//! What an engineer who cares about speed writes by hand: an extractor that finds the cookie in its header and decodes
-//! the token with jsonwebtoken, with key and rules prepared once, into a struct of just what is needed.
+//! Optimized code without a session crate: an extractor that finds the cookie in its header and decodes the token with
+//! jsonwebtoken, with key and rules prepared once, into a struct with only the claims that are needed.
 
 #![allow(clippy::disallowed_methods, reason = "our own rules are not those of whoever writes this")]
 

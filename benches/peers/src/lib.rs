@@ -1,5 +1,5 @@
-//! One small app, written with each of the crates that a team could take: `POST /login` makes a session for a user
-//! with five claims, `GET /me` reads it and looks at one of them.
+//! One small app, written with each of several crates: `POST /login` creates a session for a user with five claims,
+//! `GET /me` reads it and uses one of them.
 
 mod hand_written;
 mod ours;
@@ -20,14 +20,14 @@ use tower::{Service, ServiceExt as _, layer::layer_fn};
 
 pub use self::ours::bare_hmac;
 
-/// Whatever failed.
+/// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 const SECRET: [u8; 32] = [1; 32];
 const ISSUER: &str = "https://app.example";
 const ROLE: &str = "administrator";
 
-/// Who is logged in, the same for everybody who takes part.
+/// The user who is logged in, the same for all apps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct User {
     name: String,
@@ -47,12 +47,12 @@ fn alice() -> User {
     }
 }
 
-/// What `GET /me` answers.
+/// The response of `GET /me`.
 fn answer(role: &str) -> &'static str {
     if role == ROLE { "an administrator" } else { "nobody" }
 }
 
-/// An app, and the cookies of somebody who is logged in there.
+/// An app, and the cookies of a user who is logged in there.
 pub struct Peer {
     pub name: &'static str,
     pub app: Router,
@@ -60,7 +60,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Logs in over HTTP, as a browser would, and tries the cookies out.
+    /// Logs in over HTTP, as a browser does, and checks that the cookies work.
     async fn new(name: &'static str, app: Router) -> Result<Self, BoxError> {
         let mut peer = Self { name, app, cookies: HeaderValue::from_static("") };
         let login = peer.request(Method::POST, "/login");
@@ -80,29 +80,29 @@ impl Peer {
         *request.method_mut() = method;
         *request.uri_mut() = axum::http::Uri::from_static(path);
         request.headers_mut().insert(header::COOKIE, self.cookies.clone());
-        // Put there by the server, where the app asks for it.
+        // Servers insert it if the app needs it.
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000))));
         request
     }
 
-    /// The request that is measured.
+    /// Returns the request that is measured.
     pub fn me(&self) -> Request<Body> {
         self.request(Method::GET, "/me")
     }
 
-    /// Sends it.
+    /// Sends a request.
     pub async fn call(app: &mut Router, request: Request<Body>) -> Response {
         let Ok(response) = Service::call(app, request).await;
         response
     }
 }
 
-/// Everybody who can take part without a server; the first two are what the others are measured against.
+/// Returns the apps that need no server; the first two are the reference for the others.
 pub async fn in_process() -> Result<Vec<Peer>, BoxError> {
-    // Not a `/login` that anybody needs, but every app has one.
+    // Unused, but `Peer::new` logs in to every app.
     let bare = || Router::new().route("/me", get(async || answer(ROLE))).route("/login", get(async || ()));
     let ours = Peer::new("tower-jwt-sessions", ours::app(0).await?).await?;
-    // All bring the same request along.
+    // All send the same request.
     let with_cookies = |name, app| Peer { name, app, cookies: ours.cookies.clone() };
     Ok(vec![
         with_cookies("bare route", bare()),
@@ -116,7 +116,7 @@ pub async fn in_process() -> Result<Vec<Peer>, BoxError> {
     ])
 }
 
-/// Those that keep their sessions in this Redis and read it in each request.
+/// Returns the apps that keep their sessions in this Redis.
 pub async fn on_redis(url: &str) -> Result<Vec<Peer>, BoxError> {
     Ok(vec![
         Peer::new("tower-jwt-sessions on Redis", ours::on_redis(url).await?).await?,
@@ -125,14 +125,14 @@ pub async fn on_redis(url: &str) -> Result<Vec<Peer>, BoxError> {
     ])
 }
 
-/// The middle one of some measurements.
+/// Returns the median.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }
 
-/// What axum's own boxing of any layer costs is nobody's fault.
+/// A layer that does nothing: shows what axum takes for any layer.
 #[derive(Clone)]
 struct PassThrough<S>(S);
 

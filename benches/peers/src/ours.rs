@@ -1,4 +1,4 @@
-//! The crate itself.
+//! This crate.
 
 use std::convert::Infallible;
 
@@ -43,7 +43,7 @@ fn routes(sessions: SessionManager<User>) -> Router {
     Router::new().route("/login", post(login)).route("/me", get(me)).layer(sessions.layer()).with_state(sessions)
 }
 
-/// In memory, with so many revocations in force.
+/// Returns the app with sessions in memory and so many revocations in force.
 pub(crate) async fn app(revoked: usize) -> std::result::Result<Router, BoxError> {
     let sessions = manager(MemoryStore::new())?;
     for user in 0..revoked / 100 {
@@ -61,7 +61,7 @@ pub(crate) async fn on_redis(url: &str) -> std::result::Result<Router, BoxError>
     Ok(routes(sessions))
 }
 
-/// The one thing that nobody can save who holds a signed token: its HMAC, over the bytes of our token.
+/// The unavoidable cost of a signed token: an HMAC over the bytes of our token.
 pub fn bare_hmac(peer: &Peer) -> std::result::Result<impl Fn() -> bool + use<>, BoxError> {
     let cookies = peer.cookies.to_str()?;
     let token = cookies.split("; ").find_map(|pair| pair.strip_prefix("__Host-access=")).ok_or("no access cookie")?;

@@ -16,7 +16,7 @@ use crate::{BoxError, User, alice, answer};
 const KEY: &str = "user";
 const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
-/// The two versions of tower-sessions differ in nothing but their number.
+/// The two versions of tower-sessions have the same API.
 macro_rules! tower_sessions_app {
     ($version:ident, $store:expr) => {{
         async fn login(session: $version::Session) -> Result<(), StatusCode> {

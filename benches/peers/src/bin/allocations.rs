@@ -1,4 +1,4 @@
-//! How many allocations each app adds to a bare axum route. A program of its own: counting takes time.
+//! The allocations that each app adds to a bare axum route. A separate program, since counting takes time.
 
 use std::{alloc::System, hint::black_box};
 
@@ -22,7 +22,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// For one request with its answer, the request's own not counted.
+/// Counts the allocations of one call and its response, without those of the request itself.
 async fn allocations(peer: &mut Peer) -> isize {
     let mut total = 0;
     for _ in 0..CALLS {
@@ -32,6 +32,6 @@ async fn allocations(peer: &mut Peer) -> isize {
         let change = region.change();
         total += change.allocations + change.reallocations;
     }
-    // What happens once in many requests does not count.
+    // Rounds away what happens once in many requests.
     isize::try_from(total / CALLS).unwrap_or(isize::MAX)
 }

@@ -1,5 +1,5 @@
-//! Requests a second over HTTP/1.1 with 32 connections, from wrk, which must be installed. Each app is served by a
-//! process of its own on loopback; all take turns.
+//! Requests per second over HTTP/1.1 with 32 connections, measured with wrk, which must be installed. Each app runs in
+//! its own process on loopback; they are measured in turn.
 
 use std::{
     env,
@@ -26,7 +26,7 @@ async fn main() -> Result<(), BoxError> {
     }
 }
 
-/// Tells address and cookies, and serves until it is killed.
+/// Prints address and cookies, and serves until the process is killed.
 async fn serve(peer: Peer) -> Result<(), BoxError> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}\n{}", listener.local_addr()?, peer.cookies.to_str()?);
@@ -52,7 +52,7 @@ impl Server {
         Ok(Self { process, address, cookies })
     }
 
-    /// Requests a second.
+    /// Returns the requests per second.
     fn load(&self) -> Result<f64, BoxError> {
         let cookies = format!("Cookie: {}", self.cookies);
         let output = Command::new("wrk")
@@ -84,7 +84,7 @@ fn compare(names: &[&str]) -> Result<(), BoxError> {
             rates.push(server.load()?);
         }
     }
-    println!("median of {ROUNDS} rounds of {SECONDS} s\n\n| | requests a second | of the bare route |\n|---|---|---|");
+    println!("median of {ROUNDS} rounds of {SECONDS} s\n\n| | requests per second | of the bare route |\n|---|---|---|");
     let bare = median(&rates[0]);
     for (name, rates) in names.iter().zip(&rates) {
         let rate = median(rates);

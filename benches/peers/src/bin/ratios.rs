@@ -1,4 +1,4 @@
-//! What each app adds to a bare axum route, in process, in units of one HMAC-SHA256 over our token.
+//! The time that each app adds to a bare axum route in process, in units of one HMAC-SHA256 over our token.
 
 use std::{env, hint::black_box, time::Instant};
 
@@ -6,7 +6,7 @@ use peers::{BoxError, Peer, bare_hmac, in_process, median, on_redis};
 
 const ROUNDS: usize = 41;
 const CALLS: u32 = 2_000;
-/// A round trip each is slow.
+/// Fewer, since each takes a round trip.
 const CALLS_ON_REDIS: u32 = 200;
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), BoxError> {
 
     let mut hmac_nanos = Vec::new();
     let mut nanos = vec![Vec::new(); peers.len()];
-    // In turns, so that what disturbs the machine disturbs everybody.
+    // In turn, so that other load on the machine affects all.
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         for _ in 0..CALLS {
