@@ -1,6 +1,6 @@
 //! A whole request in process: the cost that layer and extractor add to a route, in units of an HMAC of the same bytes.
 
-#![allow(clippy::print_stdout, reason = "to print is what it is for")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{hint::black_box, num::NonZero, sync::Barrier, thread, time::Instant};
 
@@ -58,14 +58,14 @@ fn rounds_in<'s>(
 ) -> Vec<Round<'s>> {
     let (mut without, mut passing) = (surround(without_layer()), surround(passing_through()));
     let mut ours = surround(with_sessions(&subject.sessions));
-    let answers = |router: &mut Router, path, status: u16| call(router, path, headers) == status;
+    let responds = |router: &mut Router, path, status: u16| call(router, path, headers) == status;
     let verifier = subject.sessions.verifier();
     (0..ROUNDS)
         .map(|_| Round {
             hmac: timed(|| subject.hmac()),
-            bare: timed(|| answers(&mut without, plain_path, 200)),
-            passing: timed(|| answers(&mut passing, plain_path, 200)),
-            ours: timed(|| answers(&mut ours, path, status)),
+            bare: timed(|| responds(&mut without, plain_path, 200)),
+            passing: timed(|| responds(&mut passing, plain_path, 200)),
+            ours: timed(|| responds(&mut ours, path, status)),
             verify: timed(|| {
                 black_box(verifier.verify(black_box(headers)).is_ok());
                 true
@@ -130,7 +130,7 @@ fn main() {
     print("a cookie of others, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &headers("theme=dark"), 200));
     print("garbage, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.garbage(), 200));
     print("forged, Option<Session>", &rounds(&usual, ("/bare", "/greet"), &usual.forged(), 200));
-    print("garbage, Session: the answer 401", &rounds(&usual, me, &usual.garbage(), 401));
+    print("garbage, Session: the 401 response", &rounds(&usual, me, &usual.garbage(), 401));
     println!("\nwith the client's address in the extensions");
     print("layer and Session", &rounds_in(served, &usual, me, &good, 200));
     print("no cookie", &rounds_in(served, &usual, ("/bare", "/bare"), &anonymous(), 200));

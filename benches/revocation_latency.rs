@@ -1,7 +1,7 @@
 //! The time from the end of a session on one node until another node refuses it. Both use one redis-server over
 //! loopback.
 
-#![allow(clippy::print_stdout, reason = "to print is what it is for")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{
     thread,

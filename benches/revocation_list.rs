@@ -1,6 +1,6 @@
 //! The revocation list: bytes per entry and the time of a look-up.
 
-#![allow(clippy::print_stdout, reason = "to print is what it is for")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ mod store {
     pub(crate) use tower_jwt_sessions::store::Revocation;
 }
 #[path = "../src/revocation/table/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "with its tests, which do not run here")]
+#[allow(dead_code, unused_imports, reason = "includes unit tests, which do not run here")]
 mod table;
 
 const ENTRIES: u64 = 1_000_000;

@@ -1,7 +1,7 @@
 //! Login and refresh relative to the unavoidable part: a bare `EVALSHA` of the same script, with the same arguments for
 //! other users, through the same client and with as many tasks.
 
-#![allow(clippy::print_stdout, reason = "to print is what it is for")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -112,7 +112,7 @@ async fn refresh(sessions: &SessionManager, headers: &HeaderMap) {
 }
 
 fn browser(cookies: Option<SessionCookies>) -> HeaderMap {
-    let cookies = cookies.expect("somebody has logged in");
+    let cookies = cookies.expect("a login has run");
     let response = cookies.into_response();
     let lines = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs: Vec<&str> = lines.filter_map(|line| line.split(';').next()).collect();
@@ -177,10 +177,10 @@ impl Bare {
             _ => Value::from(arg.as_slice()),
         });
         let command = CustomCommand::new_static("EVALSHA", ClusterHash::FirstKey, false);
-        let answer: Value = self.client.custom(command, args.collect()).await.expect("the step succeeds");
-        let Value::Array(answer) = answer else { panic!("a step answers with a list") };
-        let outcome = answer.get(1).and_then(Value::as_str);
-        assert!(matches!(outcome.as_deref(), Some("created" | "rotated")), "{answer:?}");
+        let reply: Value = self.client.custom(command, args.collect()).await.expect("the step succeeds");
+        let Value::Array(reply) = reply else { panic!("a step returns a list") };
+        let outcome = reply.get(1).and_then(Value::as_str);
+        assert!(matches!(outcome.as_deref(), Some("created" | "rotated")), "{reply:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Verifier::verify` relative to the unavoidable part: the bare signature over the same bytes, in the same run.
 
-#![allow(clippy::print_stdout, reason = "to print is what it is for")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{convert::Infallible, hint::black_box, sync::OnceLock, time::Instant};
 

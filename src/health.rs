@@ -28,11 +28,11 @@ impl Health {
     }
 
     pub(crate) fn of_store() -> Self {
-        Self::new("session store", "verified requests are served, logins and refreshes answer 503")
+        Self::new("session store", "verified requests are served, logins and refreshes fail with 503")
     }
 
     pub(crate) fn of_claims_source() -> Self {
-        Self::new("claims source", "logins and refreshes answer 503 and change nothing")
+        Self::new("claims source", "logins and refreshes fail with 503 and change nothing")
     }
 
     /// Records a failure, or with `None` a success.

@@ -200,6 +200,6 @@ pub fn call(router: &mut Router, path: &'static str, headers: &HeaderMap) -> Sta
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = http::Uri::from_static(path);
     *request.headers_mut() = headers.clone();
-    let answer: Option<Result<Response<Body>, Infallible>> = router.call(request).now_or_never();
-    answer.expect("nothing waits").expect("nothing fails").status()
+    let response: Option<Result<Response<Body>, Infallible>> = router.call(request).now_or_never();
+    response.expect("nothing waits").expect("nothing fails").status()
 }

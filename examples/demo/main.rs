@@ -95,7 +95,7 @@ async fn run() -> Result<(), String> {
     };
     let users = Users::open(&config.storage).await.map_err(|error| format!("user table: {error}"))?;
     let sessions = builder.claims_source(users.clone()).build().map_err(|error| error.to_string())?;
-    // Until this node has read the revocation log, it answers 503 to requests with a session.
+    // Until this node has read the revocation log, it responds with 503 to requests with a session.
     sessions.revocation_feed().caught_up().await;
 
     server::serve(|stopping| routes::router(sessions, users, stopping), config.port).await

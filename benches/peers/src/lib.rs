@@ -49,7 +49,7 @@ fn alice() -> User {
 
 /// The response of `GET /me`.
 fn answer(role: &str) -> &'static str {
-    if role == ROLE { "an administrator" } else { "nobody" }
+    if role == ROLE { "an administrator" } else { "a user" }
 }
 
 /// An app, and the cookies of a user who is logged in there.
@@ -68,9 +68,9 @@ impl Peer {
         let lines = response.headers().get_all(header::SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
         let pairs: Vec<&str> = lines.filter_map(|line| line.split(';').next()).collect();
         peer.cookies = pairs.join("; ").parse()?;
-        let answer = peer.app.clone().oneshot(peer.me()).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("{name} answers {} to {:?}", answer.status(), peer.cookies).into());
+        let response = peer.app.clone().oneshot(peer.me()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("{name} responds with {} to {:?}", response.status(), peer.cookies).into());
         }
         Ok(peer)
     }
