@@ -28,7 +28,7 @@ fn allocations(router: &mut Router, path: &'static str, headers: &HeaderMap, sta
 
 /// A single test, since all threads of a process share the allocator.
 #[tokio::test]
-async fn a_request_keeps_to_its_budget() {
+async fn request_stays_within_allocation_budget() {
     let subject = Subject::new(1_000, 0).await;
     let anonymous = anonymous();
     let over = |plain: &mut Router, ours: &mut Router, path, status, headers: &HeaderMap| {

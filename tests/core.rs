@@ -41,7 +41,7 @@ fn request(cookies: HeaderMap) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn the_layer_works_on_any_service() {
+async fn layer_works_on_any_service() {
     let sessions = sessions();
     let mut service = ServiceBuilder::new().layer(sessions.layer()).service(service_fn(greet));
     let cookies = browser(sessions.login("alice").await.unwrap());
@@ -57,7 +57,7 @@ async fn the_layer_works_on_any_service() {
 }
 
 #[tokio::test]
-async fn the_verifier_works_without_a_layer() {
+async fn verifier_works_without_layer() {
     let sessions = sessions();
     let cookies = browser(sessions.login(42).await.unwrap());
     let session = sessions.verifier().verify(request(cookies).headers()).unwrap();
@@ -87,7 +87,7 @@ impl Service<Request<Body>> for Strict {
 }
 
 #[tokio::test]
-async fn the_service_that_was_polled_is_the_one_that_is_called() {
+async fn polled_service_is_called() {
     let mut service = ServiceBuilder::new().layer(sessions().layer()).service(Strict::default());
     service.ready().await.unwrap().call(request(HeaderMap::new())).await.unwrap();
     service.ready().await.unwrap().call(request(HeaderMap::new())).await.unwrap();

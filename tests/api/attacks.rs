@@ -24,14 +24,14 @@ use tracing::level_filters::LevelFilter;
 use crate::support::{log::Log, *};
 
 on_every_store!(
-    a_public_key_is_no_secret,
-    keys_in_the_header_are_not_used,
-    names_of_keys_are_only_compared,
-    extensions_that_a_header_calls_critical,
-    audiences_of_other_types,
-    a_revoked_token_has_no_other_spelling,
-    bodies_are_not_read,
-    text_that_forges_lines_of_the_log,
+    public_key_as_hmac_secret_is_refused,
+    keys_in_token_header_are_neither_used_nor_fetched,
+    kid_is_only_compared,
+    critical_header_extensions_are_refused,
+    claims_of_other_json_types_are_refused,
+    revoked_token_in_other_spelling_is_refused,
+    tokens_in_request_body_are_ignored,
+    control_characters_are_escaped_in_log,
 );
 
 async fn refuses(world: &World, token: impl AsRef<[u8]>) {
@@ -95,7 +95,7 @@ fn spellings_of(jwks: &str) -> Vec<Vec<u8>> {
 }
 
 /// CVE-2015-9235 and its many children: what everybody may know is taken for the secret of a MAC.
-async fn a_public_key_is_no_secret(backend: Backend) {
+async fn public_key_as_hmac_secret_is_refused(backend: Backend) {
     for algorithm in ["EdDSA", "ES256"] {
         let ring = KeyRing::new(signing(algorithm));
         let world = World::with(backend, |builder| builder.access_keys(ring)).await;
@@ -116,7 +116,7 @@ async fn a_public_key_is_no_secret(backend: Backend) {
 }
 
 /// Neither used nor fetched, whoever signed.
-async fn keys_in_the_header_are_not_used(backend: Backend) {
+async fn keys_in_token_header_are_neither_used_nor_fetched(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -149,7 +149,7 @@ async fn keys_in_the_header_are_not_used(backend: Backend) {
     goes_on(&world, &mut browser).await;
 }
 
-async fn names_of_keys_are_only_compared(backend: Backend) {
+async fn kid_is_only_compared(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -186,7 +186,7 @@ async fn names_of_keys_are_only_compared(backend: Backend) {
     goes_on(&world, &mut browser).await;
 }
 
-async fn extensions_that_a_header_calls_critical(backend: Backend) {
+async fn critical_header_extensions_are_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -211,7 +211,7 @@ async fn extensions_that_a_header_calls_critical(backend: Backend) {
     goes_on(&world, &mut browser).await;
 }
 
-async fn audiences_of_other_types(backend: Backend) {
+async fn claims_of_other_json_types_are_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -251,7 +251,7 @@ fn negated(token: &str) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-async fn a_revoked_token_has_no_other_spelling(backend: Backend) {
+async fn revoked_token_in_other_spelling_is_refused(backend: Backend) {
     for algorithm in ["HS256", "ES256"] {
         let world = World::with(backend, |builder| match algorithm {
             "HS256" => builder,
@@ -279,7 +279,7 @@ async fn a_revoked_token_has_no_other_spelling(backend: Backend) {
 }
 
 /// Tokens in the body of a request, which RFC 6750 knows and which is nobody's business here.
-async fn bodies_are_not_read(backend: Backend) {
+async fn tokens_in_request_body_are_ignored(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -301,7 +301,7 @@ const FORGED: &str =
     "mallory\r\n2026-01-01T00:00:00Z ERROR tower_jwt_sessions: forged \u{1b}[31m\u{9b}31m\u{7f}\0\"<script>";
 
 /// What an attacker names is left out, or escaped.
-async fn text_that_forges_lines_of_the_log(backend: Backend) {
+async fn control_characters_are_escaped_in_log(backend: Backend) {
     Log::capture(LevelFilter::TRACE);
     let world = World::new(backend).await;
     let (mut browser, user) = (world.browser(), UserId::new(FORGED).expect("a user id"));
@@ -355,7 +355,7 @@ async fn text_that_forges_lines_of_the_log(backend: Backend) {
 
 /// The same for errors, which end up in logs as well.
 #[tokio::test]
-async fn errors_repeat_no_control_characters() {
+async fn control_characters_are_escaped_in_errors() {
     let named = |kid: &str| {
         let jwk = serde_json::json!({ "kty": "oct", "alg": "HS256", "k": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE", "kid": kid });
         VerificationKey::from_jwk(jwk.to_string()).err()
@@ -388,7 +388,7 @@ async fn errors_repeat_no_control_characters() {
 
 /// Words from the lists that tools try first. None is long enough, in any case and with any usual decoration.
 #[test]
-fn secrets_that_everybody_knows_are_too_short() {
+fn well_known_secrets_are_refused_as_too_short() {
     const WORDS: [&str; 24] = [
         "",
         "secret",
@@ -431,7 +431,7 @@ fn secrets_that_everybody_knows_are_too_short() {
 proptest! {
     /// Whatever a header says, only the very bytes that the ring writes are accepted.
     #[test]
-    fn no_other_header_is_accepted(
+    fn only_exact_token_header_is_accepted(
         names in prop::collection::vec(
             prop::sample::select(vec!["alg", "typ", "kid", "crit", "cty", "jku", "jwk", "x"]), 1..6),
         values in prop::collection::vec(

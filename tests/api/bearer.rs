@@ -12,28 +12,28 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    ignored_unless_switched_on,
-    the_same_session_as_by_cookie,
-    other_schemes_are_the_applications,
-    what_is_sent_is_meant,
-    a_bad_cookie_is_still_none,
-    credentials_in_two_places,
-    more_than_one_token,
-    never_from_the_query_or_the_body,
-    forged_and_stale_tokens,
-    logout_ends_the_session_of_the_token,
-    logout_with_an_expired_token,
-    the_other_routes,
-    a_login_replaces_the_session_of_the_token,
-    a_login_ends_whatever_was_presented,
-    each_of_two_managers_takes_the_header_for_its_own,
-    revocations_that_are_unknown,
-    not_without_the_layer,
+    bearer_token_is_ignored_by_default,
+    bearer_token_gives_same_session_as_cookie,
+    other_authorization_schemes_are_ignored,
+    invalid_bearer_token_is_refused_on_public_pages_too,
+    invalid_cookie_is_anonymous_on_public_pages,
+    bearer_token_beside_cookie_is_refused,
+    several_bearer_tokens_are_refused,
+    bearer_tokens_in_query_and_body_are_ignored,
+    forged_and_expired_bearer_tokens_are_refused,
+    logout_ends_session_of_bearer_token,
+    logout_with_expired_bearer_token_ends_session,
+    companion_routes_accept_bearer_token,
+    login_replaces_session_of_bearer_token,
+    login_ends_all_presented_sessions,
+    bearer_token_is_presented_to_each_of_two_managers,
+    stale_node_that_fails_closed_refuses_bearer_token_with_503,
+    companion_routes_verify_bearer_token_without_layer,
 );
 
 const PAGES: [&str; 5] = ["GET /me", "GET /greet", "GET /live", "GET /greet-live", "GET /auth/sessions"];
 
-async fn ignored_unless_switched_on(backend: Backend) {
+async fn bearer_token_is_ignored_by_default(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -55,7 +55,7 @@ async fn ignored_unless_switched_on(backend: Backend) {
     assert_eq!(world.count("alice").await, 1, "no logout found the token");
 }
 
-async fn the_same_session_as_by_cookie(backend: Backend) {
+async fn bearer_token_gives_same_session_as_cookie(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let me = native.send("GET /me").await.is(200).json();
@@ -79,7 +79,7 @@ async fn the_same_session_as_by_cookie(backend: Backend) {
     send(&world.app, "GET /me", &headers).await.is(200);
 }
 
-async fn other_schemes_are_the_applications(backend: Backend) {
+async fn other_authorization_schemes_are_ignored(backend: Backend) {
     let world = World::for_natives(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -93,7 +93,7 @@ async fn other_schemes_are_the_applications(backend: Backend) {
     }
 }
 
-async fn what_is_sent_is_meant(backend: Backend) {
+async fn invalid_bearer_token_is_refused_on_public_pages_too(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let ended = world.native("alice").await;
@@ -126,7 +126,7 @@ async fn what_is_sent_is_meant(backend: Backend) {
     send(&world.app, "GET /me", &nobody).await.is_problem(401, "missing_credentials");
 }
 
-async fn a_bad_cookie_is_still_none(backend: Backend) {
+async fn invalid_cookie_is_anonymous_on_public_pages(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     native.send("POST /auth/logout").await.is(200);
@@ -141,7 +141,7 @@ async fn a_bad_cookie_is_still_none(backend: Backend) {
     }
 }
 
-async fn credentials_in_two_places(backend: Backend) {
+async fn bearer_token_beside_cookie_is_refused(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
@@ -170,7 +170,7 @@ async fn credentials_in_two_places(backend: Backend) {
     native.send("GET /me").await.is(200);
 }
 
-async fn more_than_one_token(backend: Backend) {
+async fn several_bearer_tokens_are_refused(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let good = native.bearer();
@@ -201,7 +201,7 @@ async fn more_than_one_token(backend: Backend) {
     native.send("GET /me").await.is(200);
 }
 
-async fn never_from_the_query_or_the_body(backend: Backend) {
+async fn bearer_tokens_in_query_and_body_are_ignored(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let (access, refresh) = (&native.access, &native.refresh);
@@ -227,7 +227,7 @@ async fn never_from_the_query_or_the_body(backend: Backend) {
 }
 
 /// Spot checks that it is the same verification: the attacks themselves are tried on cookies.
-async fn forged_and_stale_tokens(backend: Backend) {
+async fn forged_and_expired_bearer_tokens_are_refused(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let forge = || Forgery::of(&native.access, ACCESS_SECRET);
@@ -247,7 +247,7 @@ async fn forged_and_stale_tokens(backend: Backend) {
     native.send("GET /greet").await.is_problem(401, "invalid_token");
 }
 
-async fn logout_ends_the_session_of_the_token(backend: Backend) {
+async fn logout_ends_session_of_bearer_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (native, other) = (world.native("alice").await, world.native("alice").await);
     world.events();
@@ -262,7 +262,7 @@ async fn logout_ends_the_session_of_the_token(backend: Backend) {
     send(&world.app, "POST /auth/logout", &[("authorization", "Bearer x")]).await.is(200);
 }
 
-async fn logout_with_an_expired_token(backend: Backend) {
+async fn logout_with_expired_bearer_token_ends_session(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     world.clock.advance(hours(2));
@@ -270,7 +270,7 @@ async fn logout_with_an_expired_token(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn the_other_routes(backend: Backend) {
+async fn companion_routes_accept_bearer_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (here, there, mut browser) = (world.native("alice").await, world.native("alice").await, world.browser());
     browser.login("alice").await;
@@ -292,7 +292,7 @@ async fn the_other_routes(backend: Backend) {
     here.send("GET /me").await.is_problem(401, "invalid_token");
 }
 
-async fn a_login_replaces_the_session_of_the_token(backend: Backend) {
+async fn login_replaces_session_of_bearer_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let answer = send_body(&world.app, "POST /native/alice", &[("authorization", native.bearer())], "").await;
@@ -305,7 +305,7 @@ async fn a_login_replaces_the_session_of_the_token(backend: Backend) {
 }
 
 /// Credentials in two places prove nothing, but no login is refused for them, and none of their sessions goes on.
-async fn a_login_ends_whatever_was_presented(backend: Backend) {
+async fn login_ends_all_presented_sessions(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
@@ -321,7 +321,7 @@ async fn a_login_ends_whatever_was_presented(backend: Backend) {
     assert_eq!(world.count("bob").await, 1);
 }
 
-async fn each_of_two_managers_takes_the_header_for_its_own(backend: Backend) {
+async fn bearer_token_is_presented_to_each_of_two_managers(backend: Backend) {
     let (members, guests) = (World::for_natives(backend).await, World::for_natives(backend).await);
     let of_guests = builder::<()>(&guests.store, &guests.clock)
         .issuer("https://guests.test")
@@ -351,7 +351,7 @@ async fn each_of_two_managers_takes_the_header_for_its_own(backend: Backend) {
     }
 }
 
-async fn revocations_that_are_unknown(backend: Backend) {
+async fn stale_node_that_fails_closed_refuses_bearer_token_with_503(backend: Backend) {
     use tower_jwt_sessions::revocation::StalePolicy;
     let clock = tower_jwt_sessions::testing::TestClock::new();
     let store = TestStore::open(backend, &clock).await;
@@ -371,7 +371,7 @@ async fn revocations_that_are_unknown(backend: Backend) {
 }
 
 /// The companion router verifies by itself.
-async fn not_without_the_layer(backend: Backend) {
+async fn companion_routes_verify_bearer_token_without_layer(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let bare: axum::Router = world.sessions.router();

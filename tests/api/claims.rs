@@ -36,7 +36,7 @@ where
 }
 
 #[tokio::test]
-async fn enum_with_variant_without_fields_is_refused_at_build_and_works_when_tagged() {
+async fn untagged_enum_with_unit_variant_is_refused_and_tagged_one_accepted() {
     let untagged = |user: &str| match user {
         "guest" => Untagged::Guest,
         _ => Untagged::Member { role: "admin".to_owned() },
@@ -79,7 +79,7 @@ enum Any {
 }
 
 #[tokio::test]
-async fn claims_that_cannot_be_read_back_are_a_line_with_the_cure() {
+async fn claims_that_cannot_be_read_back_are_logged_with_help() {
     async fn told(app: &axum::Router, world: &World) -> String {
         Log::capture(LevelFilter::TRACE);
         Browser::new(app, &world.clock).send("POST /login/alice", &[]).await.is_problem(500, "internal_error");

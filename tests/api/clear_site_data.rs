@@ -14,11 +14,11 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    nothing_by_default,
-    the_bytes_of_the_header,
-    only_with_a_logout,
-    not_over_plain_http,
-    never_with_a_new_session,
+    clear_site_data_is_absent_by_default,
+    clear_site_data_header_has_documented_value,
+    clear_site_data_is_sent_only_with_logout,
+    clear_site_data_is_absent_over_plain_http,
+    clear_site_data_is_absent_when_session_begins,
 );
 
 const BOTH: &[SiteData] = &[SiteData::Cache, SiteData::Storage];
@@ -41,12 +41,12 @@ async fn at_logout(world: &World) -> Vec<String> {
     seen
 }
 
-async fn nothing_by_default(backend: Backend) {
+async fn clear_site_data_is_absent_by_default(backend: Backend) {
     assert_eq!(at_logout(&World::new(backend).await).await, [""; 0]);
     assert_eq!(at_logout(&world(backend, CookieConfig::new().clear_at_logout(&[])).await).await, [""; 0]);
 }
 
-async fn the_bytes_of_the_header(backend: Backend) {
+async fn clear_site_data_header_has_documented_value(backend: Backend) {
     for (data, expected) in [
         (BOTH, r#""cache", "storage""#),
         (&[SiteData::Storage, SiteData::Cache, SiteData::Storage], r#""cache", "storage""#),
@@ -58,7 +58,7 @@ async fn the_bytes_of_the_header(backend: Backend) {
     }
 }
 
-async fn only_with_a_logout(backend: Backend) {
+async fn clear_site_data_is_sent_only_with_logout(backend: Backend) {
     let world = world(backend, CookieConfig::new().clear_at_logout(BOTH)).await;
     let mut browser = world.browser();
     let mut answers = vec![browser.login("alice").await, browser.refresh().await, browser.get("/me").await];
@@ -73,13 +73,13 @@ async fn only_with_a_logout(backend: Backend) {
     assert_eq!(browser.post("/auth/logout").await.is(200).header("clear-site-data"), r#""cache", "storage""#);
 }
 
-async fn not_over_plain_http(backend: Backend) {
+async fn clear_site_data_is_absent_over_plain_http(backend: Backend) {
     let cookies = CookieConfig::new().clear_at_logout(BOTH).insecure_http_for_development();
     assert_eq!(at_logout(&world(backend, cookies).await).await, [""; 0]);
 }
 
 /// Browsers clear after they have set cookies.
-async fn never_with_a_new_session(backend: Backend) {
+async fn clear_site_data_is_absent_when_session_begins(backend: Backend) {
     type Answered = Result<Response, Error>;
     type Sessions = State<SessionManager<Claims>>;
     async fn switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {

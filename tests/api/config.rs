@@ -43,17 +43,17 @@ fn refusal(builder: SessionManagerBuilder<()>, cure: &str) -> ConfigError {
 }
 
 #[tokio::test]
-async fn the_defaults_work() {
+async fn default_configuration_builds() {
     builder().build().unwrap();
 }
 
 #[test]
-fn there_must_be_a_runtime_to_follow_the_log_on() {
+fn build_without_runtime_is_refused() {
     assert!(refusal(builder(), "call build() within one").kind() == ConfigErrorKind::NoRuntime);
 }
 
 #[tokio::test]
-async fn what_has_no_default_must_be_given() {
+async fn missing_required_settings_are_refused() {
     let missing = |result: Result<SessionManager<()>, ConfigError>, expected: &str| {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ConfigErrorKind::MissingOption);
@@ -77,7 +77,7 @@ async fn what_has_no_default_must_be_given() {
 }
 
 #[tokio::test]
-async fn rings_must_not_share_a_key() {
+async fn key_shared_by_both_rings_is_refused() {
     let shared = "the very same secret for both of the rings, long enough for all three";
     let error = refusal(
         builder().access_keys(KeyRing::hs256(shared).unwrap()).refresh_keys(KeyRing::hs256(shared).unwrap()),
@@ -100,7 +100,7 @@ async fn rings_must_not_share_a_key() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_need_repeatable_signatures() {
+async fn refresh_keys_of_random_signatures_are_refused() {
     let es256 = KeyRing::es256_pem(P256_PRIVATE).unwrap();
     let error = refusal(builder().refresh_keys(es256.clone()), "use HS256 or EdDSA");
     assert!(
@@ -111,7 +111,7 @@ async fn refresh_tokens_need_repeatable_signatures() {
 }
 
 #[tokio::test]
-async fn secrets_have_the_length_of_their_hash() {
+async fn secrets_shorter_than_their_hash_are_refused() {
     for (min, ring) in [
         (32, KeyRing::hs256 as fn(Vec<u8>) -> Result<KeyRing, ConfigError>),
         (48, KeyRing::hs384),
@@ -130,7 +130,7 @@ async fn secrets_have_the_length_of_their_hash() {
 }
 
 #[tokio::test]
-async fn keys_in_pem_are_read_and_misfits_are_not() {
+async fn pem_keys_are_read_and_invalid_ones_refused() {
     let private = SigningKey::eddsa_pem(ED25519_PRIVATE).unwrap();
     let public = VerificationKey::eddsa_pem(ED25519_PUBLIC).unwrap();
     assert_eq!(private.verification_key().key_id(), public.key_id());
@@ -155,7 +155,7 @@ async fn keys_in_pem_are_read_and_misfits_are_not() {
 }
 
 #[tokio::test]
-async fn a_kid_is_there_once_and_is_short() {
+async fn duplicate_and_long_key_ids_are_refused() {
     let ring = KeyRing::hs256([1; 32]).unwrap();
     let again = VerificationKey::hs256([1; 32]).unwrap();
     assert!(ring.clone().with_verification_key(again).is_err_and(
@@ -175,7 +175,7 @@ async fn a_kid_is_there_once_and_is_short() {
 }
 
 #[tokio::test]
-async fn keys_are_never_printed() {
+async fn debug_of_builder_contains_no_key() {
     let secret = "a secret that must not be printed";
     let ring = KeyRing::hs256(secret).unwrap();
     let printed =
@@ -185,7 +185,7 @@ async fn keys_are_never_printed() {
 }
 
 #[tokio::test]
-async fn lifetimes_must_fit_together() {
+async fn conflicting_lifetimes_are_refused() {
     let error = refusal(builder().access_lifetime(secs(59)), "lengthen it");
     assert!(
         error.kind() == ConfigErrorKind::InvalidLifetime
@@ -228,7 +228,7 @@ async fn lifetimes_must_fit_together() {
 }
 
 #[tokio::test]
-async fn the_replay_window_is_at_most_a_minute() {
+async fn replay_window_over_one_minute_is_refused() {
     for window in [ReplayWindow::Fixed(secs(61)), ReplayWindow::UntilConfirmed(secs(61))] {
         let error = refusal(builder().replay_window(window), "shorten it");
         assert!(error.kind() == ConfigErrorKind::InvalidLifetime && error.to_string().contains("replay window"));
@@ -239,7 +239,7 @@ async fn the_replay_window_is_at_most_a_minute() {
 }
 
 #[tokio::test]
-async fn identifiers_are_neither_empty_nor_endless() {
+async fn empty_and_oversized_identifiers_are_refused() {
     for name in ["", &"x".repeat(256)] {
         assert!(builder().issuer(name).build().is_err_and(
             |error| error.kind() == ConfigErrorKind::InvalidOption && error.to_string().contains("invalid issuer")
@@ -252,7 +252,7 @@ async fn identifiers_are_neither_empty_nor_endless() {
 }
 
 #[tokio::test]
-async fn cookies_that_a_browser_would_refuse_are_refused_here() {
+async fn cookie_configs_that_browsers_reject_are_refused() {
     let cookies = CookieConfig::new;
     for (wrong, cure) in [
         (cookies().prefix(CookiePrefix::Host).domain("example.com"), "use CookiePrefix::Secure"),
@@ -326,7 +326,7 @@ async fn cookies_that_a_browser_would_refuse_are_refused_here() {
 
 #[cfg(feature = "router")]
 #[tokio::test]
-async fn origins_are_written_as_browsers_send_them() {
+async fn origins_not_in_browser_form_are_refused() {
     for wrong in [
         // The nine that Go refuses.
         "example.com",
@@ -402,7 +402,7 @@ async fn origins_are_written_as_browsers_send_them() {
 
 #[cfg(feature = "router")]
 #[tokio::test]
-async fn origins_of_applications_can_be_trusted_and_are_never_own() {
+async fn application_origins_may_be_trusted_but_not_own() {
     for fine in [
         "capacitor://localhost",
         "ionic://localhost",

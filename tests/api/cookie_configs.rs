@@ -253,7 +253,7 @@ async fn live(wish: &Wish) -> bool {
 }
 
 #[test]
-fn whatever_is_accepted_works_in_a_browser() {
+fn accepted_cookie_configs_work_in_browser() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut runner = TestRunner::new(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() });
     let [accepted, with_domain, insecure] = [const { Cell::new(0) }; 3];
@@ -273,7 +273,7 @@ fn whatever_is_accepted_works_in_a_browser() {
 
 /// The model itself: lines that browsers are known to ignore or to understand in their own way.
 #[test]
-fn the_model_ignores_what_browsers_ignore() {
+fn cookie_jar_ignores_what_browsers_ignore() {
     let secure = Place { https: true, host: "www.app.test", path: "/a/b" };
     let plain = Place { https: false, ..secure };
     let long = "x".repeat(4097);

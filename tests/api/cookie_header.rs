@@ -3,11 +3,11 @@
 use crate::support::*;
 
 on_every_store!(
-    what_does_not_hide_ours,
-    what_is_not_ours,
-    our_name_twice_is_nobody,
-    missing_halves,
-    a_refresh_cookie_twice,
+    session_cookie_is_found_among_others,
+    cookies_of_similar_names_are_ignored,
+    duplicate_access_cookie_is_anonymous,
+    missing_or_invalid_cookie_of_pair_is_named_as_reason,
+    duplicate_refresh_cookie_is_refused,
 );
 
 const NOBODY: &str = "hello, stranger";
@@ -17,7 +17,7 @@ async fn greets(world: &World, lines: &[Vec<u8>]) -> String {
     send(&world.app, "GET /greet", &headers).await.is(200).body.clone()
 }
 
-async fn what_does_not_hide_ours(backend: Backend) {
+async fn session_cookie_is_found_among_others(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -52,7 +52,7 @@ async fn what_does_not_hide_ours(backend: Backend) {
     assert_eq!(greets(&world, &[spaced]).await, "hello, alice");
 }
 
-async fn what_is_not_ours(backend: Backend) {
+async fn cookies_of_similar_names_are_ignored(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -97,7 +97,7 @@ async fn what_is_not_ours(backend: Backend) {
     }
 }
 
-async fn our_name_twice_is_nobody(backend: Backend) {
+async fn duplicate_access_cookie_is_anonymous(backend: Backend) {
     let world = World::new(backend).await;
     let (mut alice, mut mallory) = (world.browser(), world.browser());
     alice.login("alice").await;
@@ -121,7 +121,7 @@ async fn our_name_twice_is_nobody(backend: Backend) {
     assert_eq!(greets(&world, &[good.clone(), good]).await, NOBODY, "even when both are the same");
 }
 
-async fn missing_halves(backend: Backend) {
+async fn missing_or_invalid_cookie_of_pair_is_named_as_reason(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -147,7 +147,7 @@ async fn missing_halves(backend: Backend) {
     }
 }
 
-async fn a_refresh_cookie_twice(backend: Backend) {
+async fn duplicate_refresh_cookie_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;

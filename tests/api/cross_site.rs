@@ -5,11 +5,11 @@ use tower_jwt_sessions::event::SessionEventKind as Event;
 use crate::support::*;
 
 on_every_store!(
-    other_sites_are_refused,
-    ones_own_pages_are_not,
-    reading_is_not_guarded,
-    trusted_origins,
-    the_login_is_guarded_without_a_session,
+    requests_from_other_sites_are_refused,
+    requests_from_own_pages_are_accepted,
+    safe_methods_pass_guard_and_change_nothing,
+    only_exact_trusted_origins_are_accepted,
+    login_from_other_site_is_refused_without_session,
 );
 
 type Headers = &'static [(&'static str, &'static str)];
@@ -51,7 +51,7 @@ const OWN: [Headers; 8] = [
     &[("origin", "")],
 ];
 
-async fn other_sites_are_refused(backend: Backend) {
+async fn requests_from_other_sites_are_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -68,7 +68,7 @@ async fn other_sites_are_refused(backend: Backend) {
     assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
 }
 
-async fn ones_own_pages_are_not(backend: Backend) {
+async fn requests_from_own_pages_are_accepted(backend: Backend) {
     let world = World::new(backend).await;
     for headers in OWN {
         let (mut browser, mut other) = (world.browser(), world.browser());
@@ -84,7 +84,7 @@ async fn ones_own_pages_are_not(backend: Backend) {
     }
 }
 
-async fn reading_is_not_guarded(backend: Backend) {
+async fn safe_methods_pass_guard_and_change_nothing(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -103,7 +103,7 @@ async fn reading_is_not_guarded(backend: Backend) {
     assert_eq!(world.events(), []);
 }
 
-async fn trusted_origins(backend: Backend) {
+async fn only_exact_trusted_origins_are_accepted(backend: Backend) {
     let world = World::with(backend, |builder| {
         builder.trusted_origin("https://www.app.test").trusted_origin("http://localhost:5173")
     })
@@ -130,7 +130,7 @@ async fn trusted_origins(backend: Backend) {
     }
 }
 
-async fn the_login_is_guarded_without_a_session(backend: Backend) {
+async fn login_from_other_site_is_refused_without_session(backend: Backend) {
     let world = World::new(backend).await;
     for headers in OTHERS {
         let mut victim = world.browser();

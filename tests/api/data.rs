@@ -14,14 +14,14 @@ use tower_jwt_sessions::{Error, PresentedTokens, Session, SessionCookies, Sessio
 use crate::support::*;
 
 on_every_store!(
-    versions_count_the_writes,
-    writers_at_once_lose_nothing,
-    it_belongs_to_one_session,
-    an_ended_session_stays_ended,
-    data_of_another_shape,
-    data_of_an_older_release_is_read_and_updated_as_the_newer_type,
-    data_of_an_older_release_can_be_given_up,
-    while_the_store_is_away,
+    data_version_counts_writes,
+    concurrent_data_updates_are_not_lost,
+    data_belongs_to_one_session,
+    data_update_of_ended_session_is_refused,
+    data_of_another_type_is_error_and_stays,
+    data_of_older_release_is_read_and_updated_as_newer_type,
+    data_of_older_release_can_be_discarded,
+    data_is_unavailable_during_store_outage,
 );
 
 type Manager = State<SessionManager<Claims>>;
@@ -116,7 +116,7 @@ async fn world(backend: Backend) -> World {
     world
 }
 
-async fn versions_count_the_writes(backend: Backend) {
+async fn data_version_counts_writes(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -132,7 +132,7 @@ async fn versions_count_the_writes(backend: Backend) {
     assert_eq!(browser.get("/data").await.json(), json!({ "value": "ü\0\"", "version": 2 }));
 }
 
-async fn writers_at_once_lose_nothing(backend: Backend) {
+async fn concurrent_data_updates_are_not_lost(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -151,7 +151,7 @@ async fn writers_at_once_lose_nothing(backend: Backend) {
     assert_eq!(browser.get("/data").await.json(), json!({ "value": 24, "version": 24 }));
 }
 
-async fn it_belongs_to_one_session(backend: Backend) {
+async fn data_belongs_to_one_session(backend: Backend) {
     let world = world(backend).await;
     let (mut phone, mut laptop) = (world.browser(), world.browser());
     phone.post("/login-with-basket").await.is(200);
@@ -164,7 +164,7 @@ async fn it_belongs_to_one_session(backend: Backend) {
     world.browser().get("/data").await.is_problem(401, "missing_credentials");
 }
 
-async fn an_ended_session_stays_ended(backend: Backend) {
+async fn data_update_of_ended_session_is_refused(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -185,7 +185,7 @@ async fn an_ended_session_stays_ended(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn data_of_another_shape(backend: Backend) {
+async fn data_of_another_type_is_error_and_stays(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.post("/login-with-basket").await.is(200);
@@ -193,7 +193,7 @@ async fn data_of_another_shape(backend: Backend) {
     assert_eq!(browser.get("/data").await.json(), json!({ "value": ["apple"], "version": 1 }));
 }
 
-async fn data_of_an_older_release_is_read_and_updated_as_the_newer_type(backend: Backend) {
+async fn data_of_older_release_is_read_and_updated_as_newer_type(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.post("/login-with-basket").await.is(200);
@@ -220,7 +220,7 @@ async fn data_of_an_older_release_is_read_and_updated_as_the_newer_type(backend:
     assert_eq!(browser.post("/basket/pear").await.json(), json!({ "items": { "pear": 1 } }));
 }
 
-async fn data_of_an_older_release_can_be_given_up(backend: Backend) {
+async fn data_of_older_release_can_be_discarded(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.post("/login-with-basket").await.is(200);
@@ -235,7 +235,7 @@ async fn data_of_an_older_release_can_be_given_up(backend: Backend) {
     browser.post("/basket/pear").await.is_problem(503, "store_unavailable");
 }
 
-async fn while_the_store_is_away(backend: Backend) {
+async fn data_is_unavailable_during_store_outage(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.post("/login-with-basket").await.is(200);

@@ -5,15 +5,15 @@ use tower_jwt_sessions::event::{EndReason, RefreshKind, SessionEventKind as Even
 use crate::support::*;
 
 on_every_store!(
-    a_login_replaces_the_presented_session,
-    a_login_as_somebody_else_ends_the_presented_session,
-    a_planted_session_is_not_adopted,
-    made_up_cookies_are_not_adopted,
-    other_browsers_are_left_alone,
-    a_login_ends_both_of_a_mixed_pair,
-    a_mixed_pair_does_not_refresh,
-    an_expired_stranger_does_not_block_a_refresh,
-    a_logout_ends_both_of_a_mixed_pair,
+    login_replaces_presented_session,
+    login_as_another_user_ends_presented_session,
+    login_over_planted_session_starts_another,
+    login_over_invalid_cookies_starts_another,
+    login_keeps_sessions_of_other_browsers,
+    login_with_tokens_of_two_sessions_ends_both,
+    refresh_with_tokens_of_two_sessions_is_refused,
+    expired_access_token_of_another_session_does_not_block_refresh,
+    logout_with_tokens_of_two_sessions_ends_both,
 );
 
 fn id(browser: &Browser) -> String {
@@ -27,7 +27,7 @@ fn mixed(access: &Browser, refresh: &Browser) -> Browser {
     mixed
 }
 
-async fn a_login_replaces_the_presented_session(backend: Backend) {
+async fn login_replaces_presented_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -47,7 +47,7 @@ async fn a_login_replaces_the_presented_session(backend: Backend) {
     assert_eq!(world.count("alice").await, 1);
 }
 
-async fn a_login_as_somebody_else_ends_the_presented_session(backend: Backend) {
+async fn login_as_another_user_ends_presented_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -59,7 +59,7 @@ async fn a_login_as_somebody_else_ends_the_presented_session(backend: Backend) {
     assert_eq!((world.count("alice").await, world.count("bob").await), (0, 1));
 }
 
-async fn a_planted_session_is_not_adopted(backend: Backend) {
+async fn login_over_planted_session_starts_another(backend: Backend) {
     let world = World::new(backend).await;
     let (mut mallory, mut alice) = (world.browser(), world.browser());
     mallory.login("mallory").await;
@@ -72,7 +72,7 @@ async fn a_planted_session_is_not_adopted(backend: Backend) {
     assert_eq!(alice.get("/me").await.is(200).json()["user"], "alice");
 }
 
-async fn made_up_cookies_are_not_adopted(backend: Backend) {
+async fn login_over_invalid_cookies_starts_another(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     for planted in ["", "x", "AAECAwQFBgcICQoLDA0ODw", "eyJhbGciOiJub25lIn0.e30."] {
@@ -86,7 +86,7 @@ async fn made_up_cookies_are_not_adopted(backend: Backend) {
     assert_eq!(world.count("alice").await, 4);
 }
 
-async fn other_browsers_are_left_alone(backend: Backend) {
+async fn login_keeps_sessions_of_other_browsers(backend: Backend) {
     let world = World::new(backend).await;
     let (mut phone, mut laptop) = (world.browser(), world.browser());
     phone.login("alice").await;
@@ -97,7 +97,7 @@ async fn other_browsers_are_left_alone(backend: Backend) {
     assert_eq!(world.count("alice").await, 2);
 }
 
-async fn a_login_ends_both_of_a_mixed_pair(backend: Backend) {
+async fn login_with_tokens_of_two_sessions_ends_both(backend: Backend) {
     let world = World::new(backend).await;
     for (first, second) in [("alice", "alice"), ("alice", "bob"), ("bob", "mallory")] {
         let (mut one, mut two) = (world.browser(), world.browser());
@@ -112,7 +112,7 @@ async fn a_login_ends_both_of_a_mixed_pair(backend: Backend) {
     assert_eq!(world.count("alice").await, 3);
 }
 
-async fn a_mixed_pair_does_not_refresh(backend: Backend) {
+async fn refresh_with_tokens_of_two_sessions_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     for second in ["alice", "bob"] {
         let (mut one, mut two) = (world.browser(), world.browser());
@@ -128,7 +128,7 @@ async fn a_mixed_pair_does_not_refresh(backend: Backend) {
     }
 }
 
-async fn an_expired_stranger_does_not_block_a_refresh(backend: Backend) {
+async fn expired_access_token_of_another_session_does_not_block_refresh(backend: Backend) {
     let world = World::new(backend).await;
     let (mut one, mut two) = (world.browser(), world.browser());
     one.login("alice").await;
@@ -142,7 +142,7 @@ async fn an_expired_stranger_does_not_block_a_refresh(backend: Backend) {
     assert_eq!(world.events().last(), Some(&Event::Refreshed(RefreshKind::Repeated)));
 }
 
-async fn a_logout_ends_both_of_a_mixed_pair(backend: Backend) {
+async fn logout_with_tokens_of_two_sessions_ends_both(backend: Backend) {
     let world = World::new(backend).await;
     for (second, path) in [("alice", "/auth/logout"), ("bob", "/auth/logout"), ("bob", "/auth/logout-all")] {
         let (mut one, mut two) = (world.browser(), world.browser());

@@ -12,7 +12,7 @@ use crate::support::{log::Log, *};
 const USER: &str = "private@name.example";
 
 #[tokio::test]
-async fn log_quotes_the_server_and_names_no_user() {
+async fn forbidden_command_is_logged_without_user_data() {
     // Somebody who has logged in before, at a node with the same keys.
     let world = World::new(Backend::Memory).await;
     let mut early = world.browser();

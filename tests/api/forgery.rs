@@ -8,14 +8,14 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    foreign_headers_and_keys,
-    other_spellings,
-    other_claims,
-    other_times,
-    other_kinds,
-    broken_and_oversized,
-    tokens_elsewhere_are_not_read,
-    every_changed_byte,
+    tokens_of_other_headers_and_keys_are_refused,
+    other_spellings_of_token_are_refused,
+    invalid_claims_are_refused,
+    invalid_times_are_refused,
+    tokens_of_other_kinds_are_refused,
+    malformed_and_oversized_tokens_are_refused,
+    tokens_outside_cookies_are_ignored,
+    token_with_any_changed_byte_is_refused,
 );
 
 /// A browser with a session, and how to show that a token is refused.
@@ -68,7 +68,7 @@ impl Court {
     }
 }
 
-async fn foreign_headers_and_keys(backend: Backend) {
+async fn tokens_of_other_headers_and_keys_are_refused(backend: Backend) {
     let court = Court::new(backend).await;
     for (good, is_access) in [(court.access(), true), (court.refresh(), false)] {
         let header = |from: &str, to: &str| {
@@ -125,7 +125,7 @@ async fn foreign_headers_and_keys(backend: Backend) {
     court.adjourn().await;
 }
 
-async fn other_spellings(backend: Backend) {
+async fn other_spellings_of_token_are_refused(backend: Backend) {
     let court = Court::new(backend).await;
     let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
     for token in respelled(&access) {
@@ -159,7 +159,7 @@ async fn other_spellings(backend: Backend) {
 }
 
 /// Signed with the right key, but not what is ever written.
-async fn other_claims(backend: Backend) {
+async fn invalid_claims_are_refused(backend: Backend) {
     let court = Court::new(backend).await;
     let good = court.access();
     for (from, to) in [
@@ -220,7 +220,7 @@ async fn other_claims(backend: Backend) {
     court.adjourn().await;
 }
 
-async fn other_times(backend: Backend) {
+async fn invalid_times_are_refused(backend: Backend) {
     let court = Court::new(backend).await;
     let now = court.world.clock.now().as_secs();
     let (iat, exp) = (format!(r#""iat":{now}"#), format!(r#""exp":{}"#, now + 3600));
@@ -258,7 +258,7 @@ async fn other_times(backend: Backend) {
     court.adjourn().await;
 }
 
-async fn other_kinds(backend: Backend) {
+async fn tokens_of_other_kinds_are_refused(backend: Backend) {
     let court = Court::new(backend).await;
     let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
     court.refuses(&refresh).await;
@@ -271,7 +271,7 @@ async fn other_kinds(backend: Backend) {
     court.adjourn().await;
 }
 
-async fn broken_and_oversized(backend: Backend) {
+async fn malformed_and_oversized_tokens_are_refused(backend: Backend) {
     let court = Court::new(backend).await;
     let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     for token in [
@@ -296,7 +296,7 @@ async fn broken_and_oversized(backend: Backend) {
     court.adjourn().await;
 }
 
-async fn tokens_elsewhere_are_not_read(backend: Backend) {
+async fn tokens_outside_cookies_are_ignored(backend: Backend) {
     let court = Court::new(backend).await;
     let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
     let none: [(&str, &str); 0] = [];
@@ -314,7 +314,7 @@ async fn tokens_elsewhere_are_not_read(backend: Backend) {
 }
 
 /// One bit of any character makes another token.
-async fn every_changed_byte(backend: Backend) {
+async fn token_with_any_changed_byte_is_refused(backend: Backend) {
     let court = Court::new(backend).await;
     let token = court.browser.access().into_bytes();
     for n in 0..token.len() {

@@ -52,7 +52,7 @@ fn kept(browser: &Browser) -> usize {
 
 /// The fault: after the change every login succeeds, and nothing after it.
 #[tokio::test]
-async fn former_cookies_beside_the_new_ones_lock_the_browser_out() {
+async fn former_cookies_beside_new_ones_make_requests_ambiguous() {
     let world = World::new(Backend::Memory).await;
     for (old, new) in [
         (secure().domain("app.test"), secure()),
@@ -221,7 +221,7 @@ fn nodes_of_both_configurations_serve_the_same_browser() {
 }
 
 #[tokio::test]
-async fn what_a_former_configuration_replaced_is_removed_too() {
+async fn cookies_replaced_by_former_config_are_removed() {
     let world = World::new(Backend::Memory).await;
     let first = secure().domain("app.test");
     let second = secure().path("/auth").replaces(first.clone());
@@ -252,7 +252,7 @@ type Answered = Result<Response, Error>;
 
 /// The layer has the last word on our cookies only: another domain or path is another cookie.
 #[tokio::test]
-async fn the_layer_compares_name_domain_and_path() {
+async fn layer_compares_name_domain_and_path_of_cookies() {
     const REMOVALS: [&str; 3] = [
         "__Secure-access=; Domain=app.test; Path=/; Secure; Max-Age=0",
         "__Secure-refresh=; Path=/auth; Secure; Max-Age=0",
@@ -290,7 +290,7 @@ async fn the_layer_compares_name_domain_and_path() {
 
 /// A jar of tower-cookies has one cookie of each name: the current one.
 #[tokio::test]
-async fn a_jar_removes_former_cookies_of_other_names() {
+async fn tower_cookies_jar_removes_former_cookies_of_other_names() {
     async fn login(State(sessions): State<SessionManager<Claims>>, jar: Cookies) -> Result<(), Error> {
         sessions.login("alice").await?.add_to(&jar);
         Ok(())
@@ -321,7 +321,7 @@ async fn a_jar_removes_former_cookies_of_other_names() {
 }
 
 #[tokio::test]
-async fn a_duplicated_cookie_is_a_warning_once() {
+async fn duplicate_cookie_is_logged_once() {
     let warnings = || {
         let text = Log::so_far();
         text.lines().filter(|line| line.contains("WARN") && line.contains("CookieConfig::replaces")).count()

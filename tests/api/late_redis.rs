@@ -44,7 +44,7 @@ async fn answer_after_the_outage(browser: &mut Browser, what: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
+async fn node_started_before_redis_is_unavailable_until_connected() {
     // Somebody who has logged in before, at a node with the same keys.
     let world = World::new(Backend::Memory).await;
     let mut early = world.browser();
@@ -94,7 +94,7 @@ async fn a_node_that_starts_before_redis_waits_for_it_and_says_so() {
 }
 
 #[tokio::test]
-async fn such_a_node_may_serve_what_is_signed() {
+async fn node_started_before_redis_may_serve_signed_tokens() {
     let world = World::new(Backend::Memory).await;
     let mut early = world.browser();
     early.login("alice").await;
@@ -106,7 +106,7 @@ async fn such_a_node_may_serve_what_is_signed() {
 }
 
 #[tokio::test]
-async fn it_hears_first_of_what_ended_before_it_began() {
+async fn node_started_before_redis_learns_of_earlier_ends_first() {
     let world = World::new(Backend::Memory).await;
     let (mut ended, mut alive) = (world.browser(), world.browser());
     ended.login("alice").await;

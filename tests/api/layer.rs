@@ -20,21 +20,21 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    session_cookies_have_the_last_word,
-    other_cookies_are_left_alone,
-    no_cookies_on_ordinary_answers,
-    any_tower_service,
-    as_an_extension,
-    nobody_else_puts_a_session_there,
-    two_managers_side_by_side,
-    claims_need_not_be_clone,
-    with_a_jar_of_tower_cookies,
-    presented_is_whatever_was_sent,
+    session_cookies_override_those_of_handler,
+    other_set_cookie_lines_are_kept,
+    ordinary_responses_set_no_cookies,
+    layer_accepts_any_body_and_error_type,
+    session_is_request_extension,
+    session_extensions_from_outside_are_ignored,
+    two_managers_share_one_router,
+    claims_without_clone_are_accepted,
+    layer_works_with_tower_cookies,
+    presented_tokens_are_what_request_carried,
 );
 
 type Answered = Result<Response, Error>;
 
-async fn session_cookies_have_the_last_word(backend: Backend) {
+async fn session_cookies_override_those_of_handler(backend: Backend) {
     async fn login(State(sessions): State<SessionManager<Claims>>) -> Answered {
         let cookies = sessions.login("alice").await?;
         let undoing = [
@@ -85,7 +85,7 @@ async fn session_cookies_have_the_last_word(backend: Backend) {
     assert_eq!(browser.cookies(), "theme=dark", "of two answers in one response the later counts");
 }
 
-async fn other_cookies_are_left_alone(backend: Backend) {
+async fn other_set_cookie_lines_are_kept(backend: Backend) {
     let lines = ["a=1", "access=2; Path=/", "__Host-accessory=3", "a=4; HttpOnly", "no cookie at all", "=5"];
     let many = async move || axum::response::AppendHeaders(lines.map(|line| (SET_COOKIE, line)));
     let world = World::new(backend).await;
@@ -104,7 +104,7 @@ async fn other_cookies_are_left_alone(backend: Backend) {
     assert!(with_ours[lines.len()..].iter().all(HeaderValue::is_sensitive), "the values are marked as secret");
 }
 
-async fn no_cookies_on_ordinary_answers(backend: Backend) {
+async fn ordinary_responses_set_no_cookies(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -119,7 +119,7 @@ async fn no_cookies_on_ordinary_answers(backend: Backend) {
 }
 
 /// A body of its own type, an error of its own type, and no axum.
-async fn any_tower_service(backend: Backend) {
+async fn layer_accepts_any_body_and_error_type(backend: Backend) {
     #[derive(Debug, PartialEq)]
     struct Broken;
 
@@ -151,7 +151,7 @@ async fn any_tower_service(backend: Backend) {
     );
 }
 
-async fn as_an_extension(backend: Backend) {
+async fn session_is_request_extension(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -162,7 +162,7 @@ async fn as_an_extension(backend: Backend) {
     assert_ne!(send(&app, "GET /", &[("cookie", "a=b")]).await.status, 200);
 }
 
-async fn nobody_else_puts_a_session_there(backend: Backend) {
+async fn session_extensions_from_outside_are_ignored(backend: Backend) {
     async fn plant(mut request: Request, next: Next) -> Response {
         let role = "admin".to_owned();
         request.extensions_mut().insert(Session::for_test("root", Claims { role }).expect("a user id"));
@@ -182,7 +182,7 @@ struct Staff {
     desk: u8,
 }
 
-async fn two_managers_side_by_side(backend: Backend) {
+async fn two_managers_share_one_router(backend: Backend) {
     let world = World::new(backend).await;
     let staff_store = TestStore::open(backend, &world.clock).await;
     let staff = build(
@@ -230,7 +230,7 @@ async fn two_managers_side_by_side(backend: Backend) {
     }
 }
 
-async fn claims_need_not_be_clone(backend: Backend) {
+async fn claims_without_clone_are_accepted(backend: Backend) {
     #[derive(Serialize, Deserialize)]
     struct Unique {
         limit: NonZeroU32,
@@ -251,7 +251,7 @@ async fn claims_need_not_be_clone(backend: Backend) {
     assert_eq!(clone.claims().limit, NonZeroU32::MAX);
 }
 
-async fn with_a_jar_of_tower_cookies(backend: Backend) {
+async fn layer_works_with_tower_cookies(backend: Backend) {
     async fn login(State(sessions): State<SessionManager<Claims>>, jar: Cookies) -> Result<&'static str, Error> {
         sessions.login("alice").await?.add_to(&jar);
         jar.add(Cookie::new("theme", "dark"));
@@ -293,7 +293,7 @@ impl Jar {
     }
 }
 
-async fn presented_is_whatever_was_sent(backend: Backend) {
+async fn presented_tokens_are_what_request_carried(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;

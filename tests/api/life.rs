@@ -10,15 +10,19 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-on_every_store!(with_claims, without_claims, events_tell_the_life);
+on_every_store!(
+    session_with_claims_lives_from_login_to_logout,
+    session_without_claims_lives_from_login_to_logout,
+    events_report_login_refresh_and_logout
+);
 
-async fn with_claims(backend: Backend) {
+async fn session_with_claims_lives_from_login_to_logout(backend: Backend) {
     let world = World::new(backend).await;
     world.users.set_role("alice", "admin");
     whole_life(&world.sessions, &world.clock, json!({ "role": "admin" })).await;
 }
 
-async fn without_claims(backend: Backend) {
+async fn session_without_claims_lives_from_login_to_logout(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     let sessions = build(builder::<()>(&store, &clock)).await;
@@ -57,7 +61,7 @@ where
     stolen.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
 }
 
-async fn events_tell_the_life(backend: Backend) {
+async fn events_report_login_refresh_and_logout(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;

@@ -10,14 +10,14 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    the_one_refreshed_least_recently_goes,
-    a_login_too_many_is_refused,
-    a_replaced_session_makes_room,
-    an_expired_session_makes_room,
-    hundred_logins_at_once,
-    hundred_logins_at_once_are_refused,
-    as_many_as_they_like,
-    a_hundred_by_default,
+    login_over_limit_ends_least_recently_refreshed_session,
+    login_over_limit_is_refused,
+    replaced_session_does_not_count_towards_limit,
+    expired_session_does_not_count_towards_limit,
+    concurrent_logins_keep_limit_by_eviction,
+    concurrent_logins_over_limit_are_refused,
+    sessions_are_unlimited_without_limit,
+    limit_is_one_hundred_by_default,
 );
 
 fn limit(max: u32) -> NonZeroU32 {
@@ -32,7 +32,7 @@ async fn refusing(backend: Backend, max: u32) -> World {
     World::with(backend, |builder| builder.session_limit(SessionLimit::refuse(limit(max)))).await
 }
 
-async fn the_one_refreshed_least_recently_goes(backend: Backend) {
+async fn login_over_limit_ends_least_recently_refreshed_session(backend: Backend) {
     let world = evicting(backend, 2).await;
     let (mut first, mut second, mut third) = (world.browser(), world.browser(), world.browser());
     first.login("alice").await;
@@ -51,7 +51,7 @@ async fn the_one_refreshed_least_recently_goes(backend: Backend) {
     assert_eq!((world.count("alice").await, world.count("bob").await), (2, 1));
 }
 
-async fn a_login_too_many_is_refused(backend: Backend) {
+async fn login_over_limit_is_refused(backend: Backend) {
     let world = refusing(backend, 2).await;
     let (mut first, mut second, mut third) = (world.browser(), world.browser(), world.browser());
     first.login("alice").await;
@@ -66,7 +66,7 @@ async fn a_login_too_many_is_refused(backend: Backend) {
     assert_eq!(world.count("alice").await, 2);
 }
 
-async fn a_replaced_session_makes_room(backend: Backend) {
+async fn replaced_session_does_not_count_towards_limit(backend: Backend) {
     for world in [refusing(backend, 1).await, evicting(backend, 1).await] {
         let mut browser = world.browser();
         for _ in 0..3 {
@@ -78,7 +78,7 @@ async fn a_replaced_session_makes_room(backend: Backend) {
     }
 }
 
-async fn an_expired_session_makes_room(backend: Backend) {
+async fn expired_session_does_not_count_towards_limit(backend: Backend) {
     let world = refusing(backend, 1).await;
     world.browser().login("alice").await;
     world.clock.advance(hours(7 * 24) - millis(1));
@@ -109,7 +109,7 @@ async fn storm(world: &World) -> Vec<Browser> {
     browsers
 }
 
-async fn hundred_logins_at_once(backend: Backend) {
+async fn concurrent_logins_keep_limit_by_eviction(backend: Backend) {
     let world = evicting(backend, 5).await;
     let browsers = storm(&world).await;
     assert_eq!(browsers.len(), 100);
@@ -123,7 +123,7 @@ async fn hundred_logins_at_once(backend: Backend) {
     assert_eq!((in_use, world.count("alice").await), (5, 5));
 }
 
-async fn hundred_logins_at_once_are_refused(backend: Backend) {
+async fn concurrent_logins_over_limit_are_refused(backend: Backend) {
     let world = refusing(backend, 5).await;
     let browsers = storm(&world).await;
     assert_eq!((browsers.len(), world.count("alice").await), (5, 5));
@@ -133,7 +133,7 @@ async fn hundred_logins_at_once_are_refused(backend: Backend) {
     }
 }
 
-async fn as_many_as_they_like(backend: Backend) {
+async fn sessions_are_unlimited_without_limit(backend: Backend) {
     let world = World::with(backend, |builder| builder.session_limit(None)).await;
     for _ in 0..101 {
         world.browser().login("alice").await;
@@ -141,7 +141,7 @@ async fn as_many_as_they_like(backend: Backend) {
     assert_eq!(world.count("alice").await, 101);
 }
 
-async fn a_hundred_by_default(backend: Backend) {
+async fn limit_is_one_hundred_by_default(backend: Backend) {
     let world = World::new(backend).await;
     for _ in 0..101 {
         world.browser().login("alice").await;

@@ -15,12 +15,12 @@ use tower_jwt_sessions::{Session, SessionManager, UserId, error::ErrorKind};
 use crate::support::*;
 
 on_every_store!(
-    account_closed_after_claims_were_read_is_not_found,
-    account_closed_while_login_reads_claims_twice,
-    claims_changed_after_they_were_read_are_read_again,
-    password_changed_while_the_old_one_is_checked,
-    password_changed_on_another_node,
-    password_changed_with_an_end_of_all,
+    login_to_account_closed_after_claims_were_read_is_refused,
+    login_to_account_closed_while_claims_are_read_again_is_refused,
+    login_reads_claims_again_when_they_changed,
+    login_with_old_password_during_change_is_refused,
+    login_with_old_password_during_change_elsewhere_is_refused,
+    end_of_all_at_password_change_leaves_no_old_login,
     proof_from_after_the_end_is_accepted,
     proof_of_a_login_without_an_end_is_accepted,
     proof_in_the_millisecond_of_the_end_is_refused,
@@ -148,7 +148,7 @@ async fn finish((go, login): (oneshot::Sender<()>, JoinHandle<(Browser, Answer)>
     login.await.expect("an answer")
 }
 
-async fn account_closed_after_claims_were_read_is_not_found(backend: Backend) {
+async fn login_to_account_closed_after_claims_were_read_is_refused(backend: Backend) {
     let scene = Scene::new(backend).await;
     let login = scene.begin(&scene.world.app, "/login/alice").await;
     scene.account.change(None);
@@ -159,7 +159,7 @@ async fn account_closed_after_claims_were_read_is_not_found(backend: Backend) {
     assert_eq!(scene.world.events(), Vec::new());
 }
 
-async fn account_closed_while_login_reads_claims_twice(backend: Backend) {
+async fn login_to_account_closed_while_claims_are_read_again_is_refused(backend: Backend) {
     let scene = Scene::new(backend).await;
     let there = scene.other_node().await;
     let login = scene.begin(&scene.world.app, "/login/alice").await;
@@ -175,7 +175,7 @@ async fn account_closed_while_login_reads_claims_twice(backend: Backend) {
     answer.is_problem(403, "user_not_found");
 }
 
-async fn claims_changed_after_they_were_read_are_read_again(backend: Backend) {
+async fn login_reads_claims_again_when_they_changed(backend: Backend) {
     let scene = Scene::new(backend).await;
     let login = scene.begin(&scene.world.app, "/login/alice").await;
     *scene.account.role.lock().unwrap_or_else(PoisonError::into_inner) = "guest".to_owned();
@@ -202,18 +202,18 @@ async fn password_changed(scene: &Scene, node: &Scene) {
     owner.get("/me").await.is(200);
 }
 
-async fn password_changed_while_the_old_one_is_checked(backend: Backend) {
+async fn login_with_old_password_during_change_is_refused(backend: Backend) {
     let scene = Scene::new(backend).await;
     password_changed(&scene, &scene).await;
 }
 
-async fn password_changed_on_another_node(backend: Backend) {
+async fn login_with_old_password_during_change_elsewhere_is_refused(backend: Backend) {
     let scene = Scene::new(backend).await;
     password_changed(&scene, &scene.other_node().await).await;
 }
 
 /// One attempt is always in flight, as of somebody who tries to be in at any price.
-async fn password_changed_with_an_end_of_all(backend: Backend) {
+async fn end_of_all_at_password_change_leaves_no_old_login(backend: Backend) {
     let scene = Scene::new(backend).await;
     for slow in [0, 1, 10, 300, 5_000, 60_000] {
         scene.account.change(Some("old"));

@@ -15,10 +15,10 @@ use tracing::level_filters::LevelFilter;
 use crate::support::{log::Log, *};
 
 on_every_store!(
-    every_step_refuses_what_another_manager_presented,
-    clones_and_policies_are_the_same_manager,
-    innermost_layer_decides_whose_it_is,
-    sessions_of_no_manager_are_taken_by_any,
+    sessions_and_tokens_of_another_manager_are_refused,
+    clones_of_manager_accept_each_others_sessions,
+    innermost_layer_decides_manager_of_session,
+    test_sessions_are_accepted_by_any_manager,
 );
 
 /// Another manager with the same claims, the same store and the same keys, as a slip of the pen makes one.
@@ -34,7 +34,7 @@ fn headers_of(browser: &Browser) -> http::HeaderMap {
     headers
 }
 
-async fn every_step_refuses_what_another_manager_presented(backend: Backend) {
+async fn sessions_and_tokens_of_another_manager_are_refused(backend: Backend) {
     let (customers, administrators) = two(backend).await;
     let mut browser = customers.browser();
     browser.login("alice").await;
@@ -74,7 +74,7 @@ async fn every_step_refuses_what_another_manager_presented(backend: Backend) {
     assert!(customers.sessions.refresh(&presented).await.is_ok());
 }
 
-async fn clones_and_policies_are_the_same_manager(backend: Backend) {
+async fn clones_of_manager_accept_each_others_sessions(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -87,7 +87,7 @@ async fn clones_and_policies_are_the_same_manager(backend: Backend) {
     assert!(world.sessions.clone().logout(&presented).await.is_ok());
 }
 
-async fn innermost_layer_decides_whose_it_is(backend: Backend) {
+async fn innermost_layer_decides_manager_of_session(backend: Backend) {
     let outer = World::new(backend).await;
     let inner = World::with(backend, |builder| {
         builder
@@ -135,7 +135,7 @@ async fn innermost_layer_decides_whose_it_is(backend: Backend) {
 }
 
 /// Those of tests of handlers.
-async fn sessions_of_no_manager_are_taken_by_any(backend: Backend) {
+async fn test_sessions_are_accepted_by_any_manager(backend: Backend) {
     let (one, two) = two(backend).await;
     for sessions in [&one.sessions, &two.sessions] {
         let session = Session::for_test("alice", Claims { role: "member".to_owned() }).expect("a user id");

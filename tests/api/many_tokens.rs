@@ -16,7 +16,7 @@ use crate::support::*;
 on_every_store!(
     five_cookies_of_one_name_are_refused_unread,
     login_with_five_cookies_of_one_name_replaces_nothing,
-    four_cookies_of_each_name_are_all_ended,
+    logout_and_login_end_sessions_of_four_cookies_of_each_name,
     repeated_logout_reaches_no_store,
     logout_that_failed_reaches_the_store_again,
 );
@@ -65,7 +65,7 @@ async fn login_with_five_cookies_of_one_name_replaces_nothing(backend: Backend) 
     browser.get("/me").await.is(200);
 }
 
-async fn four_cookies_of_each_name_are_all_ended(backend: Backend) {
+async fn logout_and_login_end_sessions_of_four_cookies_of_each_name(backend: Backend) {
     for path in ["/auth/logout", "/login/alice"] {
         let world = World::new(backend).await;
         let mut browsers = Vec::new();
@@ -185,7 +185,7 @@ impl Counted {
 
 /// The bounds that `docs/security.md` gives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_request_takes_few_steps_of_redis() {
+async fn redis_commands_of_one_request_are_bounded() {
     let counted = Counted::new().await;
     let browser = &counted.browser;
     let routes = [
@@ -230,7 +230,7 @@ async fn one_request_takes_few_steps_of_redis() {
 
 /// All of one user, and alive: their end is one step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logout_all_of_many_living_sessions_is_one_end() {
+async fn logout_all_of_many_live_sessions_is_one_step() {
     let counted = Counted::new().await;
     let mut tokens = Vec::new();
     for n in 0..2 * MAX {

@@ -16,30 +16,30 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    a_login_gives_both,
-    one_session_whatever_carries_it,
-    a_refresh_rotates,
-    a_lost_answer_is_given_again,
-    the_newest_token_stays,
-    a_superseded_token_ends_the_session,
-    an_answer_lost_for_long,
-    an_outage_changes_nothing,
-    claims_are_loaded_again,
-    bad_refresh_tokens,
-    forms_that_are_not_understood,
-    only_the_form_is_read,
-    pages_gain_nothing,
-    a_token_is_revoked,
-    only_their_own_methods,
-    not_on_the_companion_router,
-    nothing_stores_the_tokens,
+    login_returns_access_and_refresh_token,
+    session_is_shared_by_cookies_and_native_tokens,
+    native_refresh_rotates_token,
+    native_refresh_repeated_in_window_returns_same_token,
+    native_refresh_of_current_token_returns_no_refresh_token,
+    native_refresh_with_superseded_token_ends_session,
+    native_refresh_with_unconfirmed_successor_is_accepted_a_day_later,
+    native_refresh_during_outage_changes_nothing,
+    native_refresh_loads_claims,
+    invalid_native_refresh_tokens_are_refused,
+    malformed_token_requests_are_refused,
+    token_request_reads_only_form,
+    cross_site_token_request_gains_nothing,
+    revocation_route_ends_session,
+    routes_refuse_other_methods,
+    companion_router_has_no_token_routes,
+    token_responses_are_not_cached,
 );
 
 fn generation(token: &str) -> u64 {
     claims_of(token)["gen"].as_u64().expect("a number")
 }
 
-async fn a_login_gives_both(backend: Backend) {
+async fn login_returns_access_and_refresh_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let tokens = world.sessions.login("alice").user_agent("cli/1").tokens().await.expect("tokens");
     assert_eq!(tokens.expires_in(), hours(1));
@@ -60,7 +60,7 @@ async fn a_login_gives_both(backend: Backend) {
 }
 
 /// What carries the tokens is no property of the session.
-async fn one_session_whatever_carries_it(backend: Backend) {
+async fn session_is_shared_by_cookies_and_native_tokens(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let mut browser = world.browser();
@@ -75,7 +75,7 @@ async fn one_session_whatever_carries_it(backend: Backend) {
     assert_eq!(late.refresh, browser.refresh_token());
 }
 
-async fn a_refresh_rotates(backend: Backend) {
+async fn native_refresh_rotates_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let mut native = world.native("alice").await;
     world.events();
@@ -97,7 +97,7 @@ async fn a_refresh_rotates(backend: Backend) {
     native.ask().await.is_oauth_error("invalid_grant");
 }
 
-async fn a_lost_answer_is_given_again(backend: Backend) {
+async fn native_refresh_repeated_in_window_returns_same_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     world.events();
@@ -112,7 +112,7 @@ async fn a_lost_answer_is_given_again(backend: Backend) {
 }
 
 /// The answer then has no refresh token: the client keeps the one that it has.
-async fn the_newest_token_stays(backend: Backend) {
+async fn native_refresh_of_current_token_returns_no_refresh_token(backend: Backend) {
     let world = World::for_natives(backend).await;
     let mut native = world.native("alice").await;
     assert!(native.refresh().await);
@@ -131,7 +131,7 @@ async fn the_newest_token_stays(backend: Backend) {
     assert_eq!(generation(&native.refresh), 3);
 }
 
-async fn a_superseded_token_ends_the_session(backend: Backend) {
+async fn native_refresh_with_superseded_token_ends_session(backend: Backend) {
     let world = World::for_natives(backend).await;
     let mut victim = world.native("alice").await;
     let thief = victim.clone();
@@ -146,7 +146,7 @@ async fn a_superseded_token_ends_the_session(backend: Backend) {
 }
 
 /// A token whose successor nobody has used stays good, as for browsers.
-async fn an_answer_lost_for_long(backend: Backend) {
+async fn native_refresh_with_unconfirmed_successor_is_accepted_a_day_later(backend: Backend) {
     let until_confirmed = ReplayWindow::UntilConfirmed(seconds(10));
     let world = World::for_natives_with(backend, |builder| builder.replay_window(until_confirmed)).await;
     let mut native = world.native("alice").await;
@@ -156,7 +156,7 @@ async fn an_answer_lost_for_long(backend: Backend) {
     native.send("GET /me").await.is(200);
 }
 
-async fn an_outage_changes_nothing(backend: Backend) {
+async fn native_refresh_during_outage_changes_nothing(backend: Backend) {
     let world = World::for_natives(backend).await;
     let mut native = world.native("alice").await;
     world.events();
@@ -185,7 +185,7 @@ async fn an_outage_changes_nothing(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn claims_are_loaded_again(backend: Backend) {
+async fn native_refresh_loads_claims(backend: Backend) {
     let world = World::for_natives(backend).await;
     let mut native = world.native("alice").await;
     world.users.set_role("alice", "admin");
@@ -198,7 +198,7 @@ async fn claims_are_loaded_again(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn bad_refresh_tokens(backend: Backend) {
+async fn invalid_native_refresh_tokens_are_refused(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (native, ended) = (world.native("alice").await, world.native("alice").await);
     ended.send("POST /auth/logout").await.is(200);
@@ -228,7 +228,7 @@ async fn bad_refresh_tokens(backend: Backend) {
     native.ask().await.is(200);
 }
 
-async fn forms_that_are_not_understood(backend: Backend) {
+async fn malformed_token_requests_are_refused(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     world.events();
@@ -267,7 +267,7 @@ async fn forms_that_are_not_understood(backend: Backend) {
     assert_eq!(claims_of(json["access_token"].as_str().expect("a token"))["role"], "member");
 }
 
-async fn only_the_form_is_read(backend: Backend) {
+async fn token_request_reads_only_form(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
@@ -291,7 +291,7 @@ async fn only_the_form_is_read(backend: Backend) {
 }
 
 /// A page of any origin may send the form, but has nothing to put into it.
-async fn pages_gain_nothing(backend: Backend) {
+async fn cross_site_token_request_gains_nothing(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
@@ -312,7 +312,7 @@ async fn pages_gain_nothing(backend: Backend) {
     tokens(&send_body(&world.app, "POST /oauth/token", &headers, &form).await);
 }
 
-async fn a_token_is_revoked(backend: Backend) {
+async fn revocation_route_ends_session(backend: Backend) {
     let world = World::for_natives(backend).await;
     let ends = Event::Ended(EndReason::LoggedOut);
     for which in ["refresh", "superseded", "access", "expired"] {
@@ -340,7 +340,7 @@ async fn a_token_is_revoked(backend: Backend) {
     assert!(!world.sessions.end_with_token("x").await.expect("nothing to end"));
 }
 
-async fn only_their_own_methods(backend: Backend) {
+async fn routes_refuse_other_methods(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let query = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
@@ -355,7 +355,7 @@ async fn only_their_own_methods(backend: Backend) {
 }
 
 /// Neither by default nor because Bearer tokens are accepted.
-async fn not_on_the_companion_router(backend: Backend) {
+async fn companion_router_has_no_token_routes(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
     let form = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
@@ -374,7 +374,7 @@ async fn not_on_the_companion_router(backend: Backend) {
     native.send("GET /me").await.is_problem(401, "missing_credentials");
 }
 
-async fn nothing_stores_the_tokens(backend: Backend) {
+async fn token_responses_are_not_cached(backend: Backend) {
     let world = World::for_natives(backend).await;
     let sessions = world.sessions.clone();
     let login = async move || -> Result<Response, Error> {

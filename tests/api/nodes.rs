@@ -24,13 +24,13 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    any_node_goes_on_where_another_stopped,
-    reuse_is_seen_across_nodes,
-    an_end_is_final_on_every_node,
-    whatever_ends_a_session_ends_it_on_every_node,
-    expired_access_brings_new_claims,
-    claims_that_change_while_they_are_loaded,
-    keys_change_while_serving,
+    any_node_continues_session_of_another,
+    reuse_on_another_node_ends_session,
+    ended_session_is_refused_by_every_node,
+    every_kind_of_end_reaches_every_node,
+    expired_access_loads_new_claims,
+    claims_changed_while_loaded_are_loaded_again,
+    keys_are_replaced_node_by_node_without_logout,
     nodes_need_the_same_keys_issuer_and_audience,
 );
 
@@ -45,7 +45,7 @@ fn at(node: &World, browser: &Browser) -> Browser {
     there
 }
 
-async fn any_node_goes_on_where_another_stopped(backend: Backend) {
+async fn any_node_continues_session_of_another(backend: Backend) {
     let one = World::new(backend).await;
     let two = one.node(|builder| builder).await;
     let mut browser = one.browser();
@@ -62,7 +62,7 @@ async fn any_node_goes_on_where_another_stopped(backend: Backend) {
     assert_eq!(one.sessions.list("alice").await.ok(), two.sessions.list("alice").await.ok());
 }
 
-async fn reuse_is_seen_across_nodes(backend: Backend) {
+async fn reuse_on_another_node_ends_session(backend: Backend) {
     let one = World::new(backend).await;
     let two = one.node(|builder| builder).await;
     let mut victim = one.browser();
@@ -76,7 +76,7 @@ async fn reuse_is_seen_across_nodes(backend: Backend) {
     assert_eq!(two.events().last(), Some(&Event::UsedAfterEnd));
 }
 
-async fn an_end_is_final_on_every_node(backend: Backend) {
+async fn ended_session_is_refused_by_every_node(backend: Backend) {
     let one = World::new(backend).await;
     let two = one.node(|builder| builder).await;
     for path in ["/auth/logout", "/auth/logout-all"] {
@@ -103,7 +103,7 @@ async fn is_refused_soon(browser: &Browser) {
     panic!("still accepted");
 }
 
-async fn whatever_ends_a_session_ends_it_on_every_node(backend: Backend) {
+async fn every_kind_of_end_reaches_every_node(backend: Backend) {
     let one = World::with(backend, |builder| builder.session_limit(SessionLimit::evict(NonZeroU32::MIN))).await;
     let two = one.node(|builder| builder).await;
     for what in ["logout", "logout-all", "delete", "reuse", "login", "login elsewhere", "user gone", "expired access"] {
@@ -139,7 +139,7 @@ async fn whatever_ends_a_session_ends_it_on_every_node(backend: Backend) {
     }
 }
 
-async fn expired_access_brings_new_claims(backend: Backend) {
+async fn expired_access_loads_new_claims(backend: Backend) {
     let world = World::new(backend).await;
     world.users.set_role("alice", "admin");
     let (mut phone, mut laptop, mut bob) = (world.browser(), world.browser(), world.browser());
@@ -170,7 +170,7 @@ async fn expired_access_brings_new_claims(backend: Backend) {
 }
 
 /// The role is taken away after it was read for a refresh and before its step: the answer must not carry it.
-async fn claims_that_change_while_they_are_loaded(backend: Backend) {
+async fn claims_changed_while_loaded_are_loaded_again(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     let racing: Arc<AtomicBool> = Arc::default();
@@ -196,7 +196,7 @@ async fn claims_that_change_while_they_are_loaded(backend: Backend) {
     }
 }
 
-async fn keys_change_while_serving(backend: Backend) {
+async fn keys_are_replaced_node_by_node_without_logout(backend: Backend) {
     const NEW: [&str; 2] = ["a new access secret, for the new node", "a new refresh secret, for the new node"];
     let old = [ACCESS_SECRET, REFRESH_SECRET];
     let ring = |signs: &str, verifies: &str| {

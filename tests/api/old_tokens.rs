@@ -11,8 +11,8 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    expired_refresh_token_asks_nobody,
-    refresh_token_within_clock_skew_is_judged_by_the_store,
+    expired_refresh_token_is_refused_without_store_and_claims,
+    refresh_token_within_clock_skew_is_decided_by_store,
     logout_all_with_expired_access_token_is_refused,
     logout_all_with_expired_refresh_token_is_refused,
     logout_all_with_access_token_of_older_epoch_is_refused,
@@ -22,7 +22,7 @@ on_every_store!(
 
 const DAYS: u64 = 24;
 
-async fn expired_refresh_token_asks_nobody(backend: Backend) {
+async fn expired_refresh_token_is_refused_without_store_and_claims(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (mut browser, native) = (world.browser(), world.native("alice").await);
     browser.login("alice").await;
@@ -44,7 +44,7 @@ async fn expired_refresh_token_asks_nobody(backend: Backend) {
 }
 
 /// The store's clock judges refresh tokens, and that of the node may be ahead of it.
-async fn refresh_token_within_clock_skew_is_judged_by_the_store(backend: Backend) {
+async fn refresh_token_within_clock_skew_is_decided_by_store(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;

@@ -54,7 +54,7 @@ async fn status(app: &Router, what: &str, headers: &[(&str, &str)]) -> u16 {
 }
 
 #[tokio::test]
-async fn what_go_asks_of_sec_fetch_site() {
+async fn go_cases_of_sec_fetch_site() {
     let app = app(&manager(|builder| builder).await);
     for (method, site, origin, expected) in [
         ("POST", "same-origin", "", 200),
@@ -83,7 +83,7 @@ async fn what_go_asks_of_sec_fetch_site() {
 }
 
 #[tokio::test]
-async fn what_go_asks_of_trusted_origins() {
+async fn go_cases_of_trusted_origins() {
     let app = app(&manager(|builder| builder.trusted_origin("https://trusted.example")).await);
     for (origin, site, expected) in [
         ("https://trusted.example", "", 200),
@@ -98,7 +98,7 @@ async fn what_go_asks_of_trusted_origins() {
 /// Exempt is a route that is not under the guard, so that the guard cannot take one path for another: nothing is
 /// cleaned, decoded or redirected between them (CVE-2025-47910).
 #[tokio::test]
-async fn what_go_asks_of_exempt_paths() {
+async fn go_cases_of_exempt_paths() {
     let app = app(&manager(|builder| builder).await);
     for (path, site, expected) in [
         ("/bypass/", "", 200),
@@ -123,7 +123,7 @@ async fn what_go_asks_of_exempt_paths() {
 }
 
 #[tokio::test]
-async fn what_go_asks_of_a_server() {
+async fn go_cases_of_server() {
     let sessions = manager(|builder| builder.trusted_origin("https://trusted.example")).await;
     let app = app(&sessions);
     for (path, origin, site, expected) in [
@@ -159,7 +159,7 @@ const NOT_OURS: [&str; 14] = [
 ];
 
 #[tokio::test]
-async fn the_whole_origin_counts_where_it_is_known() {
+async fn known_own_origin_is_compared_whole() {
     let app = app(&manager(|builder| builder.own_origin("https://example.com")).await);
     for what in ["POST /", "POST /ws", "GET /ws"] {
         assert_eq!(ask(&app, what, "", "https://example.com").await.status, 200, "{what}");
@@ -186,7 +186,7 @@ async fn the_whole_origin_counts_where_it_is_known() {
 }
 
 #[tokio::test]
-async fn without_it_the_host_is_what_there_is() {
+async fn host_is_compared_without_own_origin() {
     let app = app(&manager(|builder| builder).await);
     for what in ["POST /", "GET /ws"] {
         for origin in NOT_OURS {
@@ -199,7 +199,7 @@ async fn without_it_the_host_is_what_there_is() {
 }
 
 #[tokio::test]
-async fn what_proxies_say_is_not_believed() {
+async fn forwarded_headers_are_ignored() {
     let known = app(&manager(|builder| builder.own_origin("https://example.com")).await);
     let unknown = app(&manager(|builder| builder).await);
     // A proxy that has another name for the host does no harm where the origin is known.
@@ -217,7 +217,7 @@ async fn what_proxies_say_is_not_believed() {
 }
 
 #[tokio::test]
-async fn trusted_origins_beside_ones_own() {
+async fn trusted_origins_are_accepted_beside_own_origin() {
     let both = |builder: Builder| builder.own_origin("https://example.com").trusted_origin("https://www.example.com");
     let app = app(&manager(both).await);
     for what in ["POST /", "GET /ws"] {
@@ -229,7 +229,7 @@ async fn trusted_origins_beside_ones_own() {
 }
 
 #[tokio::test]
-async fn headers_that_stand_there_twice() {
+async fn duplicate_headers_are_refused() {
     let app = app(&manager(|builder| builder.trusted_origin("https://trusted.example")).await);
     for (one, other) in [
         (("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")),
@@ -249,7 +249,7 @@ async fn headers_that_stand_there_twice() {
 }
 
 #[tokio::test]
-async fn strict_about_requests_that_do_not_say_where_they_come_from() {
+async fn requests_without_origin_are_refused_when_strict() {
     let world = World::with(Backend::Memory, |builder| builder.refuse_without_origin()).await;
     let app = app(&world.sessions).merge(world.app.clone());
     let mut browser = world.browser();
@@ -279,7 +279,7 @@ async fn strict_about_requests_that_do_not_say_where_they_come_from() {
 }
 
 #[tokio::test]
-async fn told_but_not_refused() {
+async fn report_only_guard_logs_and_accepts() {
     let strict = |builder: Builder| builder.own_origin("https://example.com").refuse_without_origin();
     let reporting = |builder: Builder| strict(builder).report_cross_site_requests_only();
     let (refusing, reporting) = (app(&manager(strict).await), app(&manager(reporting).await));
@@ -317,7 +317,7 @@ async fn told_but_not_refused() {
 
 /// W3C Fetch Metadata, section 5.1: what depends on these headers says so.
 #[tokio::test]
-async fn answers_name_the_headers_that_they_depend_on() {
+async fn guarded_responses_vary_on_origin_headers() {
     const DEPENDS: &str = "Sec-Fetch-Site, Origin";
     let sessions = manager(|builder| builder).await;
     let varied = any(async || ([("vary", "Accept")], "hello").into_response());
@@ -342,7 +342,7 @@ async fn answers_name_the_headers_that_they_depend_on() {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_sent() {
+async fn guard_passes_requests_unchanged() {
     let app = app(&manager(|builder| builder.own_origin("https://example.com")).await);
     for (what, path) in [("POST", "/"), ("GET", "/"), ("GET", "/ws"), ("PATCH", "/ws"), ("PUT", "/api/x")] {
         let answer = ask(&app, &format!("{what} {path}"), "same-origin", "https://example.com").await;

@@ -157,7 +157,7 @@ fn runner(cases: u32) -> TestRunner {
 
 /// A page passes if and only if it has the name and port of the service under its own scheme.
 #[test]
-fn only_the_same_name_and_port_pass_in_whatever_spelling() {
+fn only_same_name_and_port_pass_in_any_spelling() {
     let runtime = runtime();
     let app = runtime.block_on(async { app(&manager(|builder| builder).await) });
     let cases = (places(), places(), any::<[bool; 2]>());
@@ -175,7 +175,7 @@ fn only_the_same_name_and_port_pass_in_whatever_spelling() {
 /// Where Go has an answer, ours is the same: one value of each header, no setting that Go does not have, origins and
 /// hosts as browsers spell them.
 #[test]
-fn tower_http_decides_the_same() {
+fn guard_agrees_with_tower_http() {
     let runtime = runtime();
     let trusted = ["https://trusted.example", "http://localhost:5173"];
     let trusting = |builder: Builder| trusted.iter().fold(builder, |builder, origin| builder.trusted_origin(*origin));

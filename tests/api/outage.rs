@@ -10,20 +10,20 @@ use tower_jwt_sessions::{
 use crate::{support::*, unfinished::soon};
 
 on_every_store!(
-    verified_requests_are_served,
-    what_needs_the_store_says_to_try_again,
-    a_failed_refresh_burns_nothing,
-    a_failed_login_changes_nothing,
-    a_failed_source_of_claims_burns_nothing,
-    a_vanished_user_is_logged_out,
-    a_vanished_user_while_the_store_is_away,
-    an_unknown_user_cannot_log_in,
-    new_claims_come_with_the_next_refresh,
-    a_node_that_never_read_the_log_serves_no_session,
-    a_node_that_never_read_the_log_ends_sessions,
+    verified_requests_are_served_during_outage,
+    store_operations_return_503_with_retry_after_during_outage,
+    failed_refresh_keeps_refresh_token,
+    failed_login_keeps_presented_session,
+    failed_claims_source_keeps_refresh_token,
+    refresh_of_deleted_user_ends_session,
+    refresh_of_deleted_user_during_outage_returns_503,
+    login_of_unknown_user_is_refused,
+    new_claims_are_loaded_by_next_refresh,
+    node_that_never_read_log_serves_no_session,
+    node_that_never_read_log_ends_sessions,
 );
 
-async fn verified_requests_are_served(backend: Backend) {
+async fn verified_requests_are_served_during_outage(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -33,7 +33,7 @@ async fn verified_requests_are_served(backend: Backend) {
     world.browser().get("/me").await.is_problem(401, "missing_credentials");
 }
 
-async fn what_needs_the_store_says_to_try_again(backend: Backend) {
+async fn store_operations_return_503_with_retry_after_during_outage(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -47,7 +47,7 @@ async fn what_needs_the_store_says_to_try_again(backend: Backend) {
     browser.post("/auth/logout-all").await.is_problem(503, "store_unavailable");
 }
 
-async fn a_failed_refresh_burns_nothing(backend: Backend) {
+async fn failed_refresh_keeps_refresh_token(backend: Backend) {
     for window in [ReplayWindow::Fixed(seconds(10)), ReplayWindow::UntilConfirmed(seconds(10))] {
         let world = World::with(backend, |builder| builder.replay_window(window)).await;
         let mut browser = world.browser();
@@ -66,7 +66,7 @@ async fn a_failed_refresh_burns_nothing(backend: Backend) {
     }
 }
 
-async fn a_failed_login_changes_nothing(backend: Backend) {
+async fn failed_login_keeps_presented_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -83,7 +83,7 @@ async fn a_failed_login_changes_nothing(backend: Backend) {
     assert_eq!(world.count("alice").await, 1);
 }
 
-async fn a_failed_source_of_claims_burns_nothing(backend: Backend) {
+async fn failed_claims_source_keeps_refresh_token(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -105,7 +105,7 @@ async fn a_failed_source_of_claims_burns_nothing(backend: Backend) {
     browser.post("/auth/logout").await.is(200);
 }
 
-async fn a_vanished_user_is_logged_out(backend: Backend) {
+async fn refresh_of_deleted_user_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let (mut phone, mut laptop) = (world.browser(), world.browser());
     phone.login("alice").await;
@@ -122,7 +122,7 @@ async fn a_vanished_user_is_logged_out(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn a_vanished_user_while_the_store_is_away(backend: Backend) {
+async fn refresh_of_deleted_user_during_outage_returns_503(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -135,7 +135,7 @@ async fn a_vanished_user_while_the_store_is_away(backend: Backend) {
     browser.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn an_unknown_user_cannot_log_in(backend: Backend) {
+async fn login_of_unknown_user_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -146,7 +146,7 @@ async fn an_unknown_user_cannot_log_in(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn new_claims_come_with_the_next_refresh(backend: Backend) {
+async fn new_claims_are_loaded_by_next_refresh(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -160,7 +160,7 @@ async fn new_claims_come_with_the_next_refresh(backend: Backend) {
     assert_eq!(browser.get("/me").await.json()["claims"]["role"], "guest");
 }
 
-async fn a_node_that_never_read_the_log_serves_no_session(backend: Backend) {
+async fn node_that_never_read_log_serves_no_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -187,7 +187,7 @@ async fn a_node_that_never_read_the_log_serves_no_session(backend: Backend) {
 }
 
 /// To end a session takes no knowledge of other ends.
-async fn a_node_that_never_read_the_log_ends_sessions(backend: Backend) {
+async fn node_that_never_read_log_ends_sessions(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;

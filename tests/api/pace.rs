@@ -16,10 +16,10 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    access_token_of_a_superseded_generation_is_short,
-    session_ends_when_more_answers_are_lost_than_networks_lose,
+    access_token_of_superseded_generation_is_short_lived,
+    session_ends_after_too_many_lost_responses,
     list_shows_refreshes_by_the_minute,
-    list_does_not_show_the_refresh_of_another_holder,
+    list_hides_refresh_of_another_holder,
 );
 
 async fn world(backend: Backend) -> World {
@@ -27,7 +27,7 @@ async fn world(backend: Backend) -> World {
 }
 
 /// Its use confirms nothing, so it must not be good for an hour.
-async fn access_token_of_a_superseded_generation_is_short(backend: Backend) {
+async fn access_token_of_superseded_generation_is_short_lived(backend: Backend) {
     let world = world(backend).await;
     let mut thief = world.browser();
     thief.login("alice").await;
@@ -45,7 +45,7 @@ async fn access_token_of_a_superseded_generation_is_short(backend: Backend) {
     thief.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn session_ends_when_more_answers_are_lost_than_networks_lose(backend: Backend) {
+async fn session_ends_after_too_many_lost_responses(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -117,7 +117,7 @@ async fn list_shows_refreshes_by_the_minute(backend: Backend) {
 }
 
 /// To the minute or not: that the time moves would tell when to present the stolen token.
-async fn list_does_not_show_the_refresh_of_another_holder(backend: Backend) {
+async fn list_hides_refresh_of_another_holder(backend: Backend) {
     let world = world(backend).await;
     let mut victim = world.browser();
     victim.login("alice").await;

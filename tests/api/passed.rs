@@ -13,8 +13,8 @@ use crate::support::*;
 
 on_every_store!(
     a_route_outside_the_layer_answers_500,
-    layers_of_other_claims_are_named,
-    the_innermost_layer_of_the_same_claims_counts
+    missing_layer_error_names_layers_of_other_claims,
+    innermost_layer_of_same_claims_is_used
 );
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ struct Asked {
     desk: u8,
 }
 
-async fn layers_of_other_claims_are_named(backend: Backend) {
+async fn missing_layer_error_names_layers_of_other_claims(backend: Backend) {
     async fn found<C>(session: Result<Session<C>, SessionRejection>) -> String {
         match session.map_err(|rejection| rejection.kind()) {
             Err(SessionRejectionKind::LayerMissing { asked, found }) => {
@@ -109,7 +109,7 @@ async fn presented_tokens_need_more_than_a_session_in_the_extensions() {
     send(&app, "GET /proves", &[("accept", "*/*")]).await.is_problem(500, "internal_error");
 }
 
-async fn the_innermost_layer_of_the_same_claims_counts(backend: Backend) {
+async fn innermost_layer_of_same_claims_is_used(backend: Backend) {
     let outer = World::new(backend).await;
     let inner = World::with(backend, |builder| {
         builder

@@ -26,7 +26,7 @@ async fn app(cookies: CookieConfig) -> Router {
 const LAN: Headers = &[("origin", "http://192.168.1.20:3000"), ("host", "192.168.1.20:3000")];
 
 #[tokio::test]
-async fn secure_cookies_for_a_page_on_plain_http_are_a_warning_once() {
+async fn secure_cookies_on_plain_http_are_logged_once() {
     let login = ("POST /login/alice", LAN);
     assert_eq!(warnings(&app(CookieConfig::new()).await, &[login, login, login]).await, 1);
     // Once for each manager, and not for what sets no cookies.
@@ -38,7 +38,7 @@ async fn secure_cookies_for_a_page_on_plain_http_are_a_warning_once() {
 }
 
 #[tokio::test]
-async fn a_refresh_for_a_page_on_plain_http_is_a_warning_too() {
+async fn refresh_on_plain_http_is_logged() {
     let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -48,7 +48,7 @@ async fn a_refresh_for_a_page_on_plain_http_is_a_warning_too() {
 }
 
 #[tokio::test]
-async fn only_pages_on_plain_http_of_other_computers_count() {
+async fn only_remote_plain_http_pages_are_logged() {
     for (origin, expected) in [
         ("http://app.test", 1),
         ("http://192.168.1.20", 1),
@@ -88,7 +88,7 @@ async fn only_pages_on_plain_http_of_other_computers_count() {
 }
 
 #[tokio::test]
-async fn no_warning_without_secure_cookies() {
+async fn plain_http_without_secure_cookies_is_not_logged() {
     let login: (&str, Headers) = ("POST /login/alice", LAN);
     let app = app(CookieConfig::new().insecure_http_for_development()).await;
     assert_eq!(warnings(&app, &[login, ("POST /auth/refresh", LAN)]).await, 0);

@@ -5,9 +5,9 @@ use tower_jwt_sessions::{event::SessionEventKind as Event, policy::SessionLimit}
 use crate::support::*;
 
 on_every_store!(
-    a_user_of_another_population_is_another_user,
-    a_refresh_token_of_another_population_is_refused,
-    the_log_is_kept_for_the_population_with_the_longest_access,
+    users_of_two_populations_are_separate,
+    refresh_token_of_another_population_is_refused,
+    log_retention_follows_longest_access_lifetime,
 );
 
 /// Customers and administrators, apart by their audience alone.
@@ -17,7 +17,7 @@ async fn populations(backend: Backend) -> (World, World) {
     (customers, staff)
 }
 
-async fn a_user_of_another_population_is_another_user(backend: Backend) {
+async fn users_of_two_populations_are_separate(backend: Backend) {
     let (customers, staff) = populations(backend).await;
     let (mut customer, mut admin) = (customers.browser(), staff.browser());
     customer.login("42").await;
@@ -42,7 +42,7 @@ async fn a_user_of_another_population_is_another_user(backend: Backend) {
     assert_eq!(staff.count("42").await, 1);
 }
 
-async fn a_refresh_token_of_another_population_is_refused(backend: Backend) {
+async fn refresh_token_of_another_population_is_refused(backend: Backend) {
     let (customers, staff) = populations(backend).await;
     let mut customer = customers.browser();
     customer.login("7").await;
@@ -60,7 +60,7 @@ async fn a_refresh_token_of_another_population_is_refused(backend: Backend) {
 }
 
 /// A manager with short access lifetimes does not trim what another one still needs.
-async fn the_log_is_kept_for_the_population_with_the_longest_access(backend: Backend) {
+async fn log_retention_follows_longest_access_lifetime(backend: Backend) {
     /// More than Redis keeps in one node of a stream, which it trims as a whole.
     const LOGOUTS: usize = 120;
     let day = hours(24);

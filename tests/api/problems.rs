@@ -16,16 +16,16 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    errors_in_the_applications_own_format,
-    a_missing_layer_is_our_mistake,
+    errors_are_rendered_by_application,
+    missing_layer_is_500_that_names_help,
     presented_tokens_need_the_layer,
-    claims_that_do_not_fit,
-    claims_that_clash,
-    claims_that_could_not_be_read_back,
-    user_ids_that_do_not_fit,
+    oversized_claims_are_refused,
+    claims_with_reserved_names_are_refused,
+    claims_that_do_not_round_trip_are_refused,
+    oversized_user_ids_are_refused,
 );
 
-async fn errors_in_the_applications_own_format(backend: Backend) {
+async fn errors_are_rendered_by_application(backend: Backend) {
     let render = |problem: &Problem| -> Response {
         // Status and headers are not for the application to get wrong.
         ([("x-code", problem.code()), ("cache-control", "public")], problem.title()).into_response()
@@ -66,7 +66,7 @@ struct OtherClaims {
     level: u8,
 }
 
-async fn a_missing_layer_is_our_mistake(backend: Backend) {
+async fn missing_layer_is_500_that_names_help(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -132,7 +132,7 @@ struct Note {
 }
 
 /// The longest note that a token takes, found by trying.
-async fn claims_that_do_not_fit(backend: Backend) {
+async fn oversized_claims_are_refused(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     let note: Arc<Mutex<usize>> = Arc::default();
@@ -180,7 +180,7 @@ async fn claims_that_do_not_fit(backend: Backend) {
     assert_eq!(claims_of(&browser.refresh_token())["gen"], 2, "the failed refresh burned nothing");
 }
 
-async fn claims_that_clash(backend: Backend) {
+async fn claims_with_reserved_names_are_refused(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     for claims in [r#"{"exp":1}"#, r#"{"sub":"root"}"#, r#"{"sid":""}"#, r#"{"gen":9}"#, "[1]", "7", "\"text\""] {
@@ -204,7 +204,7 @@ struct Skipped {
 }
 
 /// They would log in, be refused by every request, refresh, and be refused again.
-async fn claims_that_could_not_be_read_back(backend: Backend) {
+async fn claims_that_do_not_round_trip_are_refused(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     let roles: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -228,7 +228,7 @@ async fn claims_that_could_not_be_read_back(backend: Backend) {
     assert_eq!(browser.cookies(), cookies, "the old ones go on");
 }
 
-async fn user_ids_that_do_not_fit(backend: Backend) {
+async fn oversized_user_ids_are_refused(backend: Backend) {
     let world = World::new(backend).await;
     world.browser().post(&format!("/login/{}", "u".repeat(256))).await.is_problem(500, "internal_error");
     for user in

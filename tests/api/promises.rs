@@ -12,14 +12,14 @@ use tower_jwt_sessions::{SessionId, policy::AssuranceLevel};
 use crate::support::{redis_server, *};
 
 on_every_store!(
-    ids_have_128_random_bits,
-    a_refresh_asks_for_nothing,
-    nobody_is_sent_elsewhere,
-    lifetimes_as_nist_wants
+    session_ids_have_128_random_bits,
+    refresh_ignores_query_and_headers,
+    responses_never_redirect,
+    lifetimes_satisfy_nist_levels
 );
 
 /// Each of the 128 bits is drawn: a UUID has six that are not.
-async fn ids_have_128_random_bits(backend: Backend) {
+async fn session_ids_have_128_random_bits(backend: Backend) {
     let world = World::new(backend).await;
     let (mut ones, mut zeros, mut seen) = ([0_u8; 16], [0_u8; 16], std::collections::HashSet::new());
     for n in 0..128 {
@@ -39,7 +39,7 @@ async fn ids_have_128_random_bits(backend: Backend) {
 }
 
 /// Claims come from their source, whatever the request says (RFC 9700, section 4.14.2).
-async fn a_refresh_asks_for_nothing(backend: Backend) {
+async fn refresh_ignores_query_and_headers(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -54,7 +54,7 @@ async fn a_refresh_asks_for_nothing(backend: Backend) {
 }
 
 /// No answer of ours is a redirect, which could carry a login along (RFC 9700, section 4.12).
-async fn nobody_is_sent_elsewhere(backend: Backend) {
+async fn responses_never_redirect(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -70,7 +70,7 @@ async fn nobody_is_sent_elsewhere(backend: Backend) {
 }
 
 /// The limits of NIST SP 800-63B-4 for each assurance level: idle, and overall.
-async fn lifetimes_as_nist_wants(backend: Backend) {
+async fn lifetimes_satisfy_nist_levels(backend: Backend) {
     for (level, idle, overall) in [
         (AssuranceLevel::Aal1, 7 * 86_400, 30 * 86_400),
         (AssuranceLevel::Aal2, 3600, 86_400),
@@ -127,7 +127,7 @@ async fn dump() -> Vec<u8> {
 
 /// A copy of the database opens no session: there is neither a token in it nor a hash of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dump_of_redis_holds_no_token() {
+async fn redis_dump_contains_no_token() {
     let world = World::new(Backend::Redis).await;
     let mut browser = world.browser();
     let headers = [("user-agent", "a browser that is found in the dump")];

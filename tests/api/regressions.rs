@@ -102,7 +102,7 @@ impl SessionStore for Faulty {
 
 /// A follower that is gone must not be `Live` for ever.
 #[tokio::test]
-async fn a_feed_whose_follower_died_is_not_live() {
+async fn feed_without_follower_is_not_up_to_date() {
     let store = Faulty { log: Log::Panics, ..Faulty::default() };
     let reads = Arc::clone(&store.reads);
     let sessions = builder::<()>().store(store).build().unwrap();
@@ -119,7 +119,7 @@ async fn a_feed_whose_follower_died_is_not_live() {
 
 /// The same with a runtime that is gone: nothing reads the log, `status` says that everything is known.
 #[test]
-fn a_feed_whose_runtime_ended_is_not_live() {
+fn feed_without_runtime_is_not_up_to_date() {
     let first = tokio::runtime::Runtime::new().unwrap();
     let sessions = first.block_on(async { builder::<()>().store(MemoryStore::new()).build().unwrap() });
     drop(first);
@@ -128,7 +128,7 @@ fn a_feed_whose_runtime_ended_is_not_live() {
 
 /// A policy that refuses sessions must not be passed by asking for `PresentedTokens` instead.
 #[tokio::test]
-async fn presented_shows_no_session_that_the_verifier_refuses() {
+async fn presented_tokens_hide_session_refused_by_stale_policy() {
     let store = Faulty { log: Log::Hangs, ..Faulty::default() };
     let sessions = builder::<()>().store(store).build().unwrap();
     let headers = browser(sessions.login("alice").await.unwrap());
@@ -139,7 +139,7 @@ async fn presented_shows_no_session_that_the_verifier_refuses() {
 /// A source that fails is answered with 503, and nothing is burned. After `expire_access` a refresh asks the source
 /// twice, and the second time stands after the rotation.
 #[tokio::test]
-async fn a_claims_source_that_fails_after_the_rotation_burns_nothing() {
+async fn claims_source_failing_after_rotation_keeps_refresh_token() {
     let clock = TestClock::new();
     let (calls, is_down) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
     let source = {
@@ -170,7 +170,7 @@ async fn a_claims_source_that_fails_after_the_rotation_burns_nothing() {
 
 /// A login that is answered with an error must leave no session behind.
 #[tokio::test]
-async fn a_login_that_fails_after_the_creation_leaves_no_session() {
+async fn login_failing_after_creation_leaves_no_session() {
     let calls = Arc::new(AtomicUsize::new(0));
     let source = {
         let calls = Arc::clone(&calls);
@@ -187,7 +187,7 @@ async fn a_login_that_fails_after_the_creation_leaves_no_session() {
 
 /// The router is for `.nest(…)` anywhere, also below a path with a parameter.
 #[tokio::test]
-async fn the_router_nests_below_a_path_parameter() {
+async fn router_nests_below_path_parameter() {
     let sessions = builder::<()>().store(MemoryStore::new()).build().unwrap();
     let headers = browser(sessions.login("alice").await.unwrap());
     let id = sessions.verifier().verify(&headers).unwrap().id();
@@ -199,7 +199,7 @@ async fn the_router_nests_below_a_path_parameter() {
 
 /// "never claims success": a logout that could not tell which session it is for must not say that it is done.
 #[tokio::test]
-async fn a_logout_with_doubled_cookies_does_not_claim_success() {
+async fn logout_with_duplicate_cookies_ends_session_or_fails() {
     let sessions = builder::<()>().store(MemoryStore::new()).build().unwrap();
     let headers = browser(sessions.login("alice").await.unwrap());
     let line = headers[header::COOKIE].to_str().unwrap();
@@ -214,7 +214,7 @@ async fn a_logout_with_doubled_cookies_does_not_claim_success() {
 /// the access token, so the second one presents nothing. So it is for a logout route that the refresh cookie does not
 /// reach (`refresh_path`).
 #[tokio::test]
-async fn a_logout_by_access_token_is_completed_by_its_retry() {
+async fn failed_logout_by_access_token_is_completed_by_retry() {
     let store = Faulty::default();
     let end_fails = Arc::clone(&store.end_fails);
     let sessions = builder::<()>().store(store).build().unwrap();
@@ -233,7 +233,7 @@ async fn a_logout_by_access_token_is_completed_by_its_retry() {
 
 /// "Expired sessions are dropped as new ones come; memory is bounded by twice the number of live sessions."
 #[tokio::test]
-async fn the_memory_store_forgets_what_expired() {
+async fn memory_store_removes_expired_sessions() {
     let clock = TestClock::new();
     let store = MemoryStore::with_clock(clock.clone());
     let sessions = builder::<()>().store(store.clone()).clock(clock.clone()).build().unwrap();
@@ -254,7 +254,7 @@ async fn the_memory_store_forgets_what_expired() {
 /// The README: "misconfiguration is an error at start that names the cure". Its own program ends with `?` in `main`,
 /// and what Rust prints then is `Debug`.
 #[test]
-fn a_configuration_error_names_the_cure_when_main_returns_it() {
+fn config_error_debug_names_help() {
     let error: Box<dyn std::error::Error> = KeyRing::hs256("short").unwrap_err().into();
     assert!(format!("{error:?}").contains("openssl rand"), "{error:?}");
 }

@@ -12,23 +12,23 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    a_login_is_no_rotation,
-    the_current_token_stays_for_two_windows,
-    a_repeat_inside_the_window_gets_the_same_bytes,
-    a_repeat_at_the_end_of_the_window_ends_the_session,
-    an_older_generation_has_no_window,
-    an_expired_old_token_raises_no_alarm,
-    the_thief_comes_first,
-    the_victim_comes_first,
-    a_newer_token_than_the_store_knows_is_adopted,
-    hundred_refreshes_at_once_have_one_successor,
-    refreshes_that_race_a_logout_revive_nothing,
-    idle_sessions_end,
-    no_refresh_outlives_the_absolute_limit,
-    an_access_token_ends_to_the_millisecond,
+    refresh_right_after_login_rotates,
+    current_refresh_token_stays_for_two_windows,
+    repeat_inside_window_returns_same_bytes,
+    repeat_at_end_of_window_ends_session,
+    repeat_of_older_generation_ends_session,
+    expired_superseded_token_is_refused_without_reuse_event,
+    reuse_by_victim_after_thief_ends_session,
+    reuse_by_thief_after_victim_ends_session,
+    token_newer_than_stored_generation_is_adopted,
+    concurrent_refreshes_have_one_successor,
+    refresh_racing_logout_does_not_revive_session,
+    idle_session_expires,
+    refresh_keeps_absolute_limit,
+    access_token_expires_to_the_millisecond,
 );
 
-async fn a_login_is_no_rotation(backend: Backend) {
+async fn refresh_right_after_login_rotates(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -40,7 +40,7 @@ async fn a_login_is_no_rotation(backend: Backend) {
     assert_eq!(world.events(), [Event::Created, Event::Refreshed(Rotated)]);
 }
 
-async fn the_current_token_stays_for_two_windows(backend: Backend) {
+async fn current_refresh_token_stays_for_two_windows(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -63,7 +63,7 @@ async fn the_current_token_stays_for_two_windows(backend: Backend) {
     assert_eq!(world.events(), [Event::Refreshed(Rotated)]);
 }
 
-async fn a_repeat_inside_the_window_gets_the_same_bytes(backend: Backend) {
+async fn repeat_inside_window_returns_same_bytes(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -85,7 +85,7 @@ async fn a_repeat_inside_the_window_gets_the_same_bytes(backend: Backend) {
     lives_on.is(200);
 }
 
-async fn a_repeat_at_the_end_of_the_window_ends_the_session(backend: Backend) {
+async fn repeat_at_end_of_window_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -102,7 +102,7 @@ async fn a_repeat_at_the_end_of_the_window_ends_the_session(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn an_older_generation_has_no_window(backend: Backend) {
+async fn repeat_of_older_generation_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -117,7 +117,7 @@ async fn an_older_generation_has_no_window(backend: Backend) {
     browser.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn an_expired_old_token_raises_no_alarm(backend: Backend) {
+async fn expired_superseded_token_is_refused_without_reuse_event(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -136,7 +136,7 @@ async fn an_expired_old_token_raises_no_alarm(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn the_thief_comes_first(backend: Backend) {
+async fn reuse_by_victim_after_thief_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut victim = world.browser();
     victim.login("alice").await;
@@ -150,7 +150,7 @@ async fn the_thief_comes_first(backend: Backend) {
     thief.refresh().await.is_problem(401, "invalid_refresh_token");
 }
 
-async fn the_victim_comes_first(backend: Backend) {
+async fn reuse_by_thief_after_victim_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut victim = world.browser();
     victim.login("alice").await;
@@ -166,7 +166,7 @@ async fn the_victim_comes_first(backend: Backend) {
     victim.get("/me").await.is(200);
 }
 
-async fn a_newer_token_than_the_store_knows_is_adopted(backend: Backend) {
+async fn token_newer_than_stored_generation_is_adopted(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -193,7 +193,7 @@ async fn a_newer_token_than_the_store_knows_is_adopted(backend: Backend) {
     browser.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn hundred_refreshes_at_once_have_one_successor(backend: Backend) {
+async fn concurrent_refreshes_have_one_successor(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -217,7 +217,7 @@ async fn hundred_refreshes_at_once_have_one_successor(backend: Backend) {
     assert_eq!(events.iter().filter(|event| **event == Event::Refreshed(Repeated)).count(), 99);
 }
 
-async fn refreshes_that_race_a_logout_revive_nothing(backend: Backend) {
+async fn refresh_racing_logout_does_not_revive_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -245,7 +245,7 @@ async fn refreshes_that_race_a_logout_revive_nothing(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn idle_sessions_end(backend: Backend) {
+async fn idle_session_expires(backend: Backend) {
     let world = World::new(backend).await;
     let mut early = world.browser();
     early.login("alice").await;
@@ -266,7 +266,7 @@ async fn idle_sessions_end(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn no_refresh_outlives_the_absolute_limit(backend: Backend) {
+async fn refresh_keeps_absolute_limit(backend: Backend) {
     let world = World::new(backend).await;
     let login = world.clock.now();
     let end = login.saturating_add(hours(30 * 24));
@@ -300,7 +300,7 @@ async fn no_refresh_outlives_the_absolute_limit(backend: Backend) {
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
 }
 
-async fn an_access_token_ends_to_the_millisecond(backend: Backend) {
+async fn access_token_expires_to_the_millisecond(backend: Backend) {
     let world = World::new(backend).await;
     let begin = world.clock.now();
     for fraction in [millis(0), millis(500), millis(999)] {

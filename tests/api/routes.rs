@@ -10,20 +10,20 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    only_their_own_methods,
-    every_answer_is_private,
-    refresh_needs_a_refresh_token,
-    logout_can_be_repeated,
-    logout_needs_nothing,
-    logout_with_an_expired_access_token,
-    logout_with_a_superseded_refresh_token,
-    logout_all_ends_every_browser,
-    logout_all_needs_somebody,
-    logout_all_needs_a_live_session,
-    the_list_shows_what_its_user_may_know,
-    one_session_is_ended_by_its_id,
-    only_ones_own_sessions_can_be_ended,
-    mounted_anywhere,
+    routes_refuse_other_methods,
+    responses_are_not_cached,
+    refresh_without_refresh_token_is_refused,
+    repeated_logout_succeeds,
+    logout_without_session_succeeds,
+    logout_with_expired_access_token_ends_session,
+    logout_with_superseded_refresh_token_ends_session,
+    logout_all_ends_all_sessions_of_user,
+    logout_all_without_valid_token_is_refused,
+    logout_all_with_ended_session_is_refused,
+    session_list_has_documented_fields,
+    session_is_ended_by_id,
+    session_of_another_user_cannot_be_ended,
+    router_works_at_any_mount_point,
 );
 
 const ROUTES: [(&str, &str); 5] = [
@@ -34,7 +34,7 @@ const ROUTES: [(&str, &str); 5] = [
     ("DELETE", "/auth/sessions/AAECAwQFBgcICQoLDA0ODw"),
 ];
 
-async fn only_their_own_methods(backend: Backend) {
+async fn routes_refuse_other_methods(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -56,7 +56,7 @@ async fn only_their_own_methods(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn every_answer_is_private(backend: Backend) {
+async fn responses_are_not_cached(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -71,7 +71,7 @@ async fn every_answer_is_private(backend: Backend) {
     }
 }
 
-async fn refresh_needs_a_refresh_token(backend: Backend) {
+async fn refresh_without_refresh_token_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.refresh().await.is_problem(401, "missing_credentials");
@@ -85,7 +85,7 @@ async fn refresh_needs_a_refresh_token(backend: Backend) {
     assert_eq!(answer.set_cookies().len(), 2);
 }
 
-async fn logout_can_be_repeated(backend: Backend) {
+async fn repeated_logout_succeeds(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -99,7 +99,7 @@ async fn logout_can_be_repeated(backend: Backend) {
     assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)], "it ended once");
 }
 
-async fn logout_needs_nothing(backend: Backend) {
+async fn logout_without_session_succeeds(backend: Backend) {
     let world = World::new(backend).await;
     let garbage = format!("{ACCESS}=x; {REFRESH}=y");
     for cookies in ["", "a=b", &garbage] {
@@ -110,7 +110,7 @@ async fn logout_needs_nothing(backend: Backend) {
     assert_eq!(world.events(), []);
 }
 
-async fn logout_with_an_expired_access_token(backend: Backend) {
+async fn logout_with_expired_access_token_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -119,7 +119,7 @@ async fn logout_with_an_expired_access_token(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn logout_with_a_superseded_refresh_token(backend: Backend) {
+async fn logout_with_superseded_refresh_token_ends_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -135,7 +135,7 @@ async fn logout_with_a_superseded_refresh_token(backend: Backend) {
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
 }
 
-async fn logout_all_ends_every_browser(backend: Backend) {
+async fn logout_all_ends_all_sessions_of_user(backend: Backend) {
     let world = World::new(backend).await;
     let mut browsers = [world.browser(), world.browser(), world.browser()];
     for browser in &mut browsers {
@@ -156,7 +156,7 @@ async fn logout_all_ends_every_browser(backend: Backend) {
     bob.refresh().await.is(200);
 }
 
-async fn logout_all_needs_somebody(backend: Backend) {
+async fn logout_all_without_valid_token_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -173,7 +173,7 @@ async fn logout_all_needs_somebody(backend: Backend) {
 }
 
 /// Or a token that somebody kept would be good for ever to log its user out.
-async fn logout_all_needs_a_live_session(backend: Backend) {
+async fn logout_all_with_ended_session_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     let (mut old, mut new) = (world.browser(), world.browser());
     old.login("alice").await;
@@ -185,7 +185,7 @@ async fn logout_all_needs_a_live_session(backend: Backend) {
     new.get("/me").await.is(200);
 }
 
-async fn the_list_shows_what_its_user_may_know(backend: Backend) {
+async fn session_list_has_documented_fields(backend: Backend) {
     let world = World::new(backend).await;
     world.browser().get("/auth/sessions").await.is_problem(401, "missing_credentials");
     let (mut phone, mut laptop, mut bob) = (world.browser(), world.browser(), world.browser());
@@ -232,7 +232,7 @@ async fn the_list_shows_what_its_user_may_know(backend: Backend) {
     send(&world.app, "GET /me", &[("cookie", &cookie)]).await.is_problem(401, "invalid_token");
 }
 
-async fn one_session_is_ended_by_its_id(backend: Backend) {
+async fn session_is_ended_by_id(backend: Backend) {
     let world = World::new(backend).await;
     let (mut here, mut there) = (world.browser(), world.browser());
     here.login("alice").await;
@@ -256,7 +256,7 @@ async fn one_session_is_ended_by_its_id(backend: Backend) {
     here.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn only_ones_own_sessions_can_be_ended(backend: Backend) {
+async fn session_of_another_user_cannot_be_ended(backend: Backend) {
     let world = World::new(backend).await;
     let (mut alice, mut bob) = (world.browser(), world.browser());
     alice.login("alice").await;
@@ -282,7 +282,7 @@ async fn only_ones_own_sessions_can_be_ended(backend: Backend) {
     assert!(!log.entries.iter().any(revoked), "alice must not revoke bob's session on other nodes");
 }
 
-async fn mounted_anywhere(backend: Backend) {
+async fn router_works_at_any_mount_point(backend: Backend) {
     #[derive(Clone)]
     struct AppState;
 

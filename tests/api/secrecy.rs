@@ -47,12 +47,12 @@ impl Secrets {
 }
 
 #[tokio::test]
-async fn the_log_of_a_whole_life_on_memory() {
+async fn log_on_memory_contains_no_secret() {
     the_log_of_a_whole_life(Backend::Memory).await;
 }
 
 #[tokio::test]
-async fn the_log_of_a_whole_life_on_redis() {
+async fn log_on_redis_contains_no_secret() {
     the_log_of_a_whole_life(Backend::Redis).await;
 }
 
@@ -138,12 +138,12 @@ async fn the_log_of_a_whole_life(backend: Backend) {
 }
 
 #[tokio::test]
-async fn the_log_of_a_life_without_cookies_on_memory() {
+async fn log_of_native_client_on_memory_contains_no_secret() {
     the_log_of_a_life_without_cookies(Backend::Memory).await;
 }
 
 #[tokio::test]
-async fn the_log_of_a_life_without_cookies_on_redis() {
+async fn log_of_native_client_on_redis_contains_no_secret() {
     the_log_of_a_life_without_cookies(Backend::Redis).await;
 }
 
@@ -205,7 +205,7 @@ async fn the_log_of_a_life_without_cookies(backend: Backend) {
 }
 
 #[tokio::test]
-async fn everything_that_can_be_printed() {
+async fn printed_values_contain_no_secret() {
     let world = World::with(Backend::Memory, |builder| {
         builder
             .replay_window(ReplayWindow::UntilConfirmed(seconds(5)))
@@ -291,7 +291,7 @@ struct CanaryClaims {
 /// `Debug` of every public type that holds data, claims, devices, tokens or secrets, and the text of every error that
 /// meets them. User ids are printed by what names a user, such as an event; a session id by its digest.
 #[tokio::test]
-async fn debug_prints_nothing_that_sessions_hold() {
+async fn debug_output_contains_no_session_contents() {
     let world = World::new(Backend::Memory).await;
     let role = || CanaryClaims { role: CANARY.to_owned() };
     let claims = async |claims: CanaryClaims, _| Ok::<_, String>(Some(claims));

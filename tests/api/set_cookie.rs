@@ -7,14 +7,14 @@ use tower_jwt_sessions::cookie::{CookieConfig, CookiePrefix, SameSite};
 use crate::support::*;
 
 on_every_store!(
-    safe_by_default,
+    cookies_are_host_prefixed_secure_and_strict_by_default,
     max_age_follows_the_token,
-    for_a_domain_and_its_subdomains,
-    for_the_browser_session_only,
-    without_tls_in_development,
-    for_one_path,
-    for_other_sites,
-    under_names_of_ones_own,
+    cookies_for_domain_have_domain_attribute,
+    browser_session_cookies_have_no_max_age,
+    development_cookies_are_not_secure,
+    refresh_cookie_is_limited_to_path,
+    cookies_for_other_sites_have_same_site_none,
+    cookies_have_configured_names,
 );
 
 const WEEK: u64 = 7 * 24 * 3600;
@@ -64,7 +64,7 @@ async fn write(world: &World, access: (&str, &str), refresh: (&str, &str)) {
     assert_eq!(browser.cookies(), "", "the browser drops both");
 }
 
-async fn safe_by_default(backend: Backend) {
+async fn cookies_are_host_prefixed_secure_and_strict_by_default(backend: Backend) {
     let world = World::new(backend).await;
     let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/";
     write(&world, (ACCESS, attributes), (REFRESH, attributes)).await;
@@ -94,13 +94,13 @@ async fn max_age_follows_the_token(backend: Backend) {
     assert_eq!(exp(browser.refresh_token()) - exp(browser.access()), WEEK - 3600);
 }
 
-async fn for_a_domain_and_its_subdomains(backend: Backend) {
+async fn cookies_for_domain_have_domain_attribute(backend: Backend) {
     let world = world(backend, CookieConfig::new().domain(".App.Test").same_site(SameSite::Lax)).await;
     let attributes = "HttpOnly; SameSite=Lax; Secure; Path=/; Domain=app.test";
     write(&world, ("__Secure-access", attributes), ("__Secure-refresh", attributes)).await;
 }
 
-async fn for_the_browser_session_only(backend: Backend) {
+async fn browser_session_cookies_have_no_max_age(backend: Backend) {
     let world = world(backend, CookieConfig::new().browser_session()).await;
     let mut browser = world.browser();
     let kept = "HttpOnly; SameSite=Strict; Secure; Path=/";
@@ -115,13 +115,13 @@ async fn for_the_browser_session_only(backend: Backend) {
     assert_eq!(attributes(&browser.post("/auth/logout").await), lines([(ACCESS, &gone), (REFRESH, &gone)]));
 }
 
-async fn without_tls_in_development(backend: Backend) {
+async fn development_cookies_are_not_secure(backend: Backend) {
     let world = world(backend, CookieConfig::new().insecure_http_for_development()).await;
     let attributes = "HttpOnly; SameSite=Strict; Path=/";
     write(&world, ("access", attributes), ("refresh", attributes)).await;
 }
 
-async fn for_one_path(backend: Backend) {
+async fn refresh_cookie_is_limited_to_path(backend: Backend) {
     let world = world(backend, CookieConfig::new().refresh_path("/auth")).await;
     let access = "HttpOnly; SameSite=Strict; Secure; Path=/";
     let refresh = "HttpOnly; SameSite=Strict; Secure; Path=/auth";
@@ -134,13 +134,13 @@ async fn for_one_path(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn for_other_sites(backend: Backend) {
+async fn cookies_for_other_sites_have_same_site_none(backend: Backend) {
     let world = world(backend, CookieConfig::new().same_site(SameSite::None)).await;
     let attributes = "HttpOnly; SameSite=None; Secure; Path=/";
     write(&world, (ACCESS, attributes), (REFRESH, attributes)).await;
 }
 
-async fn under_names_of_ones_own(backend: Backend) {
+async fn cookies_have_configured_names(backend: Backend) {
     let cookies = CookieConfig::new().names("a!#$", "r~").prefix(CookiePrefix::None);
     let world = world(backend, cookies).await;
     let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/";

@@ -14,13 +14,13 @@ on_every_store!(
     failed_logout_is_completed_without_a_request,
     failed_logout_stays_a_failure_while_the_store_is_down,
     failed_logout_is_completed_by_a_refresh,
-    failed_logout_can_be_repeated,
-    every_failed_end_is_completed,
+    failed_logout_is_completed_by_repeat,
+    every_kind_of_failed_end_is_completed,
     login_after_a_failed_end_of_all_survives_it,
     login_after_a_failed_end_of_all_refreshes_at_once,
-    end_of_all_tried_again_by_a_clock_that_is_behind_spares_nothing,
+    retried_end_of_all_with_clock_behind_spares_no_session,
     failed_end_of_another_users_session_changes_nothing,
-    open_connections_wait_for_the_end_itself,
+    open_connections_close_when_failed_end_is_completed,
 );
 
 /// Waits until something that is under way has happened.
@@ -105,7 +105,7 @@ async fn failed_logout_is_completed_by_a_refresh(backend: Backend) {
     }
 }
 
-async fn failed_logout_can_be_repeated(backend: Backend) {
+async fn failed_logout_is_completed_by_repeat(backend: Backend) {
     let (world, mut browser) = logged_in(backend).await;
     world.store.set_down(true);
     for _ in 0..3 {
@@ -119,7 +119,7 @@ async fn failed_logout_can_be_repeated(backend: Backend) {
     browser.refresh().await.is(200);
 }
 
-async fn every_failed_end_is_completed(backend: Backend) {
+async fn every_kind_of_failed_end_is_completed(backend: Backend) {
     let (world, mut phone) = logged_in(backend).await;
     let mut laptop = world.browser();
     laptop.login("alice").await;
@@ -203,7 +203,7 @@ async fn login_after_a_failed_end_of_all_refreshes_at_once(backend: Backend) {
 }
 
 /// After a failover, for example. Otherwise the session that the end was meant for could pass for a later one.
-async fn end_of_all_tried_again_by_a_clock_that_is_behind_spares_nothing(backend: Backend) {
+async fn retried_end_of_all_with_clock_behind_spares_no_session(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -237,7 +237,7 @@ async fn failed_end_of_another_users_session_changes_nothing(backend: Backend) {
     victim.refresh().await.is(200);
 }
 
-async fn open_connections_wait_for_the_end_itself(backend: Backend) {
+async fn open_connections_close_when_failed_end_is_completed(backend: Backend) {
     let (world, mut browser) = logged_in(backend).await;
     let mut headers = http::HeaderMap::new();
     headers.insert("cookie", browser.cookies().parse().expect("a header"));

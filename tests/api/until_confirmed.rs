@@ -12,20 +12,20 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 on_every_store!(
-    a_lost_answer_may_be_fetched_much_later,
-    repeats_soon_after_the_rotation_get_the_same_bytes,
-    presenting_the_successor_closes_the_window,
-    the_current_token_stays_while_its_predecessor_may_come,
-    whoever_advances_exposes_the_other,
-    an_alternating_thief_is_caught,
-    adopting_a_newer_token_forgets_the_older_ones,
+    lost_response_is_repeated_hours_later,
+    repeat_soon_after_rotation_returns_same_bytes,
+    first_use_of_successor_closes_window,
+    current_token_stays_while_predecessor_is_accepted,
+    second_holder_to_refresh_ends_session,
+    alternating_thief_is_detected_in_second_round,
+    adopting_newer_token_refuses_older_ones,
 );
 
 async fn world(backend: Backend) -> World {
     World::with(backend, |builder| builder.replay_window(ReplayWindow::UntilConfirmed(seconds(10)))).await
 }
 
-async fn a_lost_answer_may_be_fetched_much_later(backend: Backend) {
+async fn lost_response_is_repeated_hours_later(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -38,7 +38,7 @@ async fn a_lost_answer_may_be_fetched_much_later(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn repeats_soon_after_the_rotation_get_the_same_bytes(backend: Backend) {
+async fn repeat_soon_after_rotation_returns_same_bytes(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -66,7 +66,7 @@ async fn repeats_soon_after_the_rotation_get_the_same_bytes(backend: Backend) {
     assert_eq!(browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), later);
 }
 
-async fn presenting_the_successor_closes_the_window(backend: Backend) {
+async fn first_use_of_successor_closes_window(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -86,7 +86,7 @@ async fn presenting_the_successor_closes_the_window(backend: Backend) {
     browser.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn the_current_token_stays_while_its_predecessor_may_come(backend: Backend) {
+async fn current_token_stays_while_predecessor_is_accepted(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
@@ -100,7 +100,7 @@ async fn the_current_token_stays_while_its_predecessor_may_come(backend: Backend
     assert_eq!(claims_of(&browser.refresh_token())["gen"], 3);
 }
 
-async fn whoever_advances_exposes_the_other(backend: Backend) {
+async fn second_holder_to_refresh_ends_session(backend: Backend) {
     let world = world(backend).await;
     let mut victim = world.browser();
     victim.login("alice").await;
@@ -116,7 +116,7 @@ async fn whoever_advances_exposes_the_other(backend: Backend) {
 }
 
 /// Whoever waits for the other to refresh, and then presents the older token again, is found by the second round.
-async fn an_alternating_thief_is_caught(backend: Backend) {
+async fn alternating_thief_is_detected_in_second_round(backend: Backend) {
     let world = world(backend).await;
     let mut victim = world.browser();
     victim.login("alice").await;
@@ -138,7 +138,7 @@ async fn an_alternating_thief_is_caught(backend: Backend) {
 }
 
 /// The store fell back to a rotation whose answer nobody used, so that its predecessor could still be repeated.
-async fn adopting_a_newer_token_forgets_the_older_ones(backend: Backend) {
+async fn adopting_newer_token_refuses_older_ones(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;

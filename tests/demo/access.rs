@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn a_login_sets_both_cookies() {
+fn login_sets_both_cookies() {
     let demo = Demo::start();
     let mut browser = demo.browser();
     let answer = browser.log_in("alice", "wonderland");
@@ -34,7 +34,7 @@ fn a_login_sets_both_cookies() {
 }
 
 #[test]
-fn a_wrong_password_and_an_unknown_user_look_alike() {
+fn wrong_password_and_unknown_user_get_same_response() {
     let demo = Demo::start();
     let mut browser = demo.browser();
     let wrong = browser.log_in("alice", "builder");
@@ -61,7 +61,7 @@ fn a_wrong_password_and_an_unknown_user_look_alike() {
 }
 
 #[test]
-fn a_login_has_to_be_well_formed() {
+fn malformed_login_is_refused() {
     let demo = Demo::start();
     let mut browser = demo.browser();
     let mut post = |content_type, body: &str| browser.request("POST", "/login", content_type, body);
@@ -74,14 +74,14 @@ fn a_login_has_to_be_well_formed() {
 }
 
 #[test]
-fn another_site_cannot_log_anybody_in() {
+fn login_from_other_site_is_refused() {
     let demo = Demo::start();
     let mut site = demo.browser().page_of_another_site();
     site.log_in("alice", "wonderland").expect_problem(403, "cross_site_request");
 }
 
 #[test]
-fn a_private_page_wants_a_session() {
+fn private_page_without_session_is_refused() {
     let demo = Demo::start();
     let mut stranger = demo.browser();
     stranger.get("/me").expect_problem(401, "missing_credentials");
@@ -105,7 +105,7 @@ fn a_private_page_wants_a_session() {
 }
 
 #[test]
-fn a_public_page_greets_whom_it_knows() {
+fn public_page_names_logged_in_user() {
     let demo = Demo::start();
     demo.browser().get("/hello").expect_json(&json!({ "hello": "stranger" }));
     let mut alice = demo.alice();
@@ -115,14 +115,14 @@ fn a_public_page_greets_whom_it_knows() {
 }
 
 #[test]
-fn only_administrators_see_the_admin_page() {
+fn admin_page_requires_admin_role() {
     let demo = Demo::start();
     demo.alice().get("/admin").expect_status(200);
     demo.bob().get("/admin").expect_problem(403, "admins_only");
 }
 
 #[test]
-fn the_page_needs_nothing_from_elsewhere() {
+fn page_loads_nothing_from_other_origins() {
     let demo = Demo::start();
     let mut browser = demo.browser();
     for (path, content_type) in [
@@ -140,7 +140,7 @@ fn the_page_needs_nothing_from_elsewhere() {
 }
 
 #[test]
-fn what_is_not_there_is_a_problem_document_too() {
+fn unknown_route_returns_problem_document() {
     let demo = Demo::start();
     let mut browser = demo.browser();
     browser.get("/nowhere").expect_problem(404, "not_found");

@@ -144,7 +144,7 @@ async fn native_client_refreshes_and_revokes_tokens() {
 
 /// Also the example `verify_only`, which needs the keys that the other publishes.
 #[tokio::test]
-async fn key_rotation_logs_nobody_out_and_publishes_the_next_key() {
+async fn key_rotation_keeps_sessions_and_publishes_next_key() {
     let sessions = key_rotation::sessions(JWT, REFRESH).expect("a manager");
     let next = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key").serialize_pem();
     let next = SigningKey::eddsa_pem(next).expect("a signing key");

@@ -109,7 +109,7 @@ fn streams_and_sockets_close_when_another_node_ends_the_session() {
 }
 
 #[test]
-fn a_tick_comes_every_second() {
+fn stream_ticks_every_second() {
     let demo = Demo::start();
     let alice = demo.alice();
     let mut events = Events::of(&alice);
@@ -122,7 +122,7 @@ fn a_tick_comes_every_second() {
 }
 
 #[test]
-fn what_is_open_survives_a_refresh_and_a_new_role() {
+fn streams_and_sockets_survive_refresh_and_role_change() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis);
     let bob = one.bob();
@@ -140,7 +140,7 @@ fn what_is_open_survives_a_refresh_and_a_new_role() {
 }
 
 #[test]
-fn nothing_opens_without_a_session() {
+fn stream_and_socket_without_session_are_refused() {
     let demo = Demo::start();
     let mut nobody = demo.browser();
     nobody.get("/live").expect_problem(401, "missing_credentials");
@@ -149,7 +149,7 @@ fn nothing_opens_without_a_session() {
 }
 
 #[test]
-fn a_socket_is_for_pages_of_this_origin() {
+fn socket_from_other_origin_is_refused() {
     let demo = Demo::start();
     let alice = demo.alice();
     let own = alice.url();
@@ -170,7 +170,7 @@ fn a_socket_is_for_pages_of_this_origin() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_open_does_not_hold_up_the_end_of_the_program() {
+fn open_streams_do_not_delay_shutdown() {
     let demo = Demo::start();
     let alice = demo.alice();
     let (mut events, mut socket) = (Events::of(&alice), connect(&alice, &[]).expect("it opens"));
@@ -183,7 +183,7 @@ fn what_is_open_does_not_hold_up_the_end_of_the_program() {
 }
 
 #[test]
-fn the_stream_is_for_its_reader_alone() {
+fn stream_response_is_not_stored() {
     let demo = Demo::start();
     let alice = demo.alice();
     let response = alice.opened("/live");

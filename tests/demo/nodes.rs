@@ -20,7 +20,7 @@ pub(crate) fn two_nodes(redis: &RedisServer) -> (Demo, Demo) {
 }
 
 #[test]
-fn a_session_is_good_on_every_node() {
+fn session_is_accepted_on_every_node() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis);
     let alice = one.alice();
@@ -39,7 +39,7 @@ fn a_session_is_good_on_every_node() {
 }
 
 #[test]
-fn a_deleted_user_is_logged_out_on_every_node() {
+fn deleting_user_ends_sessions_on_every_node() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis);
     let mut bob = two.bob();
@@ -65,7 +65,7 @@ fn is_soon_refused(browser: &mut Browser) {
 }
 
 #[test]
-fn refreshes_on_two_nodes_at_once_are_one_step() {
+fn concurrent_refreshes_on_two_nodes_rotate_once() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis);
     let alice = one.alice();
@@ -87,7 +87,7 @@ fn refreshes_on_two_nodes_at_once_are_one_step() {
 }
 
 #[test]
-fn the_users_are_the_same_on_every_node() {
+fn users_are_shared_by_nodes() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis);
     let mut alice = one.alice();
@@ -157,7 +157,7 @@ fn works_again(mut attempt: impl FnMut() -> u16) {
 }
 
 #[test]
-fn a_frozen_redis_is_an_outage_and_no_logout() {
+fn frozen_redis_is_outage_without_logout() {
     let redis = RedisServer::start();
     let demo = Demo::start_with(&[("REDIS_URL", &redis.url())]);
     let (mut alice, mut bob) = (demo.alice(), demo.bob());
@@ -172,7 +172,7 @@ fn a_frozen_redis_is_an_outage_and_no_logout() {
 }
 
 #[test]
-fn a_killed_redis_is_an_outage_and_one_that_is_back_works() {
+fn killed_redis_is_outage_and_restarted_one_works() {
     let mut redis = RedisServer::start();
     let demo = Demo::start_with(&[("REDIS_URL", &redis.url())]);
     let (mut alice, mut bob) = (demo.alice(), demo.bob());

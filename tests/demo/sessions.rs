@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn a_refresh_gives_new_cookies_and_may_be_repeated() {
+fn refresh_sets_new_cookies_and_can_be_repeated() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     let mut late_tab = alice.clone();
@@ -27,7 +27,7 @@ fn a_refresh_gives_new_cookies_and_may_be_repeated() {
 }
 
 #[test]
-fn a_stolen_refresh_token_ends_the_session() {
+fn reused_refresh_token_ends_session() {
     let demo = Demo::start_with(&[("REPLAY_WINDOW", "0")]);
     let mut alice = demo.alice();
     let mut thief = alice.clone();
@@ -38,14 +38,14 @@ fn a_stolen_refresh_token_ends_the_session() {
 }
 
 #[test]
-fn a_refresh_needs_a_refresh_token() {
+fn refresh_without_refresh_token_is_refused() {
     let demo = Demo::start();
     demo.browser().post("/auth/refresh").expect_problem(401, "missing_credentials");
     demo.alice().page_of_another_site().post("/auth/refresh").expect_problem(403, "cross_site_request");
 }
 
 #[test]
-fn a_logout_works_at_once_and_for_copies_of_the_cookies() {
+fn logout_takes_effect_at_once_for_copied_cookies() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     let mut copy = alice.clone();
@@ -63,7 +63,7 @@ fn a_logout_works_at_once_and_for_copies_of_the_cookies() {
 }
 
 #[test]
-fn a_user_sees_and_ends_the_sessions() {
+fn user_lists_and_ends_sessions() {
     let demo = Demo::start();
     let mut laptop = demo.alice();
     let mut phone = demo.alice();
@@ -96,7 +96,7 @@ fn a_user_sees_and_ends_the_sessions() {
 }
 
 #[test]
-fn a_login_ends_the_session_that_the_browser_had() {
+fn login_ends_presented_session() {
     let demo = Demo::start();
     let mut browser = demo.alice();
     let mut before = browser.clone();
@@ -107,7 +107,7 @@ fn a_login_ends_the_session_that_the_browser_had() {
 }
 
 #[test]
-fn one_session_too_many_ends_the_oldest() {
+fn login_over_limit_ends_oldest_session() {
     let demo = Demo::start_with(&[("MAX_SESSIONS", "1")]);
     let mut first = demo.alice();
     let mut second = demo.alice();
@@ -116,7 +116,7 @@ fn one_session_too_many_ends_the_oldest() {
 }
 
 #[test]
-fn a_note_belongs_to_its_session() {
+fn note_belongs_to_its_session() {
     let demo = Demo::start();
     let mut laptop = demo.alice();
     let mut phone = demo.alice();

@@ -15,7 +15,7 @@ fn refuses(variables: &[(&str, &str)], message: &str) {
 }
 
 #[test]
-fn bad_secrets_are_refused() {
+fn invalid_secrets_are_refused() {
     refuses(&[("JWT_SECRET", "")], "JWT_SECRET: a secret for HS256 has at least 32 bytes, this one has 0");
     refuses(&[("REFRESH_SECRET", "")], "REFRESH_SECRET: a secret");
     refuses(&[("JWT_SECRET", "too short")], "this one has 9");
@@ -24,7 +24,7 @@ fn bad_secrets_are_refused() {
 }
 
 #[test]
-fn bad_numbers_are_refused() {
+fn invalid_numbers_are_refused() {
     for name in ["PORT", "ACCESS_TTL", "REFRESH_TTL", "ABSOLUTE_TTL", "REPLAY_WINDOW", "MAX_SESSIONS"] {
         for value in ["", "soon", "-1", "1.5"] {
             refuses(&[(name, value)], &format!("{name}={value:?} is not a valid number"));
@@ -35,7 +35,7 @@ fn bad_numbers_are_refused() {
 }
 
 #[test]
-fn lifetimes_that_cannot_work_are_refused_by_the_library() {
+fn conflicting_lifetimes_are_refused() {
     refuses(&[("ACCESS_TTL", "0")], "access_lifetime");
     refuses(&[("ACCESS_TTL", "10")], "access");
     refuses(&[("ACCESS_TTL", "604800")], "refresh");
@@ -59,7 +59,7 @@ fn redis_url_without_the_feature_names_what_to_add() {
 
 #[cfg(feature = "redis")]
 #[test]
-fn a_redis_that_cannot_be_used_is_refused() {
+fn unusable_redis_is_refused() {
     refuses(&[("REDIS_URL", "")], "REDIS_URL");
     refuses(&[("REDIS_URL", "mysql://localhost")], "REDIS_URL: Redis URLs of scheme");
     // Port 1 is reserved; nobody listens there.
@@ -70,7 +70,7 @@ fn a_redis_that_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_refused() {
+fn occupied_port_is_refused() {
     let demo = Demo::start();
     let port = demo.url().rsplit(':').next().expect("a port");
     refuses(&[("PORT", port)], "cannot listen on port");
@@ -89,13 +89,13 @@ fn one_lifetime_alone_may_be_set() {
 }
 
 #[test]
-fn secrets_are_made_up_when_there_are_none() {
+fn missing_secrets_are_generated() {
     Demo::start_without_secrets().alice().get("/me").expect_status(200);
 }
 
 #[cfg(feature = "redis")]
 #[test]
-fn made_up_secrets_are_warned_of() {
+fn generated_secrets_are_logged() {
     let output = run_to_its_end(&[("REDIS_URL", "")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("JWT_SECRET is not set") && said.contains("REFRESH_SECRET is not set"), "{said}");
@@ -104,7 +104,7 @@ fn made_up_secrets_are_warned_of() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_stops_it_cleanly() {
+fn signal_stops_demo_cleanly() {
     for signal in ["-TERM", "-INT"] {
         let demo = Demo::start();
         // Its connection stays open, and must not hold the program up.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::process::Demo;
 
 #[test]
-fn a_new_role_shows_at_the_next_request() {
+fn role_change_applies_to_next_request() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     let mut bob = demo.bob();
@@ -26,7 +26,7 @@ fn a_new_role_shows_at_the_next_request() {
 }
 
 #[test]
-fn a_deleted_user_is_logged_out_at_once() {
+fn deleting_user_ends_sessions_at_once() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     let (mut laptop, mut phone) = (demo.bob(), demo.bob());
@@ -39,7 +39,7 @@ fn a_deleted_user_is_logged_out_at_once() {
 }
 
 #[test]
-fn an_administrator_may_delete_their_own_account() {
+fn administrator_can_delete_own_account() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     alice.delete("/admin/users/alice").expect_json(&json!({ "success": true, "ended": 1 }));
@@ -47,7 +47,7 @@ fn an_administrator_may_delete_their_own_account() {
 }
 
 #[test]
-fn the_requests_of_administrators_are_checked() {
+fn invalid_and_unauthorized_admin_requests_are_refused() {
     let demo = Demo::start();
     let (mut alice, mut bob) = (demo.alice(), demo.bob());
     let role = json!({ "role": "user" });

@@ -34,7 +34,7 @@ async fn scene() -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_elsewhere_ends_it() {
+async fn logout_on_another_node_resolves_ended() {
     let Scene { here, jar, mut ended, store, .. } = scene().await;
     let other = Jar::of(here.login("alice").await.unwrap());
     let mut other = other.visit(&here).unwrap().ended();
@@ -46,7 +46,7 @@ async fn a_logout_elsewhere_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_may_begin_to_wait_when_it_is_over() {
+async fn ended_resolves_for_session_already_over() {
     let Scene { here, jar, ended, .. } = scene().await;
     let session = jar.visit(&here).unwrap();
     // Nobody else waits for it, so that nothing but the list of revocations can tell.
@@ -57,7 +57,7 @@ async fn it_may_begin_to_wait_when_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_listens_before_it_is_polled() {
+async fn ended_listens_before_first_poll() {
     let Scene { here, mut ended, store, .. } = scene().await;
     here.end_all("alice").await.unwrap();
     settle().await;
@@ -66,7 +66,7 @@ async fn it_listens_before_it_is_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn expired_access_is_no_end() {
+async fn expired_access_does_not_resolve_ended() {
     let Scene { here, there, mut jar, mut ended, .. } = scene().await;
     here.expire_access("alice").await.unwrap();
     assert!(!is_over(&mut ended).await);
@@ -78,7 +78,7 @@ async fn expired_access_is_no_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_survives_refreshes_by_other_nodes_and_meets_the_idle_end() {
+async fn ended_follows_refreshes_elsewhere_until_idle_end() {
     let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
     // The access token lasts an hour, the session seven days from the last refresh.
     pass(&clock, 2 * HOUR).await;
@@ -103,7 +103,7 @@ async fn it_survives_refreshes_by_other_nodes_and_meets_the_idle_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_in_the_log_makes_it_ask() {
+async fn gap_in_log_makes_ended_check_store() {
     let Scene { store, here, there, mut ended, .. } = scene().await;
     store.switches.log_is_lost.store(true, SeqCst);
     here.end_all("alice").await.unwrap();
@@ -118,7 +118,7 @@ async fn a_gap_in_the_log_makes_it_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_gap_every_one_asks_and_those_that_live_wait_on() {
+async fn after_gap_only_ended_sessions_resolve() {
     let Scene { store, here, there, jar, mut ended, .. } = scene().await;
     let mut others: Vec<Ended> = (0..100).map(|_| jar.visit(&there).unwrap().ended()).collect();
     for other in &mut others {
@@ -139,7 +139,7 @@ async fn after_a_gap_every_one_asks_and_those_that_live_wait_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_no_end() {
+async fn outage_does_not_resolve_ended() {
     let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
     store.set_down(true);
     // The token's end, and all that could be known of the session's: but somebody may have refreshed it.
@@ -160,7 +160,7 @@ async fn an_outage_is_no_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_absolute_end_is_certain_without_the_store() {
+async fn absolute_end_resolves_ended_without_store() {
     let Scene { clock, store, mut ended, .. } = scene().await;
     pass(&clock, 2 * HOUR).await;
     assert!(!is_over(&mut ended).await);
@@ -172,7 +172,7 @@ async fn the_absolute_end_is_certain_without_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_hears_of_ends_when_every_manager_is_gone() {
+async fn ended_resolves_after_managers_are_dropped() {
     let Scene { store, clock, here, there, mut ended, .. } = scene().await;
     assert!(!is_over(&mut ended).await);
     drop((here, there));
@@ -182,7 +182,7 @@ async fn it_hears_of_ends_when_every_manager_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_store_it_lasts_as_long_as_its_token() {
+async fn ended_without_store_resolves_when_token_expires() {
     let session = tower_jwt_sessions::Session::for_test("alice", ()).unwrap();
     let mut ended = session.ended();
     tokio::time::advance(HOUR - SECOND).await;
@@ -192,7 +192,7 @@ async fn without_a_store_it_lasts_as_long_as_its_token() {
 }
 
 #[test]
-fn it_fits_into_a_task() {
+fn ended_future_is_send_and_static() {
     fn owned<T: Send + 'static>() {}
     owned::<Ended>();
 }

@@ -78,7 +78,7 @@ async fn rank_seen(nodes: &[SessionManager<Rank>; 2], jar: &Jar) -> Option<u32> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_loaded_before_and_signed_after() {
+async fn claims_loaded_before_expiry_and_signed_after_are_reloaded() {
     let (clock, users, nodes) = scene();
     let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
     pass(&clock, MINUTE).await;
@@ -95,7 +95,7 @@ async fn claims_loaded_before_and_signed_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_answer_that_crosses_it() {
+async fn repeated_response_crossing_expiry_has_new_claims() {
     let (clock, users, nodes) = scene();
     let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
     pass(&clock, MINUTE).await;
@@ -120,7 +120,7 @@ async fn a_repeated_answer_that_crosses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_from_before_lands_after_it() {
+async fn response_from_before_expiry_is_refused() {
     let (clock, users, nodes) = scene();
     let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
     pass(&clock, MINUTE).await;
@@ -137,7 +137,7 @@ async fn an_answer_from_before_lands_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_crosses_it() {
+async fn login_crossing_expiry_has_new_claims() {
     let (_, users, nodes) = scene();
     let (has_read, go) = users.slow();
     let node = nodes[0].clone();
@@ -152,7 +152,7 @@ async fn a_login_that_crosses_it() {
 
 /// As two administrators may do it, or a script.
 #[tokio::test(start_paused = true)]
-async fn a_login_that_crosses_two_of_one_millisecond() {
+async fn login_crossing_two_expiries_of_one_millisecond_has_new_claims() {
     let (_, users, nodes) = scene();
     nodes[1].expire_access("alice").await.unwrap();
     let node = nodes[0].clone();
@@ -171,7 +171,7 @@ async fn a_login_that_crosses_two_of_one_millisecond() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_are_loaded_twice_only_where_they_may_be_old() {
+async fn claims_are_reloaded_only_when_they_may_be_old() {
     let (clock, users, nodes) = scene();
     let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
     nodes[1].expire_access("alice").await.unwrap();

@@ -28,7 +28,7 @@ async fn visit(node: &SessionManager, jar: &Jar) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hundred_tabs_refresh_at_once() {
+async fn concurrent_refreshes_of_tabs_keep_session() {
     let (clock, _, node, mut jar) = scene().await;
     for round in 2..5 {
         let tabs = (0..200).map(|_| jar.ask(&node));
@@ -45,7 +45,7 @@ async fn two_hundred_tabs_refresh_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stragglers_come_after_the_first_use() {
+async fn refreshes_after_first_use_keep_session() {
     let (clock, _, node, mut jar) = scene().await;
     let slow_tab = jar.clone();
     jar.refresh(&node).await.unwrap();
@@ -60,7 +60,7 @@ async fn stragglers_come_after_the_first_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_answers_land_late() {
+async fn late_responses_keep_session() {
     let (clock, _, node, mut jar) = scene().await;
     let slow = jar.ask(&node).await.unwrap();
     jar.refresh(&node).await.unwrap();
@@ -79,7 +79,7 @@ async fn slow_answers_land_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_may_be_asked_for_again_half_an_hour_later() {
+async fn lost_response_repeated_half_an_hour_later_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
     for _ in 0..SessionRecord::MAX_LOST_ANSWERS {
         let _lost = jar.ask(&node).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_lost_answer_may_be_asked_for_again_half_an_hour_later() {
 /// (`tests/protocol/model/simulation`), and whoever is beyond it has had no page for hours. So the session ends, and
 /// its user logs in again.
 #[tokio::test(start_paused = true)]
-async fn more_answers_lost_in_a_row_than_networks_lose_are_a_false_alarm() {
+async fn too_many_lost_responses_in_a_row_end_session() {
     let (clock, _, node, jar) = scene().await;
     for _ in 0..=SessionRecord::MAX_LOST_ANSWERS {
         let _lost = jar.ask(&node).await.unwrap();
@@ -108,7 +108,7 @@ async fn more_answers_lost_in_a_row_than_networks_lose_are_a_false_alarm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_is_asked_for_by_two_hundred_tabs() {
+async fn lost_response_repeated_by_many_tabs_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
     let _lost = jar.ask(&node).await.unwrap();
     pass(&clock, 30 * MINUTE).await;
@@ -123,7 +123,7 @@ async fn a_lost_answer_is_asked_for_by_two_hundred_tabs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_lost_and_the_first_tab_is_told_by_a_straggler() {
+async fn lost_response_fetched_by_another_tab_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
     let slow = jar.ask(&node).await.unwrap();
     // Younger than the window: the same successor, in whichever order the answers land.
@@ -139,7 +139,7 @@ async fn an_answer_is_lost_and_the_first_tab_is_told_by_a_straggler() {
 /// An answer takes longer than the window, another tab refreshes meanwhile without waiting for it, and then it lands on
 /// top. Under a fixed window the other tab would be refused.
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_slower_than_the_window_and_overtaken() {
+async fn response_overtaken_after_window_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
     let slow = jar.ask(&node).await.unwrap();
     pass(&clock, W).await;
@@ -150,7 +150,7 @@ async fn an_answer_is_slower_than_the_window_and_overtaken() {
 
 /// A false alarm that remains: the same with an answer that takes longer than two windows.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_slower_than_two_windows_and_overtaken_is_a_false_alarm() {
+async fn response_overtaken_after_two_windows_ends_session() {
     let (clock, _, node, mut jar) = scene().await;
     let slow = jar.ask(&node).await.unwrap();
     pass(&clock, 2 * W).await;
@@ -160,7 +160,7 @@ async fn an_answer_that_is_slower_than_two_windows_and_overtaken_is_a_false_alar
 }
 
 #[tokio::test(start_paused = true)]
-async fn notes_that_are_lost_log_nobody_out() {
+async fn lost_first_use_notes_keep_session() {
     let (clock, store, node, mut jar) = scene().await;
     store.switches.loses_notes.store(true, SeqCst);
     for _ in 0..50 {
@@ -173,7 +173,7 @@ async fn notes_that_are_lost_log_nobody_out() {
 /// A session that is idle for seven days ends. One that is visited every five days, each time for two minutes, is not
 /// idle, also when no first use is ever noted: a refresh that cannot move the end brings the client back in a minute.
 #[tokio::test(start_paused = true)]
-async fn short_visits_move_the_idle_end_although_notes_are_lost() {
+async fn short_visits_extend_idle_end_without_notes() {
     let (clock, store, node, mut jar) = scene().await;
     store.switches.loses_notes.store(true, SeqCst);
     for _ in 0..5 {
@@ -190,7 +190,7 @@ async fn short_visits_move_the_idle_end_although_notes_are_lost() {
 
 /// With notes, and with a client that only ever refreshes, each visit moves it.
 #[tokio::test(start_paused = true)]
-async fn each_visit_moves_the_idle_end() {
+async fn each_visit_extends_idle_end() {
     let (clock, _, node, mut jar) = scene().await;
     for _ in 0..5 {
         jar.refresh(&node).await.unwrap();

@@ -20,7 +20,7 @@ async fn scene(window: ReplayWindow) -> (TestClock, Wrapped, [SessionManager; 2]
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_for_each_session_generation_and_node() {
+async fn first_use_is_noted_once_per_session_generation_and_node() {
     let (clock, store, nodes, mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
     let visits = async |jar: &Jar| {
         for visit in 0..1_000 {
@@ -41,7 +41,7 @@ async fn once_for_each_session_generation_and_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_within_the_request() {
+async fn first_use_is_noted_outside_request() {
     let (_, store, [node, _], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
     jar.refresh(&node).await.unwrap();
     settle().await;
@@ -52,7 +52,7 @@ async fn never_within_the_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_where_the_window_is_fixed() {
+async fn first_use_is_not_noted_with_fixed_window() {
     let (_, store, [node, _], mut jar) = scene(ReplayWindow::Fixed(W)).await;
     jar.refresh(&node).await.unwrap();
     assert!(jar.visit(&node).is_some());
@@ -61,7 +61,7 @@ async fn not_where_the_window_is_fixed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_for_tokens_that_are_refused() {
+async fn first_use_of_refused_token_is_not_noted() {
     let (_, store, [here, there], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
     jar.refresh(&here).await.unwrap();
     here.expire_access("alice").await.unwrap();
@@ -72,7 +72,7 @@ async fn not_for_tokens_that_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_note_that_fails_is_made_again_by_a_later_request() {
+async fn failed_note_is_retried_by_later_request() {
     let (clock, store, [node, _], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
     let superseded = jar.clone();
     jar.refresh(&node).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_note_that_fails_is_made_again_by_a_later_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_first_uses_at_once_than_can_wait_are_noted_in_the_end() {
+async fn first_uses_beyond_queue_are_noted_later() {
     let (_, store, [node, _], _) = scene(ReplayWindow::UntilConfirmed(W)).await;
     let mut jars = Vec::new();
     for user in 0..1_500 {

@@ -164,7 +164,7 @@ impl Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn thief_who_polls_is_found_when_the_victim_is_away_for_ten_hours() {
+async fn polling_thief_is_detected_when_victim_is_away_ten_hours() {
     for list in [List::Own, List::OfTheUser] {
         let (lasted, alarms, _) = Scene::new(list).await.run(|hour| hour % 24 < 14).await;
         assert_eq!(alarms, 1, "{list:?}");
@@ -174,7 +174,7 @@ async fn thief_who_polls_is_found_when_the_victim_is_away_for_ten_hours() {
 
 /// The bound by itself: once the victim's access token has expired, for how long the thief is served and unseen.
 #[tokio::test(start_paused = true)]
-async fn thief_of_a_victim_who_is_away_is_found_within_minutes() {
+async fn thief_of_absent_victim_is_detected_within_minutes() {
     let (lasted, alarms, served) = Scene::new(List::OfTheUser).await.run(|_| false).await;
     assert_eq!(alarms, 1);
     assert!(lasted < HOUR + 15 * MINUTE, "{lasted:?}");

@@ -58,7 +58,7 @@ fn two_nodes() -> (Wrapped, SessionManager, SessionManager) {
 }
 
 #[tokio::test]
-async fn a_session_that_lives_is_let_in_with_one_read() {
+async fn live_session_is_accepted_with_one_read() {
     let (store, here, there) = two_nodes();
     let jar = Jar::of(here.login("alice").await.unwrap());
     assert_eq!(live(&there, &jar).await.unwrap().user_id().as_str(), "alice");
@@ -69,7 +69,7 @@ async fn a_session_that_lives_is_let_in_with_one_read() {
 }
 
 #[tokio::test]
-async fn the_store_knows_what_nobody_told_this_node() {
+async fn end_unknown_to_node_is_found_in_store() {
     let (store, here, there) = two_nodes();
     let mut jar = Jar::of(here.login("alice").await.unwrap());
     store.switches.log_is_lost.store(true, SeqCst);
@@ -88,7 +88,7 @@ async fn the_store_knows_what_nobody_told_this_node() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_a_503() {
+async fn unavailable_store_is_503() {
     let (store, here, _) = two_nodes();
     let jar = Jar::of(here.login("alice").await.unwrap());
     store.set_down(true);
@@ -103,7 +103,7 @@ async fn a_store_that_does_not_answer_is_a_503() {
 }
 
 #[tokio::test]
-async fn what_this_node_knows_needs_no_store() {
+async fn end_known_to_node_is_refused_without_store() {
     let (store, here, _) = two_nodes();
     let jar = Jar::of(here.login("alice").await.unwrap());
     let mut parts = arrived(&here, &jar).await;
@@ -115,7 +115,7 @@ async fn what_this_node_knows_needs_no_store() {
 }
 
 #[tokio::test]
-async fn a_session_without_a_store_is_a_mistake() {
+async fn store_checked_without_store_is_500() {
     let mut parts = Request::new(()).into_parts().0;
     parts.extensions.insert(Session::for_test("alice", ()).unwrap());
     let rejection = extracted(&mut parts).await.unwrap_err();

@@ -67,7 +67,7 @@ impl Scene {
 
 /// Noticed when the victim refreshes.
 #[tokio::test(start_paused = true)]
-async fn the_thief_is_first() {
+async fn thief_refreshing_first_is_detected_by_victims_refresh() {
     let mut scene = scene().await;
     scene.thief.refresh(&scene.node).await.unwrap();
     scene.visits(&scene.thief).await;
@@ -77,7 +77,7 @@ async fn the_thief_is_first() {
 
 /// Noticed when the thief refreshes, as soon as the victim has used what it got for longer than the window.
 #[tokio::test(start_paused = true)]
-async fn the_victim_is_first() {
+async fn victim_refreshing_first_exposes_thief() {
     let mut scene = scene().await;
     scene.victim.refresh(&scene.node).await.unwrap();
     scene.visits(&scene.victim).await;
@@ -88,7 +88,7 @@ async fn the_victim_is_first() {
 /// Within the window the thief gets the same successor, not one of its own. Noticed one refresh later, when whoever is
 /// second refreshes.
 #[tokio::test(start_paused = true)]
-async fn the_thief_comes_within_the_window() {
+async fn thief_within_window_is_detected_one_refresh_later() {
     for thief_is_next in [true, false] {
         let mut scene = scene().await;
         scene.victim.refresh(&scene.node).await.unwrap();
@@ -110,7 +110,7 @@ async fn the_thief_comes_within_the_window() {
 /// The thief takes turns with the victim, always with a token that is still good. Noticed at the third turn, although
 /// nobody uses an access token.
 #[tokio::test(start_paused = true)]
-async fn the_thief_alternates() {
+async fn alternating_thief_is_detected_at_third_turn() {
     let mut scene = scene().await;
     scene.victim.refresh(&scene.node).await.unwrap();
     pass(&scene.clock, 2 * W).await;
@@ -123,7 +123,7 @@ async fn the_thief_alternates() {
 /// The thief rotates, uses nothing and waits. The victim, who comes after an hour, is not logged out, and what the
 /// thief holds is worth nothing. Noticed if the thief comes back.
 #[tokio::test(start_paused = true)]
-async fn the_thief_is_patient() {
+async fn patient_thief_holds_worthless_tokens() {
     let mut scene = scene().await;
     scene.thief.refresh(&scene.node).await.unwrap();
     pass(&scene.clock, HOUR + MINUTE).await;
@@ -138,7 +138,7 @@ async fn the_thief_is_patient() {
 
 /// As before, but the victim's first answer is lost as well: its second attempt is as good.
 #[tokio::test(start_paused = true)]
-async fn the_thief_is_patient_and_the_network_bad() {
+async fn patient_thief_on_bad_network_holds_worthless_tokens() {
     let mut scene = scene().await;
     scene.thief.refresh(&scene.node).await.unwrap();
     pass(&scene.clock, HOUR).await;
@@ -153,7 +153,7 @@ async fn the_thief_is_patient_and_the_network_bad() {
 /// The thief keeps the session alive with refreshes alone. Presenting a refresh token is a use of it: noticed when the
 /// victim refreshes.
 #[tokio::test(start_paused = true)]
-async fn the_thief_only_refreshes() {
+async fn thief_who_only_refreshes_is_detected_by_victims_refresh() {
     let mut scene = scene().await;
     for _ in 0..4 {
         scene.thief.refresh(&scene.node).await.unwrap();
@@ -164,7 +164,7 @@ async fn the_thief_only_refreshes() {
 
 /// The thief's one use of its access token is noted by another node: that closes the window too.
 #[tokio::test(start_paused = true)]
-async fn the_thief_is_seen_elsewhere() {
+async fn use_noted_by_another_node_closes_window() {
     let clock = TestClock::new();
     let store = Wrapped::new(&clock);
     let build = || node(store.clone(), &clock).replay_window(ReplayWindow::UntilConfirmed(W)).build().unwrap();

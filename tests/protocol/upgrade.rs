@@ -24,7 +24,7 @@ async fn passes(method: Method, headers: &[(&str, &str)]) -> (StatusCode, Option
 }
 
 #[tokio::test]
-async fn pages_of_this_origin_and_of_trusted_ones_may_connect() {
+async fn upgrade_from_own_and_trusted_origins_is_accepted() {
     for headers in [
         &[][..],
         &[("origin", "https://api.example.com")],
@@ -39,7 +39,7 @@ async fn pages_of_this_origin_and_of_trusted_ones_may_connect() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_not() {
+async fn upgrade_from_other_origins_is_refused() {
     for headers in [
         &[("origin", "https://evil.example")][..],
         &[("origin", "https://api.example.com.evil.example")],

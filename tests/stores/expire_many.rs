@@ -126,7 +126,7 @@ fn last(raised: Vec<(SessionId, u32)>) -> BTreeMap<SessionId, u32> {
 /// A record that has lost its epoch gets it back by a refresh, whose claims may be older than the expiry that is going
 /// on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_whose_lost_epoch_comes_back_meanwhile_are_expired() {
+async fn session_regaining_lost_epoch_during_expiry_is_expired() {
     let scene = Scene::new().await;
     let raised = scene.expire_around(async |scene| {
         scene.clock.advance(MS);
@@ -142,7 +142,7 @@ async fn sessions_whose_lost_epoch_comes_back_meanwhile_are_expired() {
 
 /// Their records carry a later time than that of the expiry.
 #[tokio::test]
-async fn sessions_that_were_refreshed_before_the_clock_was_set_back_are_expired() {
+async fn session_refreshed_before_clock_set_back_is_expired() {
     let scene = Scene::new().await;
     let now = scene.clock.now();
     scene.clock.set(now.saturating_add(HOUR));
@@ -158,7 +158,7 @@ async fn sessions_that_were_refreshed_before_the_clock_was_set_back_are_expired(
 
 /// Each session has the time of the later one, and neither does what the other has done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn expiries_that_overlap_raise_each_session_once_or_twice() {
+async fn overlapping_expiries_raise_each_session_at_most_twice() {
     let scene = Scene::new().await;
     let raised = scene.expire_around(async |scene| {
         scene.clock.advance(MS);
@@ -174,7 +174,7 @@ async fn expiries_that_overlap_raise_each_session_once_or_twice() {
 
 /// They were begun after the mark, also where an end left a later one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_that_begin_during_the_expiry_are_spared() {
+async fn sessions_begun_during_expiry_are_spared() {
     for is_ended in [false, true] {
         let scene = Scene::new().await;
         let raised = scene.expire_around(async move |scene| {

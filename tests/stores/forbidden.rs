@@ -61,7 +61,7 @@ fn is_told_without_arguments(error: &StoreError, said: &str, user: &Owner, id: S
 }
 
 #[tokio::test]
-async fn unknown_command_is_named_at_once_without_its_arguments() {
+async fn unknown_command_is_reported_without_arguments() {
     for command in ["EVALSHA", "EVAL"] {
         let server = RedisServer::start_with(&["--rename-command", command, ""]);
         let store = RedisStore::connect(&server.url()).await.unwrap();
@@ -89,7 +89,7 @@ async fn unknown_command_is_named_at_once_without_its_arguments() {
 }
 
 #[tokio::test]
-async fn permission_taken_away_while_serving_is_named_and_given_back_works() {
+async fn revoked_permission_is_reported_and_restored_works() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let admin = Client::new(Config::from_url(&server.url()).unwrap(), None, None, None);
@@ -113,7 +113,7 @@ async fn permission_taken_away_while_serving_is_named_and_given_back_works() {
 }
 
 #[tokio::test]
-async fn server_that_comes_back_without_a_command_is_quoted() {
+async fn server_returning_without_command_is_quoted() {
     let mut server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let [_, user, _] = users();

@@ -50,7 +50,7 @@ async fn until(raw: &Raw, expected: usize) {
 }
 
 #[tokio::test]
-async fn a_shorter_log_is_told_at_once_and_nothing_goes_on_waiting() {
+async fn shortened_log_is_reported_at_once() {
     let (_server, store, raw, newest) = with_an_entry().await;
     replace(&raw).await;
     let page = store.read_log(newest, HOUR).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_shorter_log_is_told_at_once_and_nothing_goes_on_waiting() {
 
 /// Nothing wakes the reader, for what comes stands before its position. It hears of that at the next question.
 #[tokio::test]
-async fn a_log_that_is_replaced_under_a_reader_is_noticed_when_the_wait_is_over() {
+async fn log_replaced_under_reader_is_noticed_after_wait() {
     let (_server, store, raw, newest) = with_an_entry().await;
     let wait = Duration::from_millis(300);
     let reader = tokio::spawn({
@@ -80,7 +80,7 @@ async fn a_log_that_is_replaced_under_a_reader_is_noticed_when_the_wait_is_over(
 
 /// A log that is lost and begun again by the server's clock wakes the reader: its first entry comes after the last.
 #[tokio::test]
-async fn what_is_published_after_a_loss_arrives_at_once() {
+async fn entry_published_after_log_loss_arrives_at_once() {
     let (_server, store, raw, newest) = with_an_entry().await;
     let reader = tokio::spawn({
         let store = store.clone();

@@ -56,6 +56,6 @@ macro_rules! conformance {
 tower_jwt_sessions::for_each_store_case!(conformance);
 
 #[tokio::test]
-async fn the_suite_runs_as_a_whole() {
+async fn conformance_run_passes_as_a_whole() {
     tower_jwt_sessions::testing::conformance::run(memory_store).await;
 }

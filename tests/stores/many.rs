@@ -108,7 +108,7 @@ async fn create(store: &RedisStore, new: &NewSession) -> Vec<SessionId> {
 }
 
 #[tokio::test]
-async fn logins_and_refreshes_without_a_limit_cost_the_same_for_ten_and_ten_thousand_sessions() {
+async fn login_and_refresh_cost_is_independent_of_session_count() {
     let scene = Scene::new().await;
     let mut counts = Vec::new();
     for sessions in [10, 10_000] {
@@ -138,7 +138,7 @@ async fn logins_and_refreshes_without_a_limit_cost_the_same_for_ten_and_ten_thou
 
 /// All of them are looked at only when there may be too many.
 #[tokio::test]
-async fn logins_with_a_limit_cost_no_more_than_the_limit() {
+async fn login_cost_is_bounded_by_limit() {
     let scene = Scene::new().await;
     scene.fill(50).await;
     let limited = |n| {
@@ -165,7 +165,7 @@ async fn logins_with_a_limit_cost_no_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn without_a_limit_logins_remove_what_expired() {
+async fn login_without_limit_removes_expired_sessions() {
     let scene = Scene::new().await;
     let clock = TestClock::new();
     let store = scene.store.clone().with_clock(clock.clone());
@@ -188,7 +188,7 @@ async fn without_a_limit_logins_remove_what_expired() {
 }
 
 #[tokio::test]
-async fn no_script_goes_over_all_of_many_sessions() {
+async fn each_script_handles_part_of_many_sessions() {
     const SESSIONS: usize = 3_000;
     let scene = Scene::new().await;
     scene.fill(SESSIONS).await;
@@ -216,7 +216,7 @@ async fn no_script_goes_over_all_of_many_sessions() {
 
 /// The mark is left first: what begins after it is none of those that end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_that_begin_during_the_end_of_many_live_on() {
+async fn sessions_begun_during_end_of_many_survive() {
     let scene = Scene::new().await;
     scene.fill(10_000).await;
     let store = scene.store.clone();
@@ -254,7 +254,7 @@ async fn sessions_that_begin_during_the_end_of_many_live_on() {
 
 /// The end of a clock that was set back meanwhile: records from the future began before.
 #[tokio::test]
-async fn many_sessions_end_after_the_clock_was_set_back() {
+async fn many_sessions_end_after_clock_set_back() {
     let scene = Scene::new().await;
     let clock = TestClock::new();
     let store = scene.store.clone().with_clock(clock.clone());
@@ -267,7 +267,7 @@ async fn many_sessions_end_after_the_clock_was_set_back() {
 }
 
 #[tokio::test]
-async fn an_end_of_many_that_fails_half_way_is_completed_by_a_retry() {
+async fn partly_failed_end_of_many_is_completed_by_retry() {
     const SESSIONS: usize = 2_000;
     let scene = Scene::new().await;
     scene.fill(SESSIONS).await;

@@ -270,14 +270,14 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn memory_and_redis_answer_alike() {
+fn memory_and_redis_stores_agree() {
     let (server, prefix) = redis_server::shared();
     answer_alike(&runtime(), server, &server.url(), &prefix);
 }
 
 /// Where a step that ends sessions is three scripts.
 #[test]
-fn memory_and_a_cluster_answer_alike() {
+fn memory_and_cluster_stores_agree() {
     let (runtime, folder) = (runtime(), Folder::new());
     let server = runtime.block_on(cluster_of_one(&folder, &[]));
     answer_alike(&runtime, &server, &server.url().replace("redis://", "redis-cluster://"), "");

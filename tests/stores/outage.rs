@@ -69,7 +69,7 @@ async fn follow(store: RedisStore) {
 }
 
 #[tokio::test]
-async fn a_killed_server_is_an_error_at_once_and_a_restarted_one_works() {
+async fn killed_server_is_error_and_restarted_one_works() {
     let mut server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.create(&new_session(1)).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_killed_server_is_an_error_at_once_and_a_restarted_one_works() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_is_an_error_soon_and_works_when_it_thaws() {
+async fn frozen_server_is_error_soon_and_resumed_one_works() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.create(&new_session(1)).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_frozen_server_is_an_error_soon_and_works_when_it_thaws() {
 /// "Trying again is safe" (`ErrorKind::Store`): a rotation that was answered with 503 must not happen when the server
 /// thaws, or a client that tries again after the replay window is taken for a thief.
 #[tokio::test]
-async fn a_rotation_that_was_given_up_does_not_happen_later() {
+async fn timed_out_rotation_is_not_applied_later() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let first_rotation = |session| {
@@ -126,7 +126,7 @@ async fn a_rotation_that_was_given_up_does_not_happen_later() {
 }
 
 #[tokio::test]
-async fn many_steps_fail_soon_together() {
+async fn concurrent_steps_fail_soon_during_outage() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.create(&new_session(1)).await.unwrap();
@@ -165,18 +165,18 @@ async fn is_given_up_under_load(data: &[u8]) {
 
 /// fred itself notices silence only where commands are rare.
 #[tokio::test]
-async fn a_frozen_server_is_given_up_under_load() {
+async fn frozen_server_under_load_times_out() {
     is_given_up_under_load(b"data").await;
 }
 
 /// fred then waits to write, and hears nothing else.
 #[tokio::test]
-async fn a_frozen_server_is_given_up_with_a_full_connection() {
+async fn frozen_server_with_full_connection_times_out() {
     is_given_up_under_load(&vec![7; 1_000_000]).await;
 }
 
 #[tokio::test]
-async fn connections_end_with_the_store() {
+async fn connections_close_with_store() {
     let server = RedisServer::start();
     let raw = super::redis::Raw::connect(&server).await;
     let clients = async || {
@@ -203,7 +203,7 @@ async fn counter(raw: &Raw, name: &str) -> u32 {
 
 /// As when a manager goes, or an application gives up reading: fred itself would go on connecting, for ever.
 #[tokio::test]
-async fn what_is_given_up_while_connecting_leaves_no_connection() {
+async fn dropped_connection_attempt_leaves_no_connection() {
     let server = RedisServer::start();
     let raw = Raw::connect(&server).await;
     let (url, before) = (server.url(), counter(&raw, "total_connections_received").await);
@@ -224,7 +224,7 @@ async fn what_is_given_up_while_connecting_leaves_no_connection() {
 
 /// The one address of a server and its replica, as after a failover that closed no connection.
 #[tokio::test]
-async fn a_server_that_takes_no_writes_any_more_is_connected_to_anew() {
+async fn read_only_server_is_reconnected() {
     let (old, new) = (RedisServer::start(), RedisServer::start());
     let behind = Arc::new(AtomicU16::new(old.port()));
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_server_that_takes_no_writes_any_more_is_connected_to_anew() {
 
 /// What is told to end must end, and theft must be acted on, also when the server takes nothing more.
 #[tokio::test]
-async fn sessions_end_when_the_memory_is_full() {
+async fn sessions_end_when_memory_is_full() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.create(&new_session(1)).await.unwrap();

@@ -138,7 +138,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[tokio::test]
-async fn works_by_the_time_of_the_server() {
+async fn store_uses_time_of_server() {
     let store = redis_store().await;
     let before = SystemClock.now();
     let CreateOutcome::Created { record, now, .. } = store.create(&new_session(1)).await.unwrap() else { panic!() };
@@ -166,7 +166,7 @@ async fn works_by_the_time_of_the_server() {
 }
 
 #[tokio::test]
-async fn keys_live_as_long_as_their_longest_session() {
+async fn keys_expire_with_their_longest_session() {
     let (store, raw, prefix) = store_and_raw().await;
     let (key, data_key) = (sessions_key(&prefix, &user()), data_key(&prefix, &user()));
     let near = |actual: Duration, expected: Duration| actual <= expected && actual > expected - Duration::from_secs(60);
@@ -211,7 +211,7 @@ async fn expired_sessions_are_removed_with_their_data() {
 }
 
 #[tokio::test]
-async fn the_log_forgets_what_is_older_than_its_retention() {
+async fn log_is_trimmed_to_retention() {
     let (store, _, _) = store_and_raw().await;
     let clock = TestClock::new();
     let store = store.with_clock(clock.clone());
@@ -230,7 +230,7 @@ async fn the_log_forgets_what_is_older_than_its_retention() {
 
 /// The retention stands in each entry, and the next one to write takes it from there.
 #[tokio::test]
-async fn entry_of_somebody_else_shortens_no_retention() {
+async fn foreign_entry_does_not_shorten_retention() {
     let (store, raw, prefix) = store_and_raw().await;
     let clock = TestClock::new();
     let store = store.with_clock(clock.clone());
@@ -250,7 +250,7 @@ async fn entry_of_somebody_else_shortens_no_retention() {
 }
 
 #[tokio::test]
-async fn a_long_log_is_read_in_pages() {
+async fn long_log_is_read_in_pages() {
     let (store, raw, prefix) = store_and_raw().await;
     let script =
         "for i = 1, 12000 do redis.call('XADD', KEYS[1], i .. '-7', 'r', ARGV[1] .. struct.pack('>I4', i)) end";
@@ -273,7 +273,7 @@ async fn a_long_log_is_read_in_pages() {
 }
 
 #[tokio::test]
-async fn a_lost_log_is_noticed() {
+async fn lost_log_is_noticed() {
     let (store, raw, prefix) = store_and_raw().await;
     store.create(&new_session(1)).await.unwrap();
     store.end(&end(WhichSessions::All)).await.unwrap();
@@ -284,7 +284,7 @@ async fn a_lost_log_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_waiting_reader_holds_up_nobody() {
+async fn waiting_reader_does_not_block_steps() {
     let store = redis_store().await;
     let waiting = [store.clone(), store.clone()]
         .map(|store| tokio::spawn(async move { store.read_log(LogPosition::START, Duration::from_secs(60)).await }));
@@ -299,7 +299,7 @@ async fn a_waiting_reader_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn scripts_are_loaded_again() {
+async fn flushed_scripts_are_loaded_again() {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     let raw = Raw::connect(&server).await;
@@ -312,7 +312,7 @@ async fn scripts_are_loaded_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_and_stays() {
+async fn unreadable_fields_are_errors_and_stay() {
     let (store, raw, prefix) = store_and_raw().await;
     let key = sessions_key(&prefix, &user());
     store.create(&new_session(1)).await.unwrap();
@@ -372,7 +372,7 @@ async fn what_cannot_be_read_is_an_error_and_stays() {
 }
 
 #[tokio::test]
-async fn fields_that_are_no_session_are_errors_and_stay() {
+async fn invalid_session_fields_are_errors_and_stay() {
     let (store, raw, prefix) = store_and_raw().await;
     let key = sessions_key(&prefix, &user());
     store.create(&new_session(1)).await.unwrap();
@@ -388,7 +388,7 @@ async fn fields_that_are_no_session_are_errors_and_stay() {
 }
 
 #[tokio::test]
-async fn data_that_cannot_be_read_is_an_error() {
+async fn unreadable_data_is_error() {
     let (store, raw, prefix) = store_and_raw().await;
     let mut new = new_session(1);
     new.device.ip = Some([192, 0, 2, 1].into());
@@ -402,7 +402,7 @@ async fn data_that_cannot_be_read_is_an_error() {
 }
 
 #[tokio::test]
-async fn other_types_under_our_keys_are_errors() {
+async fn keys_of_other_types_are_errors() {
     let (store, raw, prefix) = store_and_raw().await;
     raw.command("SET", &[&sessions_key(&prefix, &user()), "text"]).await;
     assert!(store.create(&new_session(1)).await.is_err());
@@ -417,7 +417,7 @@ async fn other_types_under_our_keys_are_errors() {
 }
 
 #[tokio::test]
-async fn ending_a_lost_session_is_published_once() {
+async fn end_of_lost_session_is_published_once() {
     let (store, raw, prefix) = store_and_raw().await;
     let clock = TestClock::new();
     let store = store.with_clock(clock.clone());
@@ -450,7 +450,7 @@ async fn ending_a_lost_session_is_published_once() {
 }
 
 #[tokio::test]
-async fn tombstones_are_few() {
+async fn tombstones_are_bounded() {
     let (store, raw, prefix) = store_and_raw().await;
     for n in 0..=255 {
         store.end(&end(WhichSessions::Proven(id(n)))).await.unwrap();

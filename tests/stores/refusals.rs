@@ -31,7 +31,7 @@ async fn refused(url: &str) -> ConfigError {
 }
 
 #[tokio::test]
-async fn other_deployments_are_refused_with_a_cure() {
+async fn unsupported_deployments_are_refused_with_help() {
     let cases = [
         ("redis-sentinel://localhost?sentinelServiceName=x", "RedisStore::new"),
         ("redis+unix:///run/redis.sock", "TCP"),
@@ -52,7 +52,7 @@ async fn other_deployments_are_refused_with_a_cure() {
 }
 
 #[tokio::test]
-async fn addresses_that_cannot_be_read_are_refused_without_repeating_them() {
+async fn invalid_addresses_are_refused_without_quoting_them() {
     let cases = [
         "",
         "localhost:6379",
@@ -83,7 +83,7 @@ async fn addresses_that_cannot_be_read_are_refused_without_repeating_them() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_noticed_at_once() {
+async fn unreachable_server_is_error_at_once() {
     let mut server = RedisServer::start();
     let url = server.url();
     server.kill();
@@ -95,7 +95,7 @@ async fn a_server_that_is_not_there_is_noticed_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_noticed() {
+async fn silent_server_is_error() {
     let server = RedisServer::start();
     server.freeze();
     let begun = Instant::now();
@@ -108,7 +108,7 @@ async fn a_server_that_does_not_answer_is_noticed() {
 }
 
 #[tokio::test]
-async fn tls_is_for_builds_with_tls() {
+async fn tls_address_without_tls_feature_is_refused() {
     let (server, _) = redis_server::shared();
     let url = format!("rediss://:{SECRET}@127.0.0.1:{}", server.port());
     let begun = Instant::now();
@@ -126,7 +126,7 @@ async fn tls_is_for_builds_with_tls() {
 }
 
 #[tokio::test]
-async fn passwords_work_and_are_never_shown() {
+async fn passwords_work_and_are_not_printed() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2@:/?#"]);
     let url = |password: &str| server.url().replace("://", &format!("://:{password}@"));
     let store = RedisStore::connect(&url("hunter2%40%3A%2F%3F%23")).await.unwrap();
@@ -143,7 +143,7 @@ async fn passwords_work_and_are_never_shown() {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_password_is_not_quoted() {
+async fn server_error_repeating_password_is_not_quoted() {
     // It then says: unknown command 'AUTH', with args beginning with: 'hunter2'.
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
     for credentials in [":hunter2@", "hunter2:hunter2@"] {
@@ -191,7 +191,7 @@ fn policy() -> Option<ReconnectPolicy> {
 }
 
 #[tokio::test]
-async fn clients_that_hang_or_repeat_are_refused() {
+async fn clients_without_timeout_or_with_retries_are_refused() {
     let clustered = || Config {
         server: ServerConfig::new_clustered(vec![("localhost", 6379)]),
         password: Some(SECRET.to_owned()),
@@ -216,7 +216,7 @@ async fn clients_that_hang_or_repeat_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_application_works() {
+async fn application_client_works() {
     let (server, prefix) = redis_server::shared();
     for version in [RespVersion::RESP2, RespVersion::RESP3] {
         let config = Config { version: version.clone(), ..Config::from_url(&server.url()).unwrap() };
@@ -234,7 +234,7 @@ async fn a_client_of_the_application_works() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_not_connected_is_an_error_at_once() {
+async fn unconnected_client_is_error_at_once() {
     let client = Client::new(Config::default(), Some(performance()), Some(connection()), policy());
     let store = RedisStore::new(client).unwrap();
     let begun = Instant::now();

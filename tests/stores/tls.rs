@@ -14,10 +14,10 @@ use crate::support::{folder::Folder, redis_server::RedisServer};
 
 /// Which authorities are trusted is read from the environment, so a process of its own connects: this same test.
 const CHILD: &str = "TEST_TLS_URL";
-const NAME: &str = "store::tls::a_server_is_reached_over_tls_if_its_certificate_is_trusted";
+const NAME: &str = "tls::tls_server_with_trusted_certificate_is_reached";
 
 #[tokio::test]
-async fn a_server_is_reached_over_tls_if_its_certificate_is_trusted() {
+async fn tls_server_with_trusted_certificate_is_reached() {
     if let Ok(url) = env::var(CHILD) {
         return connect(&url).await;
     }

@@ -34,12 +34,12 @@ fn run(target: &Target, expected: &[(&'static str, usize)]) {
 }
 
 #[test]
-fn tokens() {
+fn mutated_tokens_agree_with_plain_reading() {
     run(&token::TARGET, &[("access accepted", 500), ("refresh accepted", 100), ("refused", 30_000)]);
 }
 
 #[test]
-fn cookie_headers() {
+fn mutated_cookie_headers_agree_with_plain_reading() {
     run(
         &cookie_header::TARGET,
         &[("session", 10_000), ("another session", 1_000), ("ambiguous", 3_000), ("only refresh", 3_000)],

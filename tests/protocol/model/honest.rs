@@ -324,12 +324,12 @@ impl Model for Honest {
 }
 
 #[test]
-fn fixed_window() {
+fn honest_tabs_keep_session_with_fixed_window() {
     explore::holds("honest client, fixed window, every window delivers an answer", Honest::new(Window::Fixed));
 }
 
 #[test]
-fn window_until_confirmed() {
+fn honest_tabs_keep_session_with_window_until_confirmed() {
     explore::holds("honest client, window until confirmed", Honest::new(Window::UntilConfirmed));
 }
 
@@ -339,7 +339,7 @@ fn failing_over(window: Window) -> Honest {
 }
 
 #[test]
-fn a_store_that_fails_over_to_an_older_state() {
+fn honest_tabs_keep_session_after_failover() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         let name = format!("honest client, {window:?}, store fails over, {MOST_GENERATIONS} generations");
         explore::holds(&name, failing_over(window));
@@ -351,14 +351,14 @@ fn a_store_that_fails_over_to_an_older_state() {
 const MOST_LOST: u32 = SessionRecord::MAX_LOST_ANSWERS;
 
 #[test]
-fn as_many_answers_as_may_be_lost() {
+fn honest_tabs_keep_session_at_bound_of_lost_responses() {
     explore::holds("honest client, as many answers in a row are lost as may be", Honest::losing(MOST_LOST));
     let losing = Honest::losing(MOST_LOST).with(Table::LosesOnce);
     explore::finds("LosesOnce", losing, NEVER_LOGGED_OUT);
 }
 
 #[test]
-fn the_assumptions_are_needed() {
+fn sessions_end_without_network_assumptions() {
     let offline = Honest { arrives_in_window: false, ..Honest::new(Window::Fixed) };
     explore::finds("every answer is lost for a fixed window", offline, NEVER_LOGGED_OUT);
     let slow = Honest::new(Window::UntilConfirmed);
@@ -368,7 +368,7 @@ fn the_assumptions_are_needed() {
 }
 
 #[test]
-fn notices_broken_tables() {
+fn broken_tables_violate_properties() {
     let fixed = Honest::new(Window::Fixed);
     let confirmed = Honest::new(Window::UntilConfirmed);
     for (model, table) in [

@@ -294,13 +294,13 @@ impl Model for Nodes {
 }
 
 #[test]
-fn what_ends_is_refused_everywhere() {
+fn ended_session_is_refused_on_every_node() {
     explore::holds("two nodes", Nodes { conduct: Conduct::Real, fails_over: false });
     explore::holds("two nodes, store fails over", Nodes { conduct: Conduct::Real, fails_over: true });
 }
 
 #[test]
-fn notices_broken_nodes() {
+fn broken_nodes_violate_properties() {
     for (conduct, fails_over, broken) in [
         (Conduct::LastWins, false, HONOURS),
         (Conduct::ServesAtOnce, false, HONOURS),

@@ -178,7 +178,7 @@ impl Model for Pace {
 }
 
 #[test]
-fn a_thief_who_keeps_pace_is_out_or_found_within_the_bound() {
+fn thief_keeping_pace_is_out_or_detected_within_bound() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         let pace = Pace::new(window);
         let name = format!("thief keeps pace, {window:?}, access {LONG} and {SHORT}: {} ticks at most", pace.bound);
@@ -187,7 +187,7 @@ fn a_thief_who_keeps_pace_is_out_or_found_within_the_bound() {
 }
 
 #[test]
-fn notices_broken_tables() {
+fn broken_tables_violate_properties() {
     let pace = Pace::new(Window::UntilConfirmed);
     explore::finds("LosesWithoutEnd", pace.with(Table::LosesWithoutEnd), UNSEEN);
     explore::finds("access of a superseded generation is long", Pace { short: false, ..pace }, UNSEEN);

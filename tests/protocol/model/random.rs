@@ -268,12 +268,12 @@ fn check<S: SessionStore + Clone>(cases: u32, store: impl AsyncFn(TestClock) -> 
 }
 
 #[test]
-fn on_the_memory_store() {
+fn random_schedules_hold_on_memory_store() {
     check(400, async |clock| MemoryStore::with_clock(clock));
 }
 
 #[test]
-fn on_redis() {
+fn random_schedules_hold_on_redis() {
     let (server, prefix) = redis_server::shared();
     check(60, async |clock: TestClock| {
         let store = RedisStore::connect(&server.url()).await.unwrap();

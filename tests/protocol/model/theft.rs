@@ -296,14 +296,14 @@ impl Model for Theft {
 }
 
 #[test]
-fn a_token_after_its_window_ends_the_session() {
+fn token_after_window_ends_session() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         explore::holds(&format!("victim and thief, {window:?}"), Theft::new(window));
     }
 }
 
 #[test]
-fn a_token_after_its_window_ends_the_session_also_when_the_clock_is_set_back() {
+fn token_after_window_ends_session_with_clock_set_back() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         let theft = Theft::setting_back(window);
         explore::holds(&format!("victim and thief, {window:?}, the clock is set back"), theft);
@@ -312,14 +312,14 @@ fn a_token_after_its_window_ends_the_session_also_when_the_clock_is_set_back() {
 }
 
 #[test]
-fn two_parties_do_not_go_on_side_by_side() {
+fn two_holders_do_not_continue_in_parallel() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         explore::holds(&format!("victim and thief apart, {window:?}"), Theft::apart(window));
     }
 }
 
 #[test]
-fn within_the_window_a_thief_looks_like_another_tab() {
+fn thief_within_window_is_not_distinguished_from_tab() {
     for window in [Window::Fixed, Window::UntilConfirmed] {
         let rules = Rules::new(window, 2);
         let mut record = Record::login();
@@ -329,7 +329,7 @@ fn within_the_window_a_thief_looks_like_another_tab() {
 }
 
 #[test]
-fn notices_broken_tables() {
+fn broken_tables_violate_properties() {
     for (window, table) in [
         (Window::Fixed, Table::GraceSlides),
         (Window::Fixed, Table::PreviousNeverCloses),

@@ -32,7 +32,7 @@ macro_rules! conformance {
 tower_jwt_sessions::for_each_store_case!(conformance);
 
 #[tokio::test]
-async fn a_client_of_the_application_is_enough() {
+async fn cluster_store_works_with_application_client() {
     let (servers, prefix) = servers::shared().await;
     let performance = PerformanceConfig { default_command_timeout: Duration::from_secs(60), ..Default::default() };
     let connection = ConnectionConfig { max_command_attempts: 1, ..Default::default() };

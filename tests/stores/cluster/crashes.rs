@@ -72,7 +72,7 @@ fn ends_of(n: u8, published: &[Revocation]) -> usize {
 }
 
 #[tokio::test]
-async fn what_was_flagged_and_not_published_is_over_and_published_once_by_whatever_comes_later() {
+async fn flagged_end_is_published_once_by_later_step() {
     let first = Scene::new().await;
     for how in ENDINGS {
         for later in LATER {
@@ -100,7 +100,7 @@ async fn what_was_flagged_and_not_published_is_over_and_published_once_by_whatev
 }
 
 #[tokio::test]
-async fn a_step_on_an_ended_session_fails_while_that_cannot_be_published() {
+async fn step_on_ended_session_fails_while_log_is_unavailable() {
     let scene = two_sessions().await;
     scene.refuse_log().await;
     scene.end(WhichSessions::One(id(1))).await.unwrap_err();
@@ -114,7 +114,7 @@ async fn a_step_on_an_ended_session_fails_while_that_cannot_be_published() {
 
 /// The user is not locked out of the other sessions, and nothing happens that is reported as a failure.
 #[tokio::test]
-async fn other_sessions_go_on_while_nothing_can_be_published() {
+async fn other_sessions_work_while_log_is_unavailable() {
     let scene = two_sessions().await;
     scene.refuse_log().await;
     scene.end(WhichSessions::One(id(1))).await.unwrap_err();
@@ -134,7 +134,7 @@ async fn other_sessions_go_on_while_nothing_can_be_published() {
 }
 
 #[tokio::test]
-async fn a_retry_completes_and_tells_what_ended() {
+async fn retry_completes_end_and_returns_ended_sessions() {
     for (which, expected) in [
         (WhichSessions::One(id(1)), vec![id(1)]),
         (WhichSessions::Proven(id(1)), vec![id(1)]),
@@ -156,7 +156,7 @@ async fn a_retry_completes_and_tells_what_ended() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_lost_session_is_completed_too() {
+async fn end_of_lost_session_is_completed() {
     let scene = Scene::new().await;
     scene.refuse_log().await;
     scene.end(WhichSessions::Proven(id(7))).await.unwrap_err();
@@ -167,7 +167,7 @@ async fn the_end_of_a_lost_session_is_completed_too() {
 }
 
 #[tokio::test]
-async fn expired_access_is_published_by_whatever_comes_later() {
+async fn expired_access_is_published_by_later_step() {
     for later in ["find", "rotate", "put_data", "confirm", "list", "create", "end one", "expire_access"] {
         let scene = two_sessions().await;
         scene.refuse_log().await;
@@ -208,7 +208,7 @@ async fn take_later_of_living(scene: &Scene<'_>, later: &str) {
 }
 
 #[tokio::test]
-async fn an_end_outdoes_expired_access_that_was_not_published() {
+async fn end_supersedes_unpublished_expired_access() {
     let scene = two_sessions().await;
     scene.refuse_log().await;
     scene.store.expire_access(&scene.user, HOUR).await.unwrap_err();
@@ -223,7 +223,7 @@ async fn an_end_outdoes_expired_access_that_was_not_published() {
 
 /// The node that published died before it could say so.
 #[tokio::test]
-async fn what_was_published_and_not_settled_is_published_once_more_and_revives_nothing() {
+async fn unsettled_end_is_published_again_without_reviving_session() {
     for how in ["one", "proven", "all", "reuse", "eviction"] {
         let scene = two_sessions().await;
         scene.refuse_log().await;
@@ -244,7 +244,7 @@ async fn what_was_published_and_not_settled_is_published_once_more_and_revives_n
 }
 
 #[tokio::test]
-async fn only_what_was_published_is_settled() {
+async fn only_published_ends_are_settled() {
     let scene = two_sessions().await;
     scene.refuse_log().await;
     scene.store.expire_access(&scene.user, HOUR).await.unwrap_err();
@@ -264,7 +264,7 @@ async fn only_what_was_published_is_settled() {
 
 /// Somebody whose login failed has no token of the new session, so it must not count.
 #[tokio::test]
-async fn a_login_that_failed_leaves_no_session() {
+async fn failed_login_leaves_no_session() {
     for how in ["eviction", "replacement"] {
         let scene = two_sessions().await;
         scene.refuse_log().await;
@@ -287,7 +287,7 @@ async fn a_login_that_failed_leaves_no_session() {
 
 /// Whoever expires access, or publishes what is pending, does not know whether the login came to its end.
 #[tokio::test]
-async fn a_login_that_failed_leaves_no_session_when_others_publish_what_it_ended() {
+async fn failed_login_leaves_no_session_when_others_publish_its_ends() {
     for refuses in [true, false] {
         let scene = two_sessions().await;
         scene.refuse_log().await;
@@ -305,7 +305,7 @@ async fn a_login_that_failed_leaves_no_session_when_others_publish_what_it_ended
 
 /// A login that replaces a session is reported as done when that is over everywhere, whoever ended it.
 #[tokio::test]
-async fn a_login_that_is_tried_again_publishes_the_end_of_what_it_replaces() {
+async fn retried_login_publishes_end_of_replaced_session() {
     let scene = two_sessions().await;
     let login = async |n| {
         let mut new = scene.new_session(n);
@@ -329,7 +329,7 @@ async fn a_login_that_is_tried_again_publishes_the_end_of_what_it_replaces() {
 }
 
 #[tokio::test]
-async fn a_login_that_ended_others_stays() {
+async fn login_that_ended_other_sessions_stays() {
     for how in ["eviction", "replacement"] {
         let scene = two_sessions().await;
         assert!(take_ending(&scene, how).await);
@@ -341,7 +341,7 @@ async fn a_login_that_ended_others_stays() {
 
 /// As when the client closes the connection: the handler is dropped in the middle.
 #[tokio::test]
-async fn a_request_that_is_given_up_stops_nothing() {
+async fn dropped_request_does_not_stop_publication() {
     let scene = two_sessions().await;
     {
         let end = std::pin::pin!(scene.end(WhichSessions::All));
@@ -355,7 +355,7 @@ async fn a_request_that_is_given_up_stops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_publish_everything_and_leave_nothing() {
+async fn concurrent_ends_are_all_published_and_settled() {
     const SESSIONS: u8 = 40;
     let scene = Scene::new().await;
     for n in 0..SESSIONS {
@@ -373,7 +373,7 @@ async fn many_at_once_publish_everything_and_leave_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_and_stays() {
+async fn unreadable_fields_are_errors_and_stay() {
     let scene = two_sessions().await;
     for packed in [&b""[..], b"short", &[0; 35], &[0; 37]] {
         scene.set_pending(packed).await;

@@ -28,7 +28,7 @@ use crate::{
 const A_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_node_that_starts_before_its_cluster_works_by_itself_afterwards() {
+async fn node_started_before_cluster_recovers_by_itself() {
     let mut servers = Servers::start().await;
     servers.nodes.iter_mut().for_each(RedisServer::kill);
     // By a node with the same keys.
@@ -63,7 +63,7 @@ async fn a_node_that_starts_before_its_cluster_works_by_itself_afterwards() {
 
 /// The steps that fail meanwhile leave nothing behind, however many they are.
 #[tokio::test]
-async fn while_nobody_answers_steps_fail_soon_and_do_not_pile_up() {
+async fn steps_fail_soon_and_do_not_accumulate_without_cluster() {
     let servers = Servers::start().await;
     servers.nodes.iter().for_each(RedisServer::freeze);
     let store = RedisStore::connect_in_background(&servers.url()).unwrap();
@@ -92,7 +92,7 @@ async fn while_nobody_answers_steps_fail_soon_and_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn connections_end_with_the_store() {
+async fn connections_close_with_store() {
     let servers = Servers::start().await;
     let clients = async || {
         let mut all = 0;
@@ -116,7 +116,7 @@ async fn connections_end_with_the_store() {
 
 /// Not at a server that goes on as if it still had it; and it has no connections any more.
 #[tokio::test]
-async fn the_log_is_awaited_where_it_is_now() {
+async fn reader_waits_at_current_server_of_log() {
     let folder = Folder::new();
     let [old, new] = ["old", "new"].map(|name| servers::launch(folder.join(name), &[]));
     for server in [&old, &new] {

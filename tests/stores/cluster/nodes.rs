@@ -45,7 +45,7 @@ impl Nodes {
 }
 
 #[tokio::test]
-async fn whatever_ends_sessions_reaches_the_other_node() {
+async fn every_kind_of_end_reaches_other_node() {
     let nodes = Nodes::new().await;
     let Nodes { scene, here, there } = &nodes;
 
@@ -74,7 +74,7 @@ async fn whatever_ends_sessions_reaches_the_other_node() {
 }
 
 #[tokio::test]
-async fn theft_reaches_the_other_node() {
+async fn end_by_reuse_reaches_other_node() {
     let Nodes { scene, here, there } = Nodes::new().await;
     let stolen = browser(here.login(scene.user.user_id()).await.unwrap());
     scene.clock.advance(MINUTE);
@@ -87,7 +87,7 @@ async fn theft_reaches_the_other_node() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_published_is_503_and_completed_by_a_retry() {
+async fn unpublished_end_is_503_and_completed_by_retry() {
     for (method, path) in [(Method::POST, "/auth/logout"), (Method::POST, "/auth/logout-all")] {
         let nodes = Nodes::new().await;
         let Nodes { scene, here, there } = &nodes;
@@ -115,7 +115,7 @@ async fn what_cannot_be_published_is_503_and_completed_by_a_retry() {
 }
 
 #[tokio::test]
-async fn expired_access_that_cannot_be_published_is_an_error_and_completed_by_a_refresh_elsewhere() {
+async fn unpublished_expire_access_is_error_and_completed_by_refresh_elsewhere() {
     let Nodes { scene, here, there } = Nodes::new().await;
     let old = browser(here.login(scene.user.user_id()).await.unwrap());
     scene.refuse_log().await;
@@ -128,7 +128,7 @@ async fn expired_access_that_cannot_be_published_is_an_error_and_completed_by_a_
 }
 
 #[tokio::test]
-async fn unreadable_entry_of_the_log_hides_nothing() {
+async fn unreadable_log_entry_hides_no_end() {
     let nodes = Nodes::new().await;
     let Nodes { scene, here, there } = &nodes;
     let cookies = nodes.login().await;
@@ -139,7 +139,7 @@ async fn unreadable_entry_of_the_log_hides_nothing() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_published_is_completed_without_a_request() {
+async fn unpublished_end_is_completed_without_request() {
     let nodes = Nodes::new().await;
     let Nodes { scene, here, there } = &nodes;
     let cookies = nodes.login().await;

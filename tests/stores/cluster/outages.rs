@@ -96,7 +96,7 @@ async fn eventually<T, F: Future<Output = Result<T, StoreError>>>(step: impl Fn(
 }
 
 #[tokio::test]
-async fn while_the_log_is_frozen_sessions_end_and_are_published_when_it_thaws() {
+async fn ends_during_frozen_log_are_published_when_it_resumes() {
     let cluster = Cluster::start().await;
     for n in 1..4 {
         cluster.login(&cluster.user, n).await.unwrap();
@@ -118,7 +118,7 @@ async fn while_the_log_is_frozen_sessions_end_and_are_published_when_it_thaws() 
 }
 
 #[tokio::test]
-async fn while_the_log_is_dead_the_rest_works_and_sessions_end_when_it_is_back() {
+async fn ends_during_log_outage_are_completed_when_it_returns() {
     let mut cluster = Cluster::start().await;
     cluster.login(&cluster.user, 1).await.unwrap();
     cluster.login(&cluster.user, 2).await.unwrap();
@@ -137,7 +137,7 @@ async fn while_the_log_is_dead_the_rest_works_and_sessions_end_when_it_is_back()
 }
 
 #[tokio::test]
-async fn a_dead_server_takes_only_its_own_users_along() {
+async fn dead_server_affects_only_its_own_users() {
     let mut cluster = Cluster::start().await;
     cluster.login(&cluster.user, 1).await.unwrap();
     cluster.login(&cluster.other, 2).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_dead_server_takes_only_its_own_users_along() {
 }
 
 #[tokio::test]
-async fn a_replica_takes_over() {
+async fn end_is_completed_after_replica_takes_over() {
     let servers = Servers::start_with(4, &["--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"]).await;
     let log = servers::owner(&log_key(""));
     servers.replicate(3, log).await;
@@ -171,7 +171,7 @@ async fn a_replica_takes_over() {
 
 /// What is told to end must end, also when no server takes anything more.
 #[tokio::test]
-async fn sessions_end_when_the_memory_is_full() {
+async fn sessions_end_when_memory_is_full() {
     let cluster = Cluster::start().await;
     for n in 1..4 {
         cluster.login(&cluster.user, n).await.unwrap();

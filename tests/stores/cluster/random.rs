@@ -228,7 +228,7 @@ impl Told<'_> {
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_comes_back() {
+fn random_steps_with_failing_log_lose_and_revive_nothing() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let first = runtime.block_on(Scene::new());
     let cases = Cell::new(0);

@@ -22,7 +22,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_step_is_one_script_and_one_that_ends_is_three() {
+async fn step_is_one_script_and_ending_step_is_three() {
     let servers = Servers::start().await;
     let scene = Scene::on(&servers, String::new()).await;
     let (user, log) = (servers::owner(&scene.sessions_key()), servers::owner(&scene.log_key()));
@@ -48,7 +48,7 @@ async fn a_step_is_one_script_and_one_that_ends_is_three() {
 }
 
 #[tokio::test]
-async fn on_one_server_every_step_is_one_script() {
+async fn step_on_one_server_is_one_script() {
     let server = RedisServer::start();
     let store = redis_store(&server.url(), "").await;
     let user = user_apart("");
@@ -61,7 +61,7 @@ async fn on_one_server_every_step_is_one_script() {
 }
 
 #[tokio::test]
-async fn slots_that_moved_are_followed() {
+async fn moved_slots_are_followed() {
     let servers = Servers::start().await;
     let prefix = "shop:";
     let (here, there) = (redis_store(&servers.url(), prefix).await, redis_store(&servers.url(), prefix).await);
@@ -84,7 +84,7 @@ async fn slots_that_moved_are_followed() {
 
 /// With its entries, as an operator moves it.
 #[tokio::test]
-async fn a_log_that_is_moved_while_nodes_wait_for_it_loses_nothing() {
+async fn log_moved_under_waiting_nodes_loses_nothing() {
     let servers = Servers::start().await;
     let (here, there) = (redis_store(&servers.url(), "").await, redis_store(&servers.url(), "").await);
     let (here, there) = (node(here).build().unwrap(), node(there).build().unwrap());
@@ -117,7 +117,7 @@ async fn a_log_that_is_moved_while_nodes_wait_for_it_loses_nothing() {
 
 /// As by default when a server is away: then Redis refuses everything.
 #[tokio::test]
-async fn a_cluster_that_is_down_is_an_error_soon() {
+async fn cluster_down_is_error_soon() {
     let servers = Servers::start().await;
     let scene = Scene::on(&servers, String::new()).await;
     scene.login(1).await;
@@ -149,7 +149,7 @@ async fn a_cluster_that_is_down_is_an_error_soon() {
 }
 
 #[tokio::test]
-async fn a_slot_that_is_being_moved_is_asked_for() {
+async fn migrating_slot_is_followed_by_ask() {
     let servers = Servers::start().await;
     let scene = Scene::on(&servers, String::new()).await;
     for n in [1, 2] {
@@ -180,7 +180,7 @@ async fn a_slot_that_is_being_moved_is_asked_for() {
 }
 
 #[tokio::test]
-async fn one_server_that_answers_is_enough_to_begin() {
+async fn one_reachable_server_suffices_to_connect() {
     let (servers, prefix) = servers::shared().await;
     let port = servers.nodes[2].port();
     // Nothing listens on the first two.
@@ -201,7 +201,7 @@ async fn one_server_that_answers_is_enough_to_begin() {
 }
 
 #[tokio::test]
-async fn other_addresses_are_refused() {
+async fn invalid_cluster_addresses_are_refused() {
     for url in [
         "redis-cluster://",
         "redis-cluster://:hunter2@",

@@ -97,7 +97,7 @@ async fn patient_node(server: &RedisServer) -> SessionManager {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_revocations_arrives_completely() {
+async fn burst_of_revocations_arrives_completely() {
     let server = RedisServer::start();
     let redis = admin(&server.url()).await;
     let (here, there) = (patient_node(&server).await, patient_node(&server).await);

@@ -50,7 +50,7 @@ fn served(node: &SessionManager, sessions: &[HeaderMap]) -> usize {
 }
 
 #[tokio::test]
-async fn clock_that_was_ahead_for_a_moment_makes_a_node_forget_nothing() {
+async fn clock_briefly_ahead_drops_no_revocation() {
     let (store, here, clock) = scene();
     let own = TestClock::at(clock.now());
     let there = node(store).clock(own.clone()).build().unwrap();
@@ -72,7 +72,7 @@ async fn clock_that_was_ahead_for_a_moment_makes_a_node_forget_nothing() {
 }
 
 #[tokio::test]
-async fn node_that_starts_with_its_clock_ahead_knows_what_ended_before() {
+async fn node_started_with_clock_ahead_knows_earlier_ends() {
     let (store, here, clock) = scene();
     let ended = ended_sessions(&here, 0..200).await;
     let own = TestClock::at(clock.now().saturating_add(2 * HOUR));
@@ -85,7 +85,7 @@ async fn node_that_starts_with_its_clock_ahead_knows_what_ended_before() {
 
 /// Tokens live longer there, and so does what is known of them.
 #[tokio::test]
-async fn node_whose_clock_is_behind_refuses_for_as_long_as_tokens_live_there() {
+async fn node_with_clock_behind_refuses_until_tokens_expire_there() {
     let (store, here, clock) = scene();
     let own = TestClock::at(clock.now().saturating_sub(30 * MINUTE));
     let there = node(store).clock(own.clone()).build().unwrap();
@@ -111,7 +111,7 @@ async fn refuses_soon_or_is_early(node: &SessionManager, headers: &HeaderMap) {
 }
 
 #[tokio::test]
-async fn layer_fails_closed_when_time_has_passed_and_not_when_the_clock_is_set() {
+async fn layer_fails_closed_by_elapsed_time_not_by_clock() {
     let mut server = RedisServer::start();
     let clock = TestClock::new();
     let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
@@ -134,7 +134,7 @@ async fn layer_fails_closed_when_time_has_passed_and_not_when_the_clock_is_set()
 }
 
 #[tokio::test]
-async fn claims_are_as_old_as_they_are_whatever_the_clock_says() {
+async fn age_of_claims_is_independent_of_wall_clock() {
     let (store, _, clock) = scene();
     let own = TestClock::at(clock.now());
     let loads = Arc::new(AtomicUsize::new(0));

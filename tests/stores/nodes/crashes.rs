@@ -31,7 +31,7 @@ async fn is_one_of_both(server: &RedisServer, users: &[(String, HeaderMap)]) -> 
 
 /// The future is dropped at any time after it was begun, with the connection that the command was written to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_that_is_aborted_leaves_nothing_half_done() {
+async fn aborted_end_is_applied_entirely_or_not_at_all() {
     let server = RedisServer::start();
     let here = node_on(&server).await;
     let mut users = Vec::new();
@@ -54,7 +54,7 @@ async fn a_task_that_is_aborted_leaves_nothing_half_done() {
 
 /// As a process that is killed: the command is on its way, and then the connection is gone.
 #[tokio::test]
-async fn a_connection_that_breaks_after_the_command_leaves_nothing_half_done() {
+async fn end_with_broken_connection_is_applied_entirely_or_not_at_all() {
     let server = RedisServer::start();
     let here = node_on(&server).await;
     let killer = admin(&server.url()).await;

@@ -36,7 +36,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn clocks_may_differ_by_a_minute_and_nobody_is_logged_out() {
+async fn clocks_differing_by_a_minute_keep_sessions() {
     let scene = Scene::new();
     let now = scene.clock.now();
     let nodes = [now.saturating_sub(MINUTE), now, now.saturating_add(MINUTE)].map(|now| scene.node_at(now));
@@ -56,7 +56,7 @@ async fn clocks_may_differ_by_a_minute_and_nobody_is_logged_out() {
 }
 
 #[tokio::test]
-async fn a_token_from_further_ahead_is_refused() {
+async fn token_issued_beyond_clock_skew_is_refused() {
     let scene = Scene::new();
     let behind = scene.node_at(scene.clock.now().saturating_sub(MINUTE + Duration::from_secs(1)));
     let cookies = browser(behind.login("alice").await.unwrap());
@@ -66,7 +66,7 @@ async fn a_token_from_further_ahead_is_refused() {
 }
 
 #[tokio::test]
-async fn revocations_hold_whatever_the_clocks_show() {
+async fn revocations_hold_with_differing_clocks() {
     let scene = Scene::new();
     let now = scene.clock.now();
     let nodes = [now.saturating_sub(MINUTE), now.saturating_add(MINUTE)].map(|now| scene.node_at(now));
@@ -79,7 +79,7 @@ async fn revocations_hold_whatever_the_clocks_show() {
 }
 
 #[tokio::test]
-async fn access_lifetimes_may_differ_up_to_the_longest_that_all_nodes_accept() {
+async fn access_lifetimes_may_differ_up_to_longest_accepted() {
     let scene = Scene::new();
     let build = |lifetime, max: Option<Duration>| {
         let builder = node(scene.store.clone()).clock(scene.clock.clone()).access_lifetime(lifetime);

@@ -27,7 +27,7 @@ async fn two_nodes() -> (SessionManager, SessionManager) {
 }
 
 #[tokio::test]
-async fn a_logout_reaches_the_other_node() {
+async fn logout_reaches_other_node() {
     let (here, there) = two_nodes().await;
     let headers = browser(here.login("alice").await.unwrap());
     let other = browser(here.login("alice").await.unwrap());
@@ -40,7 +40,7 @@ async fn a_logout_reaches_the_other_node() {
 }
 
 #[tokio::test]
-async fn whatever_ends_sessions_reaches_the_other_node() {
+async fn every_kind_of_end_reaches_other_node() {
     let (here, there) = two_nodes().await;
     let login = async || browser(here.login("alice").await.unwrap());
 
@@ -62,7 +62,7 @@ async fn whatever_ends_sessions_reaches_the_other_node() {
 }
 
 #[tokio::test]
-async fn an_eviction_reaches_the_other_node() {
+async fn eviction_reaches_other_node() {
     let (server, prefix) = redis_server::shared();
     let limit = SessionLimit::evict(1.try_into().unwrap());
     let here = node(redis_store(&server.url(), &prefix).await).session_limit(limit).build().unwrap();
@@ -74,7 +74,7 @@ async fn an_eviction_reaches_the_other_node() {
 }
 
 #[tokio::test]
-async fn reuse_reaches_the_other_node() {
+async fn end_by_reuse_reaches_other_node() {
     let (_, prefix) = redis_server::shared();
     let (url, clock) = (redis_server::shared().0.url(), TestClock::new());
     let store = async || redis_store(&url, &prefix).await.with_clock(clock.clone());
@@ -94,7 +94,7 @@ async fn reuse_reaches_the_other_node() {
 }
 
 #[tokio::test]
-async fn expired_access_reaches_the_other_node_and_a_refresh_renews_it() {
+async fn expired_access_reaches_other_node_and_refresh_renews_it() {
     let (here, there) = two_nodes().await;
     let old = browser(here.login("alice").await.unwrap());
     assert_eq!(here.expire_access("alice").await.unwrap(), 1);
@@ -106,7 +106,7 @@ async fn expired_access_reaches_the_other_node_and_a_refresh_renews_it() {
 }
 
 #[tokio::test]
-async fn nodes_on_one_memory_store_are_nodes_too() {
+async fn ends_reach_nodes_on_one_memory_store() {
     let store = MemoryStore::new();
     let here = node(store.clone()).build().unwrap();
     let there = node(store).build().unwrap();
@@ -117,7 +117,7 @@ async fn nodes_on_one_memory_store_are_nodes_too() {
 }
 
 #[tokio::test]
-async fn a_node_that_starts_late_knows_what_ended_before() {
+async fn node_started_later_knows_earlier_ends() {
     let store = MemoryStore::new();
     let here = node(store.clone()).build().unwrap();
     let headers = browser(here.login("alice").await.unwrap());
@@ -132,7 +132,7 @@ async fn a_node_that_starts_late_knows_what_ended_before() {
 }
 
 #[tokio::test]
-async fn nobody_ends_the_session_of_another_user() {
+async fn end_of_another_users_session_is_refused() {
     let (here, there) = two_nodes().await;
     let victim = browser(here.login("victim").await.unwrap());
     let id: SessionId = here.verifier().verify(&victim).unwrap().id();
@@ -146,7 +146,7 @@ async fn nobody_ends_the_session_of_another_user() {
 
 /// The store can end what it has; the one that is known by its token it may have lost.
 #[tokio::test]
-async fn the_session_of_a_user_who_is_gone_ends_elsewhere_even_if_the_store_has_lost_it() {
+async fn end_of_deleted_users_lost_session_reaches_other_node() {
     let server = redis_server::RedisServer::start();
     let is_gone = Arc::<AtomicBool>::default();
     let source = {
@@ -173,7 +173,7 @@ async fn the_session_of_a_user_who_is_gone_ends_elsewhere_even_if_the_store_has_
 }
 
 #[tokio::test]
-async fn what_is_open_on_one_node_hears_of_an_end_on_another() {
+async fn open_connection_learns_of_end_on_another_node() {
     let (here, there) = two_nodes().await;
     let headers = browser(here.login("alice").await.unwrap());
     let other = browser(here.login("alice").await.unwrap());

@@ -86,7 +86,7 @@ impl Recorder for Meter {
 }
 
 #[tokio::test]
-async fn the_feed_is_metered() {
+async fn feed_state_is_metered() {
     // For this thread, on which the node runs too.
     let meter = Meter::default();
     let _guard = metrics::set_default_local_recorder(&meter);
@@ -116,7 +116,7 @@ impl Clock for Fragile {
 
 /// Whoever watches the gauge alone has to hear of that too.
 #[tokio::test]
-async fn a_follower_that_panics_is_metered() {
+async fn panicked_follower_is_metered() {
     let meter = Meter::default();
     let _guard = metrics::set_default_local_recorder(&meter);
     let (store, clock) = (MemoryStore::new(), Fragile::default());

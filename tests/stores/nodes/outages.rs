@@ -54,7 +54,7 @@ pub(crate) async fn kill_feeds(killer: &Client) -> usize {
 }
 
 #[tokio::test]
-async fn no_revocation_is_lost_when_the_connection_of_the_feed_is_killed() {
+async fn killed_feed_connection_loses_no_revocation() {
     const KILLS: usize = 50;
     const REVOCATIONS: usize = 1_000;
     let server = RedisServer::start();
@@ -76,7 +76,7 @@ async fn no_revocation_is_lost_when_the_connection_of_the_feed_is_killed() {
 }
 
 #[tokio::test]
-async fn an_empty_log_takes_nothing_back() {
+async fn emptied_log_keeps_known_revocations() {
     let mut server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let ended = browser(here.login("alice").await.unwrap());
@@ -106,7 +106,7 @@ async fn an_empty_log_takes_nothing_back() {
 /// A log of another history, as after a failover that no connection noticed: its entries stand before those that were
 /// read last, so nothing wakes the feed.
 #[tokio::test]
-async fn a_log_that_went_backwards_is_read_again() {
+async fn log_that_went_backwards_is_read_again() {
     let server = RedisServer::start();
     let there = node_on(&server).await;
     let [known, unknown] =
@@ -125,7 +125,7 @@ async fn a_log_that_went_backwards_is_read_again() {
 }
 
 #[tokio::test]
-async fn what_was_published_during_the_outage_of_a_feed_is_read_afterwards() {
+async fn entries_published_during_feed_outage_are_read_afterwards() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let headers = browser(here.login("alice").await.unwrap());
@@ -152,7 +152,7 @@ async fn what_was_published_during_the_outage_of_a_feed_is_read_afterwards() {
 }
 
 #[tokio::test]
-async fn a_layer_may_fail_closed() {
+async fn stale_layer_fails_closed_when_configured() {
     let mut server = RedisServer::start();
     let there = node_on(&server).await;
     let headers = browser(there.login("alice").await.unwrap());
@@ -178,7 +178,7 @@ async fn a_layer_may_fail_closed() {
 }
 
 #[tokio::test]
-async fn a_node_serves_sessions_when_it_has_caught_up_and_not_before() {
+async fn node_serves_sessions_only_after_catching_up() {
     let server = RedisServer::start();
     let here = node_on(&server).await;
     let headers = browser(here.login("alice").await.unwrap());
@@ -194,7 +194,7 @@ async fn a_node_serves_sessions_when_it_has_caught_up_and_not_before() {
 }
 
 #[tokio::test]
-async fn the_follower_ends_with_the_last_that_verifies() {
+async fn follower_stops_with_last_verifier() {
     let server = RedisServer::start();
     let watcher = admin(&server.url()).await;
     let followers = async || {
@@ -241,7 +241,7 @@ async fn verified_requests_send_nothing_to_redis() {
 }
 
 #[tokio::test]
-async fn the_first_use_of_a_generation_is_one_command_for_each_node() {
+async fn first_use_of_generation_is_one_command_per_node() {
     let server = RedisServer::start();
     let clock = TestClock::new();
     let node_at = async || {
@@ -277,7 +277,7 @@ async fn the_first_use_of_a_generation_is_one_command_for_each_node() {
 }
 
 #[tokio::test]
-async fn the_log_is_bounded_by_age() {
+async fn log_is_bounded_by_age() {
     let (server, prefix) = redis_server::shared();
     let node = redis_node(&prefix).await;
     let _cookies = node.login("alice").await.unwrap();
@@ -289,7 +289,7 @@ async fn the_log_is_bounded_by_age() {
 }
 
 #[tokio::test]
-async fn what_is_open_asks_the_store_after_a_gap() {
+async fn open_connection_checks_store_after_gap() {
     let mut server = RedisServer::start();
     let there = node_on(&server).await;
     let headers = browser(there.login("alice").await.unwrap());

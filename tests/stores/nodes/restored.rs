@@ -50,7 +50,7 @@ async fn refresh(node: &SessionManager, headers: &HeaderMap) -> Result<HeaderMap
 }
 
 #[tokio::test]
-async fn what_nodes_know_to_have_ended_stays_ended() {
+async fn ends_known_to_node_hold_after_restore() {
     let mut redis = Kept::start("stays-ended");
     let (here, there) = (node_on(&redis.server).await, node_on(&redis.server).await);
     let login = async |user: &str| browser(here.login(user).await.unwrap());
@@ -96,7 +96,7 @@ async fn what_nodes_know_to_have_ended_stays_ended() {
 
 /// The limit of what nodes can remember for each other: what was lost in the store and in every node's memory is lost.
 #[tokio::test]
-async fn a_node_that_starts_afterwards_knows_what_the_store_knows() {
+async fn node_started_after_restore_knows_only_restored_ends() {
     let mut redis = Kept::start("afterwards");
     let here = node_on(&redis.server).await;
     let phone = browser(here.login("alice").await.unwrap());
@@ -117,7 +117,7 @@ async fn a_node_that_starts_afterwards_knows_what_the_store_knows() {
 
 /// Nodes know of an epoch that the store has forgotten. What they issue is accepted, and the store learns of it.
 #[tokio::test]
-async fn access_that_was_expired_since_the_backup_locks_nobody_out() {
+async fn access_expired_since_backup_does_not_block_refresh() {
     let mut redis = Kept::start("expired-access");
     let (here, there) = (node_on(&redis.server).await, node_on(&redis.server).await);
     let phone = browser(here.login("alice").await.unwrap());

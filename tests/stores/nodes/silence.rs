@@ -76,7 +76,7 @@ fn tells_once(heard: &str, why: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_once() {
+async fn wrong_password_is_logged_once() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2"]);
     for url in alone_and_in_a_cluster(&server) {
         let heard = heard_of(&url.replace("://", "://:wrong-secret@")).await;
@@ -87,7 +87,7 @@ async fn a_wrong_password_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_password_is_not_quoted() {
+async fn server_error_repeating_password_is_not_quoted() {
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
     for url in alone_and_in_a_cluster(&server) {
         let heard = heard_of(&url.replace("://", "://:hunter2@")).await;
@@ -97,7 +97,7 @@ async fn a_server_that_repeats_the_password_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_no_redis_is_told_once() {
+async fn server_other_than_redis_is_logged_once() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -111,7 +111,7 @@ async fn a_server_that_is_no_redis_is_told_once() {
 }
 
 #[tokio::test]
-async fn what_is_not_tried_again_is_an_error_and_no_line_in_the_log() {
+async fn error_without_retry_is_not_logged() {
     let mut server = RedisServer::start();
     server.kill();
     for url in alone_and_in_a_cluster(&server) {
@@ -125,7 +125,7 @@ async fn what_is_not_tried_again_is_an_error_and_no_line_in_the_log() {
 
 /// As a proxy with nothing behind it.
 #[tokio::test]
-async fn connections_that_are_closed_at_once_are_told_once_and_not_made_without_end() {
+async fn closed_connections_are_logged_once_and_retried_slowly() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let accepted = Arc::new(AtomicU32::new(0));
@@ -146,7 +146,7 @@ async fn connections_that_are_closed_at_once_are_told_once_and_not_made_without_
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
+async fn server_outage_and_recovery_are_logged_once() {
     let mut server = RedisServer::start();
     server.kill();
     for url in alone_and_in_a_cluster(&server) {
@@ -167,14 +167,14 @@ async fn a_server_that_is_down_is_told_once_and_so_is_its_return() {
 }
 
 #[tokio::test]
-async fn a_server_of_no_cluster_is_told_once() {
+async fn server_outside_cluster_is_logged_once() {
     let server = RedisServer::start();
     let url = server.url().replace("redis://", "redis-cluster://");
     tells_once(&heard_of(&url).await, "cluster support disabled");
 }
 
 #[test]
-fn addresses_that_cannot_be_read_are_refused_at_once() {
+fn invalid_addresses_are_refused_at_once() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let refused = |url| runtime.block_on(async { RedisStore::connect_in_background(url).unwrap_err() });
     for (url, problem) in [("localhost", "invalid Redis URL"), ("mysql://localhost", "unsupported Redis URL scheme")] {
@@ -188,7 +188,7 @@ fn addresses_that_cannot_be_read_are_refused_at_once() {
 
 /// The feed alone is hit: reads that do not wait share a connection that is there already.
 #[tokio::test]
-async fn a_server_that_refuses_the_connection_of_the_feed_is_told_once() {
+async fn refused_feed_connection_is_logged_once() {
     let server = RedisServer::start();
     // It has no feed of its own.
     let elsewhere = redis_store(&server.url(), "").await;

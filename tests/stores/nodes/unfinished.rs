@@ -32,7 +32,7 @@ fn why(node: &SessionManager, headers: &HeaderMap) -> Option<VerifyError> {
 }
 
 #[tokio::test]
-async fn logout_that_failed_is_completed_without_a_request_and_reaches_the_other_node() {
+async fn failed_logout_is_completed_without_request_and_reaches_other_node() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let headers = browser(here.login("alice").await.unwrap());
@@ -56,7 +56,7 @@ async fn logout_that_failed_is_completed_without_a_request_and_reaches_the_other
 }
 
 #[tokio::test]
-async fn logout_that_failed_is_completed_when_the_session_is_presented() {
+async fn failed_logout_is_completed_when_session_is_presented() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let headers = browser(here.login("alice").await.unwrap());
@@ -75,7 +75,7 @@ async fn logout_that_failed_is_completed_when_the_session_is_presented() {
 }
 
 #[tokio::test]
-async fn logout_whose_request_was_given_up_is_completed() {
+async fn logout_of_dropped_request_is_completed() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let headers = browser(here.login("alice").await.unwrap());
@@ -93,7 +93,7 @@ async fn logout_whose_request_was_given_up_is_completed() {
 }
 
 #[tokio::test]
-async fn end_of_all_that_failed_spares_a_login_after_it() {
+async fn failed_end_of_all_spares_later_login() {
     let (server, clock) = (RedisServer::start(), TestClock::new());
     let on_clock = async || {
         let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
@@ -127,7 +127,7 @@ async fn end_of_all_that_failed_spares_a_login_after_it() {
 }
 
 #[tokio::test]
-async fn ends_that_overflow_are_dropped_and_told_once() {
+async fn overflowing_ends_are_dropped_and_logged_once() {
     let mut server = RedisServer::start();
     let here = node_on(&server).await;
     let headers = browser(here.login("alice").await.unwrap());

@@ -48,7 +48,7 @@ async fn login(node: &SessionManager, user: &str) -> http::HeaderMap {
 }
 
 #[tokio::test]
-async fn unreadable_entry_hides_nothing_and_is_told_once() {
+async fn unreadable_entry_hides_no_end_and_is_logged_once() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let redis = admin(&server.url()).await;
@@ -85,7 +85,7 @@ async fn unreadable_entry_hides_nothing_and_is_told_once() {
 
 /// As many as a page has, and more.
 #[tokio::test]
-async fn thousands_of_unreadable_entries_are_a_few_lines() {
+async fn many_unreadable_entries_are_logged_in_few_lines() {
     let server = RedisServer::start();
     let here = node_on(&server).await;
     let redis = admin(&server.url()).await;
@@ -106,7 +106,7 @@ async fn thousands_of_unreadable_entries_are_a_few_lines() {
 
 /// A release that only adds to the format does not hide ends from this one.
 #[tokio::test]
-async fn fields_beside_the_known_one_are_ignored() {
+async fn unknown_entry_fields_are_ignored() {
     let server = RedisServer::start();
     let there = node_on(&server).await;
     let headers = login(&there, "alice").await;
@@ -119,7 +119,7 @@ async fn fields_beside_the_known_one_are_ignored() {
 
 /// The entry may have told of the end of the session.
 #[tokio::test]
-async fn what_is_open_asks_the_store_when_an_entry_is_skipped() {
+async fn open_connection_checks_store_when_entry_is_skipped() {
     let server = RedisServer::start();
     let there = node_on(&server).await;
     let headers = login(&there, "alice").await;

@@ -178,13 +178,13 @@ fn days(network: &Network, table: Table, runs: u64) -> (u64, Vec<u64>) {
 const BAD_NETWORK: Network = Network { loses: 0.1, loses_in_bad_minutes: 0.5 };
 
 #[test]
-fn honest_browsers_on_a_bad_network_stay_logged_in() {
+fn honest_browsers_on_bad_network_keep_sessions() {
     let (out, _) = days(&BAD_NETWORK, Table::Real, runs("HONEST_RUNS", 2_000));
     assert_eq!(out, 0);
 }
 
 #[test]
-fn notices_a_bound_that_is_too_small() {
+fn too_small_bound_of_losses_is_detected() {
     let (out, _) = days(&BAD_NETWORK, Table::LosesOnce, 500);
     assert!(out > 0);
 }

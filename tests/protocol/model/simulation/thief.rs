@@ -241,7 +241,7 @@ const EVERY_MINUTE: Victim = Victim::Busy(MINUTE);
 const AWAY: Victim = Victim::AwayTenHours(MINUTE);
 
 #[test]
-fn a_thief_who_keeps_pace_is_found_or_out() {
+fn thief_keeping_pace_is_detected_or_out() {
     let runs = runs("THEFT_RUNS", 40);
     for careful in [false, true] {
         for victim in [EVERY_MINUTE, Victim::Busy(10 * MINUTE), AWAY] {
@@ -258,7 +258,7 @@ fn a_thief_who_keeps_pace_is_found_or_out() {
 
 /// What only a binding to the device would stop: he knows when the victim refreshes.
 #[test]
-fn a_thief_who_knows_when_the_victim_refreshes_goes_unseen() {
+fn thief_knowing_refresh_times_is_not_detected() {
     let runs = runs("THEFT_RUNS", 40);
     let timer = Plan { victim: Victim::Timer, sees: Sees::Nothing, careful: true };
     assert_eq!(unseen(REAL, timer, runs), runs as usize);
@@ -267,7 +267,7 @@ fn a_thief_who_knows_when_the_victim_refreshes_goes_unseen() {
 }
 
 #[test]
-fn notices_broken_rules() {
+fn broken_rules_violate_properties() {
     let runs = runs("THEFT_RUNS", 40);
     for victim in [EVERY_MINUTE, AWAY] {
         for (sees, careful) in [(Sees::Refreshes, true), (Sees::Nothing, true), (Sees::Nothing, false)] {
