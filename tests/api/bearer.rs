@@ -11,30 +11,11 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-on_every_store!(
-    bearer_token_is_ignored_by_default,
-    bearer_token_gives_same_session_as_cookie,
-    other_authorization_schemes_are_ignored,
-    invalid_bearer_token_is_refused_on_public_pages_too,
-    invalid_cookie_is_anonymous_on_public_pages,
-    bearer_token_beside_cookie_is_refused,
-    several_bearer_tokens_are_refused,
-    bearer_tokens_in_query_and_body_are_ignored,
-    forged_and_expired_bearer_tokens_are_refused,
-    logout_ends_session_of_bearer_token,
-    logout_with_expired_bearer_token_ends_session,
-    companion_routes_accept_bearer_token,
-    login_replaces_session_of_bearer_token,
-    login_ends_all_presented_sessions,
-    bearer_token_is_presented_to_each_of_two_managers,
-    stale_node_that_fails_closed_refuses_bearer_token_with_503,
-    companion_routes_verify_bearer_token_without_layer,
-);
-
 const PAGES: [&str; 5] = ["GET /me", "GET /greet", "GET /live", "GET /greet-live", "GET /auth/sessions"];
 
-async fn bearer_token_is_ignored_by_default(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn bearer_token_is_ignored_by_default() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let bearer = format!("Bearer {}", browser.access());
@@ -55,8 +36,9 @@ async fn bearer_token_is_ignored_by_default(backend: Backend) {
     assert_eq!(world.count("alice").await, 1, "no logout found the token");
 }
 
-async fn bearer_token_gives_same_session_as_cookie(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn bearer_token_gives_same_session_as_cookie() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let me = native.send("GET /me").await.is(200).json();
     let claims = claims_of(&native.access);
@@ -79,8 +61,9 @@ async fn bearer_token_gives_same_session_as_cookie(backend: Backend) {
     send(&world.app, "GET /me", &headers).await.is(200);
 }
 
-async fn other_authorization_schemes_are_ignored(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn other_authorization_schemes_are_ignored() {
+    let world = World::for_natives(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let digest = "Digest username=\"Bearer x\", realm=\"a\"";
@@ -93,8 +76,9 @@ async fn other_authorization_schemes_are_ignored(backend: Backend) {
     }
 }
 
-async fn invalid_bearer_token_is_refused_on_public_pages_too(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn invalid_bearer_token_is_refused_on_public_pages_too() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let ended = world.native("alice").await;
     let (_, access) = (ended.send("POST /auth/logout").await.is(200), &native.access);
@@ -126,8 +110,9 @@ async fn invalid_bearer_token_is_refused_on_public_pages_too(backend: Backend) {
     send(&world.app, "GET /me", &nobody).await.is_problem(401, "missing_credentials");
 }
 
-async fn invalid_cookie_is_anonymous_on_public_pages(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn invalid_cookie_is_anonymous_on_public_pages() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     native.send("POST /auth/logout").await.is(200);
     let (gone, wrong) = (format!("{ACCESS}={}", native.access), format!("{ACCESS}=x"));
@@ -141,8 +126,9 @@ async fn invalid_cookie_is_anonymous_on_public_pages(backend: Backend) {
     }
 }
 
-async fn bearer_token_beside_cookie_is_refused(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn bearer_token_beside_cookie_is_refused() {
+    let world = World::for_natives(Backend::Memory).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
     world.events();
@@ -170,8 +156,9 @@ async fn bearer_token_beside_cookie_is_refused(backend: Backend) {
     native.send("GET /me").await.is(200);
 }
 
-async fn several_bearer_tokens_are_refused(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn several_bearer_tokens_are_refused() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let good = native.bearer();
     let with = |rest: &str| vec![("authorization", format!("{good}{rest}"))];
@@ -201,8 +188,9 @@ async fn several_bearer_tokens_are_refused(backend: Backend) {
     native.send("GET /me").await.is(200);
 }
 
-async fn bearer_tokens_in_query_and_body_are_ignored(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn bearer_tokens_in_query_and_body_are_ignored() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let (access, refresh) = (&native.access, &native.refresh);
     for path in ["/me", "/live", "/auth/sessions"] {
@@ -227,8 +215,9 @@ async fn bearer_tokens_in_query_and_body_are_ignored(backend: Backend) {
 }
 
 /// Spot checks that it is the same verification: the attacks themselves are tried on cookies.
-async fn forged_and_expired_bearer_tokens_are_refused(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn forged_and_expired_bearer_tokens_are_refused() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let forge = || Forgery::of(&native.access, ACCESS_SECRET);
     let mut bad = respelled(&native.access);
@@ -247,8 +236,9 @@ async fn forged_and_expired_bearer_tokens_are_refused(backend: Backend) {
     native.send("GET /greet").await.is_problem(401, "invalid_token");
 }
 
-async fn logout_ends_session_of_bearer_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn logout_ends_session_of_bearer_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let (native, other) = (world.native("alice").await, world.native("alice").await);
     world.events();
     for _ in 0..2 {
@@ -262,16 +252,18 @@ async fn logout_ends_session_of_bearer_token(backend: Backend) {
     send(&world.app, "POST /auth/logout", &[("authorization", "Bearer x")]).await.is(200);
 }
 
-async fn logout_with_expired_bearer_token_ends_session(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn logout_with_expired_bearer_token_ends_session() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     world.clock.advance(hours(2));
     native.send("POST /auth/logout").await.is(200);
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn companion_routes_accept_bearer_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn companion_routes_accept_bearer_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let (here, there, mut browser) = (world.native("alice").await, world.native("alice").await, world.browser());
     browser.login("alice").await;
     let listed = here.send("GET /auth/sessions").await.is(200).json();
@@ -292,8 +284,9 @@ async fn companion_routes_accept_bearer_token(backend: Backend) {
     here.send("GET /me").await.is_problem(401, "invalid_token");
 }
 
-async fn login_replaces_session_of_bearer_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn login_replaces_session_of_bearer_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let answer = send_body(&world.app, "POST /native/alice", &[("authorization", native.bearer())], "").await;
     assert_ne!(
@@ -305,8 +298,9 @@ async fn login_replaces_session_of_bearer_token(backend: Backend) {
 }
 
 /// Credentials in two places prove nothing, but no login is refused for them, and none of their sessions goes on.
-async fn login_ends_all_presented_sessions(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn login_ends_all_presented_sessions() {
+    let world = World::for_natives(Backend::Memory).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
     let headers = [("authorization", native.bearer()), ("cookie", browser.cookies())];
@@ -321,8 +315,9 @@ async fn login_ends_all_presented_sessions(backend: Backend) {
     assert_eq!(world.count("bob").await, 1);
 }
 
-async fn bearer_token_is_presented_to_each_of_two_managers(backend: Backend) {
-    let (members, guests) = (World::for_natives(backend).await, World::for_natives(backend).await);
+#[tokio::test]
+async fn bearer_token_is_presented_to_each_of_two_managers() {
+    let (members, guests) = (World::for_natives(Backend::Memory).await, World::for_natives(Backend::Memory).await);
     let of_guests = builder::<()>(&guests.store, &guests.clock)
         .issuer("https://guests.test")
         .cookies(CookieConfig::new().names("guest", "guest-refresh"))
@@ -351,10 +346,11 @@ async fn bearer_token_is_presented_to_each_of_two_managers(backend: Backend) {
     }
 }
 
-async fn stale_node_that_fails_closed_refuses_bearer_token_with_503(backend: Backend) {
+#[tokio::test]
+async fn stale_node_that_fails_closed_refuses_bearer_token_with_503() {
     use tower_jwt_sessions::revocation::StalePolicy;
     let clock = tower_jwt_sessions::testing::TestClock::new();
-    let store = TestStore::open(backend, &clock).await;
+    let store = TestStore::open(Backend::Memory, &clock).await;
     store.set_down(true);
     let sessions = builder::<()>(&store, &clock)
         .accept_bearer_tokens()
@@ -371,8 +367,9 @@ async fn stale_node_that_fails_closed_refuses_bearer_token_with_503(backend: Bac
 }
 
 /// The companion router verifies by itself.
-async fn companion_routes_verify_bearer_token_without_layer(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn companion_routes_verify_bearer_token_without_layer() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let bare: axum::Router = world.sessions.router();
     let headers = [("authorization", native.bearer())];

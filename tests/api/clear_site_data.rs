@@ -13,14 +13,6 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-on_every_store!(
-    clear_site_data_is_absent_by_default,
-    clear_site_data_header_has_documented_value,
-    clear_site_data_is_sent_only_with_logout,
-    clear_site_data_is_absent_over_plain_http,
-    clear_site_data_is_absent_when_session_begins,
-);
-
 const BOTH: &[SiteData] = &[SiteData::Cache, SiteData::Storage];
 
 async fn world(backend: Backend, cookies: CookieConfig) -> World {
@@ -41,25 +33,28 @@ async fn at_logout(world: &World) -> Vec<String> {
     seen
 }
 
-async fn clear_site_data_is_absent_by_default(backend: Backend) {
-    assert_eq!(at_logout(&World::new(backend).await).await, [""; 0]);
-    assert_eq!(at_logout(&world(backend, CookieConfig::new().clear_at_logout(&[])).await).await, [""; 0]);
+#[tokio::test]
+async fn clear_site_data_is_absent_by_default() {
+    assert_eq!(at_logout(&World::new(Backend::Memory).await).await, [""; 0]);
+    assert_eq!(at_logout(&world(Backend::Memory, CookieConfig::new().clear_at_logout(&[])).await).await, [""; 0]);
 }
 
-async fn clear_site_data_header_has_documented_value(backend: Backend) {
+#[tokio::test]
+async fn clear_site_data_header_has_documented_value() {
     for (data, expected) in [
         (BOTH, r#""cache", "storage""#),
         (&[SiteData::Storage, SiteData::Cache, SiteData::Storage], r#""cache", "storage""#),
         (&[SiteData::Cache], r#""cache""#),
         (&[SiteData::Storage], r#""storage""#),
     ] {
-        let world = world(backend, CookieConfig::new().clear_at_logout(data)).await;
+        let world = world(Backend::Memory, CookieConfig::new().clear_at_logout(data)).await;
         assert_eq!(at_logout(&world).await, [expected; 2]);
     }
 }
 
-async fn clear_site_data_is_sent_only_with_logout(backend: Backend) {
-    let world = world(backend, CookieConfig::new().clear_at_logout(BOTH)).await;
+#[tokio::test]
+async fn clear_site_data_is_sent_only_with_logout() {
+    let world = world(Backend::Memory, CookieConfig::new().clear_at_logout(BOTH)).await;
     let mut browser = world.browser();
     let mut answers = vec![browser.login("alice").await, browser.refresh().await, browser.get("/me").await];
     answers.push(browser.get("/auth/sessions").await);
@@ -73,13 +68,15 @@ async fn clear_site_data_is_sent_only_with_logout(backend: Backend) {
     assert_eq!(browser.post("/auth/logout").await.is(200).header("clear-site-data"), r#""cache", "storage""#);
 }
 
-async fn clear_site_data_is_absent_over_plain_http(backend: Backend) {
+#[tokio::test]
+async fn clear_site_data_is_absent_over_plain_http() {
     let cookies = CookieConfig::new().clear_at_logout(BOTH).insecure_http_for_development();
-    assert_eq!(at_logout(&world(backend, cookies).await).await, [""; 0]);
+    assert_eq!(at_logout(&world(Backend::Memory, cookies).await).await, [""; 0]);
 }
 
 /// Browsers clear after they have set cookies.
-async fn clear_site_data_is_absent_when_session_begins(backend: Backend) {
+#[tokio::test]
+async fn clear_site_data_is_absent_when_session_begins() {
     type Answered = Result<Response, Error>;
     type Sessions = State<SessionManager<Claims>>;
     async fn switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
@@ -98,7 +95,7 @@ async fn clear_site_data_is_absent_when_session_begins(backend: Backend) {
         let (gone, new) = (sessions.logout(&presented).await?, sessions.login("bob").await?);
         Ok((gone, [("clear-site-data", r#""cache""#)], new, "hello, bob").into_response())
     }
-    let world = world(backend, CookieConfig::new().clear_at_logout(BOTH)).await;
+    let world = world(Backend::Memory, CookieConfig::new().clear_at_logout(BOTH)).await;
     let app = Router::new()
         .route("/switch", post(switch))
         .route("/bye", post(bye))

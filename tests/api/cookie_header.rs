@@ -2,14 +2,6 @@
 
 use crate::support::*;
 
-on_every_store!(
-    session_cookie_is_found_among_others,
-    cookies_of_similar_names_are_ignored,
-    duplicate_access_cookie_is_anonymous,
-    missing_or_invalid_cookie_of_pair_is_named_as_reason,
-    duplicate_refresh_cookie_is_refused,
-);
-
 const NOBODY: &str = "hello, stranger";
 
 async fn greets(world: &World, lines: &[Vec<u8>]) -> String {
@@ -17,8 +9,9 @@ async fn greets(world: &World, lines: &[Vec<u8>]) -> String {
     send(&world.app, "GET /greet", &headers).await.is(200).body.clone()
 }
 
-async fn session_cookie_is_found_among_others(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn session_cookie_is_found_among_others() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let ours = format!("{ACCESS}={}", browser.access()).into_bytes();
@@ -52,8 +45,9 @@ async fn session_cookie_is_found_among_others(backend: Backend) {
     assert_eq!(greets(&world, &[spaced]).await, "hello, alice");
 }
 
-async fn cookies_of_similar_names_are_ignored(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn cookies_of_similar_names_are_ignored() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let token = browser.access();
@@ -97,8 +91,9 @@ async fn cookies_of_similar_names_are_ignored(backend: Backend) {
     }
 }
 
-async fn duplicate_access_cookie_is_anonymous(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn duplicate_access_cookie_is_anonymous() {
+    let world = World::new(Backend::Memory).await;
     let (mut alice, mut mallory) = (world.browser(), world.browser());
     alice.login("alice").await;
     mallory.login("mallory").await;
@@ -121,8 +116,9 @@ async fn duplicate_access_cookie_is_anonymous(backend: Backend) {
     assert_eq!(greets(&world, &[good.clone(), good]).await, NOBODY, "even when both are the same");
 }
 
-async fn missing_or_invalid_cookie_of_pair_is_named_as_reason(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn missing_or_invalid_cookie_of_pair_is_named_as_reason() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let access = format!("{ACCESS}={}", browser.access());
@@ -147,8 +143,9 @@ async fn missing_or_invalid_cookie_of_pair_is_named_as_reason(backend: Backend) 
     }
 }
 
-async fn duplicate_refresh_cookie_is_refused(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn duplicate_refresh_cookie_is_refused() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.events();

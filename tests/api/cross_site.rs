@@ -4,14 +4,6 @@ use tower_jwt_sessions::event::SessionEventKind as Event;
 
 use crate::support::*;
 
-on_every_store!(
-    requests_from_other_sites_are_refused,
-    requests_from_own_pages_are_accepted,
-    safe_methods_pass_guard_and_change_nothing,
-    only_exact_trusted_origins_are_accepted,
-    login_from_other_site_is_refused_without_session,
-);
-
 type Headers = &'static [(&'static str, &'static str)];
 
 const OTHERS: [Headers; 22] = [
@@ -51,8 +43,9 @@ const OWN: [Headers; 8] = [
     &[("origin", "")],
 ];
 
-async fn requests_from_other_sites_are_refused(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn requests_from_other_sites_are_refused() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let own = format!("DELETE /auth/sessions/{}", claims_of(&browser.access())["sid"].as_str().expect("an id"));
@@ -68,8 +61,9 @@ async fn requests_from_other_sites_are_refused(backend: Backend) {
     assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
 }
 
-async fn requests_from_own_pages_are_accepted(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn requests_from_own_pages_are_accepted() {
+    let world = World::new(Backend::Memory).await;
     for headers in OWN {
         let (mut browser, mut other) = (world.browser(), world.browser());
         browser.send("POST /login/alice", headers).await.is(200);
@@ -84,8 +78,9 @@ async fn requests_from_own_pages_are_accepted(backend: Backend) {
     }
 }
 
-async fn safe_methods_pass_guard_and_change_nothing(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn safe_methods_pass_guard_and_change_nothing() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.events();
@@ -103,8 +98,9 @@ async fn safe_methods_pass_guard_and_change_nothing(backend: Backend) {
     assert_eq!(world.events(), []);
 }
 
-async fn only_exact_trusted_origins_are_accepted(backend: Backend) {
-    let world = World::with(backend, |builder| {
+#[tokio::test]
+async fn only_exact_trusted_origins_are_accepted() {
+    let world = World::with(Backend::Memory, |builder| {
         builder.trusted_origin("https://www.app.test").trusted_origin("http://localhost:5173")
     })
     .await;
@@ -130,8 +126,9 @@ async fn only_exact_trusted_origins_are_accepted(backend: Backend) {
     }
 }
 
-async fn login_from_other_site_is_refused_without_session(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn login_from_other_site_is_refused_without_session() {
+    let world = World::new(Backend::Memory).await;
     for headers in OTHERS {
         let mut victim = world.browser();
         victim.send("POST /login/mallory", headers).await.is_problem(403, "cross_site_request");

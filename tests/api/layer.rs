@@ -19,22 +19,10 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-on_every_store!(
-    session_cookies_override_those_of_handler,
-    other_set_cookie_lines_are_kept,
-    ordinary_responses_set_no_cookies,
-    layer_accepts_any_body_and_error_type,
-    session_is_request_extension,
-    session_extensions_from_outside_are_ignored,
-    two_managers_share_one_router,
-    claims_without_clone_are_accepted,
-    layer_works_with_tower_cookies,
-    presented_tokens_are_what_request_carried,
-);
-
 type Answered = Result<Response, Error>;
 
-async fn session_cookies_override_those_of_handler(backend: Backend) {
+#[tokio::test]
+async fn session_cookies_override_those_of_handler() {
     async fn login(State(sessions): State<SessionManager<Claims>>) -> Answered {
         let cookies = sessions.login("alice").await?;
         let undoing = [
@@ -61,7 +49,7 @@ async fn session_cookies_override_those_of_handler(backend: Backend) {
         response.headers_mut().clear();
         Ok(response)
     }
-    let world = World::new(backend).await;
+    let world = World::new(Backend::Memory).await;
     let app = Router::new()
         .route("/login", post(login))
         .route("/replacing", post(replacing_login))
@@ -85,10 +73,11 @@ async fn session_cookies_override_those_of_handler(backend: Backend) {
     assert_eq!(browser.cookies(), "theme=dark", "of two answers in one response the later counts");
 }
 
-async fn other_set_cookie_lines_are_kept(backend: Backend) {
+#[tokio::test]
+async fn other_set_cookie_lines_are_kept() {
     let lines = ["a=1", "access=2; Path=/", "__Host-accessory=3", "a=4; HttpOnly", "no cookie at all", "=5"];
     let many = async move || axum::response::AppendHeaders(lines.map(|line| (SET_COOKIE, line)));
-    let world = World::new(backend).await;
+    let world = World::new(Backend::Memory).await;
     let sessions = world.sessions.clone();
     let login = async move || -> Answered { Ok((many().await, sessions.login("alice").await?).into_response()) };
     let app = Router::new().route("/many", get(many)).route("/login", post(login)).layer(world.sessions.layer());
@@ -104,8 +93,9 @@ async fn other_set_cookie_lines_are_kept(backend: Backend) {
     assert!(with_ours[lines.len()..].iter().all(HeaderValue::is_sensitive), "the values are marked as secret");
 }
 
-async fn ordinary_responses_set_no_cookies(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn ordinary_responses_set_no_cookies() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.clock.advance(seconds(1800));
@@ -119,11 +109,12 @@ async fn ordinary_responses_set_no_cookies(backend: Backend) {
 }
 
 /// A body of its own type, an error of its own type, and no axum.
-async fn layer_accepts_any_body_and_error_type(backend: Backend) {
+#[tokio::test]
+async fn layer_accepts_any_body_and_error_type() {
     #[derive(Debug, PartialEq)]
     struct Broken;
 
-    let world = World::new(backend).await;
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let mut service = ServiceBuilder::new().layer(world.sessions.layer()).service(service_fn(
@@ -151,8 +142,9 @@ async fn layer_accepts_any_body_and_error_type(backend: Backend) {
     );
 }
 
-async fn session_is_request_extension(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn session_is_request_extension() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let app = Router::new()
@@ -162,13 +154,14 @@ async fn session_is_request_extension(backend: Backend) {
     assert_ne!(send(&app, "GET /", &[("cookie", "a=b")]).await.status, 200);
 }
 
-async fn session_extensions_from_outside_are_ignored(backend: Backend) {
+#[tokio::test]
+async fn session_extensions_from_outside_are_ignored() {
     async fn plant(mut request: Request, next: Next) -> Response {
         let role = "admin".to_owned();
         request.extensions_mut().insert(Session::for_test("root", Claims { role }).expect("a user id"));
         next.run(request).await
     }
-    let world = World::new(backend).await;
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let app = world.app.clone().layer(from_fn(plant));
@@ -182,9 +175,10 @@ struct Staff {
     desk: u8,
 }
 
-async fn two_managers_share_one_router(backend: Backend) {
-    let world = World::new(backend).await;
-    let staff_store = TestStore::open(backend, &world.clock).await;
+#[tokio::test]
+async fn two_managers_share_one_router() {
+    let world = World::new(Backend::Memory).await;
+    let staff_store = TestStore::open(Backend::Memory, &world.clock).await;
     let staff = build(
         builder::<Staff>(&staff_store, &world.clock)
             .access_keys(KeyRing::hs256("another access secret, for staff only").expect("long enough"))
@@ -230,13 +224,14 @@ async fn two_managers_share_one_router(backend: Backend) {
     }
 }
 
-async fn claims_without_clone_are_accepted(backend: Backend) {
+#[tokio::test]
+async fn claims_without_clone_are_accepted() {
     #[derive(Serialize, Deserialize)]
     struct Unique {
         limit: NonZeroU32,
     }
     let clock = TestClock::new();
-    let store = TestStore::open(backend, &clock).await;
+    let store = TestStore::open(Backend::Memory, &clock).await;
     let sessions = build(
         builder::<Unique>(&store, &clock)
             .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Unique { limit: NonZeroU32::MIN }))),
@@ -251,7 +246,8 @@ async fn claims_without_clone_are_accepted(backend: Backend) {
     assert_eq!(clone.claims().limit, NonZeroU32::MAX);
 }
 
-async fn layer_works_with_tower_cookies(backend: Backend) {
+#[tokio::test]
+async fn layer_works_with_tower_cookies() {
     async fn login(State(sessions): State<SessionManager<Claims>>, jar: Cookies) -> Result<&'static str, Error> {
         sessions.login("alice").await?.add_to(&jar);
         jar.add(Cookie::new("theme", "dark"));
@@ -265,7 +261,7 @@ async fn layer_works_with_tower_cookies(backend: Backend) {
         sessions.logout(&presented).await?.add_to(&jar);
         Ok(StatusCode::NO_CONTENT)
     }
-    let world = World::new(backend).await;
+    let world = World::new(Backend::Memory).await;
     for inside in [true, false] {
         let routes = Router::new()
             .route("/login", post(login))
@@ -293,8 +289,9 @@ impl Jar {
     }
 }
 
-async fn presented_tokens_are_what_request_carried(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn presented_tokens_are_what_request_carried() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let app = Router::new()

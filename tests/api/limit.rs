@@ -16,8 +16,6 @@ on_every_store!(
     expired_session_does_not_count_towards_limit,
     concurrent_logins_keep_limit_by_eviction,
     concurrent_logins_over_limit_are_refused,
-    sessions_are_unlimited_without_limit,
-    limit_is_one_hundred_by_default,
 );
 
 fn limit(max: u32) -> NonZeroU32 {
@@ -133,16 +131,18 @@ async fn concurrent_logins_over_limit_are_refused(backend: Backend) {
     }
 }
 
-async fn sessions_are_unlimited_without_limit(backend: Backend) {
-    let world = World::with(backend, |builder| builder.session_limit(None)).await;
+#[tokio::test]
+async fn sessions_are_unlimited_without_limit() {
+    let world = World::with(Backend::Memory, |builder| builder.session_limit(None)).await;
     for _ in 0..101 {
         world.browser().login("alice").await;
     }
     assert_eq!(world.count("alice").await, 101);
 }
 
-async fn limit_is_one_hundred_by_default(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn limit_is_one_hundred_by_default() {
+    let world = World::new(Backend::Memory).await;
     for _ in 0..101 {
         world.browser().login("alice").await;
     }

@@ -14,13 +14,6 @@ use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};
 
-on_every_store!(
-    sessions_and_tokens_of_another_manager_are_refused,
-    clones_of_manager_accept_each_others_sessions,
-    innermost_layer_decides_manager_of_session,
-    test_sessions_are_accepted_by_any_manager,
-);
-
 /// Another manager with the same claims, the same store and the same keys, as a slip of the pen makes one.
 async fn two(backend: Backend) -> (World, World) {
     let customers = World::new(backend).await;
@@ -34,8 +27,9 @@ fn headers_of(browser: &Browser) -> http::HeaderMap {
     headers
 }
 
-async fn sessions_and_tokens_of_another_manager_are_refused(backend: Backend) {
-    let (customers, administrators) = two(backend).await;
+#[tokio::test]
+async fn sessions_and_tokens_of_another_manager_are_refused() {
+    let (customers, administrators) = two(Backend::Memory).await;
     let mut browser = customers.browser();
     browser.login("alice").await;
     let headers = headers_of(&browser);
@@ -74,8 +68,9 @@ async fn sessions_and_tokens_of_another_manager_are_refused(backend: Backend) {
     assert!(customers.sessions.refresh(&presented).await.is_ok());
 }
 
-async fn clones_of_manager_accept_each_others_sessions(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn clones_of_manager_accept_each_others_sessions() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let verifier: Verifier<Claims> = world.sessions.clone().verifier().clone().when_stale(Default::default());
@@ -87,9 +82,10 @@ async fn clones_of_manager_accept_each_others_sessions(backend: Backend) {
     assert!(world.sessions.clone().logout(&presented).await.is_ok());
 }
 
-async fn innermost_layer_decides_manager_of_session(backend: Backend) {
-    let outer = World::new(backend).await;
-    let inner = World::with(backend, |builder| {
+#[tokio::test]
+async fn innermost_layer_decides_manager_of_session() {
+    let outer = World::new(Backend::Memory).await;
+    let inner = World::with(Backend::Memory, |builder| {
         builder
             .access_keys(KeyRing::hs256("another access secret, for the inner one").expect("long enough"))
             .refresh_keys(KeyRing::hs256("another refresh secret, for the inner one").expect("long enough"))
@@ -135,8 +131,9 @@ async fn innermost_layer_decides_manager_of_session(backend: Backend) {
 }
 
 /// Those of tests of handlers.
-async fn test_sessions_are_accepted_by_any_manager(backend: Backend) {
-    let (one, two) = two(backend).await;
+#[tokio::test]
+async fn test_sessions_are_accepted_by_any_manager() {
+    let (one, two) = two(Backend::Memory).await;
     for sessions in [&one.sessions, &two.sessions] {
         let session = Session::for_test("alice", Claims { role: "member".to_owned() }).expect("a user id");
         assert_eq!(sessions.end_others(&session).await.expect("none"), 0);

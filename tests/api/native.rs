@@ -15,32 +15,13 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-on_every_store!(
-    login_returns_access_and_refresh_token,
-    session_is_shared_by_cookies_and_native_tokens,
-    native_refresh_rotates_token,
-    native_refresh_repeated_in_window_returns_same_token,
-    native_refresh_of_current_token_returns_no_refresh_token,
-    native_refresh_with_superseded_token_ends_session,
-    native_refresh_with_unconfirmed_successor_is_accepted_a_day_later,
-    native_refresh_during_outage_changes_nothing,
-    native_refresh_loads_claims,
-    invalid_native_refresh_tokens_are_refused,
-    malformed_token_requests_are_refused,
-    token_request_reads_only_form,
-    cross_site_token_request_gains_nothing,
-    revocation_route_ends_session,
-    routes_refuse_other_methods,
-    companion_router_has_no_token_routes,
-    token_responses_are_not_cached,
-);
-
 fn generation(token: &str) -> u64 {
     claims_of(token)["gen"].as_u64().expect("a number")
 }
 
-async fn login_returns_access_and_refresh_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn login_returns_access_and_refresh_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let tokens = world.sessions.login("alice").user_agent("cli/1").tokens().await.expect("tokens");
     assert_eq!(tokens.expires_in(), hours(1));
     assert_eq!(tokens.refresh_expires_in(), Some(hours(7 * 24)));
@@ -60,8 +41,9 @@ async fn login_returns_access_and_refresh_token(backend: Backend) {
 }
 
 /// What carries the tokens is no property of the session.
-async fn session_is_shared_by_cookies_and_native_tokens(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn session_is_shared_by_cookies_and_native_tokens() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let mut browser = world.browser();
     browser.plant(ACCESS, &native.access);
@@ -75,8 +57,9 @@ async fn session_is_shared_by_cookies_and_native_tokens(backend: Backend) {
     assert_eq!(late.refresh, browser.refresh_token());
 }
 
-async fn native_refresh_rotates_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn native_refresh_rotates_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let mut native = world.native("alice").await;
     world.events();
     for generation_before in 1..4 {
@@ -97,8 +80,9 @@ async fn native_refresh_rotates_token(backend: Backend) {
     native.ask().await.is_oauth_error("invalid_grant");
 }
 
-async fn native_refresh_repeated_in_window_returns_same_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn native_refresh_repeated_in_window_returns_same_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     world.events();
     let lost = tokens(&native.ask().await);
@@ -112,8 +96,9 @@ async fn native_refresh_repeated_in_window_returns_same_token(backend: Backend) 
 }
 
 /// The answer then has no refresh token: the client keeps the one that it has.
-async fn native_refresh_of_current_token_returns_no_refresh_token(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn native_refresh_of_current_token_returns_no_refresh_token() {
+    let world = World::for_natives(Backend::Memory).await;
     let mut native = world.native("alice").await;
     assert!(native.refresh().await);
     let newest = native.refresh.clone();
@@ -131,8 +116,9 @@ async fn native_refresh_of_current_token_returns_no_refresh_token(backend: Backe
     assert_eq!(generation(&native.refresh), 3);
 }
 
-async fn native_refresh_with_superseded_token_ends_session(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn native_refresh_with_superseded_token_ends_session() {
+    let world = World::for_natives(Backend::Memory).await;
     let mut victim = world.native("alice").await;
     let thief = victim.clone();
     victim.refresh().await;
@@ -146,9 +132,10 @@ async fn native_refresh_with_superseded_token_ends_session(backend: Backend) {
 }
 
 /// A token whose successor nobody has used stays good, as for browsers.
-async fn native_refresh_with_unconfirmed_successor_is_accepted_a_day_later(backend: Backend) {
+#[tokio::test]
+async fn native_refresh_with_unconfirmed_successor_is_accepted_a_day_later() {
     let until_confirmed = ReplayWindow::UntilConfirmed(seconds(10));
-    let world = World::for_natives_with(backend, |builder| builder.replay_window(until_confirmed)).await;
+    let world = World::for_natives_with(Backend::Memory, |builder| builder.replay_window(until_confirmed)).await;
     let mut native = world.native("alice").await;
     native.ask().await.is(200);
     world.clock.advance(hours(24));
@@ -156,8 +143,9 @@ async fn native_refresh_with_unconfirmed_successor_is_accepted_a_day_later(backe
     native.send("GET /me").await.is(200);
 }
 
-async fn native_refresh_during_outage_changes_nothing(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn native_refresh_during_outage_changes_nothing() {
+    let world = World::for_natives(Backend::Memory).await;
     let mut native = world.native("alice").await;
     world.events();
     world.store.set_down(true);
@@ -185,8 +173,9 @@ async fn native_refresh_during_outage_changes_nothing(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn native_refresh_loads_claims(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn native_refresh_loads_claims() {
+    let world = World::for_natives(Backend::Memory).await;
     let mut native = world.native("alice").await;
     world.users.set_role("alice", "admin");
     world.sessions.expire_access("alice").await.expect("access expires");
@@ -198,8 +187,9 @@ async fn native_refresh_loads_claims(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-async fn invalid_native_refresh_tokens_are_refused(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn invalid_native_refresh_tokens_are_refused() {
+    let world = World::for_natives(Backend::Memory).await;
     let (native, ended) = (world.native("alice").await, world.native("alice").await);
     ended.send("POST /auth/logout").await.is(200);
     world.events();
@@ -228,8 +218,9 @@ async fn invalid_native_refresh_tokens_are_refused(backend: Backend) {
     native.ask().await.is(200);
 }
 
-async fn malformed_token_requests_are_refused(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn malformed_token_requests_are_refused() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     world.events();
     let good = format!("grant_type=refresh_token&refresh_token={}", native.refresh);
@@ -267,8 +258,9 @@ async fn malformed_token_requests_are_refused(backend: Backend) {
     assert_eq!(claims_of(json["access_token"].as_str().expect("a token"))["role"], "member");
 }
 
-async fn token_request_reads_only_form(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn token_request_reads_only_form() {
+    let world = World::for_natives(Backend::Memory).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
     world.events();
@@ -291,8 +283,9 @@ async fn token_request_reads_only_form(backend: Backend) {
 }
 
 /// A page of any origin may send the form, but has nothing to put into it.
-async fn cross_site_token_request_gains_nothing(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn cross_site_token_request_gains_nothing() {
+    let world = World::for_natives(Backend::Memory).await;
     let (native, mut browser) = (world.native("alice").await, world.browser());
     browser.login("bob").await;
     world.events();
@@ -312,8 +305,9 @@ async fn cross_site_token_request_gains_nothing(backend: Backend) {
     tokens(&send_body(&world.app, "POST /oauth/token", &headers, &form).await);
 }
 
-async fn revocation_route_ends_session(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn revocation_route_ends_session() {
+    let world = World::for_natives(Backend::Memory).await;
     let ends = Event::Ended(EndReason::LoggedOut);
     for which in ["refresh", "superseded", "access", "expired"] {
         let mut native = world.native("alice").await;
@@ -340,8 +334,9 @@ async fn revocation_route_ends_session(backend: Backend) {
     assert!(!world.sessions.end_with_token("x").await.expect("nothing to end"));
 }
 
-async fn routes_refuse_other_methods(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn routes_refuse_other_methods() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let query = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
     for path in ["/oauth/token", "/oauth/revoke"] {
@@ -355,8 +350,9 @@ async fn routes_refuse_other_methods(backend: Backend) {
 }
 
 /// Neither by default nor because Bearer tokens are accepted.
-async fn companion_router_has_no_token_routes(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn companion_router_has_no_token_routes() {
+    let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
     let form = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
     for path in ["/auth/token", "/auth/revoke", "/token"] {
@@ -367,15 +363,16 @@ async fn companion_router_has_no_token_routes(backend: Backend) {
     browser.plant(REFRESH, &native.refresh);
     browser.refresh().await.is(200);
     // Without Bearer tokens the routes can serve another service, which accepts them.
-    let plain = World::new(backend).await;
+    let plain = World::new(Backend::Memory).await;
     let app = plain.app.clone().merge(native_routes(&plain.sessions));
     let mut native = Native::login(&app, "alice").await;
     assert!(native.refresh().await);
     native.send("GET /me").await.is_problem(401, "missing_credentials");
 }
 
-async fn token_responses_are_not_cached(backend: Backend) {
-    let world = World::for_natives(backend).await;
+#[tokio::test]
+async fn token_responses_are_not_cached() {
+    let world = World::for_natives(Backend::Memory).await;
     let sessions = world.sessions.clone();
     let login = async move || -> Result<Response, Error> {
         let tokens = sessions.login("alice").tokens().await?;

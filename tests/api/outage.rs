@@ -10,21 +10,16 @@ use tower_jwt_sessions::{
 use crate::{support::*, unfinished::soon};
 
 on_every_store!(
-    verified_requests_are_served_during_outage,
-    store_operations_return_503_with_retry_after_during_outage,
     failed_refresh_keeps_refresh_token,
     failed_login_keeps_presented_session,
     failed_claims_source_keeps_refresh_token,
     refresh_of_deleted_user_ends_session,
     refresh_of_deleted_user_during_outage_returns_503,
-    login_of_unknown_user_is_refused,
-    new_claims_are_loaded_by_next_refresh,
-    node_that_never_read_log_serves_no_session,
-    node_that_never_read_log_ends_sessions,
 );
 
-async fn verified_requests_are_served_during_outage(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn verified_requests_are_served_during_outage() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.store.set_down(true);
@@ -33,8 +28,9 @@ async fn verified_requests_are_served_during_outage(backend: Backend) {
     world.browser().get("/me").await.is_problem(401, "missing_credentials");
 }
 
-async fn store_operations_return_503_with_retry_after_during_outage(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn store_operations_return_503_with_retry_after_during_outage() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     let id = claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned();
@@ -135,8 +131,9 @@ async fn refresh_of_deleted_user_during_outage_returns_503(backend: Backend) {
     browser.get("/me").await.is_problem(401, "invalid_token");
 }
 
-async fn login_of_unknown_user_is_refused(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn login_of_unknown_user_is_refused() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.events();
@@ -146,8 +143,9 @@ async fn login_of_unknown_user_is_refused(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn new_claims_are_loaded_by_next_refresh(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn new_claims_are_loaded_by_next_refresh() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.users.set_role("alice", "admin");
@@ -160,8 +158,9 @@ async fn new_claims_are_loaded_by_next_refresh(backend: Backend) {
     assert_eq!(browser.get("/me").await.json()["claims"]["role"], "guest");
 }
 
-async fn node_that_never_read_log_serves_no_session(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn node_that_never_read_log_serves_no_session() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.store.set_down(true);
@@ -187,8 +186,9 @@ async fn node_that_never_read_log_serves_no_session(backend: Backend) {
 }
 
 /// To end a session takes no knowledge of other ends.
-async fn node_that_never_read_log_ends_sessions(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn node_that_never_read_log_ends_sessions() {
+    let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;
     world.store.set_down(true);

@@ -11,18 +11,13 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-on_every_store!(
-    a_route_outside_the_layer_answers_500,
-    missing_layer_error_names_layers_of_other_claims,
-    innermost_layer_of_same_claims_is_used
-);
-
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
     desk: u8,
 }
 
-async fn missing_layer_error_names_layers_of_other_claims(backend: Backend) {
+#[tokio::test]
+async fn missing_layer_error_names_layers_of_other_claims() {
     async fn found<C>(session: Result<Session<C>, SessionRejection>) -> String {
         match session.map_err(|rejection| rejection.kind()) {
             Err(SessionRejectionKind::LayerMissing { asked, found }) => {
@@ -36,8 +31,10 @@ async fn missing_layer_error_names_layers_of_other_claims(backend: Backend) {
         format!("{:?} {}", presented.session().is_some(), presented.has_refresh_token())
     }
     let teapot = |_: &_| axum::response::Response::new(axum::body::Body::from("a teapot"));
-    let (plain, custom) =
-        (World::new(backend).await, World::with(backend, |builder| builder.render_errors(teapot)).await);
+    let (plain, custom) = (
+        World::new(Backend::Memory).await,
+        World::with(Backend::Memory, |builder| builder.render_errors(teapot)).await,
+    );
     for (world, is_custom) in [(&plain, false), (&custom, true)] {
         let mut browser = world.browser();
         browser.login("alice").await;
@@ -69,8 +66,9 @@ async fn missing_layer_error_names_layers_of_other_claims(backend: Backend) {
 }
 
 /// Also where the process has such a layer elsewhere, and for requests without credentials.
-async fn a_route_outside_the_layer_answers_500(backend: Backend) {
-    let world = World::with(backend, |builder| builder.accept_bearer_tokens()).await;
+#[tokio::test]
+async fn a_route_outside_the_layer_answers_500() {
+    let world = World::with(Backend::Memory, |builder| builder.accept_bearer_tokens()).await;
     let tokens = world.sessions.login("alice").tokens().await.expect("a login");
     let app = Router::new()
         .route("/must", get(async |_: Session<Claims>| "in"))
@@ -109,9 +107,10 @@ async fn presented_tokens_need_more_than_a_session_in_the_extensions() {
     send(&app, "GET /proves", &[("accept", "*/*")]).await.is_problem(500, "internal_error");
 }
 
-async fn innermost_layer_of_same_claims_is_used(backend: Backend) {
-    let outer = World::new(backend).await;
-    let inner = World::with(backend, |builder| {
+#[tokio::test]
+async fn innermost_layer_of_same_claims_is_used() {
+    let outer = World::new(Backend::Memory).await;
+    let inner = World::with(Backend::Memory, |builder| {
         builder
             .access_keys(KeyRing::hs256("another access secret, for the inner one").expect("long enough"))
             .refresh_keys(KeyRing::hs256("another refresh secret, for the inner one").expect("long enough"))

@@ -6,17 +6,6 @@ use tower_jwt_sessions::cookie::{CookieConfig, CookiePrefix, SameSite};
 
 use crate::support::*;
 
-on_every_store!(
-    cookies_are_host_prefixed_secure_and_strict_by_default,
-    max_age_follows_the_token,
-    cookies_for_domain_have_domain_attribute,
-    browser_session_cookies_have_no_max_age,
-    development_cookies_are_not_secure,
-    refresh_cookie_is_limited_to_path,
-    cookies_for_other_sites_have_same_site_none,
-    cookies_have_configured_names,
-);
-
 const WEEK: u64 = 7 * 24 * 3600;
 
 async fn world(backend: Backend, cookies: CookieConfig) -> World {
@@ -64,8 +53,9 @@ async fn write(world: &World, access: (&str, &str), refresh: (&str, &str)) {
     assert_eq!(browser.cookies(), "", "the browser drops both");
 }
 
-async fn cookies_are_host_prefixed_secure_and_strict_by_default(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn cookies_are_host_prefixed_secure_and_strict_by_default() {
+    let world = World::new(Backend::Memory).await;
     let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/";
     write(&world, (ACCESS, attributes), (REFRESH, attributes)).await;
     let mut browser = world.browser();
@@ -75,8 +65,9 @@ async fn cookies_are_host_prefixed_secure_and_strict_by_default(backend: Backend
     assert!(browser.access().bytes().all(allowed) && browser.refresh_token().bytes().all(allowed));
 }
 
-async fn max_age_follows_the_token(backend: Backend) {
-    let world = World::new(backend).await;
+#[tokio::test]
+async fn max_age_follows_the_token() {
+    let world = World::new(Backend::Memory).await;
     world.clock.advance(millis(700));
     let mut browser = world.browser();
     let ages = |answer: &Answer| -> Vec<u64> {
@@ -94,14 +85,16 @@ async fn max_age_follows_the_token(backend: Backend) {
     assert_eq!(exp(browser.refresh_token()) - exp(browser.access()), WEEK - 3600);
 }
 
-async fn cookies_for_domain_have_domain_attribute(backend: Backend) {
-    let world = world(backend, CookieConfig::new().domain(".App.Test").same_site(SameSite::Lax)).await;
+#[tokio::test]
+async fn cookies_for_domain_have_domain_attribute() {
+    let world = world(Backend::Memory, CookieConfig::new().domain(".App.Test").same_site(SameSite::Lax)).await;
     let attributes = "HttpOnly; SameSite=Lax; Secure; Path=/; Domain=app.test";
     write(&world, ("__Secure-access", attributes), ("__Secure-refresh", attributes)).await;
 }
 
-async fn browser_session_cookies_have_no_max_age(backend: Backend) {
-    let world = world(backend, CookieConfig::new().browser_session()).await;
+#[tokio::test]
+async fn browser_session_cookies_have_no_max_age() {
+    let world = world(Backend::Memory, CookieConfig::new().browser_session()).await;
     let mut browser = world.browser();
     let kept = "HttpOnly; SameSite=Strict; Secure; Path=/";
     assert_eq!(attributes(&browser.login("alice").await), lines([(ACCESS, kept), (REFRESH, kept)]));
@@ -115,14 +108,16 @@ async fn browser_session_cookies_have_no_max_age(backend: Backend) {
     assert_eq!(attributes(&browser.post("/auth/logout").await), lines([(ACCESS, &gone), (REFRESH, &gone)]));
 }
 
-async fn development_cookies_are_not_secure(backend: Backend) {
-    let world = world(backend, CookieConfig::new().insecure_http_for_development()).await;
+#[tokio::test]
+async fn development_cookies_are_not_secure() {
+    let world = world(Backend::Memory, CookieConfig::new().insecure_http_for_development()).await;
     let attributes = "HttpOnly; SameSite=Strict; Path=/";
     write(&world, ("access", attributes), ("refresh", attributes)).await;
 }
 
-async fn refresh_cookie_is_limited_to_path(backend: Backend) {
-    let world = world(backend, CookieConfig::new().refresh_path("/auth")).await;
+#[tokio::test]
+async fn refresh_cookie_is_limited_to_path() {
+    let world = world(Backend::Memory, CookieConfig::new().refresh_path("/auth")).await;
     let access = "HttpOnly; SameSite=Strict; Secure; Path=/";
     let refresh = "HttpOnly; SameSite=Strict; Secure; Path=/auth";
     write(&world, ("__Secure-access", access), ("__Secure-refresh", refresh)).await;
@@ -134,15 +129,17 @@ async fn refresh_cookie_is_limited_to_path(backend: Backend) {
     browser.get("/me").await.is(200);
 }
 
-async fn cookies_for_other_sites_have_same_site_none(backend: Backend) {
-    let world = world(backend, CookieConfig::new().same_site(SameSite::None)).await;
+#[tokio::test]
+async fn cookies_for_other_sites_have_same_site_none() {
+    let world = world(Backend::Memory, CookieConfig::new().same_site(SameSite::None)).await;
     let attributes = "HttpOnly; SameSite=None; Secure; Path=/";
     write(&world, (ACCESS, attributes), (REFRESH, attributes)).await;
 }
 
-async fn cookies_have_configured_names(backend: Backend) {
+#[tokio::test]
+async fn cookies_have_configured_names() {
     let cookies = CookieConfig::new().names("a!#$", "r~").prefix(CookiePrefix::None);
-    let world = world(backend, cookies).await;
+    let world = world(Backend::Memory, cookies).await;
     let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/";
     write(&world, ("a!#$", attributes), ("r~", attributes)).await;
 }
