@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, time::SystemTime};
 
 use super::{
     SessionManager,
-    presented::{NamedSession, has_certainly_expired},
+    presented::{SessionRef, has_certainly_expired},
 };
 use crate::{
     auth::{PresentedTokens, Session},
@@ -108,7 +108,7 @@ impl<C: Claims> SessionManager<C> {
     /// was done.
     pub async fn logout(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
-        let sessions = self.to_be_ended(self.named(presented));
+        let sessions = self.to_be_ended(self.session_refs(presented));
         self.end_named(&sessions, EndReason::LoggedOut).await?;
         self.removal()
     }
@@ -124,11 +124,11 @@ impl<C: Claims> SessionManager<C> {
     /// as in [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.understood(presented)?;
-        let is_good = |named: &NamedSession| {
+        let is_good = |named: &SessionRef| {
             let session = presented.session.as_ref().map(Session::registered);
             named.which == TokenCookie::Access && session == Some(&named.claims)
         };
-        let (mut alive, others): (Vec<_>, Vec<_>) = self.named(presented).into_iter().partition(is_good);
+        let (mut alive, others): (Vec<_>, Vec<_>) = self.session_refs(presented).into_iter().partition(is_good);
         for named in others {
             if !alive.iter().any(|other| other.is_of_session(&named)) && self.is_alive(&named).await? {
                 alive.push(named);
@@ -144,7 +144,7 @@ impl<C: Claims> SessionManager<C> {
     }
 
     /// Whether a token has not expired and its session is alive, as far as the store knows.
-    async fn is_alive(&self, NamedSession { which, claims }: &NamedSession) -> Result<bool, Error> {
+    async fn is_alive(&self, SessionRef { which, claims }: &SessionRef) -> Result<bool, Error> {
         let has_expired = match which {
             TokenCookie::Access => self.now() >= claims.expires_at,
             TokenCookie::Refresh => has_certainly_expired(claims, self.now()),

@@ -122,7 +122,7 @@ impl<'m, C: Claims> Login<'m, C> {
         };
 
         // One of the same user can be replaced in the step that creates the new session.
-        let mut old = sessions.to_be_ended(sessions.named(&presented));
+        let mut old = sessions.to_be_ended(sessions.session_refs(&presented));
         let replaces = old.iter().position(|named| named.claims.user_id == user);
         let replaces = replaces.map(|n| old.remove(n).claims.session_id);
         for (owner, which) in sessions.to_end(&old) {

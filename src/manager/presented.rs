@@ -14,14 +14,14 @@ use crate::{
     store::WhichSessions,
 };
 
-/// A session that a token of ours names, however old that token is.
+/// A session that an authentic token refers to, however old the token is.
 #[derive(Debug)]
-pub(super) struct NamedSession {
+pub(super) struct SessionRef {
     pub(super) which: TokenCookie,
     pub(super) claims: RegisteredClaims,
 }
 
-impl NamedSession {
+impl SessionRef {
     /// Whether no access token of the session can still be good on any node, so that none has to learn of its end.
     fn is_history(&self, lifetimes: &Lifetimes, now: Timestamp) -> bool {
         // The token's own expiry as well: the absolute limit may once have been longer.
@@ -67,9 +67,9 @@ impl<C: Claims> SessionManager<C> {
         }
     }
 
-    /// The tokens of ours among what was presented, however old they are: enough to end their sessions. They are few,
+    /// Returns the sessions that the presented tokens refer to, however old these are: enough to end them. They are few,
     /// and this is the only place that checks the signatures of more than two.
-    pub(super) fn named(&self, presented: &PresentedTokens<C>) -> Vec<NamedSession> {
+    pub(super) fn session_refs(&self, presented: &PresentedTokens<C>) -> Vec<SessionRef> {
         let now = self.now();
         let session = presented.session.as_ref().map(|session| (TokenCookie::Access, session.registered().clone()));
         let refresh = presented.refresh.as_ref().map(|token| (TokenCookie::Refresh, token.clone()));
@@ -78,13 +78,13 @@ impl<C: Claims> SessionManager<C> {
             .iter()
             .filter_map(|(which, token)| Some((*which, self.verification().open_old(*which, token, now)?)));
         let tokens = session.into_iter().chain(refresh).chain(others);
-        tokens.map(|(which, claims)| NamedSession { which, claims }).collect()
+        tokens.map(|(which, claims)| SessionRef { which, claims }).collect()
     }
 
     /// One token for each named session that has to be ended. A session that this node and the store know to have ended
     /// takes no step.
-    pub(super) fn to_be_ended(&self, named: Vec<NamedSession>) -> Vec<NamedSession> {
-        let mut sessions: Vec<NamedSession> = Vec::new();
+    pub(super) fn to_be_ended(&self, named: Vec<SessionRef>) -> Vec<SessionRef> {
+        let mut sessions: Vec<SessionRef> = Vec::new();
         for named in named {
             let is_known = self.revocations().is_ended(named.claims.session_id);
             match sessions.iter_mut().find(|other| other.is_of_session(&named)) {
@@ -100,9 +100,9 @@ impl<C: Claims> SessionManager<C> {
 
     /// What to end of them. While access tokens of a session may still be good, its end is published whatever the store
     /// knows. After that it is ended only if the store has it: otherwise old tokens would fill the log.
-    pub(super) fn to_end(&self, sessions: &[NamedSession]) -> Vec<(UserId, WhichSessions)> {
+    pub(super) fn to_end(&self, sessions: &[SessionRef]) -> Vec<(UserId, WhichSessions)> {
         let now = self.now();
-        let which = |named: &NamedSession| match named.is_history(&self.inner.lifetimes, now) {
+        let which = |named: &SessionRef| match named.is_history(&self.inner.lifetimes, now) {
             true => WhichSessions::One(named.claims.session_id),
             false => WhichSessions::Proven(named.claims.session_id),
         };
@@ -110,11 +110,7 @@ impl<C: Claims> SessionManager<C> {
     }
 
     /// Ends sessions that tokens of ours name, in the store and here. Returns those that were alive.
-    pub(super) async fn end_named(
-        &self,
-        sessions: &[NamedSession],
-        reason: EndReason,
-    ) -> Result<Vec<SessionId>, Error> {
+    pub(super) async fn end_named(&self, sessions: &[SessionRef], reason: EndReason) -> Result<Vec<SessionId>, Error> {
         let ended = self.ender().end_each(&self.to_end(sessions), reason).await;
         ended.map_err(|failure| self.store_error(failure))
     }

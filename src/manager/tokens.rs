@@ -1,6 +1,6 @@
 //! Sessions of clients that keep no cookies: the same steps, with tokens that the application hands over by itself.
 
-use super::{Login, SessionManager, presented::NamedSession};
+use super::{Login, SessionManager, presented::SessionRef};
 use crate::{
     claims::Claims,
     error::{Error, ErrorKind},
@@ -73,7 +73,7 @@ impl<C: Claims> SessionManager<C> {
         let Some((which, claims)) = self.verification().open_any(token.as_bytes(), self.now()) else {
             return Ok(false);
         };
-        let sessions = self.to_be_ended(vec![NamedSession { which, claims }]);
+        let sessions = self.to_be_ended(vec![SessionRef { which, claims }]);
         let ended = self.end_named(&sessions, EndReason::LoggedOut).await?;
         Ok(!ended.is_empty())
     }
