@@ -19,7 +19,7 @@ use crate::{
 
 /// Configures a [`Verifier`] that has no [`SessionManager`](crate::SessionManager). Begin with [`Verifier::builder`].
 ///
-/// Needed are [`keys`](Self::keys) and [`issuer`](Self::issuer).
+/// [`keys`](Self::keys) and [`issuer`](Self::issuer) are required.
 #[must_use]
 pub struct VerifierBuilder<C> {
     keys: Option<VerificationKeys>,
@@ -29,8 +29,8 @@ pub struct VerifierBuilder<C> {
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
-    /// Begins the configuration of a verifier for a service that did not log the user in: it has the public keys of the
-    /// one that did, and neither a store nor any key that signs. Layer and extractors work on it as always.
+    /// Begins the configuration of a verifier for a service that does not log users in: it has the public keys of the one
+    /// that does, and neither a store nor a key that signs. Layer and extractors work on it as usual.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -55,7 +55,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// # ⚠️ Warning
     ///
-    /// **It sees no revocations.** A session that has logged out, was ended, or whose theft was noticed is accepted
+    /// **It does not learn of revocations.** A session that has logged out, was ended, or whose theft was detected is accepted
     /// here until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime` where it is
     /// issued, or use a [`SessionManager`](crate::SessionManager) on the same store where that is too long.
     ///
@@ -70,8 +70,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
         }
     }
 
-    /// Goes on with other keys, for example when the JWK set was fetched again. Requests under way keep theirs, none
-    /// waits.
+    /// Replaces the keys, for example when the JWK set was fetched again. Requests under way keep theirs, none waits.
     ///
     /// Which keys to accept and for how long is decided by the service that issues the tokens: its set has the next key
     /// before it signs, and old ones for as long as they matter.
@@ -93,26 +92,26 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
-    /// The keys whose tokens are accepted.
+    /// Sets the keys whose tokens are accepted.
     pub fn keys(mut self, keys: VerificationKeys) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// The `iss` of the tokens, as the other service has it.
+    /// Sets the `iss` of the tokens, as the other service has it.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.options.issuer = Some(issuer.into());
         self
     }
 
-    /// The `aud` of the tokens, as the other service has it. Default: the issuer.
+    /// Sets the `aud` of the tokens, as the other service has it. Default: the issuer.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.options.audience = Some(audience.into());
         self
     }
 
-    /// Names of the cookies, as the other service has them. For both to receive them they are on one host, or the
-    /// cookies have a [`domain`](CookieConfig::domain).
+    /// Sets the names of the cookies, as the other service has them. Both services receive them when they are on one host,
+    /// or the cookies have a [`domain`](CookieConfig::domain).
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
         self.options.cookies = cookies;
         self
@@ -126,7 +125,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         self
     }
 
-    /// Remembers so many tokens whose EdDSA or ES256 signature was verified, as
+    /// Sets how many tokens with a verified EdDSA or ES256 signature are remembered, as
     /// [`SessionManagerBuilder::cache_signatures`](crate::manager::SessionManagerBuilder::cache_signatures) does.
     /// Default: 0.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
@@ -134,14 +133,14 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         self
     }
 
-    /// The longest lifetime of an access token that the other service issues; one that lives longer is refused.
+    /// Sets the longest lifetime of an access token that the other service issues; a longer-lived one is refused.
     /// Default: one hour.
     pub fn max_access_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_access_lifetime = lifetime;
         self
     }
 
-    /// Where the time comes from. Default: the system.
+    /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Arc::new(clock);
         self
@@ -158,7 +157,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first setting that is missing or cannot work, and the cure.
+    /// [`ConfigError`] names the first setting that is missing or cannot work, and the help.
     pub fn build(self) -> Result<Verifier<C>, ConfigError> {
         let keys = required("keys", self.keys)?;
         let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 /// What a request has in its `Authorization` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bearer<'h> {
-    /// No header, or one of another scheme, which is not ours to judge.
+    /// No header, or one of another scheme, which an application may use for itself.
     Absent,
     One(&'h [u8]),
     /// The scheme is `Bearer` but what follows is not one token, or there is another `Authorization` header.
@@ -20,7 +20,7 @@ impl<'h> Bearer<'h> {
         match (lines.next(), lines.next()) {
             (None, _) => Self::Absent,
             (Some(only), None) => only,
-            // Which one counts is for an attacker to choose. Two of other schemes are none of our business.
+            // An attacker could choose which one counts. Headers of other schemes are not looked at.
             (Some(first), Some(second)) => match [first, second].into_iter().chain(lines).all(Self::is_absent) {
                 true => Self::Absent,
                 false => Self::Malformed,
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_under_the_scheme_in_any_case() {
+    fn scheme_is_matched_in_any_case() {
         for line in [
             "Bearer a.b-c_d~e+f/1==",
             "bearer a.b-c_d~e+f/1==",
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_are_not_ours() {
+    fn other_schemes_are_absent() {
         for line in
             ["", "Basic dXNlcjpwYXNz", "Bearertoken", "Bearer- x", "DPoP a", "Digest a=\"Bearer x\"", "\"Bearer\" x"]
         {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_malformed() {
+    fn anything_but_one_token_is_malformed() {
         for line in [
             "Bearer",
             "Bearer ",

@@ -1,7 +1,7 @@
-//! Reading our two cookies from raw headers.
+//! Reads the two session cookies from raw headers.
 //!
 //! Deliberately not a cookie jar. Names are compared byte for byte and never percent-decoded (RFC 6265bis, section
-//! 5.6), only space and tab are trimmed, a broken or non-ASCII sibling does not hide ours (section 6.1), and a name
+//! 5.6), only space and tab are trimmed, a broken or non-ASCII sibling does not hide them (section 6.1), and a name
 //! that is there twice counts as unusable, since the order says nothing about who set it (section 8.6).
 
 use http::{HeaderMap, header};
@@ -30,7 +30,7 @@ impl<'h> Occurrence<'h> {
     }
 }
 
-/// The values of our tokens, as they stand in the headers of a request.
+/// The tokens in the headers of a request, not verified.
 #[derive(Clone, Copy)]
 pub(crate) struct RawTokens<'h> {
     pub(crate) access: Occurrence<'h>,
@@ -45,7 +45,7 @@ impl<'h> RawTokens<'h> {
 
     pub(crate) fn from_cookies(headers: &'h HeaderMap, plan: &CookieSettings) -> Self {
         let mut found = Self { access: Occurrence::Absent, refresh: Occurrence::Absent };
-        // Not a `for` loop: that would have to leave off and go on in the midst of a line for each cookie.
+        // Not a `for` loop: that would leave and enter the nested iterator for each cookie.
         all_pairs(headers).for_each(|pair| match token_cookie(plan, pair) {
             Some((TokenCookie::Access, value)) => found.access.add(value),
             Some((TokenCookie::Refresh, value)) => found.refresh.add(value),
@@ -55,7 +55,7 @@ impl<'h> RawTokens<'h> {
     }
 }
 
-/// Every value under one of our names, however many there are.
+/// Returns every session cookie, however many there are.
 pub(crate) fn session_cookies<'h>(
     headers: &'h HeaderMap,
     plan: &CookieSettings,
@@ -67,7 +67,7 @@ pub(crate) fn session_cookies<'h>(
 /// spare. Each may be a token whose signature has to be checked, and name a session whose end is a step of the store.
 pub(crate) const MAX_VALUES: usize = 4;
 
-/// Every value under our names; `None` when there are more than [`MAX_VALUES`] under one of them.
+/// Returns every session cookie; `None` when there are more than [`MAX_VALUES`] of one name.
 pub(crate) fn bounded_session_cookies<'h>(
     headers: &'h HeaderMap,
     plan: &CookieSettings,
@@ -87,7 +87,7 @@ fn all_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(header::COOKIE).into_iter().flat_map(|line| pairs(line.as_bytes()))
 }
 
-/// The value of a pair, if its name is one of ours.
+/// Returns the value of a pair that is a session cookie.
 #[inline]
 fn token_cookie<'h>(plan: &CookieSettings, pair: &'h [u8]) -> Option<(TokenCookie, &'h [u8])> {
     let pair = trim_start(pair);
@@ -100,7 +100,7 @@ fn token_cookie<'h>(plan: &CookieSettings, pair: &'h [u8]) -> Option<(TokenCooki
 /// The value of a pair of this name.
 fn value_under<'h>(name: &str, pair: &'h [u8]) -> Option<&'h [u8]> {
     let (found, rest) = pair.split_at_checked(name.len())?;
-    // What follows tells most names from ours, in less time than comparing them takes.
+    // The byte that follows excludes most other names sooner than comparing them would.
     let value = match rest {
         [b'=', value @ ..] => value,
         [b' ' | b'\t', ..] => trim_start(rest).strip_prefix(b"=")?,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_ours_among_anything() {
+    fn session_cookie_is_found_among_others() {
         let good = Some(b"token".to_vec());
         for line in [
             "__Host-access=token",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn never_takes_another_name_for_ours() {
+    fn similar_names_are_not_session_cookies() {
         for line in [
             "__host-access=token",
             "%5F%5FHost-access=token",
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_few_values_are_not_kept() {
+    fn values_beyond_the_limit_are_refused() {
         let plan = CookieConfig::new().validate().unwrap();
         let count = |access: usize, refresh: usize| {
             let pairs = [vec!["__Host-access=a"; access], vec!["__Host-refresh=r"; refresh]].concat();
@@ -224,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn two_of_ours_are_none() {
+    fn duplicate_cookies_are_several() {
         let several = Some(b"(several)".to_vec());
         assert_eq!(access(&[b"__Host-access=good; __Host-access=evil"]), several);
         assert_eq!(access(&[b"__Host-access=good", b"__Host-access=good"]), several);
         assert_eq!(access(&[b"__Host-access=; __Host-access=good; __Host-access=x"]), several);
     }
 
-    /// The obvious way to say it, slowly.
+    /// A plain and slow implementation.
     fn model(line: &[u8], name: &str) -> Vec<Vec<u8>> {
         let text: String = line.iter().copied().map(char::from).collect();
         let is_space = |c| c == ' ' || c == '\t';
