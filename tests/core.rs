@@ -1,6 +1,7 @@
 //! The core without any feature: a layer on a plain tower stack, with bodies that axum has never seen.
 
 #[path = "support/cookies.rs"]
+#[allow(dead_code, reason = "the other tests use all of it")]
 mod cookies;
 
 use std::{

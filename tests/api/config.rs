@@ -457,3 +457,10 @@ async fn application_origins_may_be_trusted_but_not_own() {
         }
     }
 }
+
+/// A program that ends with `?` in `main` prints `Debug`.
+#[test]
+fn config_error_debug_names_help() {
+    let error: Box<dyn std::error::Error> = KeyRing::hs256("short").unwrap_err().into();
+    assert!(format!("{error:?}").contains("openssl rand"), "{error:?}");
+}

@@ -35,7 +35,6 @@ mod plain_http;
 mod populations;
 mod problems;
 mod promises;
-mod regressions;
 mod rotation;
 mod routes;
 mod secrecy;

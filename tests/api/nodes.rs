@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use http::{HeaderMap, header};
 use tower_jwt_sessions::{
     KeyRing, SessionManager,
     event::{
@@ -102,20 +103,37 @@ async fn is_refused_soon(browser: &Browser) {
 }
 
 async fn every_kind_of_end_reaches_every_node(backend: Backend) {
-    let one = World::with(backend, |builder| builder.session_limit(SessionLimit::evict(NonZeroU32::MIN))).await;
+    let limit = SessionLimit::evict(NonZeroU32::new(2).expect("not zero"));
+    let one = World::with(backend, |builder| builder.session_limit(limit)).await;
     let two = one.node(|builder| builder).await;
-    for what in ["logout", "logout-all", "delete", "reuse", "login", "login elsewhere", "user gone", "expired access"] {
-        let mut browser = one.browser();
-        browser.login("alice").await;
-        let mut other = one.browser();
-        other.login("bob").await;
-        let (there, other_there) = (at(&two, &browser), at(&two, &other));
-        there.send_only("GET /me", &[]).await.is(200);
+    for (what, ends_both) in [
+        ("logout", false),
+        ("logout-all", true),
+        ("delete", false),
+        ("end others", false),
+        ("reuse", false),
+        ("login", false),
+        ("login elsewhere", false),
+        ("user gone", true),
+        ("expired access", true),
+    ] {
+        let user = what.replace(' ', "-");
+        let (mut browser, mut other) = (one.browser(), one.browser());
+        browser.login(&user).await;
+        one.clock.advance(seconds(1));
+        other.login(&user).await;
+        let (here, mut there, other_there) = (at(&one, &browser), at(&two, &browser), at(&two, &other));
+        there.get("/me").await.is(200);
         match what {
             "logout" | "logout-all" => drop(browser.post(&format!("/auth/{what}")).await.is(200)),
             "delete" => {
                 let id = claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned();
                 browser.send(&format!("DELETE /auth/sessions/{id}"), &[]).await.is(200);
+            }
+            "end others" => {
+                let cookies = other.cookies().parse().expect("a header");
+                let kept = one.sessions.verifier().verify(&HeaderMap::from_iter([(header::COOKIE, cookies)]));
+                assert_eq!(one.sessions.end_others(&kept.expect("a session")).await.ok(), Some(1));
             }
             "reuse" => {
                 let old = browser.clone();
@@ -124,16 +142,26 @@ async fn every_kind_of_end_reaches_every_node(backend: Backend) {
                 old.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
             }
             "login" => drop(browser.login("mallory").await),
-            "login elsewhere" => drop(one.browser().login("alice").await),
+            "login elsewhere" => drop(one.browser().login(&user).await),
             "user gone" => {
-                one.users.delete("alice");
+                one.users.delete(&user);
                 browser.refresh().await.is_problem(401, "invalid_refresh_token");
-                one.users.restore("alice");
             }
-            _ => assert_eq!(one.sessions.expire_access("alice").await.ok(), Some(1)),
+            _ => assert_eq!(one.sessions.expire_access(&*user).await.ok(), Some(2)),
         }
+        // The node that ends a session knows it before it answers.
+        here.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
         is_refused_soon(&there).await;
-        other_there.send_only("GET /me", &[]).await.is(200);
+        match ends_both {
+            true => is_refused_soon(&other_there).await,
+            false => drop(other_there.send_only("GET /me", &[]).await.is(200)),
+        }
+        if what == "expired access" {
+            there.refresh().await.is(200);
+            for node in [&one, &two] {
+                at(node, &there).get("/me").await.is(200);
+            }
+        }
     }
 }
 

@@ -317,3 +317,14 @@ async fn router_works_at_any_mount_point() {
         }
     }
 }
+
+#[tokio::test]
+async fn router_works_below_path_parameter() {
+    let world = World::new(Backend::Memory).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let id = claims_of(&browser.access())["sid"].as_str().expect("an id").to_owned();
+    browser.visit(&Router::new().nest("/{tenant}/auth", world.sessions.router()));
+    browser.send(&format!("DELETE /acme/auth/sessions/{id}"), &[]).await.is(200);
+    assert_eq!(world.count("alice").await, 0);
+}

@@ -9,13 +9,13 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{DAY, HOUR, Jar, SECOND, feed_becomes, is_over, node, pass, settle},
 };
 
 struct Scene {
     clock: TestClock,
-    store: Wrapped,
+    store: TestStore,
     here: SessionManager,
     there: SessionManager,
     jar: Jar,
@@ -25,7 +25,7 @@ struct Scene {
 /// Somebody logged in on one node, and has something open on another.
 async fn scene() -> Scene {
     let clock = TestClock::new();
-    let store = Wrapped::new(&clock);
+    let store = TestStore::memory(&clock);
     let here = node(store.clone(), &clock).build().unwrap();
     let there = node(store.clone(), &clock).build().unwrap();
     let jar = Jar::of(here.login("alice").await.unwrap());

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tower_jwt_sessions::{KeyRing, SessionManager, UserId, manager::ClaimsSource, testing::TestClock};
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{Jar, MINUTE, pass, settle},
 };
 
@@ -54,7 +54,7 @@ impl Users {
 
 fn scene() -> (TestClock, Users, [SessionManager<Rank>; 2]) {
     let clock = TestClock::new();
-    let (store, users) = (Wrapped::new(&clock), Users::default());
+    let (store, users) = (TestStore::memory(&clock), Users::default());
     let nodes = [(); 2].map(|()| {
         SessionManager::builder()
             .access_keys(KeyRing::hs256([1; 32]).unwrap())

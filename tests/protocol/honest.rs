@@ -5,15 +5,15 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 use tower_jwt_sessions::{SessionManager, error::ErrorKind, store::SessionRecord, testing::TestClock};
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{DAY, HOUR, Jar, MINUTE, SECOND, node, pass, settle},
 };
 
 const W: Duration = Duration::from_secs(10);
 
-async fn scene() -> (TestClock, Wrapped, SessionManager, Jar) {
+async fn scene() -> (TestClock, TestStore, SessionManager, Jar) {
     let clock = TestClock::new();
-    let store = Wrapped::new(&clock);
+    let store = TestStore::memory(&clock);
     // The window is the default one, until confirmed.
     let node = node(store.clone(), &clock).build().unwrap();
     let jar = Jar::of(node.login("alice").await.unwrap());

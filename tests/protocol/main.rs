@@ -1,14 +1,14 @@
 //! The protocol at the level of the manager, on a clock that stands still and a store that fails when told to.
 
+mod claims_source;
 mod ended;
 mod expire_access;
-mod gate;
+mod feed;
 mod honest;
 mod model;
 mod notes;
 mod pace;
 mod pairs;
-mod store;
 mod store_checked;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,15 +5,15 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 use tower_jwt_sessions::{SessionManager, policy::ReplayWindow, testing::TestClock};
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{Jar, MINUTE, SECOND, node, pass, settle},
 };
 
 const W: Duration = Duration::from_secs(10);
 
-async fn scene(window: ReplayWindow) -> (TestClock, Wrapped, [SessionManager; 2], Jar) {
+async fn scene(window: ReplayWindow) -> (TestClock, TestStore, [SessionManager; 2], Jar) {
     let clock = TestClock::new();
-    let store = Wrapped::new(&clock);
+    let store = TestStore::memory(&clock);
     let nodes = [(); 2].map(|()| node(store.clone(), &clock).replay_window(window).build().unwrap());
     let jar = Jar::of(nodes[0].login("alice").await.unwrap());
     (clock, store, nodes, jar)

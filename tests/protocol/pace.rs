@@ -24,7 +24,7 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{HOUR, Jar, MINUTE, node},
 };
 
@@ -64,7 +64,7 @@ impl Scene {
         let alarms = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&alarms);
         let lives = Duration::from_secs(30 * 24 * 60 * 60);
-        let node = node(Wrapped::new(&clock), &clock)
+        let node = node(TestStore::memory(&clock), &clock)
             .refresh_lifetime(lives)
             .on_event(move |event| {
                 if event.kind == SessionEventKind::RefreshTokenReused {

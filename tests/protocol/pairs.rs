@@ -15,8 +15,8 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
-    gate::Gate,
-    store::Wrapped,
+    support::TestStore,
+    support::gate::Gate,
     world::{Jar, MINUTE, SECOND, pass, settle},
 };
 
@@ -112,7 +112,7 @@ impl Told {
     }
 }
 
-fn build(store: Wrapped, users: Users, clock: &TestClock) -> Node {
+fn build(store: TestStore, users: Users, clock: &TestClock) -> Node {
     SessionManager::builder()
         .access_keys(KeyRing::hs256([1; 32]).unwrap())
         .refresh_keys(KeyRing::hs256([2; 32]).unwrap())
@@ -177,7 +177,7 @@ async fn race_at_each_point(held: Op, other: Op) {
 /// Says whether the first operation was held at this point. If not, the second runs after it.
 async fn race(held: Op, other: Op, point: usize) -> bool {
     let clock = TestClock::new();
-    let store = Wrapped::new(&clock);
+    let store = TestStore::memory(&clock);
     let users = Users::default();
     let there = build(store.clone(), users.clone(), &clock);
     let mut jar = Jar::of(there.login("alice").await.unwrap());

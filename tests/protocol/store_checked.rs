@@ -15,7 +15,7 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{Jar, node},
 };
 
@@ -50,9 +50,9 @@ fn told(rejection: &SessionRejection) -> (u16, &'static str) {
     (problem.status().as_u16(), problem.code())
 }
 
-fn two_nodes() -> (Wrapped, SessionManager, SessionManager) {
+fn two_nodes() -> (TestStore, SessionManager, SessionManager) {
     let clock = TestClock::new();
-    let store = Wrapped::new(&clock);
+    let store = TestStore::memory(&clock);
     let build = || node(store.clone(), &clock).build().unwrap();
     (store.clone(), build(), build())
 }

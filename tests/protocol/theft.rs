@@ -13,7 +13,7 @@ use tower_jwt_sessions::{
 };
 
 use crate::{
-    store::Wrapped,
+    support::TestStore,
     world::{DAY, HOUR, Jar, MINUTE, node, pass, settle},
 };
 
@@ -32,7 +32,7 @@ async fn scene() -> Scene {
     let clock = TestClock::new();
     let alarms = Arc::<Mutex<usize>>::default();
     let counted = Arc::clone(&alarms);
-    let node = node(Wrapped::new(&clock), &clock)
+    let node = node(TestStore::memory(&clock), &clock)
         .replay_window(ReplayWindow::UntilConfirmed(W))
         .on_event(move |event| {
             if event.kind == SessionEventKind::RefreshTokenReused {
@@ -166,7 +166,7 @@ async fn thief_who_only_refreshes_is_detected_by_victims_refresh() {
 #[tokio::test(start_paused = true)]
 async fn use_noted_by_another_node_closes_window() {
     let clock = TestClock::new();
-    let store = Wrapped::new(&clock);
+    let store = TestStore::memory(&clock);
     let build = || node(store.clone(), &clock).replay_window(ReplayWindow::UntilConfirmed(W)).build().unwrap();
     let (here, there) = (build(), build());
     let victim = Jar::of(here.login("alice").await.unwrap());

@@ -15,6 +15,8 @@ mod support;
 #[cfg(feature = "redis-rustls")]
 mod tls;
 
+use std::time::Duration;
+
 use tower_jwt_sessions::{MemoryStore, redis::RedisStore, testing::TestClock};
 
 use crate::support::{patient::patient_store, redis_server};
@@ -58,4 +60,24 @@ tower_jwt_sessions::for_each_store_case!(conformance);
 #[tokio::test]
 async fn conformance_run_passes_as_a_whole() {
     tower_jwt_sessions::testing::conformance::run(memory_store).await;
+}
+
+/// Expired sessions are removed as new ones come: memory is bounded by twice the number of live sessions.
+#[tokio::test]
+async fn memory_store_removes_expired_sessions() {
+    let clock = TestClock::new();
+    let store = MemoryStore::with_clock(clock.clone());
+    let sessions = support::nodes::node(store.clone()).clock(clock.clone()).build().unwrap();
+    for user in 0..1000 {
+        let _cookies = sessions.login(user).await.unwrap();
+    }
+    // Removes nothing while all of them are live.
+    for _ in 0..5 {
+        let _cookies = sessions.login("alice").await.unwrap();
+    }
+    clock.advance(Duration::from_secs(365 * 24 * 3600));
+    for _ in 0..10 {
+        let _cookies = sessions.login("alice").await.unwrap();
+    }
+    assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 10, .. }");
 }

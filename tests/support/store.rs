@@ -1,9 +1,9 @@
-//! A store of either kind that can be made to fail and to lose its writes.
+//! A store of either kind that fails, loses writes, waits at a gate and counts what it is asked when told to.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use tower_jwt_sessions::{
     testing::TestClock,
 };
 
-use super::{owner::owner, patient::patient_store, redis_server};
+use super::{gate::Gate, owner::owner, patient::patient_store, redis_server};
 
 /// Where the sessions of a test are kept.
 #[derive(Clone, Copy, Debug)]
@@ -53,22 +53,69 @@ pub(crate) struct TestStore {
     clock: TestClock,
     started_at: Option<Timestamp>,
     inner: Arc<Mutex<AnyStore>>,
-    down: Arc<AtomicBool>,
+    pub(crate) switches: Arc<Switches>,
+    gate: Gate,
+}
+
+#[derive(Default)]
+pub(crate) struct Switches {
+    /// Nothing works.
+    is_down: AtomicBool,
+    /// Sessions do not end.
+    pub(crate) keeps_sessions: AtomicBool,
+    /// Notes of a first use fail.
+    pub(crate) loses_notes: AtomicBool,
+    /// The entries of the log are gone, as if trimmed.
+    pub(crate) log_is_lost: AtomicBool,
+    /// Reading the log is never answered.
+    pub(crate) log_hangs: AtomicBool,
+    /// Reading the log panics from the second time on.
+    pub(crate) log_panics: AtomicBool,
+    finds: AtomicUsize,
+    confirms: AtomicUsize,
+    log_reads: AtomicUsize,
 }
 
 impl TestStore {
     pub(crate) async fn open(backend: Backend, clock: &TestClock) -> Self {
-        let store = backend.open(clock).await;
+        Self::of(backend, backend.open(clock).await, clock)
+    }
+
+    pub(crate) fn memory(clock: &TestClock) -> Self {
+        Self::of(Backend::Memory, AnyStore::Memory(MemoryStore::with_clock(clock.clone())), clock)
+    }
+
+    fn of(backend: Backend, store: AnyStore, clock: &TestClock) -> Self {
         let started_at = match &store {
             AnyStore::Memory(store) => store.started_at(),
             AnyStore::Redis(store) => store.started_at(),
         };
-        Self { backend, clock: clock.clone(), started_at, inner: Arc::new(Mutex::new(store)), down: Arc::default() }
+        let inner = Arc::new(Mutex::new(store));
+        Self { backend, clock: clock.clone(), started_at, inner, switches: Arc::default(), gate: Gate::default() }
+    }
+
+    /// The same store behind a gate.
+    pub(crate) fn behind(&self, gate: &Gate) -> Self {
+        Self { gate: gate.clone(), ..self.clone() }
     }
 
     /// Makes every step fail, or work again.
-    pub(crate) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.switches.is_down.store(is_down, SeqCst);
+    }
+
+    /// How often a session was looked up.
+    pub(crate) fn finds(&self) -> usize {
+        self.switches.finds.load(SeqCst)
+    }
+
+    /// How often a first use was to be noted.
+    pub(crate) fn confirms(&self) -> usize {
+        self.switches.confirms.load(SeqCst)
+    }
+
+    pub(crate) fn log_reads(&self) -> usize {
+        self.switches.log_reads.load(SeqCst)
     }
 
     /// Fails over to a server that knows of nothing but the login of this session.
@@ -81,18 +128,23 @@ impl TestStore {
     }
 
     fn current(&self, doing: &'static str) -> Result<AnyStore, StoreError> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(StoreError::new(doing, "connection refused"));
-        }
+        self.fail_if(&self.switches.is_down, doing)?;
         Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn fail_if(&self, switch: &AtomicBool, doing: &'static str) -> Result<(), StoreError> {
+        match switch.load(SeqCst) {
+            true => Err(StoreError::new(doing, "connection refused")),
+            false => Ok(()),
+        }
     }
 }
 
 macro_rules! pass_on {
     ($store:ident.$step:ident($($arg:expr),*)) => {
         match $store.current(stringify!($step))? {
-            AnyStore::Memory(store) => store.$step($($arg),*).await,
-            AnyStore::Redis(store) => store.$step($($arg),*).await,
+            AnyStore::Memory(store) => $store.gate.around(stringify!($step), store.$step($($arg),*)).await,
+            AnyStore::Redis(store) => $store.gate.around(stringify!($step), store.$step($($arg),*)).await,
         }
     };
 }
@@ -103,6 +155,7 @@ impl SessionStore for TestStore {
     }
 
     async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        self.switches.finds.fetch_add(1, SeqCst);
         pass_on!(self.find(owner, id))
     }
 
@@ -111,10 +164,13 @@ impl SessionStore for TestStore {
     }
 
     async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
+        self.switches.confirms.fetch_add(1, SeqCst);
+        self.fail_if(&self.switches.loses_notes, "confirm")?;
         pass_on!(self.confirm(owner, id, generation))
     }
 
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
+        self.fail_if(&self.switches.keeps_sessions, "end")?;
         pass_on!(self.end(end))
     }
 
@@ -135,10 +191,23 @@ impl SessionStore for TestStore {
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
-        pass_on!(self.read_log(after, wait))
+        let reads = self.switches.log_reads.fetch_add(1, SeqCst);
+        if self.switches.log_hangs.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        assert!(reads == 0 || !self.switches.log_panics.load(SeqCst), "a bug in a store");
+        let mut page = match self.current("read_log")? {
+            AnyStore::Memory(store) => store.read_log(after, wait).await?,
+            AnyStore::Redis(store) => store.read_log(after, wait).await?,
+        };
+        self.fail_if(&self.switches.is_down, "read_log")?;
+        if self.switches.log_is_lost.load(SeqCst) {
+            page.entries.clear();
+        }
+        Ok(page)
     }
 
     fn started_at(&self) -> Option<Timestamp> {
-        self.started_at
+        self.started_at.filter(|_| !self.switches.log_hangs.load(SeqCst))
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that ends a session here ends it there.
+//! Ends that reach another node through Redis; that each kind of end does is in `tests/api/nodes.rs`.
 
 use std::{
     convert::Infallible,
@@ -6,12 +6,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
-use tower_jwt_sessions::{
-    MemoryStore, SessionId, SessionManager, UserId, error::ErrorKind, policy::SessionLimit, testing::TestClock,
-};
+use tower_jwt_sessions::{MemoryStore, SessionId, SessionManager, UserId, error::ErrorKind};
 
 use crate::{
     nodes::outages::{admin, command, node_on},
@@ -24,96 +21,6 @@ use crate::{
 async fn two_nodes() -> (SessionManager, SessionManager) {
     let (_, prefix) = redis_server::shared();
     (redis_node(&prefix).await, redis_node(&prefix).await)
-}
-
-#[tokio::test]
-async fn logout_reaches_other_node() {
-    let (here, there) = two_nodes().await;
-    let headers = browser(here.login("alice").await.unwrap());
-    let other = browser(here.login("alice").await.unwrap());
-    assert!(accepts(&there, &headers));
-
-    let _removal = here.logout(&here.verifier().present(&headers)).await.unwrap();
-    assert!(!accepts(&here, &headers), "the node that ends a session knows it before it answers");
-    refuses_soon(&there, &headers).await;
-    assert!(accepts(&there, &other), "only that session ended");
-}
-
-#[tokio::test]
-async fn every_kind_of_end_reaches_other_node() {
-    let (here, there) = two_nodes().await;
-    let login = async || browser(here.login("alice").await.unwrap());
-
-    let all = [login().await, login().await];
-    here.end_all("alice").await.unwrap();
-    for headers in &all {
-        refuses_soon(&there, headers).await;
-    }
-
-    let (kept, gone) = (login().await, login().await);
-    here.end_others(&here.verifier().verify(&kept).unwrap()).await.unwrap();
-    refuses_soon(&there, &gone).await;
-    assert!(accepts(&there, &kept));
-
-    let replaced = kept;
-    let fresh = here.login("alice").replacing(here.verifier().present(&replaced)).await.unwrap();
-    refuses_soon(&there, &replaced).await;
-    assert!(accepts(&there, &browser(fresh)));
-}
-
-#[tokio::test]
-async fn eviction_reaches_other_node() {
-    let (server, prefix) = redis_server::shared();
-    let limit = SessionLimit::evict(1.try_into().unwrap());
-    let here = node(redis_store(&server.url(), &prefix).await).session_limit(limit).build().unwrap();
-    let there = redis_node(&prefix).await;
-    let first = browser(here.login("alice").await.unwrap());
-    let second = browser(here.login("alice").await.unwrap());
-    refuses_soon(&there, &first).await;
-    assert!(accepts(&there, &second));
-}
-
-#[tokio::test]
-async fn end_by_reuse_reaches_other_node() {
-    let (_, prefix) = redis_server::shared();
-    let (url, clock) = (redis_server::shared().0.url(), TestClock::new());
-    let store = async || redis_store(&url, &prefix).await.with_clock(clock.clone());
-    let here = node(store().await).clock(clock.clone()).build().unwrap();
-    let there = node(store().await).clock(clock.clone()).build().unwrap();
-    there.revocation_feed().caught_up().await;
-
-    let stolen = browser(here.login("alice").await.unwrap());
-    clock.advance(Duration::from_secs(60));
-    let newest = browser(here.refresh(&here.verifier().present(&stolen)).await.unwrap());
-    // The first use of the newest token closes the window of the stolen one.
-    let _cookies = here.refresh(&here.verifier().present(&newest)).await.unwrap();
-    clock.advance(Duration::from_secs(60));
-    assert!(accepts(&there, &newest));
-    here.refresh(&here.verifier().present(&stolen)).await.unwrap_err();
-    refuses_soon(&there, &newest).await;
-}
-
-#[tokio::test]
-async fn expired_access_reaches_other_node_and_refresh_renews_it() {
-    let (here, there) = two_nodes().await;
-    let old = browser(here.login("alice").await.unwrap());
-    assert_eq!(here.expire_access("alice").await.unwrap(), 1);
-    assert!(!accepts(&here, &old));
-    refuses_soon(&there, &old).await;
-
-    let fresh = browser(there.refresh(&there.verifier().present(&old)).await.unwrap());
-    assert!(accepts(&there, &fresh) && accepts(&here, &fresh));
-}
-
-#[tokio::test]
-async fn ends_reach_nodes_on_one_memory_store() {
-    let store = MemoryStore::new();
-    let here = node(store.clone()).build().unwrap();
-    let there = node(store).build().unwrap();
-    let headers = browser(here.login("alice").await.unwrap());
-    assert!(accepts(&there, &headers));
-    here.end_all("alice").await.unwrap();
-    refuses_soon(&there, &headers).await;
 }
 
 #[tokio::test]
