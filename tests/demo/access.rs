@@ -1,4 +1,4 @@
-//! Logging in, and who may see what.
+//! Login and access to pages.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use crate::{
 fn login_sets_both_cookies() {
     let demo = Demo::start();
     let mut browser = demo.browser();
-    let answer = browser.log_in("alice", "wonderland");
-    answer.expect_json(&json!({ "success": true, "expires_in": 3600 }));
-    assert_eq!(answer.header(header::CACHE_CONTROL), "no-store");
+    let response = browser.log_in("alice", "wonderland");
+    response.expect_json(&json!({ "success": true, "expires_in": 3600 }));
+    assert_eq!(response.header(header::CACHE_CONTROL), "no-store");
 
-    let cookies = answer.set_cookies();
+    let cookies = response.set_cookies();
     assert_eq!(cookies.len(), 2, "{cookies:?}");
     for (line, name, max_age) in [(cookies[0], ACCESS, 3600), (cookies[1], REFRESH, 604_800)] {
         assert!(line.starts_with(&format!("{name}=")), "{line}");
@@ -30,7 +30,7 @@ fn login_sets_both_cookies() {
             "{line}"
         );
     }
-    assert!(!answer.text.contains(browser.cookie(ACCESS)), "no body ever holds a token");
+    assert!(!response.text.contains(browser.cookie(ACCESS)), "a body contains a token");
 }
 
 #[test]
@@ -42,12 +42,12 @@ fn wrong_password_and_unknown_user_get_same_response() {
     let unknown = browser.log_in("mallory", "builder");
     unknown.expect_problem(401, "wrong_credentials");
     assert_eq!(wrong.text, unknown.text);
-    // The text whose hash stands in for users who do not exist.
-    browser.log_in("mallory", "nobody has this password").expect_problem(401, "wrong_credentials");
+    // The text whose hash is used for users who do not exist.
+    browser.log_in("mallory", "not the password").expect_problem(401, "wrong_credentials");
     browser.log_in("", "").expect_problem(401, "wrong_credentials");
     assert!(!browser.has_cookies());
 
-    // Without the hash the second answer would come a hundred times sooner.
+    // Without the hash, the second response would take a hundredth of the time.
     let mut quickest = |username: &str| -> Duration {
         let times = (0..3).map(|_| {
             let begun = Instant::now();
@@ -83,10 +83,10 @@ fn login_from_other_site_is_refused() {
 #[test]
 fn private_page_without_session_is_refused() {
     let demo = Demo::start();
-    let mut stranger = demo.browser();
-    stranger.get("/me").expect_problem(401, "missing_credentials");
-    stranger.get("/notes").expect_problem(401, "missing_credentials");
-    stranger.get("/admin").expect_problem(401, "missing_credentials");
+    let mut anonymous = demo.browser();
+    anonymous.get("/me").expect_problem(401, "missing_credentials");
+    anonymous.get("/notes").expect_problem(401, "missing_credentials");
+    anonymous.get("/admin").expect_problem(401, "missing_credentials");
 
     let mut alice = demo.alice();
     let me = alice.get("/me");
@@ -131,11 +131,11 @@ fn page_loads_nothing_from_other_origins() {
         ("/client.js", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
     ] {
-        let answer = browser.get(path);
-        answer.expect_status(200);
-        assert_eq!(answer.header(header::CONTENT_TYPE), content_type);
-        assert!(answer.header(header::CONTENT_SECURITY_POLICY).contains("default-src 'none'"), "{path}");
-        assert!(!answer.text.contains("://"), "{path} names another host");
+        let response = browser.get(path);
+        response.expect_status(200);
+        assert_eq!(response.header(header::CONTENT_TYPE), content_type);
+        assert!(response.header(header::CONTENT_SECURITY_POLICY).contains("default-src 'none'"), "{path}");
+        assert!(!response.text.contains("://"), "{path} names another host");
     }
 }
 
@@ -145,8 +145,8 @@ fn unknown_route_returns_problem_document() {
     let mut browser = demo.browser();
     browser.get("/nowhere").expect_problem(404, "not_found");
     browser.get("/auth/nowhere").expect_problem(404, "not_found");
-    let answer = browser.get("/login");
-    answer.expect_problem(405, "method_not_allowed");
-    assert_eq!(answer.header(header::ALLOW), "POST");
+    let response = browser.get("/login");
+    response.expect_problem(405, "method_not_allowed");
+    assert_eq!(response.header(header::ALLOW), "POST");
     browser.get("/auth/logout").expect_problem(405, "method_not_allowed");
 }

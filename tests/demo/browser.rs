@@ -1,16 +1,16 @@
-//! A browser, as far as sessions are concerned: it keeps cookies and sends them back.
+//! A minimal browser: keeps cookies and sends them back.
 
 use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, header};
 use serde_json::{Value, json};
 use ureq::{Agent, Body};
 
 pub(crate) const ACCESS: &str = "__Host-access";
 pub(crate) const REFRESH: &str = "__Host-refresh";
 
-/// Cloning it gives another browser with the same cookies.
+/// A clone is another browser with the same cookies.
 #[derive(Clone)]
 pub(crate) struct Browser {
     agent: Agent,
@@ -25,7 +25,7 @@ impl Browser {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
-            // A body is sent with any method, if only an empty one.
+            // Requests of every method have a body, which may be empty.
             .allow_non_standard_methods(true)
             .timeout_global(Some(Duration::from_secs(60)))
             .user_agent("test-browser/1.0")
@@ -33,12 +33,12 @@ impl Browser {
         Self { agent: config.into(), url: url.to_owned(), cookies: BTreeMap::new(), site: "same-origin" }
     }
 
-    /// The same browser and cookies at another node.
+    /// Returns a browser with the same cookies at another node.
     pub(crate) fn at_node(&self, url: &str) -> Self {
         Self { cookies: self.cookies.clone(), ..Self::at(url) }
     }
 
-    /// A page of another site that has the same cookies sent.
+    /// Returns a page of another site whose requests carry the same cookies.
     pub(crate) fn page_of_another_site(&self) -> Self {
         Self { site: "cross-site", ..self.clone() }
     }
@@ -55,32 +55,32 @@ impl Browser {
         self.cookies.remove(name);
     }
 
-    /// What the access token says; nobody but the server should care.
+    /// Returns the claims of the access token, which real clients do not read.
     pub(crate) fn access_claims(&self) -> Value {
         claims(self.cookie(ACCESS))
     }
 
-    pub(crate) fn log_in(&mut self, username: &str, password: &str) -> Answer {
+    pub(crate) fn log_in(&mut self, username: &str, password: &str) -> Response {
         self.send("POST", "/login", &json!({ "username": username, "password": password }))
     }
 
-    pub(crate) fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Response {
         self.request("GET", path, None, "")
     }
 
-    pub(crate) fn post(&mut self, path: &str) -> Answer {
+    pub(crate) fn post(&mut self, path: &str) -> Response {
         self.request("POST", path, None, "")
     }
 
-    pub(crate) fn delete(&mut self, path: &str) -> Answer {
+    pub(crate) fn delete(&mut self, path: &str) -> Response {
         self.request("DELETE", path, None, "")
     }
 
-    pub(crate) fn send(&mut self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &Value) -> Response {
         self.request(method, path, Some("application/json"), &body.to_string())
     }
 
-    pub(crate) fn request(&mut self, method: &str, path: &str, content_type: Option<&str>, body: &str) -> Answer {
+    pub(crate) fn request(&mut self, method: &str, path: &str, content_type: Option<&str>, body: &str) -> Response {
         let mut request =
             Request::builder().method(method).uri(format!("{}{path}", self.url)).header("sec-fetch-site", self.site);
         if let Some(content_type) = content_type {
@@ -90,20 +90,20 @@ impl Browser {
             request = request.header(header::COOKIE, self.cookie_header());
         }
         let request = request.body(body.to_owned()).expect("a request");
-        let mut response = self.agent.run(request).expect("the demo answers");
-        let text = response.body_mut().read_to_string().expect("a body of text");
-        let answer =
-            Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), text };
-        for line in answer.set_cookies() {
+        let mut received = self.agent.run(request).expect("a response of the demo");
+        let text = received.body_mut().read_to_string().expect("a body of text");
+        let response =
+            Response { status: received.status().as_u16(), headers: std::mem::take(received.headers_mut()), text };
+        for line in response.set_cookies() {
             self.keep(line);
         }
-        answer
+        response
     }
 
-    /// Begins to read an answer that does not end by itself.
-    pub(crate) fn opened(&self, path: &str) -> Response<Body> {
+    /// Opens a response that does not end by itself.
+    pub(crate) fn opened(&self, path: &str) -> http::Response<Body> {
         let request = Request::get(format!("{}{path}", self.url)).header(header::COOKIE, self.cookie_header());
-        let response = self.agent.run(request.body(()).expect("a request")).expect("the demo answers");
+        let response = self.agent.run(request.body(()).expect("a request")).expect("a response of the demo");
         assert_eq!(response.status(), 200);
         response
     }
@@ -135,13 +135,13 @@ pub(crate) fn claims(token: &str) -> Value {
 }
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName + Debug) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
     }
@@ -161,14 +161,14 @@ impl Answer {
         self
     }
 
-    /// A success with this body.
+    /// Asserts success with this body.
     #[track_caller]
     pub(crate) fn expect_json(&self, body: &Value) {
         self.expect_status(200);
         assert_eq!(self.json(), *body);
     }
 
-    /// A problem document with this status and code, which sets no cookie.
+    /// Asserts a problem document with this status and code, and no cookie.
     #[track_caller]
     pub(crate) fn expect_problem(&self, status: u16, code: &str) {
         self.expect_status(status);

@@ -43,7 +43,7 @@ impl Client {
         Self { app, cookies: BTreeMap::new() }
     }
 
-    /// The same client at another service.
+    /// Returns a client with the same cookies at another service.
     fn at(&self, app: &Router) -> Self {
         Self { app: app.clone(), cookies: self.cookies.clone() }
     }
@@ -142,7 +142,7 @@ async fn native_client_refreshes_and_revokes_tokens() {
     assert_eq!(client.send(me(), Body::empty()).await.0, StatusCode::UNAUTHORIZED);
 }
 
-/// Also the example `verify_only`, which needs the keys that the other publishes.
+/// Covers the example `verify_only`, too, which needs the keys that the other publishes.
 #[tokio::test]
 async fn key_rotation_keeps_sessions_and_publishes_next_key() {
     let sessions = key_rotation::sessions(JWT, REFRESH).expect("a manager");
@@ -151,7 +151,7 @@ async fn key_rotation_keeps_sessions_and_publishes_next_key() {
     let mut client = Client::of(key_rotation::app(sessions.clone()));
     assert_eq!(client.post("/login").await.0, StatusCode::OK);
     assert_eq!(client.get("/auth/jwks.json").await.0, StatusCode::NOT_FOUND);
-    assert!(key_rotation::activate(&sessions, next.clone()).is_err(), "it has to be published first");
+    assert!(key_rotation::activate(&sessions, next.clone()).is_err(), "an unpublished key is activated");
 
     key_rotation::publish(&sessions, &next).expect("it is published");
     let (status, jwks) = client.get("/auth/jwks.json").await;
@@ -160,7 +160,7 @@ async fn key_rotation_keeps_sessions_and_publishes_next_key() {
     assert_eq!(client.at(&reports).get("/report").await.0, StatusCode::UNAUTHORIZED, "signed with the secret");
 
     key_rotation::activate(&sessions, next).expect("it is active");
-    assert_eq!(client.get("/me").await.0, StatusCode::OK, "the token of the old key");
+    assert_eq!(client.get("/me").await.0, StatusCode::OK, "a token of the old key is refused");
     assert_eq!(client.post("/auth/refresh").await.0, StatusCode::OK);
     assert_eq!(client.get("/me").await.0, StatusCode::OK);
     assert_eq!(client.at(&reports).get("/report").await, (StatusCode::OK, "report for alice\n".into()));
@@ -183,7 +183,7 @@ async fn websocket_closes_when_its_session_ends() {
     let socket = tokio::task::spawn_blocking(move || {
         let (mut socket, _) = tungstenite::connect(request).expect("a WebSocket");
         socket.send(Message::text("hello")).expect("it is sent");
-        assert_eq!(socket.read().expect("an answer"), Message::text("hello"));
+        assert_eq!(socket.read().expect("a response"), Message::text("hello"));
         socket
     });
     let mut socket = socket.await.expect("the echo");

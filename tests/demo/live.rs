@@ -1,4 +1,4 @@
-//! What stays open, and closes when the session ends on another node.
+//! Event streams and sockets, which close when the session ends on another node.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -24,7 +24,7 @@ impl Events {
         Self(BufReader::new(Box::new(browser.opened("/live").into_body().into_reader())))
     }
 
-    /// The name of the next event; `None` when the stream was closed.
+    /// Returns the name of the next event; `None` if the stream was closed.
     fn next(&mut self) -> Option<String> {
         let (mut name, mut line) = (None, String::new());
         loop {
@@ -39,7 +39,7 @@ impl Events {
         }
     }
 
-    /// Ticks may come first; nothing comes after the end.
+    /// Asserts that the stream ends. Ticks may come first; nothing comes after the end.
     fn expect_end(&mut self) {
         while let Some(event) = self.next() {
             if event == "ended" {
@@ -48,7 +48,7 @@ impl Events {
             }
             assert_eq!(event, "tick");
         }
-        panic!("closed without a word");
+        panic!("closed without an event");
     }
 }
 
@@ -72,11 +72,11 @@ fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket
 
 fn echoes(socket: &mut Socket) {
     socket.send(Message::text("hello")).expect("it is open");
-    assert_eq!(socket.read().expect("it answers"), Message::text("hello"));
+    assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
 }
 
-/// The frame that closes it.
-fn farewell(socket: &mut Socket) -> CloseFrame {
+/// Returns the frame that closes the socket.
+fn close_frame(socket: &mut Socket) -> CloseFrame {
     match socket.read().expect("a goodbye") {
         Message::Close(Some(frame)) => frame,
         other => panic!("{other:?}"),
@@ -97,15 +97,15 @@ fn streams_and_sockets_close_when_another_node_ends_the_session() {
 
     there.post("/auth/logout").expect_status(200);
     events.expect_end();
-    let frame = farewell(&mut socket);
+    let frame = close_frame(&mut socket);
     assert_eq!(u16::from(frame.code), 4401, "{frame:?}");
 
-    // Another session of the same user is another matter.
+    // Another session of the same user is not affected.
     assert_eq!(others.next().as_deref(), Some("tick"));
     echoes(&mut other_socket);
     other.post("/auth/logout-all").expect_status(200);
     others.expect_end();
-    assert_eq!(u16::from(farewell(&mut other_socket).code), 4401);
+    assert_eq!(u16::from(close_frame(&mut other_socket).code), 4401);
 }
 
 #[test]
@@ -136,16 +136,16 @@ fn streams_and_sockets_survive_refresh_and_role_change() {
     echoes(&mut socket);
     alice.delete("/admin/users/bob").expect_status(200);
     events.expect_end();
-    assert_eq!(u16::from(farewell(&mut socket).code), 4401);
+    assert_eq!(u16::from(close_frame(&mut socket).code), 4401);
 }
 
 #[test]
 fn stream_and_socket_without_session_are_refused() {
     let demo = Demo::start();
-    let mut nobody = demo.browser();
-    nobody.get("/live").expect_problem(401, "missing_credentials");
-    nobody.get("/ws").expect_problem(401, "missing_credentials");
-    assert_eq!(connect(&nobody, &[]).unwrap_err(), StatusCode::UNAUTHORIZED);
+    let mut anonymous = demo.browser();
+    anonymous.get("/live").expect_problem(401, "missing_credentials");
+    anonymous.get("/ws").expect_problem(401, "missing_credentials");
+    assert_eq!(connect(&anonymous, &[]).unwrap_err(), StatusCode::UNAUTHORIZED);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn open_streams_do_not_delay_shutdown() {
     let (mut events, mut socket) = (Events::of(&alice), connect(&alice, &[]).expect("it opens"));
     assert_eq!(events.next().as_deref(), Some("tick"));
     let begun = std::time::Instant::now();
-    let closed = std::thread::spawn(move || (farewell(&mut socket).code, socket.flush()));
+    let closed = std::thread::spawn(move || (close_frame(&mut socket).code, socket.flush()));
     assert_eq!(demo.stop("-TERM").code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(u16::from(closed.join().expect("it is closed").0), 1001);

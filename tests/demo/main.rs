@@ -1,5 +1,5 @@
-//! The demo from outside: starts the program, which has to be built before, and talks to it over HTTP. And the small
-//! examples, which are compiled in. With the feature `redis`, as in the program, it needs a redis-server.
+//! The demo from outside: starts the program, which must be built before, and sends it requests over HTTP. Also the
+//! small examples, which are compiled in. With the feature `redis`, as in the program, it needs a redis-server.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
 #![cfg_attr(not(feature = "redis"), allow(dead_code, reason = "the tests on Redis need more of the helpers"))]

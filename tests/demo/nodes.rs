@@ -47,20 +47,20 @@ fn deleting_user_ends_sessions_on_every_node() {
     one.alice().delete("/admin/users/bob").expect_status(200);
     is_soon_refused(&mut bob);
 
-    // A node that starts later reads what was ended before.
+    // A node that starts later reads the earlier ends.
     let three = Demo::start_with(&[("REDIS_URL", &redis.url())]);
     bob.at_node(three.url()).get("/me").expect_problem(401, "invalid_token");
 }
 
-/// The other node hears of it in a moment; nothing tells from outside when.
+/// Waits until the other node has read the revocation, which is not visible from outside.
 fn is_soon_refused(browser: &mut Browser) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let answer = browser.get("/me");
-        if answer.status != 200 {
-            return answer.expect_problem(401, "invalid_token");
+        let response = browser.get("/me");
+        if response.status != 200 {
+            return response.expect_problem(401, "invalid_token");
         }
-        assert!(Instant::now() < deadline, "the node never heard of it");
+        assert!(Instant::now() < deadline, "the session is still accepted");
     }
 }
 
@@ -80,7 +80,7 @@ fn concurrent_refreshes_on_two_nodes_rotate_once() {
         })
         .collect();
     for tab in tabs {
-        let tab = tab.join().expect("every tab stays logged in");
+        let tab = tab.join().expect("every tab keeps the session");
         assert_eq!(tab.access_claims()["gen"], 2);
         assert_eq!(claims(tab.cookie(REFRESH))["gen"], 2);
     }
@@ -97,7 +97,7 @@ fn users_are_shared_by_nodes() {
     bob.post("/auth/refresh").expect_status(200);
     bob.get("/admin").expect_status(200);
 
-    // One that starts later finds the users as they are.
+    // A node that starts later reads the current users.
     let three = Demo::start_with(&[("REDIS_URL", &redis.url())]);
     three.bob().get("/admin").expect_status(200);
 
@@ -106,13 +106,13 @@ fn users_are_shared_by_nodes() {
     two.browser().log_in("bob", "builder").expect_problem(401, "wrong_credentials");
 }
 
-/// Everything that needs Redis says so within a second and takes no cookie away; what is signed is served.
+/// Asserts that requests that need Redis fail within a second and keep the cookies, and that access tokens are accepted.
 fn degrades(demo: &Demo, alice: &mut Browser) {
     let (access, refresh) = (alice.cookie(ACCESS).to_owned(), alice.cookie(REFRESH).to_owned());
     alice.get("/me").expect_status(200);
     alice.get("/admin").expect_status(200);
     let role = json!({ "role": "user" });
-    // The user table is asked first where claims are needed.
+    // The user table is read first where claims are needed.
     for (what, code) in [
         ("GET /notes", "store_unavailable"),
         ("POST /auth/refresh", "claims_unavailable"),
@@ -121,10 +121,10 @@ fn degrades(demo: &Demo, alice: &mut Browser) {
     ] {
         let (method, path) = what.split_once(' ').expect("a method and a path");
         let asked = Instant::now();
-        let answer = alice.send(method, path, &role);
+        let response = alice.send(method, path, &role);
         assert!(asked.elapsed() < Duration::from_secs(1), "{what} took {:?}", asked.elapsed());
-        answer.expect_problem(503, code);
-        assert!(answer.set_cookies().is_empty(), "{what} touched the cookies");
+        response.expect_problem(503, code);
+        assert!(response.set_cookies().is_empty(), "{what} changed the cookies");
     }
     let asked = Instant::now();
     demo.browser().log_in("alice", "wonderland").expect_problem(503, "users_unavailable");
@@ -133,24 +133,26 @@ fn degrades(demo: &Demo, alice: &mut Browser) {
     assert_eq!((alice.cookie(ACCESS), alice.cookie(REFRESH)), (&*access, &*refresh));
 }
 
-/// A logout that could not reach Redis is no success, and leaves the cookies for its repetition. Until it is completed
-/// the session is neither served here nor taken for ended.
+/// Asserts that a logout without Redis fails and keeps the cookies for a retry. Until it is completed, requests of the
+/// session get 503: it is neither accepted nor reported as ended.
 fn cannot_log_out(bob: &mut Browser) {
     let asked = Instant::now();
-    let answer = bob.post("/auth/logout");
+    let response = bob.post("/auth/logout");
     assert!(asked.elapsed() < Duration::from_secs(1), "a logout took {:?}", asked.elapsed());
-    answer.expect_problem(503, "store_unavailable");
-    assert!(answer.set_cookies().is_empty());
+    response.expect_problem(503, "store_unavailable");
+    assert!(response.set_cookies().is_empty());
     bob.get("/me").expect_problem(503, "store_unavailable");
 }
 
-/// Asks until Redis is used again; a connection comes back within a second or two.
-fn works_again(mut attempt: impl FnMut() -> u16) {
+/// Retries until Redis is used again; fred reconnects within a second or two.
+fn recovers(mut attempt: impl FnMut() -> u16) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         match attempt() {
             200 => return,
-            status => assert!(Instant::now() < deadline, "Redis is back, and the demo still answers {status}"),
+            status => {
+                assert!(Instant::now() < deadline, "Redis is available, but the demo still responds with {status}")
+            }
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -165,8 +167,8 @@ fn frozen_redis_is_outage_without_logout() {
     degrades(&demo, &mut alice);
     cannot_log_out(&mut bob);
     redis.thaw();
-    works_again(|| alice.post("/auth/refresh").status);
-    works_again(|| bob.post("/auth/logout").status);
+    recovers(|| alice.post("/auth/refresh").status);
+    recovers(|| bob.post("/auth/logout").status);
     assert!(!bob.has_cookies());
     alice.get("/me").expect_status(200);
 }
@@ -180,10 +182,10 @@ fn killed_redis_is_outage_and_restarted_one_works() {
     degrades(&demo, &mut alice);
     cannot_log_out(&mut bob);
 
-    // It comes back empty: the users are there again, the sessions are gone for ever.
+    // Redis restarts empty: the users are written again, the sessions stay lost.
     redis.restart();
-    works_again(|| demo.browser().log_in("alice", "wonderland").status);
-    works_again(|| bob.post("/auth/logout").status);
+    recovers(|| demo.browser().log_in("alice", "wonderland").status);
+    recovers(|| bob.post("/auth/logout").status);
     alice.get("/me").expect_status(200);
     alice.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
     demo.alice().post("/auth/refresh").expect_status(200);

@@ -12,7 +12,7 @@ use std::{
 
 use crate::browser::Browser;
 
-/// Far more than it needs, even on a machine that has other things to do.
+/// Far more than needed, even on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) const ACCESS_SECRET: &str = "the access secret that all nodes of the tests share";
@@ -36,7 +36,7 @@ impl Demo {
         )
     }
 
-    /// As somebody starts it who has read nothing.
+    /// Starts the demo without settings.
     pub(crate) fn start_without_secrets() -> Self {
         Self::launch(&mut command(&[]))
     }
@@ -56,7 +56,7 @@ impl Demo {
             Ok(url) => Self { process, url },
             Err(_) => {
                 let _ = process.kill();
-                panic!("the demo does not say that it listens: its status is {:?}", process.wait());
+                panic!("the demo does not listen: its status is {:?}", process.wait());
             }
         }
     }
@@ -65,12 +65,12 @@ impl Demo {
         &self.url
     }
 
-    /// Somebody without cookies.
+    /// Returns a browser without cookies.
     pub(crate) fn browser(&self) -> Browser {
         Browser::at(&self.url)
     }
 
-    /// Somebody who has logged in.
+    /// Returns a browser that has logged in.
     pub(crate) fn logged_in(&self, username: &str, password: &str) -> Browser {
         let mut browser = self.browser();
         browser.log_in(username, password).expect_status(200);
@@ -85,7 +85,7 @@ impl Demo {
         self.logged_in("bob", "builder")
     }
 
-    /// Sends a signal and waits for the end.
+    /// Sends a signal and waits until the process has exited.
     pub(crate) fn stop(mut self, signal: &str) -> ExitStatus {
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {signal} failed");
@@ -100,12 +100,12 @@ impl Drop for Demo {
     }
 }
 
-/// Runs a demo that ends by itself, because it does not like its settings.
+/// Runs a demo that exits because of invalid settings.
 pub(crate) fn run_to_its_end(variables: &[(&str, &str)]) -> Output {
     command(variables).env("RUST_LOG", "warn").output().expect("the demo starts")
 }
 
-/// With none of the settings of whoever runs the tests.
+/// Returns a command without the settings of the environment of the tests.
 fn command(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program());
     for name in [

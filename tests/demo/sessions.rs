@@ -1,4 +1,4 @@
-//! What becomes of a session: refresh, logout, the list, and the note that belongs to it.
+//! Refresh, logout, the list of sessions, and the note of a session.
 
 use http::header;
 use serde_json::json;
@@ -20,7 +20,7 @@ fn refresh_sets_new_cookies_and_can_be_repeated() {
     assert_eq!(alice.access_claims()["gen"], 2);
     assert_eq!(alice.access_claims()["sid"], session);
 
-    // A tab that did not see the answer asks with the old token, and gets the same new one.
+    // A tab that did not get the response sends the old token, and gets the same new one.
     late_tab.post("/auth/refresh").expect_status(200);
     assert_eq!(late_tab.cookie(REFRESH), alice.cookie(REFRESH));
     late_tab.get("/me").expect_status(200);
@@ -49,16 +49,16 @@ fn logout_takes_effect_at_once_for_copied_cookies() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     let mut copy = alice.clone();
-    let answer = alice.post("/auth/logout");
-    answer.expect_json(&json!({ "success": true }));
-    assert_eq!(answer.set_cookies().len(), 2);
+    let response = alice.post("/auth/logout");
+    response.expect_json(&json!({ "success": true }));
+    assert_eq!(response.set_cookies().len(), 2);
     assert!(!alice.has_cookies());
     alice.get("/me").expect_problem(401, "missing_credentials");
 
     copy.get("/me").expect_problem(401, "invalid_token");
     copy.get("/hello").expect_json(&json!({ "hello": "stranger" }));
     copy.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
-    // Also whoever has no session can log out.
+    // A logout without a session succeeds, too.
     alice.post("/auth/logout").expect_json(&json!({ "success": true }));
 }
 
@@ -69,9 +69,9 @@ fn user_lists_and_ends_sessions() {
     let mut phone = demo.alice();
     let mut bob = demo.bob();
 
-    let answer = laptop.get("/auth/sessions");
-    answer.expect_status(200);
-    let listed = answer.json();
+    let response = laptop.get("/auth/sessions");
+    response.expect_status(200);
+    let listed = response.json();
     let rows = listed["sessions"].as_array().expect("a list");
     assert_eq!(rows.len(), 2, "{listed}");
     for row in rows {

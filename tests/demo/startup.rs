@@ -2,7 +2,7 @@
 
 use crate::process::{ACCESS_SECRET, Demo, run_to_its_end};
 
-/// It says this, in one line at the end, and fails.
+/// Asserts that the demo exits with an error whose last line contains this message.
 #[track_caller]
 fn refuses(variables: &[(&str, &str)], message: &str) {
     let output = run_to_its_end(variables);
@@ -11,7 +11,7 @@ fn refuses(variables: &[(&str, &str)], message: &str) {
     let last = said.lines().last().unwrap_or_default();
     assert!(last.starts_with("error: ") && last.contains(message), "{variables:?}: {said}");
     assert!(!said.contains("panicked"), "{said}");
-    assert!(output.stdout.is_empty(), "it did not listen");
+    assert!(output.stdout.is_empty(), "the demo listens");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn redis_url_without_the_feature_names_what_to_add() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         let line = "error: REDIS_URL is set, but this program was built without Redis: add `--features redis`\n";
         assert_eq!(said, line);
-        assert!(output.stdout.is_empty(), "it did not listen");
+        assert!(output.stdout.is_empty(), "the demo listens");
     }
 }
 
@@ -62,7 +62,7 @@ fn redis_url_without_the_feature_names_what_to_add() {
 fn unusable_redis_is_refused() {
     refuses(&[("REDIS_URL", "")], "REDIS_URL");
     refuses(&[("REDIS_URL", "mysql://localhost")], "REDIS_URL: Redis URLs of scheme");
-    // Port 1 is reserved; nobody listens there.
+    // Port 1 is reserved and not in use.
     refuses(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")], "REDIS_URL: Redis unreachable");
     let output = run_to_its_end(&[("REDIS_URL", "redis://:hidden@127.0.0.1:1")]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -79,10 +79,10 @@ fn occupied_port_is_refused() {
 #[test]
 fn one_lifetime_alone_may_be_set() {
     let demo = Demo::start_with(&[("ACCESS_TTL", "120")]);
-    let answer = demo.browser().log_in("alice", "wonderland");
-    answer.expect_status(200);
-    assert_eq!(answer.json()["expires_in"], 120);
-    assert!(answer.set_cookies()[1].contains("Max-Age=604800"), "{answer:?}");
+    let response = demo.browser().log_in("alice", "wonderland");
+    response.expect_status(200);
+    assert_eq!(response.json()["expires_in"], 120);
+    assert!(response.set_cookies()[1].contains("Max-Age=604800"), "{response:?}");
 
     let demo = Demo::start_with(&[("ACCESS_TTL", "7200")]);
     demo.alice().get("/me").expect_status(200);
@@ -107,7 +107,7 @@ fn generated_secrets_are_logged() {
 fn signal_stops_demo_cleanly() {
     for signal in ["-TERM", "-INT"] {
         let demo = Demo::start();
-        // Its connection stays open, and must not hold the program up.
+        // The connection stays open, and must not delay the exit.
         let mut alice = demo.alice();
         alice.get("/me").expect_status(200);
         assert_eq!(demo.stop(signal).code(), Some(0), "{signal}");

@@ -1,4 +1,4 @@
-//! What administrators do to users, and when it shows.
+//! Changes of users by administrators, and when they take effect.
 
 use serde_json::json;
 
@@ -9,10 +9,10 @@ fn role_change_applies_to_next_request() {
     let demo = Demo::start();
     let mut alice = demo.alice();
     let mut bob = demo.bob();
-    let answer = alice.send("PUT", "/admin/users/bob/role", &json!({ "role": "admin" }));
-    answer.expect_json(&json!({ "user_id": "bob", "role": "admin" }));
+    let response = alice.send("PUT", "/admin/users/bob/role", &json!({ "role": "admin" }));
+    response.expect_json(&json!({ "user_id": "bob", "role": "admin" }));
 
-    // What the old token says counts no more, and the refresh that every client makes then brings the new role.
+    // The old token is refused, and the refresh that clients then send brings the new role.
     bob.get("/me").expect_problem(401, "invalid_token");
     bob.post("/auth/refresh").expect_status(200);
     assert_eq!(bob.get("/me").json()["role"], "admin");

@@ -16,7 +16,7 @@ const P256_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
     Kc6byKOK/1dGQzWmvbWfxBDLK7oHX0HyLD7egbRiyuMoEyfks6qWF0fW\n\
     -----END PRIVATE KEY-----\n";
 
-/// Otherwise this package proves nothing.
+/// The precondition of the other tests.
 #[test]
 fn jsonwebtoken_itself_panics_here() {
     let outcome = std::panic::catch_unwind(|| {
