@@ -108,7 +108,7 @@ impl ConfigError {
         )
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     pub const fn kind(&self) -> ConfigErrorKind {
         self.kind
     }
@@ -132,8 +132,8 @@ impl StdError for ConfigError {
     }
 }
 
-/// What serde expected. Only from serde's own texts, where it follows what was found and names nothing but fields and
-/// types; the texts of others may say anything.
+/// Returns what serde expected. Only from serde's own messages, where it follows what was found and names only fields
+/// and types; messages of other code may contain anything.
 pub(crate) fn expectation(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
@@ -147,9 +147,9 @@ pub(crate) fn expectation(error: &serde_json::Error) -> Option<String> {
     text.rsplit_once(", expected ").map(|(_, expected)| format!("expected {expected}"))
 }
 
-/// What went wrong while serving: opaque, with a [`kind`](Error::kind).
+/// An error while serving: opaque, with a [`kind`](Error::kind).
 ///
-/// It is a response: the [`Problem`] of its kind. Its text and its sources are for the log; neither holds a token.
+/// As a response it is the [`Problem`] of its kind. Its message and its sources are for the log and contain no token.
 pub struct Error {
     kind: ErrorKind,
     source: Option<BoxError>,
@@ -160,20 +160,20 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The claims cannot be written into a token: not an object, or a name that the crate uses itself. 500.
+    /// The claims cannot be written into a token: they are not an object, or use a reserved name. 500.
     Claims,
     /// The claims source failed. Nothing was changed. 503.
     ClaimsSource,
-    /// The session's data was changed by somebody else. 409.
+    /// The session's data was changed concurrently. 409.
     DataConflict,
-    /// The session's data cannot be read as the asked type, or not be written as JSON. 500.
+    /// The session's data is not of the requested type, or cannot be written as JSON. 500.
     DataFormat,
     /// The operating system or the cryptographic library failed. 500.
     Internal,
-    /// The refresh token is expired, was superseded, belongs to an ended session or is none of ours. 401.
+    /// The refresh token has expired, was superseded, belongs to an ended session or has no valid signature. 401.
     InvalidRefreshToken,
-    /// The request has credentials in two places, more than four cookies of one of our names, or an `Authorization`
-    /// header that is not one Bearer token. 400.
+    /// The request has credentials in two places, more than four cookies of one name, or an `Authorization` header that
+    /// is not one Bearer token. 400.
     InvalidRequest,
     /// The user id is empty or longer than 255 bytes. 500.
     InvalidUserId,
@@ -185,13 +185,13 @@ pub enum ErrorKind {
     ProofOutdated,
     /// The session has ended. 401.
     SessionEnded,
-    /// The user has as many sessions as allowed, and the limit says to refuse. 409.
+    /// The user has as many sessions as allowed, and the limit refuses further logins. 409.
     SessionLimitReached,
-    /// The store failed. What it did with the request is unknown; trying again is safe. 503.
+    /// The store failed. The outcome is unknown, and a retry is safe. 503.
     Store,
-    /// Token and name exceed the 4096 bytes that a browser keeps. Nothing was changed. 500.
+    /// A token and the name of its cookie exceed the 4096 bytes that browsers store. Nothing was changed. 500.
     TokenTooLong,
-    /// The claims source does not know the user who logs in. 403.
+    /// The user who logs in does not exist in the claims source. 403.
     UserNotFound,
     /// The [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) comes from the layer or verifier
     /// of another [`SessionManager`](crate::SessionManager). Nothing was changed. 500.
@@ -209,12 +209,12 @@ impl Error {
         self
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What the client is told.
+    /// Returns the problem that the client receives.
     pub const fn problem(&self) -> Problem {
         match self.kind {
             ErrorKind::ClaimsSource => Problem::CLAIMS_UNAVAILABLE,
@@ -240,30 +240,26 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            ErrorKind::Claims => "the claims cannot be written into a token",
-            ErrorKind::ClaimsSource => "the claims source failed",
-            ErrorKind::DataConflict => "the session's data was changed by somebody else",
-            ErrorKind::DataFormat => "the session's data is not of the expected type",
-            ErrorKind::Internal => "the operating system or the cryptographic library failed",
-            ErrorKind::InvalidRefreshToken => "the refresh token is not valid",
-            ErrorKind::InvalidRequest => {
-                "the request has credentials in two places, too many of them, or some that cannot be read"
-            }
-            ErrorKind::InvalidUserId => "the user id is not valid",
-            ErrorKind::MissingRefreshToken => "there is no refresh token",
-            ErrorKind::ProofOutdated => {
-                "the proof of the login is older than an end of the user's sessions, or too old"
-            }
-            ErrorKind::SessionEnded => "the session has ended",
-            ErrorKind::SessionLimitReached => "the user has too many sessions",
-            ErrorKind::Store => "the session store failed",
-            ErrorKind::TokenTooLong => "the token does not fit into a cookie: put less into the claims",
-            ErrorKind::UserNotFound => "there is no such user",
+            ErrorKind::Claims => "invalid claims",
+            ErrorKind::ClaimsSource => "claims source failed",
+            ErrorKind::DataConflict => "session data changed concurrently",
+            ErrorKind::DataFormat => "session data of an unexpected type",
+            ErrorKind::Internal => "operating system or cryptographic library failed",
+            ErrorKind::InvalidRefreshToken => "invalid refresh token",
+            ErrorKind::InvalidRequest => "ambiguous or malformed credentials",
+            ErrorKind::InvalidUserId => "invalid user id",
+            ErrorKind::MissingRefreshToken => "no refresh token",
+            ErrorKind::ProofOutdated => "proof of the login older than an end of the user's sessions, or too old",
+            ErrorKind::SessionEnded => "session ended",
+            ErrorKind::SessionLimitReached => "session limit reached",
+            ErrorKind::Store => "session store failed",
+            ErrorKind::TokenTooLong => "token too long for a cookie: put less into the claims",
+            ErrorKind::UserNotFound => "user not found",
             ErrorKind::WrongManager => {
                 "session or tokens of another SessionManager: use the manager whose layer the route is under"
             }
         })?;
-        // Only where the cause is a mistake of the application, and says which.
+        // Only where the cause is a mistake in the application and names it.
         match &self.source {
             Some(source)
                 if matches!(self.kind, ErrorKind::Claims | ErrorKind::DataFormat | ErrorKind::InvalidUserId) =>

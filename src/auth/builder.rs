@@ -21,7 +21,7 @@ use crate::{
 ///
 /// [`keys`](Self::keys) and [`issuer`](Self::issuer) are required.
 #[must_use]
-pub struct VerifierBuilder<C> {
+pub struct VerifierBuilder<C = ()> {
     keys: Option<VerificationKeys>,
     options: CommonOptions,
     max_access_lifetime: Duration,

@@ -24,7 +24,7 @@ use crate::{cookie::assert_cookies, revocation::StalePolicy};
 /// It fits on any tower service of `http` requests. Responses that log in, refresh or log out keep their session
 /// cookies whatever the handler's other response parts do to `Set-Cookie`.
 #[must_use]
-pub struct SessionLayer<C> {
+pub struct SessionLayer<C = ()> {
     verifier: Verifier<C>,
 }
 

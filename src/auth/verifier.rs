@@ -21,7 +21,7 @@ use crate::{
 /// There are two kinds. The verifier of a [`SessionManager`](crate::SessionManager) learns of every session that is
 /// ended on any node. One of [`Verifier::builder`] is for another service, which has the public keys and nothing else,
 /// and **does not learn of logouts**.
-pub struct Verifier<C> {
+pub struct Verifier<C = ()> {
     inner: Arc<VerifierInner>,
     stale_policy: StalePolicy,
     claims: PhantomData<fn() -> C>,

@@ -1,4 +1,4 @@
-//! Configuration, checked as a whole before the first request.
+//! The options of a manager, validated together by `build`.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use axum_core::response::Response;
 
 use super::{
     ClaimsSource, Inner, SessionManager,
-    claims::{ClaimsLoader, WithState},
+    claims_source::{ClaimsLoader, WithState},
     keys::KeyRings,
 };
 #[cfg(feature = "router")]
@@ -37,8 +37,8 @@ use crate::{
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
 ///
-/// Needed is the first row of the table below, a source of claims unless `C` is `()`. Everything else has a default
-/// that is safe.
+/// The options in the first row of the table below are required, a source of claims only if `C` is not `()`. All others
+/// have safe defaults.
 ///
 /// ```
 /// use tower_jwt_sessions::{KeyRing, MemoryStore, SessionManager};
@@ -58,17 +58,17 @@ use crate::{
 ///
 /// | about | options |
 /// |---|---|
-/// | needed | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
+/// | required | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
 /// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience) |
-/// | how long they live | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
-/// | when the store is away | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
+/// | lifetimes and limits | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
+/// | while the store is unavailable | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
 #[cfg_attr(
     feature = "router",
-    doc = "| requests of other sites | [`own_origin`](Self::own_origin), [`trusted_origin`](Self::trusted_origin), [`refuse_without_origin`](Self::refuse_without_origin), [`report_cross_site_requests_only`](Self::report_cross_site_requests_only) |"
+    doc = "| cross-site requests | [`own_origin`](Self::own_origin), [`trusted_origin`](Self::trusted_origin), [`refuse_without_origin`](Self::refuse_without_origin), [`report_cross_site_requests_only`](Self::report_cross_site_requests_only) |"
 )]
-/// | code of your own | [`on_event`](Self::on_event), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
+/// | callbacks | [`on_event`](Self::on_event), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
 #[must_use]
-pub struct SessionManagerBuilder<C> {
+pub struct SessionManagerBuilder<C = ()> {
     access_keys: Option<KeyRing>,
     refresh_keys: Option<KeyRing>,
     options: CommonOptions,
@@ -134,14 +134,14 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Where sessions live: a [`MemoryStore`](crate::MemoryStore) for one process, a `redis::RedisStore` for several,
-    /// or a [`SessionStore`] of your own.
+    /// Sets where sessions are stored: a [`MemoryStore`](crate::MemoryStore) for one process, a `redis::RedisStore` for
+    /// several, or a [`SessionStore`] of your own.
     pub fn store(mut self, store: impl SessionStore) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Where the application's claims come from. Not needed when `C` is `()`.
+    /// Sets the source of the application's claims. Not required when `C` is `()`.
     pub fn claims_source(mut self, source: impl ClaimsSource<C>) -> Self {
         self.claims = Some(ClaimsLoader::new(source));
         self
@@ -177,10 +177,10 @@ impl<C: Claims> SessionManagerBuilder<C> {
     }
 
     /// Accepts access tokens in an `Authorization: Bearer` header too (RFC 6750), for native clients and tools. They
-    /// are the same tokens and are verified in the same way. Default: the header is ignored, whatever is in it.
+    /// are the same tokens and are verified in the same way. Default: the header is ignored.
     ///
     /// Such a client gets its tokens from [`Login::tokens`](crate::manager::Login::tokens) and
-    /// [`SessionManager::refresh_with_token`]; for browsers nothing changes. What is sent is meant: a Bearer token that
+    /// [`SessionManager::refresh_with_token`]; for browsers nothing changes. A Bearer token that
     /// cannot be used is answered with `401` also where a handler asks for `Option<Session<C>>`. Credentials in two
     /// places, a Bearer token beside one of our cookies for example, are answered with `400` on every route that asks,
     /// and do nothing, except that a login which [replaces](crate::manager::Login::replacing) what was presented goes
@@ -196,37 +196,37 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Remembers up to so many access tokens whose EdDSA or ES256 signature was verified, so that most requests need
-    /// not verify it again: 1 µs instead of 43 and more. Default: 0, none. For HS256, HS384 and HS512 it does nothing,
-    /// since an HMAC takes less time than that.
+    /// Caches up to this number of access tokens whose EdDSA or ES256 signature was verified, so that most requests do
+    /// not verify it again: 1 µs instead of 43 and more. Default: 0, no cache. It has no effect for HS256, HS384 and
+    /// HS512, since an HMAC takes less time than the cache.
     ///
-    /// Only the signature is remembered, of exactly this token under the keys of this moment. Expiry and revocation are
-    /// looked at in every request, as ever; new keys start an empty cache. Twice as many as users are active within an
-    /// `access_lifetime` is a good number. Each takes the length of its token and some 50 bytes of memory, half a
-    /// kilobyte as a rule, and 18 of these bytes from the start.
+    /// Only the signature is cached, for the exact token and the current keys. Expiry and revocation are checked in
+    /// every request; new keys start with an empty cache. A good size is twice the number of users who are active
+    /// within an `access_lifetime`. An entry takes the length of its token and about 50 bytes of memory, usually half a
+    /// kilobyte, 18 bytes of which are allocated at the start.
     pub fn cache_signatures(mut self, tokens: usize) -> Self {
         self.options.cached_signatures = tokens;
         self
     }
 
-    /// How long an access token is good for. Default: one hour, which costs nothing in safety, since revocation does
-    /// not wait for it.
+    /// Sets how long an access token is valid. Default: one hour; revocation takes effect without waiting for it.
     pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.access = lifetime;
         self
     }
 
-    /// How long a session lasts without a refresh: its idle time. Default: seven days.
+    /// Sets how long a session lasts without a refresh: its idle time. Default: seven days.
     ///
-    /// "Idle" means that nothing refreshed; an open socket is no activity. Under [`ReplayWindow::UntilConfirmed`], a
-    /// refresh that is the very first use of what the refresh before gave does not count, since the answer before may
-    /// still be asked for again; its access token lasts a minute, so that a client that stays soon comes back.
+    /// "Idle" means that nothing refreshes the session; an open socket is no activity. Under
+    /// [`ReplayWindow::UntilConfirmed`], a refresh that is the first use of the tokens of the previous refresh does not
+    /// count, since that response may still be requested again; its access token is valid for a minute, so that an
+    /// active client soon refreshes again.
     pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.refresh = lifetime;
         self
     }
 
-    /// How long a session lasts after its login, whatever happens. Default: thirty days.
+    /// Sets how long a session lasts after its login, refreshed or not. Default: thirty days.
     pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.absolute = lifetime;
         self
@@ -234,9 +234,9 @@ impl<C: Claims> SessionManagerBuilder<C> {
 
     /// Sets [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime) and
     /// [`absolute_lifetime`](Self::absolute_lifetime) to what a level of NIST SP 800-63B-4 allows. Default:
-    /// [`AssuranceLevel::Aal1`]. What is set afterwards counts.
+    /// [`AssuranceLevel::Aal1`]. Later calls of these methods override it.
     ///
-    /// Idle means that nothing refreshes: a page that does so by itself, without its user, is not idle.
+    /// Idle means that nothing refreshes the session: a page that does so by itself, without its user, is not idle.
     ///
     /// ```
     /// use tower_jwt_sessions::{SessionManager, policy::AssuranceLevel};
@@ -249,8 +249,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// The longest access lifetime that any node of the deployment has or had lately; a token that lives longer is
-    /// refused, and revocations are remembered for this time. Default: the access lifetime, at least one hour.
+    /// Sets the longest access lifetime that any node of the deployment has or recently had. Tokens that live longer
+    /// are refused, and revocations are remembered for this time. Default: the access lifetime, at least one hour.
     ///
     /// To lengthen the access lifetime while serving, raise this on every node first.
     pub fn max_access_lifetime(mut self, lifetime: Duration) -> Self {
@@ -258,20 +258,20 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// How long a superseded refresh token may be repeated, at most a minute. Default: until ten seconds after its
+    /// Sets how long a superseded refresh token may be repeated, at most a minute. Default: until ten seconds after its
     /// successor was used for the first time.
     pub fn replay_window(mut self, window: ReplayWindow) -> Self {
         self.replay_window = window;
         self
     }
 
-    /// How many sessions a user may have, `None` for any number. Default: [`SessionLimit::default`].
+    /// Sets how many sessions a user may have, `None` for any number. Default: [`SessionLimit::default`].
     pub fn session_limit(mut self, limit: impl Into<Option<SessionLimit>>) -> Self {
         self.limit = limit.into();
         self
     }
 
-    /// What to do while the revocation log cannot be read. Default: [`StalePolicy::KeepServing`]. A layer can be
+    /// Sets what to do while the revocation log cannot be read. Default: [`StalePolicy::KeepServing`]. A layer can be
     /// stricter: [`SessionLayer::when_stale`](crate::SessionLayer::when_stale).
     pub fn when_stale(mut self, policy: StalePolicy) -> Self {
         self.stale_policy = policy;
@@ -279,7 +279,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     }
 
     /// Serves sessions before the revocation log was read for the first time, so that a node can start while the store
-    /// is down.
+    /// is unavailable.
     ///
     /// # ⚠️ Warning
     ///
@@ -289,13 +289,14 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Where the time comes from. Default: the system.
+    /// Sets the source of time. Default: [`SystemClock`](crate::clock::SystemClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Arc::new(clock);
         self
     }
 
-    /// Calls this for every event, for example to write an audit log. It runs within the request: do not block.
+    /// Calls the hook for every event, for example to write an audit log. It runs within the request and must not
+    /// block.
     ///
     /// ```
     /// use tower_jwt_sessions::{SessionManager, event::{EndReason, SessionEventKind}};
@@ -308,7 +309,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// # tokio::runtime::Runtime::new().unwrap().spawn(async move {
     /// while let Some(event) = events.recv().await {
     ///     if event.kind == SessionEventKind::Ended(EndReason::RefreshTokenReused) {
-    ///         println!("warn {}: somebody else may have used their session", event.user_id);
+    ///         println!("warn {}: refresh token reused", event.user_id);
     ///     }
     /// }
     /// # });
@@ -319,7 +320,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Renders error answers in the application's own format. Status and the problem's headers are kept right.
+    /// Renders error responses in the application's format. The crate sets status and the problem's headers.
     ///
     /// ```
     /// # use axum_core::response::IntoResponse as _;
@@ -334,7 +335,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
     }
 
     /// Lets pages of another origin call the guarded routes, for example `https://www.example.com` for an API on
-    /// `https://api.example.com`, and so applications and extensions: `capacitor://localhost`, `chrome-extension://…`.
+    /// `https://api.example.com`, or apps and extensions: `capacitor://localhost`, `chrome-extension://…`.
     ///
     /// It is compared exactly, so write it as browsers send it: no path, no default port. If it is another site, as the
     /// origin of an application is, browsers send the cookies only with
@@ -350,8 +351,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
     ///
     /// Browsers that do not send `Sec-Fetch-Site`, old ones and those on plain http, are then judged by their whole
     /// `Origin`, scheme and port included. Default: only its host and port are compared, with the `Host` of the
-    /// request, so that the page of `http://app.example.com`, which anybody on the network path can forge, passes for
-    /// that of `https://app.example.com`. Needed behind a proxy that changes `Host`.
+    /// request, so that the page of `http://app.example.com`, which an attacker on the network path can forge, passes
+    /// for that of `https://app.example.com`. Needed behind a proxy that changes `Host`.
     #[cfg(feature = "router")]
     pub fn own_origin(mut self, origin: impl Into<String>) -> Self {
         self.guard.own_origin = Some(origin.into());

@@ -1,122 +1,77 @@
-//! Where the application's claims come from.
+//! Loads the claims of a user before a token is issued.
 
-use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+use std::time::Duration;
 
-use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
+use super::{SessionManager, UNDER_WAY};
+use crate::{
+    claims::Claims,
+    clock::Moment,
+    error::{Error, ErrorKind},
+    id::UserId,
+    jwt::{AppClaims, MAX_TOKEN_LEN},
+    store::{AccessExpiry, ClaimsAge},
+};
 
-/// Where the claims of a user come from: asked at every login and again at every refresh, so that a role that changed
-/// or a user who was deleted is noticed.
-///
-/// Implemented for functions of a [`UserId`] that return `Result<Option<C>, E>` in the future; a struct with a
-/// connection pool implements it with an `async fn`.
-///
-/// ```
-/// use tower_jwt_sessions::{UserId, manager::ClaimsSource};
-///
-/// #[derive(serde::Serialize, serde::Deserialize)]
-/// struct Claims {
-///     role: String,
-/// }
-///
-/// struct Users;
-///
-/// impl ClaimsSource<Claims> for Users {
-///     async fn load(
-///         &self,
-///         user: &UserId,
-///     ) -> Result<Option<Claims>, Box<dyn std::error::Error + Send + Sync>> {
-///         Ok((*user == "alice").then(|| Claims { role: "admin".to_owned() }))
-///     }
-/// }
-/// ```
-///
-/// Claims are a struct or a map, since they stand at the top level of the token, and must be readable as they are
-/// written: a field that is skipped when it is empty needs `#[serde(default)]`, a float must not be NaN, and within
-/// `#[serde(flatten)]` serde reads no `u128`. Other claims are refused before anything is changed, with a `500` that
-/// the log explains. An enum with a variant that has no fields needs `#[serde(tag = "type")]`, or `build()` refuses it.
-///
-/// # ⚠️ Warning
-///
-/// `None` means that there is no such user, and **ends the session**. Never answer it because a replica lags behind or
-/// a query failed: that is what `Err` is for, which changes nothing and is answered with `503`.
-pub trait ClaimsSource<C>: Send + Sync + 'static {
-    /// The claims of this user, `None` if there is no such user.
-    fn load(&self, user: &UserId) -> impl Future<Output = Result<Option<C>, BoxError>> + Send;
+/// Claims of a user, loaded and known to fit, and when their loading began.
+pub(super) struct LoadedClaims {
+    pub(super) claims: AppClaims,
+    asked_at: Moment,
+    /// What was known before they were asked for.
+    newer_than: Option<AccessExpiry>,
+    loads: u32,
 }
 
-impl<C, F, Answer, E> ClaimsSource<C> for F
-where
-    F: Fn(UserId) -> Answer + Send + Sync + 'static,
-    Answer: Future<Output = Result<Option<C>, E>> + Send,
-    E: Into<BoxError>,
-{
-    async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        self(user.clone()).await.map_err(Into::into)
-    }
-}
+/// How often claims are loaded for one step while access is expired again and again.
+const MAX_LOADS: u32 = 8;
 
-/// A function over state of the application.
-pub(super) struct WithState<St, F, Answer> {
-    pub(super) state: St,
-    pub(super) load: F,
-    pub(super) answer: PhantomData<fn() -> Answer>,
-}
+/// Access that was expired this long before claims were asked for may still be missing from them: the ages come from
+/// two clocks, and a read may lag. One more load of the claims is all that it costs.
+const CLAIMS_SLACK: Duration = Duration::from_secs(1);
 
-impl<C, St, F, Answer, E> ClaimsSource<C> for WithState<St, F, Answer>
-where
-    St: Clone + Send + Sync + 'static,
-    F: Fn(St, UserId) -> Answer + Send + Sync + 'static,
-    Answer: Future<Output = Result<Option<C>, E>> + Send + 'static,
-    E: Into<BoxError>,
-{
-    async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        (self.load)(self.state.clone(), user.clone()).await.map_err(Into::into)
-    }
-}
-
-type Loading<'a, C> = Pin<Box<dyn Future<Output = Result<Option<C>, BoxError>> + Send + 'a>>;
-
-trait DynClaimsSource<C>: Send + Sync {
-    fn load<'a>(&'a self, user: &'a UserId) -> Loading<'a, C>;
-}
-
-impl<C: 'static, S: ClaimsSource<C>> DynClaimsSource<C> for S {
-    fn load<'a>(&'a self, user: &'a UserId) -> Loading<'a, C> {
-        Box::pin(ClaimsSource::load(self, user))
-    }
-}
-
-/// A [`ClaimsSource`] without its type.
-pub(super) struct ClaimsLoader<C> {
-    source: Arc<dyn DynClaimsSource<C>>,
-    health: Health,
-}
-
-impl<C: 'static> ClaimsLoader<C> {
-    pub(super) fn new(source: impl ClaimsSource<C>) -> Self {
-        Self { source: Arc::new(source), health: Health::of_claims_source() }
-    }
-
-    /// What applications without claims need: `()` for everybody.
-    pub(super) fn for_unit() -> Option<Self> {
-        struct Nothing;
-        impl<C: 'static> ClaimsSource<C> for Nothing {
-            async fn load(&self, _: &UserId) -> Result<Option<C>, BoxError> {
-                Ok(unit_claims())
-            }
+impl<C: Claims> SessionManager<C> {
+    /// Loads the claims of a user and makes sure that they can be issued, before anything is changed. `None` when the
+    /// user is gone.
+    pub(super) async fn load_claims(&self, user: &UserId) -> Result<Option<LoadedClaims>, Error> {
+        let asked_at = self.moment();
+        let loaded = self.inner.claims.load(user).await;
+        let Some(claims) = loaded.map_err(|failure| self.error_caused_by(ErrorKind::ClaimsSource, failure))? else {
+            return Ok(None);
+        };
+        if self.moment().since(asked_at) >= UNDER_WAY {
+            return Err(self.error_caused_by(ErrorKind::ClaimsSource, "the claims took too long to load"));
         }
-        unit_claims::<C>().map(|_| Self::new(Nothing))
+        let verification = self.verification();
+        let claims = AppClaims::new(&claims, verification.shape)
+            .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
+        let settings = &verification.sources.cookies;
+        let access = settings.access_name.len() + verification.access.load().longest(user, &claims);
+        let refresh = settings.refresh_name.len() + verification.refresh.load().longest(user, &AppClaims::none());
+        if access.max(refresh) > MAX_TOKEN_LEN {
+            return Err(self.error(ErrorKind::TokenTooLong));
+        }
+        Ok(Some(LoadedClaims { claims, asked_at, newer_than: None, loads: 1 }))
     }
 
-    pub(super) async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        let loaded = self.source.load(user).await;
-        self.health.observe(loaded.as_ref().err().map(|failure| &**failure as _));
-        loaded
+    /// Loads them once more, since access was expired meanwhile.
+    pub(super) async fn load_claims_after(
+        &self,
+        user: &UserId,
+        outdated: &LoadedClaims,
+        expiry: AccessExpiry,
+    ) -> Result<Option<LoadedClaims>, Error> {
+        let loads = outdated.loads + 1;
+        if loads > MAX_LOADS {
+            return Err(
+                self.error_caused_by(ErrorKind::ClaimsSource, "access is expired faster than claims are loaded")
+            );
+        }
+        Ok(self.load_claims(user).await?.map(|loaded| LoadedClaims { newer_than: Some(expiry), loads, ..loaded }))
     }
-}
 
-impl<C> fmt::Debug for ClaimsLoader<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClaimsLoader")
+    /// How old they are, for the step that will be signed with them. The store's clock and ours may differ, so it
+    /// compares ages, not times.
+    pub(super) fn claims_age(&self, loaded: &LoadedClaims) -> ClaimsAge {
+        let age = self.moment().since(loaded.asked_at).saturating_add(CLAIMS_SLACK);
+        ClaimsAge { age, newer_than: loaded.newer_than }
     }
 }

@@ -28,7 +28,7 @@ impl<T> fmt::Debug for Versioned<T> {
     }
 }
 
-/// How often an update is tried again when others write at the same time.
+/// How often an update is tried again after concurrent writes.
 const MAX_ATTEMPTS: usize = 32;
 
 impl<C: Claims> SessionManager<C> {
@@ -96,7 +96,7 @@ impl<C: Claims> SessionManager<C> {
         T: DeserializeOwned,
         O: FnOnce(&[u8], UnreadableData) -> Result<Option<T>, Error> + Send,
     {
-        self.is_our_session(session)?;
+        self.check_session(session)?;
         let read = self.store().get_data(&self.owner(session.user_id()), session.id()).await;
         let data = self.stored(read)?.ok_or_else(|| self.error(ErrorKind::SessionEnded))?;
         let value = match data.bytes {
@@ -109,14 +109,14 @@ impl<C: Claims> SessionManager<C> {
         Ok(Versioned { value, version: data.version })
     }
 
-    /// Writes the session's data if nobody else did since `version` was read. Returns the new version.
+    /// Writes the session's data unless it has changed since `version` was read. Returns the new version.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DataConflict`] when somebody else did, [`ErrorKind::SessionEnded`], [`ErrorKind::Store`],
+    /// [`ErrorKind::DataConflict`] when it has changed, [`ErrorKind::SessionEnded`], [`ErrorKind::Store`],
     /// [`ErrorKind::WrongManager`], [`ErrorKind::DataFormat`] when `value` cannot be written as JSON.
     pub async fn put_data<T: Serialize>(&self, session: &Session<C>, version: u64, value: &T) -> Result<u64, Error> {
-        self.is_our_session(session)?;
+        self.check_session(session)?;
         let bytes =
             serde_json::to_vec(value).map_err(|invalid| self.error_caused_by(ErrorKind::DataFormat, invalid))?;
         let put = PutData { owner: self.owner(session.user_id()), id: session.id(), expected_version: version, bytes };
@@ -128,8 +128,8 @@ impl<C: Claims> SessionManager<C> {
         }
     }
 
-    /// Changes the session's data. The change is applied to the newest value, again if somebody else wrote meanwhile,
-    /// so that no update is lost. Returns what was written.
+    /// Changes the session's data. The change is applied to the newest value, and again after a concurrent write, so
+    /// that no update is lost. Returns what was written.
     ///
     /// ```no_run
     /// # use tower_jwt_sessions::{Error, Session, SessionManager};
@@ -158,7 +158,7 @@ impl<C: Claims> SessionManager<C> {
 
     /// Changes the session's data as [`update_data`](Self::update_data) does, but reads it as
     /// [`data_or_else`](Self::data_or_else) does: what `older` makes of an older release's data is changed and written
-    /// as a `T`. Both functions are called again if something else wrote meanwhile.
+    /// as a `T`. Both functions are called again after a concurrent write.
     ///
     /// # Errors
     ///
@@ -193,7 +193,7 @@ impl<C: Claims> SessionManager<C> {
     }
 }
 
-/// Why the data cannot be read: what was expected where, and never what was found, which serde's own error text
+/// Why the data cannot be read: what was expected and where, but not what was found, which serde's own message
 /// repeats.
 #[derive(Debug)]
 struct UnreadableData {

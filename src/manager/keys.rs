@@ -1,4 +1,4 @@
-//! New keys while the node serves.
+//! Replacing keys while the node serves.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -31,30 +31,31 @@ impl KeyRings {
 }
 
 impl<C: Claims> SessionManager<C> {
-    /// The keys of access tokens at this moment, without those whose time is over.
+    /// Returns the current keys of access tokens, without retired ones whose time is over.
     pub fn access_keys(&self) -> KeyRing {
         self.key_rings().access.clone().at(self.now())
     }
 
-    /// The keys of refresh tokens at this moment, without those whose time is over.
+    /// Returns the current keys of refresh tokens, without retired ones whose time is over.
     pub fn refresh_keys(&self) -> KeyRing {
         self.key_rings().refresh.clone().at(self.now())
     }
 
-    /// Goes on with other keys of access tokens. No request waits, and nobody is logged out when nodes go step by step:
+    /// Replaces the keys of access tokens. No request waits, and no user is logged out when all nodes go through these
+    /// steps:
     ///
     /// 1. *Publish*: every node adds the next key to those that verify. Wait until all have, and until services that
     ///    only verify have fetched the JWK set again.
     /// 2. *Activate*: every node signs with it, and keeps the old key until its last token has expired: a lifetime
     ///    after the **last** node did this. Nodes may do it at different times.
-    /// 3. Nothing: old keys stop to verify by themselves.
+    /// 3. Nothing: old keys stop verifying by themselves.
     ///
-    /// A node that restarts meanwhile has to be built with the ring of its step: a node that does not know a key yet,
-    /// or no more, refuses what others signed with it.
+    /// A node that restarts in between has to be built with the ring of its step: a node without a key refuses tokens
+    /// that others signed with it.
     ///
-    /// The algorithm may change on the way, also from a secret to a public key. A change that would log somebody out
-    /// is refused and changes nothing. For a key that was stolen, and must go *with* everyone it signed for, restart
-    /// the nodes with a ring without it.
+    /// The algorithm may change on the way, also from a secret to a public key. A change that would log users out is
+    /// refused and changes nothing. To revoke a stolen key together with all tokens that it signed, restart the nodes
+    /// with a ring without it.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -89,7 +90,7 @@ impl<C: Claims> SessionManager<C> {
         Ok(())
     }
 
-    /// Goes on with other keys of refresh tokens, as [`replace_access_keys`](Self::replace_access_keys) does; the
+    /// Replaces the keys of refresh tokens, as [`replace_access_keys`](Self::replace_access_keys) does; the
     /// overlap is the refresh lifetime and [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW). Sessions stay at their
     /// generation: a refresh token that is issued again is that of the same generation, under the new key.
     ///

@@ -1,4 +1,4 @@
-//! Login: always a new session id (OWASP ASVS 5.0, 7.2.4), never one that came from outside.
+//! Login: creates a session with a new random id (OWASP ASVS 5.0, 7.2.4).
 
 use std::{future::IntoFuture, net::IpAddr, pin::Pin};
 
@@ -20,16 +20,16 @@ use crate::{
     token_response::SessionTokens,
 };
 
-/// A login about to happen; `.await` it for cookies, or call [`tokens`](Self::tokens).
+/// A login that starts when it is awaited, for cookies, or by [`tokens`](Self::tokens).
 ///
 /// # Errors
 ///
 /// [`ErrorKind::UserNotFound`], [`ErrorKind::ProofOutdated`], [`ErrorKind::SessionLimitReached`],
-/// [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that mean a mistake of the application:
+/// [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that indicate a mistake in the application:
 /// [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`], [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`],
 /// [`ErrorKind::WrongManager`].
 #[must_use = "a login happens when it is awaited"]
-pub struct Login<'m, C> {
+pub struct Login<'m, C = ()> {
     sessions: &'m SessionManager<C>,
     user: Result<UserId, InvalidUserId>,
     presented: PresentedTokens<C>,
@@ -41,7 +41,7 @@ pub struct Login<'m, C> {
 const MAX_USER_AGENT_LEN: usize = 255;
 
 impl<C: Claims> SessionManager<C> {
-    /// Begins a session for a user whose password, or whatever proves who they are, was already checked.
+    /// Begins a session for a user whose identity was verified, for example by a password.
     ///
     /// ```no_run
     /// # use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
@@ -65,11 +65,12 @@ impl<C: Claims> SessionManager<C> {
 }
 
 impl<'m, C: Claims> Login<'m, C> {
-    /// Ends the sessions that the request presented: one of the same user in the same step, others just before.
+    /// Ends the sessions that the request presented: one of the same user atomically with the login, others just
+    /// before.
     ///
-    /// A request with more than four cookies of one of our names replaces nothing, since none of them is looked at.
-    /// That is no error: planted cookies must not block the login. A session that the browser had before ends at its
-    /// idle limit.
+    /// A request with more than four cookies of one name replaces nothing, since none of them is read. This is not an
+    /// error, so that planted cookies cannot block the login. The former session of the browser expires at its idle
+    /// limit.
     pub fn replacing(mut self, presented: PresentedTokens<C>) -> Self {
         self.presented = presented;
         self
@@ -86,13 +87,13 @@ impl<'m, C: Claims> Login<'m, C> {
         self
     }
 
-    /// The session's data from the start, for example carried over from before the login.
+    /// Sets the initial data of the session, for example carried over from before the login.
     pub fn data(mut self, data: &impl Serialize) -> Self {
         self.data = Some(serde_json::to_vec(data));
         self
     }
 
-    /// The `User-Agent` of the request, for the list of sessions; cut to 255 bytes.
+    /// Sets the `User-Agent` of the request, for the list of sessions; truncated to 255 bytes.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         let mut user_agent = user_agent.into();
         let mut end = user_agent.len().min(MAX_USER_AGENT_LEN);
@@ -104,28 +105,48 @@ impl<'m, C: Claims> Login<'m, C> {
         self
     }
 
-    /// The address of the client, for the list of sessions. Behind a proxy only the application knows which header to
-    /// believe.
+    /// Sets the address of the client, for the list of sessions. Behind a proxy only the application knows which header
+    /// to trust.
     pub const fn ip(mut self, ip: IpAddr) -> Self {
         self.device.ip = Some(ip);
         self
     }
 
-    pub(super) async fn run(self) -> Result<SessionTokens, Error> {
+    /// Logs in and returns the tokens as a value instead of cookies: for native clients and tools, never for pages.
+    ///
+    /// ```
+    /// # use tower_jwt_sessions::{Error, SessionManager, manager::SessionTokens};
+    /// /// For `POST /token`: the response is the JSON that OAuth clients expect.
+    /// async fn login(sessions: &SessionManager<()>) -> Result<SessionTokens, Error> {
+    ///     let proof = sessions.start_proof();
+    ///     // … after the password was found to be right:
+    ///     sessions.login(42).proven_since(proof).user_agent("cli/1").tokens().await
+    /// }
+    /// # let _ = login;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As the login itself.
+    pub async fn tokens(self) -> Result<SessionTokens, Error> {
+        self.run().await
+    }
+
+    async fn run(self) -> Result<SessionTokens, Error> {
         let Self { sessions, user, presented, data, device, mut proof } = self;
-        sessions.is_ours(&presented)?;
-        let user = sessions.user_id_checked(user)?;
+        sessions.check_presented(&presented)?;
+        let user = user.map_err(|invalid| sessions.error_caused_by(ErrorKind::InvalidUserId, invalid))?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
         sessions.stated(proof.as_ref())?;
         let Some(mut loaded) = sessions.load_claims(&user).await? else {
             return Err(sessions.error(ErrorKind::UserNotFound));
         };
 
-        // One of the same user can be replaced in the step that creates the new session.
-        let mut old = sessions.to_be_ended(sessions.session_refs(&presented));
+        // A session of the same user can be replaced atomically with the creation of the new one.
+        let mut old = sessions.sessions_to_end(sessions.session_refs(&presented));
         let replaces = old.iter().position(|named| named.claims.user_id == user);
         let replaces = replaces.map(|n| old.remove(n).claims.session_id);
-        for (owner, which) in sessions.to_end(&old) {
+        for (owner, which) in sessions.end_targets(&old) {
             let ended = sessions.ender().end_or_leave(&owner, which, EndReason::Replaced).await;
             ended.map_err(|failure| sessions.store_error(failure))?;
         }
@@ -164,7 +185,7 @@ impl<'m, C: Claims> Login<'m, C> {
                 }
             }
         };
-        // The step has published its end only if the store had it, which `ended` says.
+        // Its end was published only if the store had it, which `ended` says.
         if let Some(replaced) = replaces {
             sessions.revocations().begin_end(replaced);
         }
@@ -178,11 +199,7 @@ impl<'m, C: Claims> Login<'m, C> {
 }
 
 impl<C: Claims> SessionManager<C> {
-    fn user_id_checked(&self, user: Result<UserId, InvalidUserId>) -> Result<UserId, Error> {
-        user.map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
-    }
-
-    /// What to state to the store about the proof of a login.
+    /// Returns what to state to the store about the proof of a login.
     fn stated(&self, proof: Option<&Proof>) -> Result<Option<LoginProof>, Error> {
         let stated = proof.map(|proof| proof.stated(self.moment()).ok_or_else(|| self.error(ErrorKind::ProofOutdated)));
         stated.transpose()

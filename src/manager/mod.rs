@@ -32,17 +32,26 @@
 //! # }
 //! ```
 
+// In the order of a session's life, which is that of the methods in the documentation.
 mod builder;
-mod claims;
-mod data;
-mod end;
-mod issue;
-mod keys;
+mod setup;
+
 mod login;
-mod presented;
 mod proof;
 mod refresh;
-mod tokens;
+
+mod logout;
+mod sessions;
+
+mod end;
+
+mod data;
+mod keys;
+
+mod claims;
+mod claims_source;
+mod issue;
+mod session_refs;
 
 use std::{
     fmt,
@@ -51,13 +60,13 @@ use std::{
 };
 
 pub use self::{
-    builder::SessionManagerBuilder, claims::ClaimsSource, data::Versioned, end::SessionInfo, login::Login,
-    proof::ProofStart,
+    builder::SessionManagerBuilder, claims_source::ClaimsSource, data::Versioned, login::Login, proof::ProofStart,
+    sessions::SessionInfo,
 };
-use self::{claims::ClaimsLoader, keys::KeyRings};
+use self::{claims_source::ClaimsLoader, keys::KeyRings};
 pub use crate::token_response::SessionTokens;
 use crate::{
-    auth::{SessionLayer, Verifier, VerifierInner},
+    auth::{Verifier, VerifierInner},
     claims::Claims,
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
@@ -76,7 +85,7 @@ const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 ///
 /// Build one at start-up with [`SessionManager::builder`]; it is cheap to clone and goes into the state of the
 /// application. `C` is the type of the application's claims, which travel in the access token: signed, but readable by
-/// whoever holds the cookie, so put nothing secret there. Data that is only for the server goes to the store, with
+/// anyone who holds the cookie, so put nothing secret there. Data for the server only belongs into the store:
 /// [`SessionManager::update_data`].
 ///
 /// Any number of managers with the same keys and the same store, in any number of processes, act as one for their
@@ -89,7 +98,7 @@ pub struct SessionManager<C = ()> {
 
 struct Inner<C> {
     verifier: Verifier<C>,
-    /// What the verifier has, to compare it with what shall replace it. Never locked by a request.
+    /// What the verifier has, to compare it with its replacement. Never locked by a request.
     keys: Mutex<KeyRings>,
     backend: Arc<SessionBackend>,
     claims: ClaimsLoader<C>,
@@ -102,80 +111,12 @@ struct Inner<C> {
 }
 
 impl<C: Claims> SessionManager<C> {
-    /// Begins the configuration of a manager.
-    pub fn builder() -> SessionManagerBuilder<C> {
-        SessionManagerBuilder::new()
-    }
-
-    /// Returns the layer that verifies every request.
-    ///
-    /// ```
-    /// use axum::{Router, routing::get};
-    /// use tower_jwt_sessions::{Session, SessionManager};
-    ///
-    /// async fn me(session: Session) -> String {
-    ///     session.user_id().to_string()
-    /// }
-    ///
-    /// fn app(sessions: &SessionManager) -> Router {
-    ///     Router::new().route("/me", get(me)).layer(sessions.layer())
-    /// }
-    /// # let _ = app;
-    /// ```
-    pub fn layer(&self) -> SessionLayer<C> {
-        SessionLayer::new(self.verifier().clone())
-    }
-
     /// Returns the part that verifies requests, without the store.
     pub fn verifier(&self) -> &Verifier<C> {
         &self.inner.verifier
     }
 
-    /// The guard that the companion router has on all its routes, for routes of the application. The login route needs
-    /// it most: without it another site can log a browser in as somebody else.
-    ///
-    /// ```
-    /// use axum::{Router, routing::post};
-    /// use tower_jwt_sessions::SessionManager;
-    ///
-    /// async fn login() {}
-    ///
-    /// fn app(sessions: &SessionManager) -> Router {
-    ///     Router::new().route("/login", post(login).layer(sessions.cross_site_guard()))
-    /// }
-    /// # let _ = app;
-    /// ```
-    #[cfg(feature = "router")]
-    pub fn cross_site_guard(&self) -> crate::csrf::CrossSiteGuard {
-        self.inner.cross_site_guard.clone()
-    }
-
-    /// The guard for routes that open a WebSocket: it looks at requests of every method.
-    ///
-    /// A WebSocket begins with a `GET`, which the [`cross_site_guard`](Self::cross_site_guard) lets pass, and browsers
-    /// let every page open one to any server, with the cookies that `SameSite` allows. So pages of other origins are
-    /// refused with `403` before the upgrade: `Sec-Fetch-Site` must say `same-origin` or, where a browser does not send
-    /// it, `Origin` must be the [`own_origin`](SessionManagerBuilder::own_origin) or, without one, name the `Host` of
-    /// the request. A [`trusted_origin`](SessionManagerBuilder::trusted_origin) passes, and so do clients that are no
-    /// browsers and send neither header.
-    ///
-    /// ```
-    /// use axum::{Router, response::Response, routing::get};
-    /// use tower_jwt_sessions::{Session, SessionManager};
-    ///
-    /// async fn chat(session: Session /* , upgrade: WebSocketUpgrade */) { /* … */ }
-    ///
-    /// fn app(sessions: &SessionManager) -> Router {
-    ///     Router::new().route("/chat", get(chat).layer(sessions.upgrade_guard())).layer(sessions.layer())
-    /// }
-    /// # let _ = app;
-    /// ```
-    #[cfg(feature = "router")]
-    pub fn upgrade_guard(&self) -> crate::csrf::UpgradeGuard {
-        self.inner.cross_site_guard.for_upgrades()
-    }
-
-    /// How well this node knows what other nodes ended, for health endpoints.
+    /// Returns the state of the revocation feed of this node, for health endpoints.
     pub fn revocation_feed(&self) -> &RevocationFeed {
         self.inner.backend.feed()
     }
@@ -205,12 +146,12 @@ impl<C: Claims> SessionManager<C> {
         UserId::new(user).map_err(|invalid| self.error_caused_by(ErrorKind::InvalidUserId, invalid))
     }
 
-    /// The user as the store knows them.
+    /// Returns the user as the store names them.
     fn owner(&self, user: &UserId) -> Owner {
         self.inner.backend.owner(user)
     }
 
-    /// Passes an answer of the store on, and notes whether the store works.
+    /// Converts a result of the store, and records whether the store works.
     fn stored<T>(&self, answer: Result<T, StoreError>) -> Result<T, Error> {
         self.inner.backend.observe(&answer);
         answer.map_err(|failure| self.store_error(failure))
@@ -239,7 +180,7 @@ impl<C: Claims> SessionManager<C> {
         self.inner.backend.store()
     }
 
-    /// Notes that the store has ended a session.
+    /// Records that the store has ended a session.
     fn ended(&self, user: &UserId, session: SessionId, reason: EndReason) {
         self.revoke_here(session);
         self.emit(user, session, SessionEventKind::Ended(reason));

@@ -1,6 +1,7 @@
-//! Refresh: verify, load fresh claims, take the step, sign. In that order, so that whatever fails burns nothing.
+//! Refresh: verifies the token, loads the claims, rotates the record and signs, in this order, so that no failure
+//! before the rotation uses up the token.
 
-use super::{SessionManager, issue::Issue, presented::has_certainly_expired};
+use super::{SessionManager, issue::Issue, session_refs::has_certainly_expired};
 use crate::{
     auth::{PresentedTokens, Session},
     claims::Claims,
@@ -15,9 +16,9 @@ use crate::{
 impl<C: Claims> SessionManager<C> {
     /// Exchanges the presented refresh token for fresh cookies.
     ///
-    /// Safe to call from many tabs at once and to repeat when an answer was lost: see
-    /// [`ReplayWindow`](crate::policy::ReplayWindow). A failure leaves the cookies alone, because its answer may arrive
-    /// after that of a newer login.
+    /// Safe to call from parallel tabs and to repeat after a lost response: see
+    /// [`ReplayWindow`](crate::policy::ReplayWindow). A failure does not remove the cookies, because its response may
+    /// arrive after that of a newer login.
     ///
     /// ```
     /// use axum::extract::State;
@@ -36,18 +37,18 @@ impl<C: Claims> SessionManager<C> {
     /// # Errors
     ///
     /// [`ErrorKind::MissingRefreshToken`] and [`ErrorKind::InvalidRefreshToken`] mean that the user has to log in;
-    /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that nothing is known, and to try again;
-    /// [`ErrorKind::InvalidRequest`] that there are other credentials beside the cookies, or too many cookies;
-    /// [`ErrorKind::WrongManager`] that another manager's layer found them.
+    /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that the outcome is unknown, and to try again;
+    /// [`ErrorKind::InvalidRequest`] that the request has credentials in two places or too many cookies;
+    /// [`ErrorKind::WrongManager`] that `presented` comes from the layer of another manager.
     pub async fn refresh(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
-        self.understood(presented)?;
+        self.check_unambiguous(presented)?;
         let Some(token) = &presented.refresh else {
             return Err(self.error(match presented.refresh_attempted {
                 true => ErrorKind::InvalidRefreshToken,
                 false => ErrorKind::MissingRefreshToken,
             }));
         };
-        // A pair of two sessions is somebody's mistake or attack (OWASP: all tokens belong to one session).
+        // Tokens of two sessions are a mistake or an attack (OWASP: all tokens belong to one session).
         let of_another = |session: &Session<C>| session.id() != token.session_id || *session.user_id() != token.user_id;
         if presented.session.as_ref().is_some_and(of_another) {
             return Err(self.error(ErrorKind::InvalidRefreshToken));
@@ -56,7 +57,37 @@ impl<C: Claims> SessionManager<C> {
         self.cookies(tokens)
     }
 
-    /// Takes the step with a refresh token that we signed.
+    /// Exchanges a refresh token that a client without cookies sent in the body of its request.
+    ///
+    /// It behaves as [`refresh`](Self::refresh) does: it is safe to repeat after a lost response, and the later reuse
+    /// of a superseded token ends the session. `token_router` is a route on it.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, SessionManager, error::ErrorKind, manager::SessionTokens};
+    ///
+    /// /// `None` means that the user has to log in.
+    /// async fn refresh(sessions: &SessionManager, token: &str) -> Result<Option<SessionTokens>, Error> {
+    ///     match sessions.refresh_with_token(token).await {
+    ///         Ok(tokens) => Ok(Some(tokens)),
+    ///         Err(error) if error.kind() == ErrorKind::InvalidRefreshToken => Ok(None),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// # let _ = refresh;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRefreshToken`] means that the user has to log in; [`ErrorKind::ClaimsSource`] and
+    /// [`ErrorKind::Store`] that the outcome is unknown, and to try again with the same token.
+    pub async fn refresh_with_token(&self, refresh_token: &str) -> Result<SessionTokens, Error> {
+        match self.verification().open_refresh(refresh_token.as_bytes(), self.now()) {
+            Some(token) => self.rotate(&token).await,
+            None => Err(self.error(ErrorKind::InvalidRefreshToken)),
+        }
+    }
+
+    /// Rotates the session of a refresh token whose signature is verified.
     pub(super) async fn rotate(&self, token: &RegisteredClaims) -> Result<SessionTokens, Error> {
         let (user, id) = (&token.user_id, token.session_id);
         // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
@@ -84,7 +115,7 @@ impl<C: Claims> SessionManager<C> {
                     }
                     break (rotation, record, now);
                 }
-                // Before the step and not after it, so that a source that fails now burns nothing either.
+                // Before the step and not after it, so that a failure of the source does not use up the token.
                 RotateOutcome::ClaimsOutdated(expiry) => {
                     step.attempt.min_epoch = self.min_epoch(token).await?;
                     match self.load_claims_after(user, &loaded, expiry).await? {
@@ -107,17 +138,16 @@ impl<C: Claims> SessionManager<C> {
         };
         self.emit(user, id, SessionEventKind::Refreshed(kind));
 
-        // Of the generation that stays in the jar: the use of a newer one would confirm what never arrived.
+        // With the generation that the client keeps: the use of a newer one would confirm a response that never
+        // arrived.
         let presented = SessionRecord { generation: token.generation, ..record };
         let just_rotated = record.rotated_within(self.inner.replay_window.length().saturating_mul(2), now);
         let (which, record) = match rotation {
-            // A superseded token whose answer may be on its way. The use of what it gets confirms nothing, so a thief
-            // could live on it unnoticed. It is short: a client that did lose the answer soon comes back and gets
-            // another one.
+            // A superseded token whose response may be under way. The use of the access token confirms nothing, so a
+            // thief could use it unnoticed. It is short: a client that did lose the response soon refreshes again.
             Rotation::Current if token.generation < record.generation => (Issue::ShortAccess, presented),
-            // No use of the current token was noted, so this is its first, and its predecessor may be repeated for
-            // another window. The session's idle end has not moved: it will when the client comes back, which should be
-            // soon.
+            // No use of the current token was recorded, so this is its first, and its predecessor may be repeated for
+            // another window. The session's idle end has not moved: it does at the next refresh, which should be soon.
             Rotation::Current if !just_rotated => (Issue::ShortAccess, presented),
             Rotation::Current => (Issue::AccessOnly, presented),
             Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
@@ -125,10 +155,11 @@ impl<C: Claims> SessionManager<C> {
         self.issue(user, id, &record, now, &loaded.claims, which)
     }
 
-    /// The smallest epoch of the session that this node accepts. After a failover the store may have a smaller one.
+    /// Returns the smallest epoch of the session that this node accepts. After a failover the store may have a smaller
+    /// one.
     ///
     /// A session that this node knows to have ended stays ended. An unfinished end is completed first: until the store
-    /// confirms it, the session may neither go on nor count as over.
+    /// confirms it, the session can neither be refreshed nor be reported as ended.
     async fn min_epoch(&self, token: &RegisteredClaims) -> Result<u32, Error> {
         let is_over = self.ender().finish(&token.user_id, token.session_id).await;
         if is_over.map_err(|failure| self.store_error(failure))? {
@@ -142,7 +173,7 @@ impl<C: Claims> SessionManager<C> {
         self.error(ErrorKind::InvalidRefreshToken)
     }
 
-    /// Ends every session of a user whom the claims source no longer knows.
+    /// Ends every session of a user who no longer exists in the claims source.
     async fn user_gone(&self, token: &RegisteredClaims) -> Error {
         let presented = (token.user_id.clone(), WhichSessions::Proven(token.session_id));
         match self.ender().end_all_of(&[presented], EndReason::UserGone).await {

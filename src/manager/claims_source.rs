@@ -1,0 +1,122 @@
+//! The source of the application's claims.
+
+use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+
+use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
+
+/// Where the claims of a user come from: asked at every login and again at every refresh, so that a role that changed
+/// or a user who was deleted is noticed.
+///
+/// Implemented for functions of a [`UserId`] that return `Result<Option<C>, E>` in the future; a struct with a
+/// connection pool implements it with an `async fn`.
+///
+/// ```
+/// use tower_jwt_sessions::{UserId, manager::ClaimsSource};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Claims {
+///     role: String,
+/// }
+///
+/// struct Users;
+///
+/// impl ClaimsSource<Claims> for Users {
+///     async fn load(
+///         &self,
+///         user: &UserId,
+///     ) -> Result<Option<Claims>, Box<dyn std::error::Error + Send + Sync>> {
+///         Ok((*user == "alice").then(|| Claims { role: "admin".to_owned() }))
+///     }
+/// }
+/// ```
+///
+/// Claims are a struct or a map, since they stand at the top level of the token, and must be readable as they are
+/// written: a field that is skipped when it is empty needs `#[serde(default)]`, a float must not be NaN, and within
+/// `#[serde(flatten)]` serde reads no `u128`. Other claims are refused before anything is changed, with a `500` that
+/// the log explains. An enum with a variant that has no fields needs `#[serde(tag = "type")]`, or `build()` refuses it.
+///
+/// # ⚠️ Warning
+///
+/// `None` means that there is no such user, and **ends the session**. Never answer it because a replica lags behind or
+/// a query failed: that is what `Err` is for, which changes nothing and is answered with `503`.
+pub trait ClaimsSource<C>: Send + Sync + 'static {
+    /// The claims of this user, `None` if there is no such user.
+    fn load(&self, user: &UserId) -> impl Future<Output = Result<Option<C>, BoxError>> + Send;
+}
+
+impl<C, F, Answer, E> ClaimsSource<C> for F
+where
+    F: Fn(UserId) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<Option<C>, E>> + Send,
+    E: Into<BoxError>,
+{
+    async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
+        self(user.clone()).await.map_err(Into::into)
+    }
+}
+
+/// A function over state of the application.
+pub(super) struct WithState<St, F, Answer> {
+    pub(super) state: St,
+    pub(super) load: F,
+    pub(super) answer: PhantomData<fn() -> Answer>,
+}
+
+impl<C, St, F, Answer, E> ClaimsSource<C> for WithState<St, F, Answer>
+where
+    St: Clone + Send + Sync + 'static,
+    F: Fn(St, UserId) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<Option<C>, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
+        (self.load)(self.state.clone(), user.clone()).await.map_err(Into::into)
+    }
+}
+
+type Loading<'a, C> = Pin<Box<dyn Future<Output = Result<Option<C>, BoxError>> + Send + 'a>>;
+
+trait DynClaimsSource<C>: Send + Sync {
+    fn load<'a>(&'a self, user: &'a UserId) -> Loading<'a, C>;
+}
+
+impl<C: 'static, S: ClaimsSource<C>> DynClaimsSource<C> for S {
+    fn load<'a>(&'a self, user: &'a UserId) -> Loading<'a, C> {
+        Box::pin(ClaimsSource::load(self, user))
+    }
+}
+
+/// A [`ClaimsSource`] without its type.
+pub(super) struct ClaimsLoader<C> {
+    source: Arc<dyn DynClaimsSource<C>>,
+    health: Health,
+}
+
+impl<C: 'static> ClaimsLoader<C> {
+    pub(super) fn new(source: impl ClaimsSource<C>) -> Self {
+        Self { source: Arc::new(source), health: Health::of_claims_source() }
+    }
+
+    /// Returns the source of applications without claims, which loads `()` for every user.
+    pub(super) fn for_unit() -> Option<Self> {
+        struct Nothing;
+        impl<C: 'static> ClaimsSource<C> for Nothing {
+            async fn load(&self, _: &UserId) -> Result<Option<C>, BoxError> {
+                Ok(unit_claims())
+            }
+        }
+        unit_claims::<C>().map(|_| Self::new(Nothing))
+    }
+
+    pub(super) async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
+        let loaded = self.source.load(user).await;
+        self.health.observe(loaded.as_ref().err().map(|failure| &**failure as _));
+        loaded
+    }
+}
+
+impl<C> fmt::Debug for ClaimsLoader<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClaimsLoader")
+    }
+}
