@@ -95,6 +95,7 @@ impl ConfigError {
         Self { kind, message: message.into(), source: None }
     }
 
+    #[cfg(feature = "redis")]
     #[must_use]
     pub(crate) fn caused_by(self, source: impl Into<BoxError>) -> Self {
         Self { source: Some(source.into()), ..self }
