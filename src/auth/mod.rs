@@ -26,7 +26,7 @@
 //! }
 //!
 //! /// One read of the store, for what must not happen after a logout.
-//! async fn transfer(StoreChecked(session): StoreChecked<Session>) -> String {
+//! async fn transfer(session: StoreChecked<Session>) -> String {
 //!     format!("{} transferred it", session.user_id())
 //! }
 //!
