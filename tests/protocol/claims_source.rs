@@ -13,7 +13,7 @@ use tower_jwt_sessions::{MemoryStore, UserId, error::ErrorKind, testing::TestClo
 
 use crate::world::{Jar, node};
 
-/// After `expire_access` a refresh asks the source twice, and the second time stands after the rotation.
+/// After `expire_access`, a refresh loads claims twice, the second time after the rotation.
 #[tokio::test]
 async fn claims_source_failing_after_rotation_keeps_refresh_token() {
     let clock = TestClock::new();
@@ -30,10 +30,10 @@ async fn claims_source_failing_after_rotation_keeps_refresh_token() {
     sessions.expire_access("alice").await.unwrap();
     assert_eq!(jar.ask(&sessions).await.unwrap_err().kind(), ErrorKind::ClaimsSource);
 
-    // The source is away for eleven seconds, one more than the replay window.
+    // The source fails for eleven seconds, one more than the replay window.
     clock.advance(Duration::from_secs(11));
     is_down.store(false, SeqCst);
-    assert!(jar.ask(&sessions).await.is_ok(), "an honest user is taken for a thief");
+    assert!(jar.ask(&sessions).await.is_ok(), "a retry after the window is taken for reuse");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ struct Scene {
     ended: Ended,
 }
 
-/// Somebody logged in on one node, and has something open on another.
+/// A session from a login on one node, with an open connection on another.
 async fn scene() -> Scene {
     let clock = TestClock::new();
     let store = TestStore::memory(&clock);
@@ -42,14 +42,14 @@ async fn logout_on_another_node_resolves_ended() {
     let _removal = here.logout(&here.verifier().present(&jar.headers())).await.unwrap();
     assert!(is_over(&mut ended).await);
     assert!(!is_over(&mut other).await, "only that session ended");
-    assert_eq!(store.finds(), 0, "the store need not be asked");
+    assert_eq!(store.finds(), 0, "the store was read");
 }
 
 #[tokio::test(start_paused = true)]
 async fn ended_resolves_for_session_already_over() {
     let Scene { here, jar, ended, .. } = scene().await;
     let session = jar.visit(&here).unwrap();
-    // Nobody else waits for it, so that nothing but the list of revocations can tell.
+    // No other future waits for it, so that only the list of revocations has it.
     drop(ended);
     here.end_all("alice").await.unwrap();
     settle().await;
@@ -87,7 +87,7 @@ async fn ended_follows_refreshes_elsewhere_until_idle_end() {
         pass(&clock, HOUR).await;
         assert!(!is_over(&mut ended).await);
     }
-    assert_eq!(store.finds(), 1, "the store said until when");
+    assert_eq!(store.finds(), 1, "the store was not read once");
     for _ in 0..3 {
         pass(&clock, 4 * DAY).await;
         jar.refresh(&here).await.unwrap();
@@ -107,7 +107,7 @@ async fn gap_in_log_makes_ended_check_store() {
     let Scene { store, here, there, mut ended, .. } = scene().await;
     store.switches.log_is_lost.store(true, SeqCst);
     here.end_all("alice").await.unwrap();
-    assert!(!is_over(&mut ended).await, "nobody told this node");
+    assert!(!is_over(&mut ended).await, "this node has not read the end");
 
     store.set_down(true);
     feed_becomes(&there, |status| matches!(status, FeedStatus::Stale { .. })).await;
@@ -142,7 +142,7 @@ async fn after_gap_only_ended_sessions_resolve() {
 async fn outage_does_not_resolve_ended() {
     let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
     store.set_down(true);
-    // The token's end, and all that could be known of the session's: but somebody may have refreshed it.
+    // Past the expiry of the token and the known idle end of the session, which a refresh may have moved.
     pass(&clock, 2 * HOUR).await;
     assert!(!is_over(&mut ended).await);
     pass(&clock, 6 * DAY).await;
@@ -153,7 +153,7 @@ async fn outage_does_not_resolve_ended() {
     assert!(!is_over(&mut ended).await);
     store.set_down(true);
     pass(&clock, 8 * DAY).await;
-    assert!(!is_over(&mut ended).await, "past the idle end that is known, but that may have moved");
+    assert!(!is_over(&mut ended).await, "past the known idle end, which may have moved");
     store.set_down(false);
     pass(&clock, 40 * SECOND).await;
     assert!(is_over(&mut ended).await);

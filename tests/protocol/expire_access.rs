@@ -1,4 +1,4 @@
-//! Races with `expire_access`: whatever crosses it, old claims are not accepted after it.
+//! Races with `expire_access`: old claims are not accepted after it, whichever operation runs at the same time.
 
 use std::sync::{
     Arc, Mutex,
@@ -21,12 +21,12 @@ struct Rank {
 
 type Slow = (oneshot::Sender<()>, oneshot::Receiver<()>);
 
-/// A user database that can be made to answer late with what it read early.
+/// A user database that can return late what it read early.
 #[derive(Clone, Default)]
 struct Users {
     rank: Arc<AtomicU32>,
     loads: Arc<AtomicU32>,
-    /// Tells that the next load has read, and waits until it may answer.
+    /// Signals that the next load has read, and waits until it may return.
     next_is_slow: Arc<Mutex<Option<Slow>>>,
 }
 
@@ -35,19 +35,19 @@ impl ClaimsSource<Rank> for Users {
         let rank = self.rank.load(SeqCst);
         self.loads.fetch_add(1, SeqCst);
         let slow = self.next_is_slow.lock().unwrap().take();
-        if let Some((has_read, answer)) = slow {
+        if let Some((has_read, proceed)) = slow {
             has_read.send(()).unwrap();
-            answer.await.unwrap();
+            proceed.await.unwrap();
         }
         Ok(Some(Rank { rank }))
     }
 }
 
 impl Users {
-    /// Makes the next load slow: `.0` says that it has read, `.1` lets it answer.
+    /// Makes the next load slow: `.0` signals that it has read, `.1` lets it return.
     fn slow(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
-        let ((has_read, read), (go, answer)) = (oneshot::channel(), oneshot::channel());
-        *self.next_is_slow.lock().unwrap() = Some((has_read, answer));
+        let ((has_read, read), (go, proceed)) = (oneshot::channel(), oneshot::channel());
+        *self.next_is_slow.lock().unwrap() = Some((has_read, proceed));
         (read, go)
     }
 }
@@ -69,7 +69,7 @@ fn scene() -> (TestClock, Users, [SessionManager<Rank>; 2]) {
     (clock, users, nodes)
 }
 
-/// The rank that both nodes see in these cookies.
+/// Returns the rank that both nodes read from these cookies.
 async fn rank_seen(nodes: &[SessionManager<Rank>; 2], jar: &Jar) -> Option<u32> {
     settle().await;
     let [here, there] = [0, 1].map(|node: usize| jar.visit(&nodes[node]).map(|session| session.claims().rank));
@@ -100,7 +100,7 @@ async fn repeated_response_crossing_expiry_has_new_claims() {
     let mut jar = Jar::of(nodes[0].login("alice").await.unwrap());
     pass(&clock, MINUTE).await;
 
-    // One tab has rotated before; another one repeats, with claims that are old by the time of the step.
+    // One tab has rotated before; another one repeats, with claims that are outdated when the step runs.
     let rotated = jar.ask(&nodes[0]).await.unwrap();
     let (has_read, go) = users.slow();
     let (node, asking) = (nodes[0].clone(), jar.clone());
@@ -111,7 +111,7 @@ async fn repeated_response_crossing_expiry_has_new_claims() {
     go.send(()).unwrap();
     let repeated = repeat.await.unwrap().unwrap();
 
-    // The answer from before is refused; the one from after is good.
+    // The response from before the expiry is refused; the one from after it is accepted.
     jar.keep(rotated);
     assert_eq!(rank_seen(&nodes, &jar).await, None);
     jar.keep(repeated);
@@ -131,7 +131,7 @@ async fn response_from_before_expiry_is_refused() {
     assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
 
     jar.keep(slow);
-    assert_eq!(rank_seen(&nodes, &jar).await, None, "old claims are refused, the session lives");
+    assert_eq!(rank_seen(&nodes, &jar).await, None, "old claims are accepted");
     jar.refresh(&nodes[0]).await.unwrap();
     assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
 }
@@ -150,7 +150,7 @@ async fn login_crossing_expiry_has_new_claims() {
     assert_eq!(rank_seen(&nodes, &jar).await, Some(1));
 }
 
-/// As two administrators may do it, or a script.
+/// Two administrators or a script can cause this.
 #[tokio::test(start_paused = true)]
 async fn login_crossing_two_expiries_of_one_millisecond_has_new_claims() {
     let (_, users, nodes) = scene();
@@ -159,7 +159,7 @@ async fn login_crossing_two_expiries_of_one_millisecond_has_new_claims() {
     let (has_read, go) = users.slow();
     let login = tokio::spawn(async move { node.login("alice").await });
     has_read.await.unwrap();
-    // The step will tell the login of the first one, and it loads again.
+    // The step reports the first expiry to the login, which loads again.
     let (has_read, go_on) = users.slow();
     go.send(()).unwrap();
     has_read.await.unwrap();

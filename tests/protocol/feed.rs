@@ -1,4 +1,4 @@
-//! The revocation feed of a node whose store or runtime fails it: its status never claims more than is known.
+//! The revocation feed of a node whose store or runtime fails: its status is never up to date by mistake.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -19,7 +19,7 @@ async fn feed_without_follower_is_not_up_to_date() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_ne!(sessions.revocation_feed().status(), FeedStatus::UpToDate, "nothing reads the log any more");
+    assert_ne!(sessions.revocation_feed().status(), FeedStatus::UpToDate, "up to date without a follower");
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn feed_without_runtime_is_not_up_to_date() {
     assert_ne!(sessions.revocation_feed().status(), FeedStatus::UpToDate);
 }
 
-/// `PresentedTokens` is no way around a policy that refuses sessions.
+/// `PresentedTokens` does not bypass a policy that refuses sessions.
 #[tokio::test]
 async fn presented_tokens_hide_session_refused_by_stale_policy() {
     let clock = TestClock::new();

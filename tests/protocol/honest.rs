@@ -1,4 +1,4 @@
-//! Everything that happens to honest browsers: nobody is logged out.
+//! Lost, late and concurrent refreshes of honest browsers: the session stays.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -21,7 +21,7 @@ async fn scene() -> (TestClock, TestStore, SessionManager, Jar) {
     (clock, store, node, jar)
 }
 
-/// Loads a page, and gives the node time to note it.
+/// Loads a page, and gives the node time to note the use.
 async fn visit(node: &SessionManager, jar: &Jar) {
     assert!(jar.visit(node).is_some());
     settle().await;
@@ -32,10 +32,10 @@ async fn concurrent_refreshes_of_tabs_keep_session() {
     let (clock, _, node, mut jar) = scene().await;
     for round in 2..5 {
         let tabs = (0..200).map(|_| jar.ask(&node));
-        let answers = futures_util::future::join_all(tabs).await;
-        for answer in answers {
+        let responses = futures_util::future::join_all(tabs).await;
+        for response in responses {
             let mut tab = jar.clone();
-            tab.keep(answer.unwrap());
+            tab.keep(response.unwrap());
             assert_eq!(tab.generations(), (round, round));
         }
         jar.refresh(&node).await.unwrap();
@@ -69,7 +69,7 @@ async fn late_responses_keep_session() {
     jar.refresh(&node).await.unwrap();
     visit(&node, &jar).await;
     assert_eq!(jar.generations(), (3, 3));
-    // The answer of an hour ago replaces what came after it; the next refresh repairs that.
+    // The response of an hour ago overwrites newer cookies; the next refresh replaces them.
     pass(&clock, W / 2).await;
     jar.keep(slow);
     assert_eq!(jar.generations(), (2, 2));
@@ -91,11 +91,10 @@ async fn lost_response_repeated_half_an_hour_later_keeps_session() {
     jar.refresh(&node).await.unwrap();
 }
 
-/// A false alarm that is accepted. This test had twenty answers lost in a row, half an hour apart, and the session
-/// lived on. But a thief who throws answers away, so that the victim finds its token as it was, does just that, and
-/// nothing in the record tells the two apart but their number: however far apart in time, each answer that is thrown
-/// away buys him access for a minute. What a bad network loses in a row stays far below the bound
-/// (`tests/protocol/model/simulation`), and whoever is beyond it has had no page for hours. So the session ends, and
+/// An accepted false alarm. A thief who discards responses, so that the victim's token stays valid, causes the same
+/// record as lost responses, and only their number distinguishes the two: each discarded response gives the thief
+/// access for a minute, however far apart they are. Bad networks lose far fewer responses in a row than the bound
+/// (`tests/protocol/model/simulation`), and a client beyond it has loaded no page for hours. So the session ends, and
 /// its user logs in again.
 #[tokio::test(start_paused = true)]
 async fn too_many_lost_responses_in_a_row_end_session() {
@@ -112,9 +111,9 @@ async fn lost_response_repeated_by_many_tabs_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
     let _lost = jar.ask(&node).await.unwrap();
     pass(&clock, 30 * MINUTE).await;
-    let answers = futures_util::future::join_all((0..200).map(|_| jar.ask(&node))).await;
-    for answer in answers {
-        jar.keep(answer.unwrap());
+    let responses = futures_util::future::join_all((0..200).map(|_| jar.ask(&node))).await;
+    for response in responses {
+        jar.keep(response.unwrap());
         assert_eq!(jar.generations(), (3, 3));
     }
     visit(&node, &jar).await;
@@ -126,7 +125,7 @@ async fn lost_response_repeated_by_many_tabs_keeps_session() {
 async fn lost_response_fetched_by_another_tab_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
     let slow = jar.ask(&node).await.unwrap();
-    // Younger than the window: the same successor, in whichever order the answers land.
+    // Within the window: the same successor, in whichever order the responses arrive.
     pass(&clock, W - SECOND).await;
     let again = jar.ask(&node).await.unwrap();
     jar.keep(again);
@@ -136,8 +135,8 @@ async fn lost_response_fetched_by_another_tab_keeps_session() {
     jar.refresh(&node).await.unwrap();
 }
 
-/// An answer takes longer than the window, another tab refreshes meanwhile without waiting for it, and then it lands on
-/// top. Under a fixed window the other tab would be refused.
+/// A response takes longer than the window, another tab refreshes meanwhile without waiting for it, and then it
+/// overwrites the newer cookies. Under a fixed window the other tab would be refused.
 #[tokio::test(start_paused = true)]
 async fn response_overtaken_after_window_keeps_session() {
     let (clock, _, node, mut jar) = scene().await;
@@ -148,7 +147,7 @@ async fn response_overtaken_after_window_keeps_session() {
     jar.refresh(&node).await.unwrap();
 }
 
-/// A false alarm that remains: the same with an answer that takes longer than two windows.
+/// An accepted false alarm: the same with a response that takes longer than two windows.
 #[tokio::test(start_paused = true)]
 async fn response_overtaken_after_two_windows_ends_session() {
     let (clock, _, node, mut jar) = scene().await;
@@ -170,8 +169,8 @@ async fn lost_first_use_notes_keep_session() {
     }
 }
 
-/// A session that is idle for seven days ends. One that is visited every five days, each time for two minutes, is not
-/// idle, also when no first use is ever noted: a refresh that cannot move the end brings the client back in a minute.
+/// A session ends after seven idle days. One that is visited every five days for two minutes is not idle, even if no
+/// first use is noted: after a refresh that cannot move the end, the client refreshes again within a minute.
 #[tokio::test(start_paused = true)]
 async fn short_visits_extend_idle_end_without_notes() {
     let (clock, store, node, mut jar) = scene().await;
@@ -188,7 +187,7 @@ async fn short_visits_extend_idle_end_without_notes() {
     }
 }
 
-/// With notes, and with a client that only ever refreshes, each visit moves it.
+/// With notes, and with a client that only refreshes, each visit moves the idle end.
 #[tokio::test(start_paused = true)]
 async fn each_visit_extends_idle_end() {
     let (clock, _, node, mut jar) = scene().await;

@@ -1,4 +1,4 @@
-//! The protocol at the level of the manager, on a clock that stands still and a store that fails when told to.
+//! The protocol at the level of the manager, with a clock and a store whose time and failures the tests set.
 
 mod claims_source;
 mod ended;

@@ -1,4 +1,4 @@
-//! The first use of a generation is noted in the background: once, and only where it matters.
+//! Notes of the first use of a generation, written in the background: once, and only where they have an effect.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -77,7 +77,7 @@ async fn failed_note_is_retried_by_later_request() {
     let superseded = jar.clone();
     jar.refresh(&node).await.unwrap();
     store.switches.loses_notes.store(true, SeqCst);
-    assert!(jar.visit(&node).is_some(), "the request does not notice");
+    assert!(jar.visit(&node).is_some(), "the request fails");
     settle().await;
     store.switches.loses_notes.store(false, SeqCst);
     assert_eq!(store.confirms(), 1);
@@ -104,7 +104,7 @@ async fn first_uses_beyond_queue_are_noted_later() {
     // Nothing is written between these requests.
     assert!(jars.iter().all(|jar| jar.visit(&node).is_some()));
     settle().await;
-    assert!(store.confirms() < 1_500, "some found no room");
+    assert!(store.confirms() < 1_500, "the queue held all notes");
     for jar in &jars {
         assert!(jar.visit(&node).is_some());
         tokio::task::yield_now().await;

@@ -1,10 +1,10 @@
 //! A thief who keeps pace with the victim, against real managers: 120 hours, a request every five seconds.
 //!
-//! He presents the victim's token and drops the answer, presents it again ten seconds later for an access token whose
-//! use confirms nothing, and polls the list of sessions with that. When the victim's refresh shows there he presents
-//! the token once more, and gets the victim's own successor. Since the list has minutes only, he presents the token at
-//! the end of one, or his own rotation would hide the victim's. `tests/protocol/model/simulation` has the same thief by
-//! the thousand.
+//! The thief presents the victim's token and drops the response, presents it again ten seconds later for an access
+//! token whose use confirms nothing, and polls the list of sessions with that. When the list shows the victim's
+//! refresh, the thief presents the token once more, and gets the victim's own successor. Since the list has minutes
+//! only, it presents the token at the end of one, or its own rotation would hide the victim's.
+//! `tests/protocol/model/simulation` simulates thousands of such thieves.
 
 use std::{
     io::Write as _,
@@ -31,12 +31,12 @@ use crate::{
 const STEP: Duration = Duration::from_secs(5);
 const W: Duration = Duration::from_secs(10);
 
-/// What the list is read with.
+/// Where the thief reads the times of refreshes.
 #[derive(Clone, Copy, Debug)]
 enum List {
     /// `GET /auth/sessions`, of the session that asks.
     Own,
-    /// A page of the application that shows anybody every refresh.
+    /// A public page of the application that shows every refresh.
     OfTheUser,
 }
 
@@ -53,7 +53,7 @@ struct Scene {
     is_out: bool,
 }
 
-/// The last step of this minute or, if that is over, of the next one.
+/// Returns the last step of this minute or, if that is over, of the next one.
 fn end_of_minute(now: Timestamp) -> Timestamp {
     Timestamp::from_secs(now.as_secs() / 60 * 60 + 55).max(now)
 }
@@ -101,7 +101,7 @@ impl Scene {
         if after.refresh(&self.node).await.is_err() {
             self.is_out = true;
         } else if after.generations().1 == self.thief.generations().1 {
-            // Good for the next minute, and for nothing else.
+            // Valid for one minute, and confirms nothing.
             self.presents_at = end_of_minute(now);
             self.thief = after;
         } else if after.generations().1 == self.victim.generations().1 {
@@ -129,7 +129,7 @@ impl Scene {
         self.seen = listed;
         if moved || self.clock.now() >= self.presents_at {
             self.thief_presents().await;
-            // What he did himself shows as well, by the list of the user or with his new access token.
+            // The thief's own refreshes show, too, in the list of the user or with its new access token.
             self.seen = match (self.list, self.thief.visit(&self.node)) {
                 (List::Own, Some(session)) => self.node.list_for(&session).await.unwrap().pop(),
                 _ => self.node.list("alice").await.unwrap().pop(),
@@ -137,7 +137,7 @@ impl Scene {
         }
     }
 
-    /// Until the theft is noticed, for 120 hours at most. The victim visits every minute while it is there.
+    /// Runs until the theft is detected, for 120 hours at most. The victim visits every minute while it is present.
     async fn run(mut self, is_there: impl Fn(u64) -> bool) -> (Duration, usize, usize) {
         let begin = self.clock.now();
         let mut steps = 0;
@@ -172,7 +172,7 @@ async fn polling_thief_is_detected_when_victim_is_away_ten_hours() {
     }
 }
 
-/// The bound by itself: once the victim's access token has expired, for how long the thief is served and unseen.
+/// The bound alone: how long the thief is served undetected once the victim's access token has expired.
 #[tokio::test(start_paused = true)]
 async fn thief_of_absent_victim_is_detected_within_minutes() {
     let (lasted, alarms, served) = Scene::new(List::OfTheUser).await.run(|_| false).await;

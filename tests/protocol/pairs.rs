@@ -1,5 +1,5 @@
-//! Two operations at the same time: each pair of them, one of which is held before and after each of its steps while
-//! the other runs. What holds whichever comes first is the table in `docs/security.md`.
+//! Pairs of concurrent operations: one is held before and after each of its steps while the other runs. The table in
+//! `docs/security.md` lists what holds in either order.
 
 use std::sync::{
     Arc,
@@ -86,7 +86,7 @@ impl ClaimsSource<Rank> for Users {
 
 type Node = SessionManager<Rank>;
 
-/// A node, and what an operation on it is about: two sessions of one user.
+/// A node, and the two sessions of one user that operations use.
 #[derive(Clone)]
 struct Actor {
     node: Node,
@@ -96,13 +96,13 @@ struct Actor {
     other: Jar,
 }
 
-/// What came of an operation.
+/// The outcome of an operation.
 #[derive(Default)]
 struct Told {
     /// The cookies of a login or a refresh.
     jar: Option<Jar>,
     error: Option<ErrorKind>,
-    /// There was no session to do it with.
+    /// There was no session.
     is_anonymous: bool,
 }
 
@@ -174,7 +174,7 @@ async fn race_at_each_point(held: Op, other: Op) {
     }
 }
 
-/// Says whether the first operation was held at this point. If not, the second runs after it.
+/// Returns whether the first operation was held at this point. If not, the second runs after it.
 async fn race(held: Op, other: Op, point: usize) -> bool {
     let clock = TestClock::new();
     let store = TestStore::memory(&clock);
@@ -206,21 +206,21 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     let first = first.await.unwrap();
     settle().await;
 
-    // What must be over.
+    // Sessions that must have ended.
     let told = [(held, &first), (other, &second)];
     let was_run = |op: Op| told.iter().any(|(run, told)| *run == op && !told.is_anonymous);
     let is_over = [Logout, End, EndOthers, EndAll].into_iter().any(was_run);
     let nodes = [&here, &there];
     let what = format!("{held:?} held at point {point}, {other:?}");
 
-    // What the operations answered.
+    // Outcomes of the operations.
     let mut jars = vec![jar];
     let mut logins = Vec::new();
     for (position, (op, told)) in told.into_iter().enumerate() {
         match (op, told.error) {
             (Login, error) => {
                 let ends = [EndOthers, EndAll].contains(if position == 0 { &other } else { &held });
-                // The first of them, if the second has ended everything before it was taken.
+                // The first of them, if the second had ended everything before it ran.
                 let is_refused = position == 0 && ends && !was_created && !second.is_anonymous;
                 assert_eq!(error, is_refused.then_some(ErrorKind::ProofOutdated), "{what}");
                 let is_ended = ends && (position == 0 || !had_ended);
@@ -231,13 +231,13 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
             (Data, Some(error)) => assert_eq!((error, is_over), (ErrorKind::SessionEnded, true), "{what}"),
             (_, error) => assert_eq!(error, None, "{what}"),
         }
-        // Without the session there is nothing to do with it.
+        // Without the session, the operation does nothing.
         let by_other = if op == EndOthers { was_run(EndAll) } else { is_over };
         let may_be_anonymous = by_other || was_run(ExpireAccess);
         assert!(!told.is_anonymous || may_be_anonymous, "{what}");
     }
 
-    // What there is now.
+    // The sessions that remain.
     let mut expected: Vec<SessionId> = there.list("alice").await.unwrap().iter().map(|listed| listed.id).collect();
     assert_eq!(expected.contains(&id), !is_over, "{what}");
     assert_eq!(expected.contains(&other_id), !was_run(EndAll), "{what}");
@@ -267,7 +267,7 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     is_held
 }
 
-/// The session is refused everywhere and nothing brings it back.
+/// Asserts that every node refuses the session, also after a refresh.
 async fn assert_over(nodes: &[&Node], jar: &Jar, what: &str) {
     for node in nodes {
         assert!(jar.visit(node).is_none(), "{what}: an ended session is accepted");
@@ -277,14 +277,14 @@ async fn assert_over(nodes: &[&Node], jar: &Jar, what: &str) {
     }
 }
 
-/// What is accepted says what is true.
+/// Asserts that accepted tokens have the current rank.
 fn assert_rank(nodes: &[&Node], jar: &Jar, rank: u32, what: &str) {
     for node in nodes {
         assert!(jar.visit(node).is_none_or(|session| session.claims().rank == rank), "{what}: old claims");
     }
 }
 
-/// The session goes on everywhere, with the newest claims and the data that was written.
+/// Asserts that every node accepts the session, with the newest claims and the written data.
 async fn assert_works(nodes: &[&Node], mut jar: Jar, rank: u32, written: Option<u32>, clock: &TestClock, what: &str) {
     assert_rank(nodes, &jar, rank, what);
     pass(clock, MINUTE).await;

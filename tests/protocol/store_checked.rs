@@ -1,4 +1,4 @@
-//! `StoreChecked<Session>`: what the store says counts.
+//! `StoreChecked<Session>`: the store decides.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -19,7 +19,7 @@ use crate::{
     world::{Jar, node},
 };
 
-/// The request as a handler under the layer of this node gets it.
+/// Returns the request as a handler under the layer of this node receives it.
 async fn arrived(node: &SessionManager, jar: &Jar) -> Parts {
     let service = tower::service_fn(async |request: Request<()>| {
         let mut response = http::Response::new(());
@@ -75,14 +75,14 @@ async fn end_unknown_to_node_is_found_in_store() {
     store.switches.log_is_lost.store(true, SeqCst);
 
     here.expire_access("alice").await.unwrap();
-    assert!(jar.visit(&there).is_some(), "as far as this node knows");
+    assert!(jar.visit(&there).is_some(), "this node has not read the end");
     assert_eq!(told(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
     assert!(optional(&there, &jar).await.unwrap().is_none());
     jar.refresh(&here).await.unwrap();
     assert!(live(&there, &jar).await.is_ok());
 
     here.end_all("alice").await.unwrap();
-    assert!(jar.visit(&there).is_some(), "as far as this node knows");
+    assert!(jar.visit(&there).is_some(), "this node has not read the end");
     assert_eq!(told(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
     assert!(optional(&there, &jar).await.unwrap().is_none());
 }

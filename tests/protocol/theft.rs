@@ -1,6 +1,6 @@
-//! A thief and a victim hold the same refresh token: each test says when that is noticed.
+//! A thief and a victim hold the same refresh token: each test states when that is detected.
 //!
-//! The window is [`ReplayWindow::UntilConfirmed`]. "Noticed" means that the session ends for both, access tokens
+//! The window is [`ReplayWindow::UntilConfirmed`]. "Detected" means that the session ends for both, access tokens
 //! included, with an event.
 
 use std::{
@@ -47,14 +47,14 @@ async fn scene() -> Scene {
 }
 
 impl Scene {
-    /// Somebody loads a page, and the node has time to note it.
+    /// Loads a page, and gives the node time to note the use.
     async fn visits(&self, jar: &Jar) {
         assert!(jar.visit(&self.node).is_some());
         settle().await;
     }
 
-    /// This refresh is what gives the theft away: nobody has anything left.
-    async fn notices(&self, presented: &Jar) {
+    /// Asserts that this refresh detects the theft: the session ends for both.
+    async fn assert_detected(&self, presented: &Jar) {
         assert_eq!(*self.alarms.lock().unwrap(), 0, "noticed earlier");
         assert_eq!(presented.ask(&self.node).await.unwrap_err().kind(), ErrorKind::InvalidRefreshToken);
         assert_eq!(*self.alarms.lock().unwrap(), 1);
@@ -65,28 +65,28 @@ impl Scene {
     }
 }
 
-/// Noticed when the victim refreshes.
+/// Detected when the victim refreshes.
 #[tokio::test(start_paused = true)]
 async fn thief_refreshing_first_is_detected_by_victims_refresh() {
     let mut scene = scene().await;
     scene.thief.refresh(&scene.node).await.unwrap();
     scene.visits(&scene.thief).await;
     pass(&scene.clock, HOUR).await;
-    scene.notices(&scene.victim.clone()).await;
+    scene.assert_detected(&scene.victim.clone()).await;
 }
 
-/// Noticed when the thief refreshes, as soon as the victim has used what it got for longer than the window.
+/// Detected when the thief refreshes, once the victim has used its new token for longer than the window.
 #[tokio::test(start_paused = true)]
 async fn victim_refreshing_first_exposes_thief() {
     let mut scene = scene().await;
     scene.victim.refresh(&scene.node).await.unwrap();
     scene.visits(&scene.victim).await;
     pass(&scene.clock, W).await;
-    scene.notices(&scene.thief.clone()).await;
+    scene.assert_detected(&scene.thief.clone()).await;
 }
 
-/// Within the window the thief gets the same successor, not one of its own. Noticed one refresh later, when whoever is
-/// second refreshes.
+/// Within the window the thief gets the same successor, not one of its own. Detected one refresh later, when the second
+/// of the two refreshes.
 #[tokio::test(start_paused = true)]
 async fn thief_within_window_is_detected_one_refresh_later() {
     for thief_is_next in [true, false] {
@@ -103,25 +103,25 @@ async fn thief_within_window_is_detected_one_refresh_later() {
         first.refresh(&scene.node).await.unwrap();
         scene.visits(&first).await;
         pass(&scene.clock, W).await;
-        scene.notices(&second).await;
+        scene.assert_detected(&second).await;
     }
 }
 
-/// The thief takes turns with the victim, always with a token that is still good. Noticed at the third turn, although
-/// nobody uses an access token.
+/// The thief takes turns with the victim, always with a token that is still valid. Detected at the third turn, although
+/// no access token is used.
 #[tokio::test(start_paused = true)]
 async fn alternating_thief_is_detected_at_third_turn() {
     let mut scene = scene().await;
     scene.victim.refresh(&scene.node).await.unwrap();
     pass(&scene.clock, 2 * W).await;
     scene.thief.refresh(&scene.node).await.unwrap();
-    assert_eq!(scene.thief.generations(), (3, 3), "it looks like a lost answer");
+    assert_eq!(scene.thief.generations(), (3, 3), "taken for a lost response");
     pass(&scene.clock, 2 * W).await;
-    scene.notices(&scene.victim.clone()).await;
+    scene.assert_detected(&scene.victim.clone()).await;
 }
 
-/// The thief rotates, uses nothing and waits. The victim, who comes after an hour, is not logged out, and what the
-/// thief holds is worth nothing. Noticed if the thief comes back.
+/// The thief rotates, uses nothing and waits. The victim, who returns after an hour, keeps the session, and the thief's
+/// tokens are no longer accepted. Detected if the thief presents one.
 #[tokio::test(start_paused = true)]
 async fn patient_thief_holds_worthless_tokens() {
     let mut scene = scene().await;
@@ -133,10 +133,10 @@ async fn patient_thief_holds_worthless_tokens() {
         pass(&scene.clock, DAY).await;
     }
     assert!(scene.thief.visit(&scene.node).is_none(), "its access token has expired");
-    scene.notices(&scene.thief.clone()).await;
+    scene.assert_detected(&scene.thief.clone()).await;
 }
 
-/// As before, but the victim's first answer is lost as well: its second attempt is as good.
+/// As before, but the victim's first response is lost as well: its second attempt has the same effect.
 #[tokio::test(start_paused = true)]
 async fn patient_thief_on_bad_network_holds_worthless_tokens() {
     let mut scene = scene().await;
@@ -147,10 +147,10 @@ async fn patient_thief_on_bad_network_holds_worthless_tokens() {
     scene.victim.refresh(&scene.node).await.unwrap();
     scene.visits(&scene.victim).await;
     pass(&scene.clock, HOUR).await;
-    scene.notices(&scene.thief.clone()).await;
+    scene.assert_detected(&scene.thief.clone()).await;
 }
 
-/// The thief keeps the session alive with refreshes alone. Presenting a refresh token is a use of it: noticed when the
+/// The thief keeps the session alive with refreshes alone. Presenting a refresh token is a use of it: detected when the
 /// victim refreshes.
 #[tokio::test(start_paused = true)]
 async fn thief_who_only_refreshes_is_detected_by_victims_refresh() {
@@ -159,10 +159,10 @@ async fn thief_who_only_refreshes_is_detected_by_victims_refresh() {
         scene.thief.refresh(&scene.node).await.unwrap();
         pass(&scene.clock, HOUR).await;
     }
-    scene.notices(&scene.victim.clone()).await;
+    scene.assert_detected(&scene.victim.clone()).await;
 }
 
-/// The thief's one use of its access token is noted by another node: that closes the window too.
+/// Another node notes the thief's one use of its access token, which closes the window, too.
 #[tokio::test(start_paused = true)]
 async fn use_noted_by_another_node_closes_window() {
     let clock = TestClock::new();

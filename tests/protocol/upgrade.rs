@@ -6,7 +6,7 @@ use tower_jwt_sessions::{MemoryStore, testing::TestClock};
 
 use crate::world::node;
 
-/// What the guard makes of a request: the status, and the method that the service behind it sees.
+/// Returns the status of a request, and the method that the service behind the guard receives.
 async fn passes(method: Method, headers: &[(&str, &str)]) -> (StatusCode, Option<Method>) {
     let sessions =
         node(MemoryStore::new(), &TestClock::new()).trusted_origin("https://www.example.com").build().unwrap();

@@ -1,4 +1,4 @@
-//! Managers, and the passing of time.
+//! Managers, and clocks that the tests advance.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ pub(crate) fn node(store: impl SessionStore, clock: &TestClock) -> SessionManage
     nodes::node(store).clock(clock.clone())
 }
 
-/// Moves both clocks: that of the protocol and that of the timers.
+/// Advances both clocks: that of the protocol and that of the timers.
 pub(crate) async fn pass(clock: &TestClock, time: Duration) {
     clock.advance(time);
     tokio::time::advance(time).await;
     settle().await;
 }
 
-/// Lets every task do what it can. The timers move a little.
+/// Lets every task run until it waits. The timers advance a little.
 pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }

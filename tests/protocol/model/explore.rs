@@ -1,4 +1,4 @@
-//! Runs a model to its end and says what it found.
+//! Explores a model and reports its properties.
 
 use std::{
     fmt::Debug,
@@ -22,10 +22,10 @@ where
     let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     for (property, expectation) in &properties {
         match (expectation, checker.discovery(property)) {
-            (Expectation::Sometimes, None) => panic!("{name}: this never happens: {property}"),
+            (Expectation::Sometimes, None) => panic!("{name}: not reachable: {property}"),
             (Expectation::Sometimes, Some(_)) | (_, None) => {}
             (_, Some(path)) => {
-                panic!("{name}: broken: {property}\n{:?}\n{:?}", path.clone().into_actions(), path.last_state())
+                panic!("{name}: violated: {property}\n{:?}\n{:?}", path.clone().into_actions(), path.last_state())
             }
         }
     }
@@ -36,12 +36,12 @@ where
     tell(&report);
 }
 
-/// Into the output of the tests also where they pass, in one piece.
+/// Writes to standard error in one piece, so that passing tests show it, too.
 pub(crate) fn tell(report: &str) {
-    stderr().write_all(report.as_bytes()).expect("somebody listens");
+    stderr().write_all(report.as_bytes()).expect("standard error is writable");
 }
 
-/// Looks for a way to break this property. Says how many steps it takes.
+/// Finds a path that violates this property, and reports its number of steps.
 pub(crate) fn finds<M>(name: &str, model: M, broken: &'static str)
 where
     M: Model + Send + Sync + 'static,
@@ -51,6 +51,6 @@ where
     let checker = model.checker().finish_when(HasDiscoveries::AnyOf([broken].into())).spawn_bfs().join();
     let path = checker
         .discovery(broken)
-        .unwrap_or_else(|| panic!("{name}: nothing breaks this in {} states: {broken}", checker.unique_state_count()));
+        .unwrap_or_else(|| panic!("{name}: not violated in {} states: {broken}", checker.unique_state_count()));
     tell(&format!("{name}: breaks in {} steps: {broken}\n", path.into_actions().len()));
 }

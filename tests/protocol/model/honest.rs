@@ -37,7 +37,7 @@ impl Content {
         *self.generation_mut()
     }
 
-    pub(crate) fn answer(rotation: Rotation, presented: u32, current: u32) -> Self {
+    pub(crate) fn response(rotation: Rotation, presented: u32, current: u32) -> Self {
         match rotation {
             Rotation::Current => Self::AccessOnly(presented),
             Rotation::Rotated | Rotation::Repeated => Self::Both(current),
@@ -54,9 +54,9 @@ pub(crate) struct Jar {
 }
 
 impl Jar {
-    pub(crate) fn take(&mut self, answer: Content) {
-        self.access = answer.generation();
-        if let Content::Both(generation) = answer {
+    pub(crate) fn take(&mut self, response: Content) {
+        self.access = response.generation();
+        if let Content::Both(generation) = response {
             self.refresh = generation;
         }
     }
@@ -64,13 +64,13 @@ impl Jar {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
-    /// `None`: the session has ended, which nobody asked for.
+    /// `None`: the session has ended without a logout.
     record: Option<Record>,
     jar: Jar,
     flights: Vec<Flight>,
     /// Whether the current generation reached the jar.
     delivered: bool,
-    /// What the store will have after a failover, and whether there was one.
+    /// The state of the store after a failover, and whether there was one.
     backup: Option<Record>,
     failed_over: bool,
 }
@@ -79,21 +79,21 @@ pub(crate) struct State {
 pub(crate) enum Action {
     /// A tab refreshes.
     Send,
-    /// The server takes the step and answers.
+    /// The server takes the step and responds.
     Process(Flight),
-    /// The server takes the step, and its answer is lost: a crash, a broken connection.
+    /// The server takes the step, and its response is lost: a crash, a broken connection.
     ProcessAndLose(Flight),
-    /// The server takes the step, its answer is lost, and the request comes once more.
+    /// The server takes the step, its response is lost, and the request arrives once more.
     ProcessAndRepeat(Flight),
-    /// An answer arrives.
+    /// A response arrives.
     Land(Flight),
-    /// The request or the answer is lost.
+    /// The request or the response is lost.
     Lose(Flight),
     /// A server notes that the access token in the jar was used.
     Use,
     Tick,
     Backup,
-    /// The store goes back to its backup, and every connection breaks.
+    /// The store is restored from its backup, and every connection breaks.
     FailOver,
 }
 
@@ -101,15 +101,15 @@ pub(crate) enum Action {
 struct Honest {
     rules: Rules,
     flights: usize,
-    /// From sending to landing it takes fewer ticks than this, or it is lost. Half a window, since a tab may send the
-    /// old token just before the answer to another tab lands.
+    /// A refresh takes fewer ticks than this from request to response, or it is lost. Half a window, since a tab may
+    /// send the old token just before the response to another tab arrives.
     round_trip: u8,
-    /// For a fixed window: of the answers with a new generation, one arrives a round trip before the window closes, so
-    /// that whoever sent the old token until then is still in time.
+    /// For a fixed window: of the responses with a new generation, one arrives a round trip before the window closes,
+    /// so that requests with the old token until then are in time.
     arrives_in_window: bool,
-    /// Whether the store may lose writes, once. Generations then come back, so these are not renumbered but few.
+    /// Whether the store may lose writes, once. Generations then repeat, so they are not renumbered but few.
     fails_over: bool,
-    /// Whether it matters how many answers are lost in a row, and how many are.
+    /// Whether the number of responses lost in a row has an effect, and its limit.
     most_lost: Option<u32>,
 }
 
@@ -128,7 +128,7 @@ impl Honest {
         }
     }
 
-    /// With few requests at a time, for as many answers as may be lost.
+    /// Returns a model with few concurrent requests and up to so many lost responses.
     fn losing(most_lost: u32) -> Self {
         let rules = Rules::new(Window::UntilConfirmed, 4);
         Self { rules, flights: 2, round_trip: 2, most_lost: Some(most_lost), ..Self::new(Window::UntilConfirmed) }
@@ -150,7 +150,7 @@ impl State {
         if record.0.generation != before.0.generation {
             self.delivered = false;
         }
-        Some(Content::answer(rotation, generation, record.0.generation))
+        Some(Content::response(rotation, generation, record.0.generation))
     }
 
     /// Whether a request is under way to which this row applies.
@@ -296,7 +296,7 @@ impl Model for Honest {
             Property::always(HONOURED, |model: &Self, state: &State| {
                 state.record.is_none_or(|record| record.successor(model.rules, state.jar.refresh).is_some())
             }),
-            Property::always("no older answer overwrites a newer one", |_, state: &State| {
+            Property::always("no older response overwrites a newer one", |_, state: &State| {
                 let newest = |record: Record| state.jar.refresh >= record.0.generation;
                 !state.delivered || state.record.is_none_or(newest)
             }),
@@ -309,13 +309,13 @@ impl Model for Honest {
             Property::sometimes("a token rotates", |model: &Self, state: &State| {
                 state.meets(model.rules, Row::Rotated)
             }),
-            Property::sometimes("an answer is repeated", |model: &Self, state: &State| {
+            Property::sometimes("a response is repeated", |model: &Self, state: &State| {
                 state.meets(model.rules, Row::Repeated)
             }),
         ];
         if self.rules.window == Window::UntilConfirmed {
             properties
-                .push(Property::sometimes("a session advances past a lost answer", |model: &Self, state: &State| {
+                .push(Property::sometimes("a session advances past a lost response", |model: &Self, state: &State| {
                     state.meets(model.rules, Row::Advanced)
                 }));
         }
@@ -325,7 +325,7 @@ impl Model for Honest {
 
 #[test]
 fn honest_tabs_keep_session_with_fixed_window() {
-    explore::holds("honest client, fixed window, every window delivers an answer", Honest::new(Window::Fixed));
+    explore::holds("honest client, fixed window, every window delivers a response", Honest::new(Window::Fixed));
 }
 
 #[test]
@@ -347,12 +347,12 @@ fn honest_tabs_keep_session_after_failover() {
     }
 }
 
-/// An answer is lost when neither it nor a repeat of it arrives within two windows.
+/// A response is lost when neither it nor a repeat of it arrives within two windows.
 const MOST_LOST: u32 = SessionRecord::MAX_LOST_ANSWERS;
 
 #[test]
 fn honest_tabs_keep_session_at_bound_of_lost_responses() {
-    explore::holds("honest client, as many answers in a row are lost as may be", Honest::losing(MOST_LOST));
+    explore::holds("honest client, as many responses in a row are lost as may be", Honest::losing(MOST_LOST));
     let losing = Honest::losing(MOST_LOST).with(Table::LosesOnce);
     explore::finds("LosesOnce", losing, NEVER_LOGGED_OUT);
 }
@@ -360,11 +360,11 @@ fn honest_tabs_keep_session_at_bound_of_lost_responses() {
 #[test]
 fn sessions_end_without_network_assumptions() {
     let offline = Honest { arrives_in_window: false, ..Honest::new(Window::Fixed) };
-    explore::finds("every answer is lost for a fixed window", offline, NEVER_LOGGED_OUT);
+    explore::finds("every response is lost for a fixed window", offline, NEVER_LOGGED_OUT);
     let slow = Honest::new(Window::UntilConfirmed);
     let slow = Honest { round_trip: slow.rules.length, flights: 3, ..slow };
     explore::finds("a round trip takes as long as the window", slow, NEVER_LOGGED_OUT);
-    explore::finds("one more answer is lost", Honest::losing(MOST_LOST + 1), NEVER_LOGGED_OUT);
+    explore::finds("one more response is lost", Honest::losing(MOST_LOST + 1), NEVER_LOGGED_OUT);
 }
 
 #[test]

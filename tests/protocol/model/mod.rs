@@ -1,5 +1,5 @@
-//! The protocol as a state machine, explored exhaustively. The transitions are the crate's own: what is abstracted is
-//! only time, into ticks, and generations, into their order.
+//! The protocol as a state machine, explored exhaustively. The transitions are the crate's own; only time is
+//! abstracted, into ticks, and generations, into their order.
 //!
 //! Every model runs with the real table, where no property may fail, and with broken ones, where one must.
 

@@ -1,5 +1,5 @@
-//! Two nodes on one store: what ends on one is refused by the other as soon as the log was delivered, through crashes,
-//! restarts and a store that fails over to an older state.
+//! Two nodes on one store: a session that ends on one is refused by the other once the log was delivered, through
+//! crashes, restarts and a store that fails over to an older state.
 
 use stateright::{Model, Property};
 
@@ -12,22 +12,22 @@ use crate::model::{
 const ENDED: u32 = u32::MAX;
 const NODES: usize = 2;
 const MOST_EPOCHS: u32 = 2;
-/// The refresh token of the login; where no time passes it is good until the end.
+/// The refresh token of the login; it stays valid, since no time passes.
 const TOKEN: u32 = 1;
 
-/// What a node does. All but the first make one mistake.
+/// How a node works. All but the first make one mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conduct {
     Real,
-    /// What came last replaces what was known.
+    /// The newest entry replaces the known one.
     LastWins,
     /// Serves after a restart before it has read the log.
     ServesAtOnce,
     /// Forgets what it knows when it reads the log again.
     ForgetsOnReread,
-    /// Asks only the store whether a session may be refreshed.
+    /// Lets the store alone decide whether a session may be refreshed.
     RefreshesWhatItKnowsEnded,
-    /// Issues access tokens with the epoch that the store has, although it knows of a greater one.
+    /// Issues access tokens with the epoch of the store, although the node knows a greater one.
     ForgetsEpochs,
     /// Deletes the session in one step and publishes that in the next.
     DeletesThenPublishes,
@@ -53,7 +53,7 @@ struct Node {
     position: u8,
     caught_up: bool,
     restarted: bool,
-    /// The greatest that was ever delivered to it or done by it and is still in the log or in its memory.
+    /// The greatest that was delivered to the node or done by it and is still in the log or in its memory.
     told: u32,
 }
 
@@ -63,11 +63,11 @@ struct State {
     backup: Option<Store>,
     failed_over: bool,
     nodes: [Node; NODES],
-    /// Access tokens are about with epochs up to this one.
+    /// Access tokens exist with epochs up to this one.
     newest_epoch: u32,
     now: u8,
     ended: bool,
-    /// Somebody was told that the session has ended.
+    /// A client was told that the session has ended.
     end_answered: bool,
     /// A refresh succeeded at a node that had been told of the end, or, without a failover, after the end.
     revived: bool,
@@ -116,7 +116,7 @@ impl State {
         };
     }
 
-    /// A process that begins knows nothing, but the log does.
+    /// A process starts empty and reads the log.
     fn restart(&mut self, conduct: Conduct, node: usize) {
         let told = self.store.log.iter().map(|(_, min_epoch)| *min_epoch).max().unwrap_or(0);
         let Some(node) = self.nodes.get_mut(node) else { return };
@@ -124,7 +124,7 @@ impl State {
         *node = Node { restarted: true, told: told.min(node.told), caught_up, ..Node::default() };
     }
 
-    /// One entry of the log arrives, or the news that there is none.
+    /// One entry of the log arrives, or the end of the log.
     fn deliver(&mut self, conduct: Conduct, index: usize) -> Option<()> {
         let newest = self.store.newest();
         let node = self.nodes.get_mut(index)?;
@@ -159,8 +159,8 @@ impl State {
 const HONOURS: &str = "a node that was told of a revocation accepts nothing that it revokes";
 const NO_REVIVAL: &str = "no ended session is refreshed";
 const CONVERGES: &str = "when every node has read the log, no token of an ended session is accepted anywhere";
-const PUBLISHED: &str = "an end that was answered is in the log";
-const STAYS: &str = "expired access logs nobody out";
+const PUBLISHED: &str = "an end that was reported is in the log";
+const STAYS: &str = "expired access ends no session";
 const ACCEPTS_ITS_OWN: &str = "a node accepts the access tokens that it issues";
 
 impl Model for Nodes {
@@ -205,7 +205,7 @@ impl Model for Nodes {
         let mut state = before.clone();
         match action {
             Action::End(node, crash) => {
-                // Ending what has ended is no error, and publishes nothing again.
+                // Ending an ended session is no error, and publishes nothing.
                 if state.store.record.take().is_some() {
                     let separate = self.conduct == Conduct::DeletesThenPublishes;
                     if !(separate && crash == Crash::BeforeAnswering) {
@@ -241,7 +241,7 @@ impl Model for Nodes {
                 };
                 let rules = Rules::new(Window::Fixed, 2).with(table);
                 let min_epoch = match self.conduct {
-                    // What it asks for is not ended.
+                    // The store does not get what the node knows.
                     Conduct::RefreshesWhatItKnowsEnded if knows => 0,
                     _ => state.nodes.get(node)?.min_epoch,
                 };
@@ -260,7 +260,7 @@ impl Model for Nodes {
             Action::FailOver => {
                 state.store = state.backup.take()?;
                 state.failed_over = true;
-                // What was in the log only, is gone.
+                // Entries that were only in the log are lost.
                 state.nodes.iter_mut().for_each(|node| node.told = node.min_epoch);
             }
         }

@@ -1,8 +1,8 @@
-//! A thief who keeps pace: he presents the victim's refresh token, throws the answers away, and lives on access tokens
-//! whose use confirms nothing, so that the victim, who is away, finds the session as it was.
+//! A thief who keeps pace: it presents the victim's refresh token, discards the responses, and uses access tokens whose
+//! use confirms nothing, so that the session of the absent victim does not change.
 //!
-//! What is counted is the time in which he is served like that since the victim's last refresh, whose answer he has as
-//! well. After that he has nothing left, or the victim's next refresh ends the session.
+//! The models bound the time for which the thief is served like that since the victim's last refresh, whose response it
+//! has as well. After that, the thief has no valid token, or the victim's next refresh ends the session.
 
 use stateright::{Model, Property};
 use tower_jwt_sessions::store::{Rotation, SessionRecord};
@@ -13,7 +13,7 @@ use crate::model::{
     table::Table,
 };
 
-/// What an access token lives, in ticks, and a short one.
+/// The lifetime of an access token in ticks, and of a short one.
 const LONG: u8 = 9;
 const SHORT: u8 = 3;
 /// The victim's generation. There is one before it.
@@ -23,12 +23,12 @@ const VICTIM: u32 = 2;
 struct State {
     /// `None`: the session has ended.
     record: Option<Record>,
-    /// What is left of the thief's access token of the victim's generation.
+    /// The remaining lifetime of the thief's access token of the victim's generation.
     access: u8,
-    /// The newest generation that the thief has, and what is left of its access token.
+    /// The newest generation that the thief has, and the remaining lifetime of its access token.
     newest: u32,
     newest_access: u8,
-    /// In how many ticks the thief was served without a trace, and whether this one counts already.
+    /// The ticks in which the thief was served undetected, and whether this one is counted.
     unseen: u8,
     is_counted: bool,
 }
@@ -45,7 +45,7 @@ enum Action {
 #[derive(Clone, Copy)]
 struct Pace {
     rules: Rules,
-    /// In how many ticks the thief is served unseen, at most.
+    /// The greatest number of ticks in which the thief is served undetected.
     bound: u8,
     /// Whether access tokens of superseded generations are short.
     short: bool,
@@ -61,13 +61,13 @@ impl Pace {
         Self { rules: self.rules.with(table), ..self }
     }
 
-    /// Whether the victim's token is still honoured when it comes back much later.
+    /// Returns whether the victim's token is accepted much later.
     fn is_unseen(&self, mut record: Record) -> bool {
         (0..2 * self.rules.length).for_each(|_| record.age(self.rules));
         record.successor(self.rules, VICTIM).is_some()
     }
 
-    /// What the manager issues for this outcome: the generation of the access token, and its lifetime.
+    /// Returns the generation and lifetime of the access token that the manager issues for this outcome.
     fn issue(&self, rotation: Rotation, presented: u32, record: Record) -> (u32, u8) {
         match rotation {
             Rotation::Rotated | Rotation::Repeated => (record.0.generation, LONG),
@@ -80,8 +80,8 @@ impl Pace {
 }
 
 /// The last access token of full length is from the end of the two windows in which the victim's refresh token is
-/// fresh. Each answer that the thief throws away buys short ones: the first a window later, the last at the end of the
-/// second.
+/// fresh. Each response that the thief discards gives it short ones: the first a window later, the last at the end of
+/// the second.
 fn bound(rules: Rules) -> u8 {
     let window = rules.length;
     let thrown_away = match rules.window {
@@ -114,7 +114,7 @@ impl Model for Pace {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        // Where the victim's refresh gives him away whenever it comes, there is no more to be seen.
+        // Once any refresh of the victim detects the theft, there is nothing more to explore.
         if !state.record.is_some_and(|record| self.is_unseen(record)) {
             return;
         }

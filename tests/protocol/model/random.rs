@@ -90,7 +90,7 @@ fn lines(cookies: SessionCookies) -> Vec<String> {
 struct Flight {
     sent: u64,
     request: HeaderMap,
-    answer: Option<Vec<String>>,
+    response: Option<Vec<String>>,
 }
 
 /// Two nodes on one store, by a clock that only the schedule moves.
@@ -139,7 +139,7 @@ impl<S: SessionStore + Clone> World<S> {
         node.refresh(&node.verifier().present(request)).await.map(lines)
     }
 
-    /// A request with the access token, whose first use is noted.
+    /// Sends a request with the access token, whose first use is noted.
     async fn use_access(&self, node: usize, user: &UserId, jar: &Jar) {
         if self.nodes[node].verifier().verify(&jar.headers()).is_ok() {
             let (id, generation) = jar.read("__Host-access");
@@ -161,7 +161,7 @@ impl<S: SessionStore + Clone> World<S> {
         }
     }
 
-    /// A browser with several tabs: nothing logs it out but logout, which is everywhere and for ever.
+    /// A browser with several tabs: only a logout ends its session, on every node and permanently.
     async fn honest(&self, ops: &[Op]) {
         let user = Self::user();
         let mut jar = self.login(&user).await;
@@ -169,35 +169,37 @@ impl<S: SessionStore + Clone> World<S> {
         for op in ops {
             let index = |flight: usize| flight.checked_rem(flights.len());
             match *op {
-                Op::Send => flights.push(Flight { sent: now, request: jar.headers(), answer: None }),
+                Op::Send => flights.push(Flight { sent: now, request: jar.headers(), response: None }),
                 Op::Process { flight, node, answered, again } => {
                     let Some(flight) = index(flight).and_then(|index| flights.get_mut(index)) else { continue };
-                    if flight.answer.is_some() {
+                    if flight.response.is_some() {
                         continue;
                     }
-                    let answer = self.refresh(node, &flight.request).await.expect("nobody is logged out");
+                    let response = self.refresh(node, &flight.request).await.expect("the session is live");
                     let mut after = jar.clone();
-                    after.take(&answer);
+                    after.take(&response);
                     if after.generation() > newest {
                         (newest, rotated_at) = (after.generation(), now);
                     }
                     match (answered, again) {
                         (_, true) => {}
-                        (true, false) => flight.answer = Some(answer),
+                        (true, false) => flight.response = Some(response),
                         (false, false) => flight.sent = now.saturating_sub(ROUND_TRIP),
                     }
                 }
                 Op::Land { flight } => {
-                    let Some(index) = index(flight).filter(|index| flights[*index].answer.is_some()) else { continue };
+                    let Some(index) = index(flight).filter(|index| flights[*index].response.is_some()) else {
+                        continue;
+                    };
                     let before = jar.generation();
-                    jar.take(&flights.swap_remove(index).answer.unwrap_or_default());
-                    assert!(jar.generation() >= before, "an older answer overwrote a newer one");
+                    jar.take(&flights.swap_remove(index).response.unwrap_or_default());
+                    assert!(jar.generation() >= before, "an older response overwrote a newer one");
                 }
                 Op::Use { node } => self.use_access(node, &user, &jar).await,
                 Op::Wait { seconds } => {
-                    // Of a fixed window it is assumed that an answer lands a round trip before its end.
+                    // Of a fixed window it is assumed that a response arrives a round trip before its end.
                     if self.fixed && jar.generation() < newest && now + seconds > rotated_at + WINDOW - ROUND_TRIP {
-                        jar.take(&self.refresh(0, &jar.headers()).await.expect("nobody is logged out"));
+                        jar.take(&self.refresh(0, &jar.headers()).await.expect("the session is live"));
                     }
                     now += seconds;
                     self.clock.advance(SECOND * seconds as u32);
@@ -205,14 +207,14 @@ impl<S: SessionStore + Clone> World<S> {
             }
             flights.retain(|flight| now < flight.sent + ROUND_TRIP);
         }
-        jar.take(&self.refresh(1, &jar.headers()).await.expect("nobody is logged out"));
+        jar.take(&self.refresh(1, &jar.headers()).await.expect("the session is live"));
         assert!(self.nodes.iter().all(|node| node.verifier().verify(&jar.headers()).is_ok()));
         let _removal = self.nodes[0].logout(&self.nodes[0].verifier().present(&jar.headers())).await.unwrap();
         self.refused_everywhere(&jar).await;
     }
 
-    /// A thief takes the cookies after some of this, and both go on, apart from each other: one of them notices, and
-    /// then neither has a session.
+    /// A thief copies the cookies after some steps, and both continue, apart from each other: a refresh of one of them
+    /// detects it, and the session ends for both.
     async fn theft(&self, ops: &[Op], thief_first: bool, uses: bool) {
         let user = Self::user();
         let mut victim = self.login(&user).await;
@@ -232,15 +234,15 @@ impl<S: SessionStore + Clone> World<S> {
             self.clock.advance(SECOND * 3 * WINDOW as u32);
             let (node, party) = (turn % 2, usize::from(thief_first) ^ (turn % 2));
             match self.refresh(node, &parties[party].headers()).await {
-                Ok(answer) => parties[party].take(&answer),
+                Ok(response) => parties[party].take(&response),
                 Err(_) => caught = true,
             }
-            // The thief shows himself as little as he can.
+            // The thief acts as rarely as possible.
             if !caught && (party == 0 || uses) {
                 self.use_access(node, &user, &parties[party]).await;
             }
         }
-        assert!(caught, "both went on for ever");
+        assert!(caught, "the theft is not detected");
         for jar in &parties {
             self.refused_everywhere(jar).await;
         }
@@ -252,7 +254,7 @@ fn check<S: SessionStore + Clone>(cases: u32, store: impl AsyncFn(TestClock) -> 
     for fixed in [true, false] {
         let clock = TestClock::new();
         let world = runtime.block_on(async { World::new(store(clock.clone()).await, clock, fixed).await });
-        // One that ran counts its successes on.
+        // A runner that has run keeps counting its successes.
         let runner = || TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
         let honest = runner().run(&ops(), |ops| {
             runtime.block_on(world.honest(&ops));

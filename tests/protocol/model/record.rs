@@ -1,5 +1,5 @@
-//! A record whose time stands still: instead of the clock moving on, what happened moves into the past, and what no
-//! window reaches any more is all equally long ago. So the states are finite although time is not.
+//! A record at a constant time: instead of the clock, the times in the record move, into the past, and all that no
+//! window reaches are equal. So the number of states is finite although time is not.
 
 use std::{
     hash::{Hash, Hasher},
@@ -56,7 +56,7 @@ impl Rules {
     }
 }
 
-/// The rows of the table under which a session lives on.
+/// The rows of the table that keep a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     Current,
@@ -84,7 +84,7 @@ impl Record {
         self.present_at(rules, generation, 0)
     }
 
-    /// The same at a node that knows of this smallest valid epoch.
+    /// The same at a node that knows this smallest valid epoch.
     pub(crate) fn present_at(&mut self, rules: Rules, generation: u32, min_epoch: u32) -> Option<Rotation> {
         match rules.table.rotate(&mut self.0, &rules.attempt(generation, min_epoch), NOW) {
             RotateDecision::Live { rotation, .. } => {
@@ -97,19 +97,19 @@ impl Record {
         }
     }
 
-    /// How many generations the newest is ahead of the one that may be repeated.
+    /// Returns how many generations the newest is ahead of the one that may be repeated.
     pub(crate) fn distance(&self) -> u32 {
         self.0.previous.map_or(0, |previous| self.0.generation - previous)
     }
 
-    /// The store's clock is set back by an hour: what it noted lies ahead from now on, for longer than a model looks.
+    /// Sets the store's clock back by an hour: its noted times are in the future for the whole model.
     pub(crate) fn set_back(&mut self) {
         let ahead = |at: Timestamp| at.saturating_add(TICK * 3_600);
         self.0.rotated_at = self.0.rotated_at.map(ahead);
         self.0.confirmed_at = self.0.confirmed_at.map(ahead);
     }
 
-    /// Notes the use of an access token. Says whether it was one of the current generation.
+    /// Notes the use of an access token. Returns whether it was one of the current generation.
     pub(crate) fn confirm(&mut self, rules: Rules, generation: u32) -> bool {
         let current = generation == self.0.generation;
         rules.table.confirm(&mut self.0, generation, NOW);
@@ -122,13 +122,13 @@ impl Record {
         epoch
     }
 
-    /// Which generation whoever presents this one would have then, if the session would live on.
+    /// Returns the generation that a client has after presenting this one, unless the session ends.
     pub(crate) fn successor(mut self, rules: Rules, generation: u32) -> Option<u32> {
         self.present(rules, generation)?;
         Some(self.0.generation)
     }
 
-    /// The row that applies to this generation.
+    /// Returns the row that applies to this generation.
     pub(crate) fn row(mut self, rules: Rules, generation: u32) -> Option<Row> {
         let superseded = self.0.previous == Some(generation);
         Some(match self.present(rules, generation)? {
@@ -140,8 +140,8 @@ impl Record {
         })
     }
 
-    /// Whether two tokens, presented at once and in either order, could leave their holders with different
-    /// generations that are both alive.
+    /// Returns whether two tokens, presented at once and in either order, could give their holders different
+    /// generations that are both valid.
     pub(crate) fn forks(self, rules: Rules, tokens: &[u32]) -> bool {
         let both = |first: u32, second: u32| {
             let mut record = self;

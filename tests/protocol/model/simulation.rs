@@ -1,8 +1,8 @@
-//! Days of ordinary use, by chance: honest browsers on bad networks, of which none may be logged out, and the thief who
-//! keeps pace with one of them.
+//! Random days of ordinary use: honest browsers on bad networks, whose sessions must stay, and a thief who keeps pace
+//! with one of them.
 //!
-//! The exhaustive models take a network at its worst within assumptions. This one says how often those hold. How many
-//! runs there are is in the environment, `HONEST_RUNS` and `THEFT_RUNS`.
+//! The exhaustive models explore the worst network within assumptions. This one measures how often those hold. The
+//! environment sets the number of runs, `HONEST_RUNS` and `THEFT_RUNS`.
 
 use std::{collections::BinaryHeap, env, time::Duration};
 
@@ -20,7 +20,7 @@ mod thief;
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
-/// The defaults: the replay window, what an access token lives, and what a short one lives.
+/// The defaults: the replay window, and the lifetimes of an access token and of a short one.
 const WINDOW: u64 = 10 * SECOND;
 const LONG: u64 = HOUR;
 const SHORT: u64 = MINUTE;
@@ -46,7 +46,7 @@ impl Chance {
         self.unit() < probability
     }
 
-    /// Until something happens that happens this often on average.
+    /// Returns the time until an event with this mean interval.
     fn wait(&mut self, mean: u64) -> u64 {
         (-(1.0 - self.unit()).ln() * mean as f64) as u64 + 1
     }
@@ -56,9 +56,9 @@ impl Chance {
     }
 }
 
-/// What a refresh brings: cookies of these generations.
+/// The response to a refresh: cookies of these generations.
 #[derive(Clone, Copy, Debug)]
-struct Answer {
+struct Response {
     refresh: Option<u32>,
     access: Access,
 }
@@ -85,8 +85,8 @@ impl Server {
         Self { record, table, short: true, over: false }
     }
 
-    /// Takes the step and issues what the manager would. `None`: the session is over.
-    fn refresh(&mut self, generation: u32, now: u64) -> Option<Answer> {
+    /// Takes the step and issues what the manager would. `None`: the session has ended.
+    fn refresh(&mut self, generation: u32, now: u64) -> Option<Response> {
         if self.over {
             return None;
         }
@@ -110,10 +110,10 @@ impl Server {
             Rotation::Current => (None, generation, LONG),
             _ => unreachable!("a new row of the table"),
         };
-        Some(Answer { refresh, access: Access { generation: access, expires_at: now + lives } })
+        Some(Response { refresh, access: Access { generation: access, expires_at: now + lives } })
     }
 
-    /// Whether an access token is served.
+    /// Returns whether an access token is accepted.
     fn serves(&self, access: Access, now: u64) -> bool {
         !self.over && now < access.expires_at
     }
@@ -128,7 +128,7 @@ impl Server {
     }
 }
 
-/// How many runs there are, unless the environment says so.
+/// Returns the number of runs, from the environment if it is set there.
 fn runs(name: &str, otherwise: u64) -> u64 {
     env::var(name).ok().and_then(|runs| runs.parse().ok()).unwrap_or(otherwise)
 }

@@ -1,4 +1,4 @@
-//! The rotation table: the real one, and broken ones, which the models must tell from it.
+//! The rotation table: the real one, and broken ones, which must violate a property of the models.
 
 use tower_jwt_sessions::{
     clock::Timestamp,
@@ -14,7 +14,7 @@ pub(crate) enum Table {
     GraceSlides,
     /// A repeat makes a generation of its own.
     RepeatMints,
-    /// The previous generation stays good.
+    /// The previous generation stays valid.
     PreviousNeverCloses,
     /// A token that is newer than the record is taken for a stolen one.
     NoAdopt,
@@ -30,13 +30,13 @@ pub(crate) enum Table {
     ConfirmsAnything,
     /// A superseded token rotates.
     ReuseAdvances,
-    /// Any number of answers may be lost.
+    /// Any number of responses may be lost.
     LosesWithoutEnd,
-    /// The second answer that is lost is taken for theft.
+    /// The second lost response is taken for theft.
     LosesOnce,
-    /// What lies ahead, since the clock was set back, counts as happening now.
+    /// Times in the future, after the clock was set back, count as now.
     AheadIsNow,
-    /// Access tokens are issued with the record's epoch, whatever the node knows.
+    /// Access tokens are issued with the record's epoch, even if the node knows a greater one.
     ForgetsEpochs,
 }
 

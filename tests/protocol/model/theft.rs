@@ -21,18 +21,18 @@ struct State {
     /// `None`: the session has ended.
     record: Option<Record>,
     jar: Jar,
-    /// What the victim's browser is waiting for, and since when.
+    /// The response that the victim's browser is waiting for, and since when.
     flight: Option<(u8, Content)>,
     /// The generations that the thief has, in order.
     stolen: Vec<u32>,
-    /// Who reached the server last, and how long ago.
+    /// The party that reached the server last, and how long ago.
     last_seen: (Party, u8),
-    /// How often a refresh token went to the one after one had gone to the other, since the theft.
+    /// How often since the theft a refresh token went to one party after one had gone to the other.
     turns: u8,
     last_served: Party,
-    /// For generations whose window is closing by what anybody can see from outside, for how long it has been.
+    /// For generations whose window is closing, as seen from outside, for how long it has been.
     closing: Vec<(u32, u8)>,
-    /// Whether a token was honoured after its window.
+    /// Whether a token was accepted after its window.
     late_honoured: bool,
     /// Whether the store's clock was set back.
     set_back: bool,
@@ -41,7 +41,7 @@ struct State {
 #[derive(Clone, Debug, PartialEq)]
 enum Action {
     Steal,
-    /// The thief refreshes with one of his tokens.
+    /// The thief refreshes with one of its tokens.
     ThiefRefreshes(u32),
     ThiefUses(u32),
     Send,
@@ -58,7 +58,7 @@ enum Action {
 struct Theft {
     rules: Rules,
     round_trip: u8,
-    /// Neither of the two comes within two windows of the other, as two tabs would.
+    /// The requests of the two are never within two windows of each other, as those of two tabs would be.
     apart: bool,
     /// Whether the store's clock may be set back, once.
     sets_back: bool,
@@ -109,7 +109,7 @@ impl State {
             Window::UntilConfirmed if generation == before.generation => self.close_below(generation),
             _ => {}
         }
-        Some(Content::answer(rotation, generation, now))
+        Some(Content::response(rotation, generation, now))
     }
 
     fn use_access(&mut self, rules: Rules, party: Party, generation: u32) {
@@ -128,8 +128,8 @@ impl State {
         }
     }
 
-    fn served(&mut self, party: Party, answer: Content) {
-        if matches!(answer, Content::AccessOnly(_)) {
+    fn served(&mut self, party: Party, response: Content) {
+        if matches!(response, Content::AccessOnly(_)) {
             return;
         }
         if !self.stolen.is_empty() && self.last_served != party {
@@ -138,7 +138,7 @@ impl State {
         self.last_served = party;
     }
 
-    /// The generations that somebody has.
+    /// Returns the generations that either party has.
     fn tokens(&self) -> Vec<u32> {
         let flight = self.flight.map(|(_, content)| content.generation());
         [self.jar.refresh, self.jar.access].into_iter().chain(flight).chain(self.stolen.iter().copied()).collect()
@@ -148,7 +148,7 @@ impl State {
         if !apart {
             (self.last_seen, self.last_served, self.turns) = ((Party::Victim, 0), Party::Victim, 0);
         }
-        // Of tokens that can only end the session, one is as good as the other.
+        // Tokens that can only end the session are equivalent.
         let alive: Vec<u32> = self.record.iter().flat_map(Record::generations).collect();
         let new = Renumbering::of(alive.iter().copied().chain([0]));
         let apply = |generation: &mut u32| {
@@ -177,7 +177,7 @@ const ENDS: &str = "a token after its window always ends the session";
 const CAUGHT: &str = "two parties do not go on side by side";
 const NO_FORK: &str = "there are never two live successors";
 
-/// How often a refresh token can go to the one after one went to the other, at most.
+/// Returns how often a refresh token can go to one party after one went to the other, at most.
 fn most_turns(window: Window) -> u8 {
     match window {
         Window::Fixed => 1,
@@ -238,24 +238,24 @@ impl Model for Theft {
         match action {
             Action::Steal => state.stolen.push(state.jar.refresh),
             Action::ThiefRefreshes(generation) => {
-                if let Some(answer) = state.present(self.rules, Party::Thief, generation) {
-                    state.served(Party::Thief, answer);
-                    state.stolen.push(answer.generation());
+                if let Some(response) = state.present(self.rules, Party::Thief, generation) {
+                    state.served(Party::Thief, response);
+                    state.stolen.push(response.generation());
                 }
             }
             Action::ThiefUses(generation) => state.use_access(self.rules, Party::Thief, generation),
             Action::Send => state.flight = Some((0, Content::Request(state.jar.refresh))),
             Action::Process | Action::ProcessAndLose => {
                 let (age, request) = state.flight.take()?;
-                let answer = state.present(self.rules, Party::Victim, request.generation());
+                let response = state.present(self.rules, Party::Victim, request.generation());
                 if action == Action::Process {
-                    state.flight = answer.map(|answer| (age, answer));
+                    state.flight = response.map(|response| (age, response));
                 }
             }
             Action::Land => {
-                let (_, answer) = state.flight.take()?;
-                state.jar.take(answer);
-                state.served(Party::Victim, answer);
+                let (_, response) = state.flight.take()?;
+                state.jar.take(response);
+                state.served(Party::Victim, response);
             }
             Action::Lose => state.flight = None,
             Action::SetBack => {

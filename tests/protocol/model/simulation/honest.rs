@@ -1,13 +1,13 @@
-//! Browsers with three busy tabs on a network that loses one answer in ten, and half of them in bad minutes.
+//! Browsers with three busy tabs on a network that loses one response in ten, and half of them in bad minutes.
 
 use super::*;
 
-/// What happens at one time.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// A tab wants a page.
     Want,
-    /// The answer of a refresh that got through to the server arrives there or is lost on the way back.
+    /// The response to a refresh that reached the server arrives or is lost.
     Reach {
         generation: u32,
     },
@@ -16,7 +16,7 @@ enum Event {
         generation: u32,
         expires_at: u64,
     },
-    /// A node writes down that it saw this generation.
+    /// A node notes the use of this generation.
     Note {
         generation: u32,
     },
@@ -34,7 +34,7 @@ struct Browser<'n> {
     server: Server,
     refresh: u32,
     access: Access,
-    /// What will happen, soonest first.
+    /// Coming events, soonest first.
     events: BinaryHeap<std::cmp::Reverse<(u64, u64, Event)>>,
     scheduled: u64,
     bad_until: u64,
@@ -44,11 +44,11 @@ struct Browser<'n> {
 }
 
 const TABS: u64 = 3;
-/// How often each of them wants something.
+/// How often each of them requests a page.
 const BUSY: u64 = 2 * MINUTE;
 /// A working day.
 const DAY: u64 = 12 * HOUR;
-/// How long it takes to the server and back, at most: half a window, as the models assume.
+/// The longest round trip: half a window, as the models assume.
 const ONE_WAY: u64 = WINDOW / 4;
 
 impl<'n> Browser<'n> {
@@ -85,7 +85,7 @@ impl<'n> Browser<'n> {
         self.chance.happens(if bad { self.network.loses_in_bad_minutes } else { self.network.loses })
     }
 
-    /// Whether the session lived through the day.
+    /// Returns whether the session stayed for the day.
     fn day(&mut self) -> bool {
         while let Some(std::cmp::Reverse((now, _, event))) = self.events.pop() {
             if now > BEGIN + DAY || self.server.over {
@@ -110,12 +110,12 @@ impl<'n> Browser<'n> {
                 if !self.loses(now) {
                     self.schedule(now + one_way, Event::Reach { generation: self.refresh });
                 }
-                // Whether it was lost or not, the tab looks again: the user reloads, or it waits for the answer.
+                // Lost or not, the tab checks again: the user reloads, or it waits for the response.
                 let wait = self.chance.between(WINDOW / 2, 4 * WINDOW);
                 self.schedule(now + wait, Event::Want);
             }
             Event::Reach { generation } => {
-                let Some(Answer { refresh, access }) = self.server.refresh(generation, now) else { return };
+                let Some(Response { refresh, access }) = self.server.refresh(generation, now) else { return };
                 self.refreshes += 1;
                 self.furthest = self.furthest.max(self.server.distance());
                 let Access { generation, expires_at } = access;
@@ -137,7 +137,7 @@ impl<'n> Browser<'n> {
     }
 }
 
-/// How many of the browsers are logged out, with how often the newest generation got how far ahead.
+/// Returns how many browsers are logged out, and how often the newest generation got how far ahead.
 fn days(network: &Network, table: Table, runs: u64) -> (u64, Vec<u64>) {
     let threads = 2;
     let parts: Vec<(u64, Vec<u64>, u64)> = std::thread::scope(|scope| {
@@ -168,7 +168,7 @@ fn days(network: &Network, table: Table, runs: u64) -> (u64, Vec<u64>) {
     }
     tell(&format!(
         "{runs} honest browsers, {:.0} % of what they send or get is lost, {:.0} % in bad minutes, {table:?}: {out} logged \
-         out in {refreshes} refreshes; answers lost in a row at most, by browsers: {furthest:?}\n",
+         out in {refreshes} refreshes; responses lost in a row at most, by browsers: {furthest:?}\n",
         network.loses * 100.0,
         network.loses_in_bad_minutes * 100.0,
     ));

@@ -1,8 +1,8 @@
 //! A victim and a thief who copied its cookies and keeps pace, for 120 hours.
 //!
-//! He presents the victim's refresh token when the victim has refreshed, and gets the victim's own successor. To know
-//! when, he reads what moves with a refresh, or presents the token again and again, and throws the answers away. Where
-//! one more would give him away he stops, if he is careful, and is out.
+//! The thief presents the victim's refresh token when the victim has refreshed, and gets the victim's own successor. To
+//! know when, it reads what changes with a refresh, or presents the token again and again, and discards the responses.
+//! A careful thief stops where one more would be detected, and then has no access.
 
 use super::*;
 
@@ -20,19 +20,19 @@ enum Victim {
 /// What the thief sees of the victim's refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sees {
-    /// The time of the last refresh, to the minute or not: that it moves is enough. Something of the application that
-    /// shows what its user does is the same.
+    /// The time of the last refresh, to the minute or not: the change is enough. A page of the application that shows
+    /// what its user does has the same effect.
     Refreshes,
-    /// Nothing, as with `GET /auth/sessions`. He knows when the victim's access token expires.
+    /// Nothing, as with `GET /auth/sessions`. The thief knows when the victim's access token expires.
     Nothing,
 }
 
-/// What became of the thief.
+/// The outcome for the thief.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// The session ended for both.
     Found(u64),
-    /// The victim goes on, and he has nothing left.
+    /// The victim continues, and the thief has no valid token.
     Out(u64),
     Unseen,
 }
@@ -44,7 +44,7 @@ struct Plan {
     careful: bool,
 }
 
-/// The server that he meets.
+/// The rules of the server.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
     table: Table,
@@ -58,22 +58,22 @@ struct Scene {
     server: Server,
     chance: Chance,
     plan: Plan,
-    /// The victim's cookies, and when it does something next.
+    /// The victim's cookies, and the time of its next action.
     refresh: u32,
     access: Access,
     wants_at: u64,
-    /// What the thief has of the victim's generation, and what he has seen of the last refresh.
+    /// The thief's cookies of the victim's generation, and what it has seen of the last refresh.
     stolen: Option<u32>,
     stolen_access: Access,
     seen: u32,
-    /// When he presents the token again, and how many answers he threw away.
+    /// When the thief presents the token again, and how many responses it discarded.
     presents_at: u64,
-    thrown_away: u32,
+    discarded: u32,
     served: u64,
 }
 
 const END: u64 = 120 * HOUR;
-/// The thief's steps; he polls in each.
+/// The thief's steps; it polls in each.
 const STEP: u64 = 5 * SECOND;
 
 impl Scene {
@@ -92,7 +92,7 @@ impl Scene {
             stolen_access: access,
             seen: 1,
             presents_at: 0,
-            thrown_away: 0,
+            discarded: 0,
             served: 0,
         };
         scene.wants_at = scene.next_want(BEGIN);
@@ -100,7 +100,7 @@ impl Scene {
         scene
     }
 
-    /// When the victim wants something after `now`.
+    /// Returns when the victim requests a page after `now`.
     fn next_want(&mut self, now: u64) -> u64 {
         match self.plan.victim {
             Victim::Busy(mean) => now + self.chance.wait(mean),
@@ -113,10 +113,10 @@ impl Scene {
         }
     }
 
-    /// When the thief begins to present the token, having got this far with the victim.
+    /// Returns when the thief presents a token next, having got the victim's successor at `now`.
     fn guess(&self, now: u64) -> u64 {
         match (self.plan.victim, self.plan.sees) {
-            // As late as his own access token allows.
+            // As late as the thief's own access token allows.
             (Victim::Busy(_) | Victim::AwayTenHours(_), Sees::Refreshes) => now + LONG - WINDOW - 2 * STEP,
             // The victim refreshes with its first request after this.
             (Victim::Busy(_) | Victim::AwayTenHours(_), Sees::Nothing) => now + LONG,
@@ -126,34 +126,34 @@ impl Scene {
 
     fn victim_acts(&mut self, now: u64) {
         if now >= self.access.expires_at || matches!(self.plan.victim, Victim::Timer) {
-            let Some(answer) = self.server.refresh(self.refresh, now) else { return };
-            self.refresh = answer.refresh.unwrap_or(self.refresh);
-            self.access = answer.access;
+            let Some(response) = self.server.refresh(self.refresh, now) else { return };
+            self.refresh = response.refresh.unwrap_or(self.refresh);
+            self.access = response.access;
         }
         self.server.note(self.access, now);
         self.wants_at = self.next_want(now);
     }
 
-    /// Presents the victim's token, as far as he knows it. Says whether he has what the victim has.
+    /// Presents this token of the victim. Returns whether the thief gets the victim's current token.
     fn thief_presents(&mut self, token: u32, now: u64) -> bool {
-        let Some(Answer { refresh, access }) = self.server.refresh(token, now) else { return false };
+        let Some(Response { refresh, access }) = self.server.refresh(token, now) else { return false };
         let is_victims = refresh.is_some_and(|refresh| refresh == self.refresh);
         match refresh {
-            // Its age tells him that it is no repeat of his own.
+            // Its age shows that it is no repeat of the thief's own.
             Some(refresh) if is_victims => {
                 (self.stolen, self.seen) = (Some(refresh), refresh);
                 self.stolen_access = access;
-                self.thrown_away = 0;
+                self.discarded = 0;
                 self.presents_at = self.guess(now);
             }
             Some(refresh) => {
-                self.thrown_away = refresh - token;
+                self.discarded = refresh - token;
                 self.seen = refresh;
                 self.presents_at = now + WINDOW;
             }
             None => {
                 self.stolen_access = access;
-                // In time for the next one, if that is what he needs it for.
+                // In time for the next one, if the thief needs it.
                 let apart = if self.plan.sees == Sees::Refreshes { SHORT - WINDOW - STEP } else { WINDOW };
                 self.presents_at = now + apart;
             }
@@ -178,7 +178,7 @@ impl Scene {
                 .record
                 .rotated_at
                 .is_none_or(|at| Timestamp::from_millis(now).since(at) >= Duration::from_millis(2 * WINDOW));
-            let is_last = rotates && self.thrown_away >= SessionRecord::MAX_LOST_ANSWERS;
+            let is_last = rotates && self.discarded >= SessionRecord::MAX_LOST_ANSWERS;
             if is_last && self.plan.careful && self.server.table == Table::Real {
                 self.stolen = None;
             } else {
@@ -209,7 +209,7 @@ impl Scene {
     }
 }
 
-/// What became of this many thieves, each of them with another victim: how many are still there.
+/// Returns how many of so many thieves, each with another victim, are undetected.
 fn unseen(rules: Rules, plan: Plan, runs: u64) -> usize {
     let (mut found, mut out, mut unseen, mut served) = (Vec::new(), Vec::new(), 0, Vec::new());
     for seed in 0..runs {
@@ -229,7 +229,7 @@ fn unseen(rules: Rules, plan: Plan, runs: u64) -> usize {
     unseen
 }
 
-/// How many there are, and where a tenth, half and nine tenths of them are.
+/// Formats the number of values and their 10th, 50th and 90th percentiles.
 fn spread(mut values: Vec<u64>, unit: u64) -> String {
     values.sort_unstable();
     let Some(last) = values.len().checked_sub(1) else { return "0".to_owned() };
@@ -248,7 +248,7 @@ fn thief_keeping_pace_is_detected_or_out() {
             let plan = Plan { victim, sees: Sees::Nothing, careful };
             assert_eq!(unseen(REAL, plan, runs), 0);
         }
-        // Where something shows what the victim does, its first long pause is the end.
+        // Where a page shows what the victim does, its first long pause ends the theft.
         for victim in [Victim::Busy(10 * MINUTE), AWAY] {
             let plan = Plan { victim, sees: Sees::Refreshes, careful };
             assert_eq!(unseen(REAL, plan, runs), 0);
@@ -256,7 +256,7 @@ fn thief_keeping_pace_is_detected_or_out() {
     }
 }
 
-/// What only a binding to the device would stop: he knows when the victim refreshes.
+/// A limit that only a binding to the device would remove: the thief knows when the victim refreshes.
 #[test]
 fn thief_knowing_refresh_times_is_not_detected() {
     let runs = runs("THEFT_RUNS", 40);
