@@ -1,4 +1,4 @@
-//! What a request allocates over the same route under a layer that does nothing. More than the budget is a failure.
+//! Counts what a request allocates beyond the same route under a layer that does nothing, and compares it to a budget.
 
 use std::alloc::System;
 
@@ -15,7 +15,7 @@ mod route;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Calls of the allocator. The threads of the test harness may disturb one attempt, though never to make it less.
+/// Returns the calls of the allocator. Threads of the test harness may add calls to one attempt, but remove none.
 fn allocations(router: &mut Router, path: &'static str, headers: &HeaderMap, status: u16) -> usize {
     let attempt = |_| {
         let region = Region::new(ALLOCATOR);
@@ -36,14 +36,14 @@ async fn request_stays_within_allocation_budget() {
         allocations(ours, path, headers, status) - without
     };
 
-    // The table of extensions has room for three before it grows, and axum puts three into it.
+    // The table of extensions has a capacity of three before it grows, and axum inserts three.
     let (mut plain, mut ours) = (passing_through(), with_sessions(&subject.sessions));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
     // The growth, two extensions, the session itself, and one string among its claims.
     assert_eq!(added("/me", &subject.good(0)), 5);
     assert_eq!(added("/me", &subject.good(20)), 5);
     assert_eq!(added("/greet", &subject.good(0)), 5);
-    // The growth and two extensions, one of which says why.
+    // The growth and two extensions, one of which holds the reason.
     assert_eq!(added("/greet", &subject.forged()), 3);
     assert_eq!(added("/greet", &subject.garbage()), 3);
     // The growth: the extension of an anonymous request has no size.
@@ -51,7 +51,7 @@ async fn request_stays_within_allocation_budget() {
     assert_eq!(added("/greet", &anonymous), 1);
     assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 1);
 
-    // With a fourth one it has grown before.
+    // With a fourth extension the table has grown already.
     let (mut plain, mut ours) = (served(passing_through()), served(with_sessions(&subject.sessions)));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
     assert_eq!(added("/me", &subject.good(0)), 4);

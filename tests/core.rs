@@ -31,7 +31,7 @@ async fn greet(request: Request<Body>) -> Result<Response<String>, Infallible> {
     assert_eq!(request.body().0, "untouched");
     Ok(Response::new(match request.extensions().get::<Session>() {
         Some(session) => format!("hello {}", session.user_id()),
-        None => "hello stranger".to_owned(),
+        None => "hello anonymous".to_owned(),
     }))
 }
 
@@ -48,13 +48,13 @@ async fn layer_works_on_any_service() {
     let cookies = browser(sessions.login("alice").await.unwrap());
 
     let anonymous = service.ready().await.unwrap().call(request(HeaderMap::new())).await.unwrap();
-    assert_eq!(anonymous.body(), "hello stranger");
+    assert_eq!(anonymous.body(), "hello anonymous");
     let known = service.ready().await.unwrap().call(request(cookies.clone())).await.unwrap();
     assert_eq!(known.body(), "hello alice");
 
     sessions.end_all("alice").await.unwrap();
     let ended = service.ready().await.unwrap().call(request(cookies.clone())).await.unwrap();
-    assert_eq!((ended.status(), ended.body().as_str()), (StatusCode::OK, "hello stranger"));
+    assert_eq!((ended.status(), ended.body().as_str()), (StatusCode::OK, "hello anonymous"));
 }
 
 #[tokio::test]

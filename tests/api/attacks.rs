@@ -1,5 +1,5 @@
-//! Attacks on tokens and cookies that are known by name, as far as `forgery` has not got them: confused keys, keys that
-//! come along with the token, names of keys as paths and commands, and text that would forge a line of a log.
+//! Known attacks on tokens and cookies that `forgery` does not contain: confused keys, keys in the header of the
+//! token, key ids that are paths or commands, and text that would forge a line of a log.
 
 use std::{io::ErrorKind, net::TcpListener};
 
@@ -28,10 +28,10 @@ on_every_store!(control_characters_are_escaped_in_log,);
 async fn refuses(world: &World, token: impl AsRef<[u8]>) {
     let cookie = [ACCESS.as_bytes(), b"=", token.as_ref()].concat();
     send(&world.app, "GET /me", &[("cookie", &cookie)]).await.is_problem(401, "invalid_token");
-    assert_eq!(send(&world.app, "GET /greet", &[("cookie", &cookie)]).await.body, "hello, stranger");
+    assert_eq!(send(&world.app, "GET /greet", &[("cookie", &cookie)]).await.body, "hello, anonymous");
 }
 
-/// The session is as it was, and nothing was told of it.
+/// Asserts that the session is unchanged and that no event was reported.
 async fn goes_on(world: &World, browser: &mut Browser) {
     assert_eq!(world.events(), []);
     browser.get("/me").await.is(200);
@@ -56,7 +56,7 @@ fn signing(algorithm: &str) -> SigningKey {
     .expect("a key")
 }
 
-/// Every text and every bytes that a public key is known by.
+/// Returns every text and byte encoding of a public key.
 fn spellings_of(jwks: &str) -> Vec<Vec<u8>> {
     let set: serde_json::Value = serde_json::from_str(jwks).expect("JSON");
     let jwk = &set["keys"][0];
@@ -85,7 +85,7 @@ fn spellings_of(jwks: &str) -> Vec<Vec<u8>> {
     all
 }
 
-/// CVE-2015-9235 and its many children: what everybody may know is taken for the secret of a MAC.
+/// CVE-2015-9235 and its successors: a public key is used as the secret of a MAC.
 #[tokio::test]
 async fn public_key_as_hmac_secret_is_refused() {
     for algorithm in ["EdDSA", "ES256"] {
@@ -107,7 +107,7 @@ async fn public_key_as_hmac_secret_is_refused() {
     }
 }
 
-/// Neither used nor fetched, whoever signed.
+/// Independent of the key that signed the token.
 #[tokio::test]
 async fn keys_in_token_header_are_neither_used_nor_fetched() {
     let world = World::new(Backend::Memory).await;
@@ -138,7 +138,7 @@ async fn keys_in_token_header_are_neither_used_nor_fetched() {
             }
         }
     }
-    assert_eq!(trap.accept().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock), "somebody called");
+    assert_eq!(trap.accept().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock), "a key was fetched");
     goes_on(&world, &mut browser).await;
 }
 
@@ -148,7 +148,7 @@ async fn kid_is_only_compared() {
     let mut browser = world.browser();
     browser.login("alice").await;
     world.events();
-    // With an empty file as the key, which is what /dev/null is for, and with the right one.
+    // Signed with an empty key, as read from /dev/null, and with the right key.
     for secret in ["", ACCESS_SECRET] {
         let good = Forgery::of(&browser.access(), secret);
         let kid = good.header.split(r#""kid":"#).nth(1).and_then(|rest| rest.strip_suffix('}')).expect("a name");
@@ -219,7 +219,7 @@ async fn claims_of_other_json_types_are_refused() {
         let was = format!(r#""{name}":"{}""#, if name == "sub" { "alice" } else { ISSUER });
         refuses(&world, good.clone().claim(&was, &format!(r#""{name}":{value}"#)).signed()).await;
     }
-    // The signature of another token, of this user and of none.
+    // The signature of another user's token, and no signature.
     let mut mallory = world.browser();
     mallory.login("mallory").await;
     world.events();
@@ -230,7 +230,7 @@ async fn claims_of_other_json_types_are_refused() {
     goes_on(&world, &mut browser).await;
 }
 
-/// The order of P-256, less the second half of a signature: just as valid a signature of the same bytes.
+/// Subtracts the second half of a signature from the order of P-256: an equally valid signature of the same bytes.
 fn negated(token: &str) -> String {
     const ORDER: [u8; 32] = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
@@ -262,7 +262,7 @@ async fn revoked_token_in_other_spelling_is_refused() {
         spellings.extend([format!("{access} ="), format!(" ={access}"), access.clone()]);
         if algorithm == "ES256" {
             let other = negated(&access);
-            // It would be another token where tokens are remembered, and is none for us: before the end, too.
+            // A denylist of tokens would miss this spelling. It is refused before the session ends, too.
             assert_ne!(other, access);
             let cookie = format!("{ACCESS}={other}");
             send(&world.app, "GET /me", &[("cookie", &cookie)]).await.is_problem(401, "invalid_token");
@@ -275,7 +275,7 @@ async fn revoked_token_in_other_spelling_is_refused() {
     }
 }
 
-/// Tokens in the body of a request, which RFC 6750 knows and which is nobody's business here.
+/// Tokens in the body of a request, which RFC 6750 allows and this crate does not read.
 #[tokio::test]
 async fn tokens_in_request_body_are_ignored() {
     let world = World::new(Backend::Memory).await;
@@ -298,7 +298,7 @@ async fn tokens_in_request_body_are_ignored() {
 const FORGED: &str =
     "mallory\r\n2026-01-01T00:00:00Z ERROR tower_jwt_sessions: forged \u{1b}[31m\u{9b}31m\u{7f}\0\"<script>";
 
-/// What an attacker names is left out, or escaped.
+/// Names that a request supplies are omitted or escaped.
 async fn control_characters_are_escaped_in_log(backend: Backend) {
     Log::capture(LevelFilter::TRACE);
     let world = World::new(backend).await;
@@ -351,7 +351,7 @@ async fn control_characters_are_escaped_in_log(backend: Backend) {
     }
 }
 
-/// The same for errors, which end up in logs as well.
+/// The same for errors, which applications log.
 #[tokio::test]
 async fn control_characters_are_escaped_in_errors() {
     let named = |kid: &str| {
@@ -384,7 +384,7 @@ async fn control_characters_are_escaped_in_errors() {
     }
 }
 
-/// Words from the lists that tools try first. None is long enough, in any case and with any usual decoration.
+/// Secrets from the lists that tools try first. None is long enough, in any case and with the usual affixes.
 #[test]
 fn well_known_secrets_are_refused_as_too_short() {
     const WORDS: [&str; 24] = [
@@ -427,7 +427,7 @@ fn well_known_secrets_are_refused_as_too_short() {
 }
 
 proptest! {
-    /// Whatever a header says, only the very bytes that the ring writes are accepted.
+    /// Only the exact bytes of a header that the ring writes are accepted.
     #[test]
     fn only_exact_token_header_is_accepted(
         names in prop::collection::vec(

@@ -1,4 +1,4 @@
-//! Access tokens in an `Authorization: Bearer` header (RFC 6750): off by default, and no other way in.
+//! Access tokens in an `Authorization: Bearer` header (RFC 6750), which is off by default.
 
 use axum::{Router, routing::get};
 use serde_json::json;
@@ -22,11 +22,11 @@ async fn bearer_token_is_ignored_by_default() {
     for line in [&*bearer, "Bearer x", "Bearer", "Bearer A B", "Basic YTpi"] {
         let alone = [("authorization", line)];
         send(&world.app, "GET /me", &alone).await.is_problem(401, "missing_credentials");
-        assert_eq!(send(&world.app, "GET /greet", &alone).await.body, "hello, stranger");
+        assert_eq!(send(&world.app, "GET /greet", &alone).await.body, "hello, anonymous");
         assert_eq!(send(&world.app, "GET /why", &alone).await.body, "NoCredentials");
         send(&world.app, "POST /auth/logout-all", &alone).await.is_problem(401, "missing_credentials");
         send(&world.app, "POST /auth/logout", &alone).await.is(200);
-        // Beside cookies it is no second credential.
+        // Beside cookies it does not count as a second credential.
         let twice = [("authorization", line), ("authorization", line)];
         for headers in [&alone[..], &twice] {
             browser.send("GET /me", headers).await.is(200);
@@ -50,13 +50,13 @@ async fn bearer_token_gives_same_session_as_cookie() {
     assert_eq!(native.send("GET /greet").await.body, "hello, alice");
     assert_eq!(native.send("GET /live").await.body, "alice");
     assert_eq!(native.send("GET /greet-live").await.body, "hello, alice");
-    // A token is a token: the one of a browser's cookie is no other.
+    // The access token of a browser's cookie is accepted as well.
     let mut browser = world.browser();
     browser.login("bob").await;
     let line = format!("Bearer {}", browser.access());
     assert_eq!(send(&world.app, "GET /live", &[("authorization", &line)]).await.is(200).body, "bob");
     browser.get("/me").await.is(200);
-    // Cookies of others are no credential of ours.
+    // Cookies of other names are not credentials.
     let headers = [("authorization", native.bearer()), ("cookie", "theme=dark; access=x".to_owned())];
     send(&world.app, "GET /me", &headers).await.is(200);
 }
@@ -70,7 +70,7 @@ async fn other_authorization_schemes_are_ignored() {
     for line in ["", "Basic YTpi", digest, "Bearerer x", "DPoP x", "Negotiate"] {
         let headers = [("authorization", line)];
         send(&world.app, "GET /me", &headers).await.is_problem(401, "missing_credentials");
-        assert_eq!(send(&world.app, "GET /greet", &headers).await.body, "hello, stranger");
+        assert_eq!(send(&world.app, "GET /greet", &headers).await.body, "hello, anonymous");
         browser.send("GET /me", &headers).await.is(200);
         browser.send("POST /auth/refresh", &headers).await.is(200);
     }
@@ -96,18 +96,18 @@ async fn invalid_bearer_token_is_refused_on_public_pages_too() {
         native.send(page).await.is_problem(401, "invalid_token");
     }
     assert_eq!(native.send("GET /why").await.body, "Expired");
-    // The store knows more than this node.
+    // The store has revocations that this node has not read.
     let late = world.native("carol").await;
     let other = world.node(|builder| builder.accept_bearer_tokens()).await;
     other.sessions.end_all("carol").await.expect("it ends");
     for page in ["GET /live", "GET /greet-live"] {
         late.send(page).await.is_problem(401, "invalid_token");
     }
-    // And whoever sends nothing is a stranger as before.
-    let nobody = [("accept", "*/*")];
-    assert_eq!(send(&world.app, "GET /greet", &nobody).await.is(200).body, "hello, stranger");
-    assert_eq!(send(&world.app, "GET /greet-live", &nobody).await.is(200).body, "hello, stranger");
-    send(&world.app, "GET /me", &nobody).await.is_problem(401, "missing_credentials");
+    // Requests without credentials stay anonymous.
+    let anonymous = [("accept", "*/*")];
+    assert_eq!(send(&world.app, "GET /greet", &anonymous).await.is(200).body, "hello, anonymous");
+    assert_eq!(send(&world.app, "GET /greet-live", &anonymous).await.is(200).body, "hello, anonymous");
+    send(&world.app, "GET /me", &anonymous).await.is_problem(401, "missing_credentials");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn invalid_cookie_is_anonymous_on_public_pages() {
     for cookie in [gone, wrong, only_refresh, twice] {
         for page in ["GET /greet", "GET /greet-live"] {
             let answer = send(&world.app, page, &[("cookie", &cookie)]).await;
-            assert_eq!(answer.is(200).body, "hello, stranger", "{cookie}");
+            assert_eq!(answer.is(200).body, "hello, anonymous", "{cookie}");
         }
     }
 }
@@ -139,7 +139,7 @@ async fn bearer_token_beside_cookie_is_refused() {
     for cookies in
         [browser.cookies(), access.clone(), refresh, format!("{access}; {access}"), format!("{ACCESS}="), own]
     {
-        // Good and bad ones alike, and whoever's they are: what counts would be for the sender to guess.
+        // Valid or not, and of any user: which of them counts would be ambiguous.
         for bearer in [native.bearer(), "bearer x".to_owned()] {
             let headers = [("authorization", bearer), ("cookie", cookies.clone())];
             for what in PAGES {
@@ -207,14 +207,14 @@ async fn bearer_tokens_in_query_and_body_are_ignored() {
     }
     send_form(&world.app, "POST /auth/logout", &form).await.is(200);
     assert_eq!(world.count("alice").await, 1, "not even a logout finds it");
-    // Nor from other headers.
+    // Other headers are not read either.
     for name in ["proxy-authorization", "x-authorization", "x-access-token", "access-token", "sec-websocket-protocol"] {
         let headers = [(name, native.bearer())];
         send(&world.app, "GET /me", &headers).await.is_problem(401, "missing_credentials");
     }
 }
 
-/// Spot checks that it is the same verification: the attacks themselves are tried on cookies.
+/// Samples that show the same verification: `attacks` and `forgery` use cookies.
 #[tokio::test]
 async fn forged_and_expired_bearer_tokens_are_refused() {
     let world = World::for_natives(Backend::Memory).await;
@@ -248,7 +248,7 @@ async fn logout_ends_session_of_bearer_token() {
     native.send("GET /me").await.is_problem(401, "invalid_token");
     native.ask().await.is_oauth_error("invalid_grant");
     other.send("GET /me").await.is(200);
-    // Unknown tokens are nothing to end (RFC 7009, section 2.2).
+    // Invalid tokens are not an error of revocation (RFC 7009, section 2.2).
     send(&world.app, "POST /auth/logout", &[("authorization", "Bearer x")]).await.is(200);
 }
 
@@ -274,7 +274,7 @@ async fn companion_routes_accept_bearer_token() {
     let id = claims_of(&there.access)["sid"].as_str().expect("an id").to_owned();
     here.send(&format!("DELETE /auth/sessions/{id}")).await.is(200);
     there.send("GET /me").await.is_problem(401, "invalid_token");
-    // An access token is no refresh token, however it is sent.
+    // An access token is not accepted as a refresh token.
     here.send("POST /auth/refresh").await.is_problem(401, "missing_credentials");
     send(&world.app, "POST /auth/logout-all", &[("authorization", "Bearer x")]).await.is_problem(401, "invalid_token");
     assert_eq!(world.count("alice").await, 2);
@@ -297,7 +297,7 @@ async fn login_replaces_session_of_bearer_token() {
     native.send("GET /me").await.is_problem(401, "invalid_token");
 }
 
-/// Credentials in two places prove nothing, but no login is refused for them, and none of their sessions goes on.
+/// Credentials in two places authenticate no request, but do not prevent a login, which ends all of their sessions.
 #[tokio::test]
 async fn login_ends_all_presented_sessions() {
     let world = World::for_natives(Backend::Memory).await;
@@ -366,7 +366,7 @@ async fn stale_node_that_fails_closed_refuses_bearer_token_with_503() {
     }
 }
 
-/// The companion router verifies by itself.
+/// The companion router verifies tokens itself.
 #[tokio::test]
 async fn companion_routes_verify_bearer_token_without_layer() {
     let world = World::for_natives(Backend::Memory).await;

@@ -1,4 +1,4 @@
-//! Claims that serde writes or reads in another way than one thinks: refused when building, or with a cure in the log.
+//! Claims that serde does not round-trip: refused when building, or logged with help.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -70,7 +70,7 @@ struct Wide {
     balance: u128,
 }
 
-/// Of a type of its own: only the value tells.
+/// A type of its own, of which only some values fail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Any {

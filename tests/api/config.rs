@@ -1,4 +1,4 @@
-//! Misconfiguration fails while building, and the message names the cure.
+//! Invalid configuration fails the build, and the message names the remedy.
 
 use std::time::Duration;
 
@@ -35,10 +35,10 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// The message of the error, which must contain the cure.
-fn refusal(builder: SessionManagerBuilder<()>, cure: &str) -> ConfigError {
+/// Returns the error of a refused build, whose message must contain the remedy.
+fn refusal(builder: SessionManagerBuilder<()>, help: &str) -> ConfigError {
     let error = builder.build().expect_err("this cannot work");
-    assert!(error.to_string().contains(cure), "{error} does not name the cure: {cure}");
+    assert!(error.to_string().contains(help), "{error} does not contain the help: {help}");
     error
 }
 
@@ -85,7 +85,7 @@ async fn key_shared_by_both_rings_is_refused() {
     );
     assert_eq!(error.kind(), ConfigErrorKind::SharedKey);
     assert!(!error.to_string().contains(shared));
-    // Neither under another algorithm nor as an older key.
+    // Also under another algorithm, and as an older key.
     refusal(
         builder().access_keys(KeyRing::hs512(shared).unwrap()).refresh_keys(KeyRing::hs256(shared).unwrap()),
         "secrets of its own",
@@ -135,21 +135,21 @@ async fn pem_keys_are_read_and_invalid_ones_refused() {
     let public = VerificationKey::eddsa_pem(ED25519_PUBLIC).unwrap();
     assert_eq!(private.verification_key().key_id(), public.key_id());
 
-    for misfit in
+    for invalid in
         ["", "garbage", ED25519_PUBLIC, P256_PRIVATE, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
     {
-        let error = SigningKey::eddsa_pem(misfit).unwrap_err();
+        let error = SigningKey::eddsa_pem(invalid).unwrap_err();
         assert!(error.to_string().contains("openssl genpkey"), "{error}");
     }
-    for misfit in ["", ED25519_PUBLIC, ED25519_PRIVATE] {
+    for invalid in ["", ED25519_PUBLIC, ED25519_PRIVATE] {
         assert!(
-            SigningKey::es256_pem(misfit).is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
+            SigningKey::es256_pem(invalid).is_err_and(|error| error.kind() == ConfigErrorKind::InvalidKey
                 && error.to_string().contains("invalid key for ES256"))
         );
     }
-    for misfit in ["", ED25519_PRIVATE, P256_PRIVATE] {
-        assert!(VerificationKey::eddsa_pem(misfit).is_err(), "{misfit}");
-        assert!(VerificationKey::es256_pem(misfit).is_err(), "{misfit}");
+    for invalid in ["", ED25519_PRIVATE, P256_PRIVATE] {
+        assert!(VerificationKey::eddsa_pem(invalid).is_err(), "{invalid}");
+        assert!(VerificationKey::es256_pem(invalid).is_err(), "{invalid}");
     }
     assert!(VerificationKey::es256_pem(ED25519_PUBLIC).is_err());
 }
@@ -254,7 +254,7 @@ async fn empty_and_oversized_identifiers_are_refused() {
 #[tokio::test]
 async fn cookie_configs_that_browsers_reject_are_refused() {
     let cookies = CookieConfig::new;
-    for (wrong, cure) in [
+    for (wrong, help) in [
         (cookies().prefix(CookiePrefix::Host).domain("example.com"), "use CookiePrefix::Secure"),
         (cookies().prefix(CookiePrefix::Host).path("/app"), "use CookiePrefix::Secure"),
         (cookies().prefix(CookiePrefix::Host).refresh_path("/auth"), "use CookiePrefix::Secure"),
@@ -283,7 +283,7 @@ async fn cookie_configs_that_browsers_reject_are_refused() {
         (cookies().domain(""), "registrable domain"),
         (cookies().domain("localhost"), "registrable domain"),
         (cookies().domain("192.168.0.1"), "registrable domain"),
-        // What browsers take for an address too.
+        // Other spellings that browsers read as an address.
         (cookies().domain("127.1"), "registrable domain"),
         (cookies().domain("999.999.999.999"), "registrable domain"),
         (cookies().domain("127.0.0.0x1"), "registrable domain"),
@@ -299,7 +299,7 @@ async fn cookie_configs_that_browsers_reject_are_refused() {
         (cookies().replaces(cookies().prefix(CookiePrefix::Host).refresh_path("/auth")), "use CookiePrefix::Secure"),
         (cookies().replaces(cookies().path("/app").replaces(cookies().path("app"))), "begin with a slash"),
     ] {
-        let error = refusal(builder().cookies(wrong), cure);
+        let error = refusal(builder().cookies(wrong), help);
         assert_eq!(error.kind(), ConfigErrorKind::InvalidCookie);
     }
     for fine in [
@@ -315,7 +315,7 @@ async fn cookie_configs_that_browsers_reject_are_refused() {
         cookies().names("accessToken", "refreshToken").browser_session(),
         cookies().replaces(cookies().domain("example.com")).replaces(cookies().path("/app")),
         cookies().domain("example.com").replaces(cookies()),
-        // One of the two is the same; so is what the former one replaced.
+        // One of the two is unchanged; so is the one that the former configuration replaced.
         cookies().prefix(CookiePrefix::Secure).replaces(cookies().refresh_path("/auth")),
         cookies().replaces(cookies().domain("example.com").replaces(cookies())),
         cookies().insecure_http_for_development().replaces(cookies()),
@@ -338,7 +338,7 @@ async fn origins_not_in_browser_form_are_refused() {
         "https://ex ample.com",
         "",
         "null",
-        // And what would never match.
+        // Values that never match.
         "ftp://example.com",
         "file://",
         "//example.com",
@@ -410,7 +410,7 @@ async fn application_origins_may_be_trusted_but_not_own() {
         "app://-",
         "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
         "moz-extension://3c78ab9e-3d41-4a0e-8c3c-0a6c7c1f3d52",
-        // Not all schemes have hosts in lower case.
+        // Some schemes have hosts with upper case.
         "safari-web-extension://E4F1B1D2-9C1B-4E0F-8A57-2F3B6F0C9D11",
         "web+x.1-y://my_app.example.:8080",
         "x://127.0.0.1:80",
@@ -446,7 +446,7 @@ async fn application_origins_may_be_trusted_but_not_own() {
         "capaci_tor://localhost",
         "://localhost",
         "null",
-        // What no page has as its origin.
+        // Values that are not the origin of any page.
         "ws://example.com",
         "wss://example.com",
         "file://localhost",

@@ -1,8 +1,8 @@
-//! How our cookies are found among others: byte for byte, and never when somebody else may have set them.
+//! Session cookies are found among others by exact name, and refused when they are ambiguous.
 
 use crate::support::*;
 
-const NOBODY: &str = "hello, stranger";
+const ANONYMOUS: &str = "hello, anonymous";
 
 async fn greets(world: &World, lines: &[Vec<u8>]) -> String {
     let headers: Vec<(&str, &[u8])> = lines.iter().map(|line| ("cookie", &line[..])).collect();
@@ -40,7 +40,7 @@ async fn session_cookie_is_found_among_others() {
     }
     assert_eq!(greets(&world, &[[&junk, b"; ".as_slice(), &ours].concat()]).await, "hello, alice");
     assert_eq!(greets(&world, &[b"a=b".to_vec(), junk, ours.clone(), b"\xff".to_vec()]).await, "hello, alice");
-    // Blanks around the equals sign, which browsers do not send.
+    // Spaces around the equals sign, which browsers do not send.
     let spaced = [ACCESS.as_bytes(), b" =\t ", browser.access().as_bytes(), b" "].concat();
     assert_eq!(greets(&world, &[spaced]).await, "hello, alice");
 }
@@ -76,18 +76,18 @@ async fn cookies_of_similar_names_are_ignored() {
         "",
     ] {
         if name == "__Host-access " || name.contains(['\u{b}', '\u{c}']) {
-            // A blank is no part of a name; the other two are no part of any header.
+            // A space is not part of a name; the other two are not allowed in a header.
             continue;
         }
         for line in [format!("{name}={token}"), format!("$Version=1,{name}={token}")] {
-            assert_eq!(greets(&world, &[line.into_bytes()]).await, NOBODY, "{name:?}");
+            assert_eq!(greets(&world, &[line.into_bytes()]).await, ANONYMOUS, "{name:?}");
         }
     }
     for line in [format!("{ACCESS} {token}"), format!("{ACCESS}:{token}"), ACCESS.to_owned(), token.clone()] {
-        assert_eq!(greets(&world, &[line.into_bytes()]).await, NOBODY);
+        assert_eq!(greets(&world, &[line.into_bytes()]).await, ANONYMOUS);
     }
     for line in [format!("\"{ACCESS}={token}\""), format!("{ACCESS}=\"{token}\""), format!("{ACCESS}={token},a=b")] {
-        assert_eq!(greets(&world, &[line.into_bytes()]).await, NOBODY);
+        assert_eq!(greets(&world, &[line.into_bytes()]).await, ANONYMOUS);
     }
 }
 
@@ -107,13 +107,13 @@ async fn duplicate_access_cookie_is_anonymous() {
             vec![other.clone(), good.clone()],
             vec![other.clone(), b"a=b".to_vec(), good.clone()],
         ] {
-            assert_eq!(greets(&world, &lines).await, NOBODY);
+            assert_eq!(greets(&world, &lines).await, ANONYMOUS);
             let headers: Vec<(&str, &Vec<u8>)> = lines.iter().map(|line| ("cookie", line)).collect();
             send(&world.app, "GET /me", &headers).await.is_problem(401, "invalid_token");
             assert_eq!(send(&world.app, "GET /why", &headers).await.body, "AmbiguousCookie");
         }
     }
-    assert_eq!(greets(&world, &[good.clone(), good]).await, NOBODY, "even when both are the same");
+    assert_eq!(greets(&world, &[good.clone(), good]).await, ANONYMOUS, "even when both are the same");
 }
 
 #[tokio::test]

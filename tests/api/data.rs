@@ -43,7 +43,7 @@ async fn count(State(sessions): Manager, session: Session<Claims>) -> Result<Str
     Ok(sessions.update_data(&session, |n: Option<u32>| n.unwrap_or(0) + 1).await?.to_string())
 }
 
-/// The session ends while this handler is about to write.
+/// Ends the session before the handler writes to it.
 async fn too_late(
     State(sessions): Manager,
     session: Session<Claims>,
@@ -53,7 +53,7 @@ async fn too_late(
     sessions.put_data(&session, 0, &"late").await.map(|version| version.to_string())
 }
 
-/// What a later release of the application keeps in place of a list of names.
+/// The type that a later release of the application stores instead of a list of names.
 #[derive(Serialize, Deserialize)]
 struct Basket {
     items: BTreeMap<String, u32>,
@@ -147,7 +147,7 @@ async fn concurrent_data_updates_are_not_lost(backend: Backend) {
         seen.push(writer.await.expect("an answer").parse::<u32>().expect("a number"));
     }
     seen.sort_unstable();
-    assert_eq!(seen, (1..=24).collect::<Vec<_>>(), "everybody wrote a number of their own");
+    assert_eq!(seen, (1..=24).collect::<Vec<_>>(), "each request wrote a different number");
     assert_eq!(browser.get("/data").await.json(), json!({ "value": 24, "version": 24 }));
 }
 
@@ -158,7 +158,7 @@ async fn data_belongs_to_one_session(backend: Backend) {
     laptop.login("alice").await;
     assert_eq!(phone.get("/data").await.json(), json!({ "value": ["apple"], "version": 1 }));
     assert_eq!(laptop.get("/data").await.json(), json!({ "value": null, "version": 0 }));
-    // A login that takes the place of a session takes nothing over that was not asked for.
+    // A login that replaces a session does not carry its data over by default.
     phone.login("alice").await;
     assert_eq!(phone.get("/data").await.json(), json!({ "value": null, "version": 0 }));
     world.browser().get("/data").await.is_problem(401, "missing_credentials");
@@ -172,7 +172,7 @@ async fn data_update_of_ended_session_is_refused(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
 
-    // On a node that has not heard of the end yet, the store has the last word all the same.
+    // On a node that has not read the revocation yet, the store refuses the write.
     let node = world.node(|builder| builder).await;
     browser.login("alice").await;
     let headers = http::HeaderMap::from_iter([(http::header::COOKIE, browser.cookies().parse().expect("a header"))]);
@@ -199,9 +199,9 @@ async fn data_of_older_release_is_read_and_updated_as_newer_type(backend: Backen
     browser.post("/login-with-basket").await.is(200);
     browser.get("/strict-basket").await.is_problem(500, "internal_error");
     assert_eq!(browser.get("/basket").await.json(), json!({ "basket": { "items": { "apple": 1 } }, "version": 1 }));
-    // To read is not to write: nodes of the older release still read it.
+    // Reading does not convert the stored value: nodes of the older release still read it.
     assert_eq!(browser.get("/data").await.json(), json!({ "value": ["apple"], "version": 1 }));
-    // The change meets the older type once, and never another writer's change after that.
+    // The change reads the older type once, and does not overwrite another writer's change.
     let tabs: Vec<_> = (0..12)
         .map(|_| {
             let tab = browser.clone();
@@ -214,7 +214,7 @@ async fn data_of_older_release_is_read_and_updated_as_newer_type(backend: Backen
     let newer = json!({ "basket": { "items": { "apple": 13 } }, "version": 13 });
     assert_eq!(browser.get("/basket").await.json(), newer);
     assert_eq!(browser.get("/strict-basket").await.json(), newer, "it was written as the newer type");
-    // Nothing older, nothing at all.
+    // No older value: the default.
     browser.login("bob").await;
     assert_eq!(browser.get("/basket").await.json(), json!({ "basket": null, "version": 0 }));
     assert_eq!(browser.post("/basket/pear").await.json(), json!({ "items": { "pear": 1 } }));
@@ -226,7 +226,7 @@ async fn data_of_older_release_can_be_discarded(backend: Backend) {
     browser.post("/login-with-basket").await.is(200);
     assert_eq!(browser.post("/begin-again").await.json(), json!({ "was_there": false, "version": 2 }));
     assert_eq!(browser.get("/strict-basket").await.json(), json!({ "basket": { "items": {} }, "version": 2 }));
-    // What is of neither type is given up by the function that knows the older ones.
+    // The conversion function discards values of neither type.
     assert_eq!(browser.post("/put/2/neither").await.is(200).body, "3");
     assert_eq!(browser.get("/basket").await.json(), json!({ "basket": null, "version": 3 }));
     assert_eq!(browser.post("/basket/pear").await.json(), json!({ "items": { "pear": 1 } }));

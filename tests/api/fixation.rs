@@ -67,7 +67,7 @@ async fn login_over_planted_session_starts_another(backend: Backend) {
     alice.plant(REFRESH, &mallory.refresh_token());
     alice.login("alice").await;
     assert_ne!(id(&alice), id(&mallory));
-    assert_eq!(mallory.get("/greet").await.body, "hello, stranger", "what was planted is dead");
+    assert_eq!(mallory.get("/greet").await.body, "hello, anonymous", "what was planted is dead");
     mallory.refresh().await.is_problem(401, "invalid_refresh_token");
     assert_eq!(alice.get("/me").await.is(200).json()["user"], "alice");
 }

@@ -1,4 +1,4 @@
-//! A server that does not know a command repeats its arguments. The log has the server's word, and nothing of the
+//! A server that does not know a command repeats its arguments. The log has the server's error code, and no data of
 //! users.
 
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ const USER: &str = "private@name.example";
 
 #[tokio::test]
 async fn forbidden_command_is_logged_without_user_data() {
-    // Somebody who has logged in before, at a node with the same keys.
+    // A user who has logged in before, at a node with the same keys.
     let world = World::new(Backend::Memory).await;
     let mut early = world.browser();
     early.login(USER).await;

@@ -1,4 +1,4 @@
-//! Tokens that nobody issued: refused everywhere, alike, and without a trace in the store.
+//! Forged tokens are refused by every route with the same response, and change nothing in the store.
 
 use tower_jwt_sessions::{
     clock::Clock as _,
@@ -7,7 +7,7 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-/// A browser with a session, and how to show that a token is refused.
+/// A browser with a session, and assertions that a token is refused.
 struct Court {
     world: World,
     browser: Browser,
@@ -30,16 +30,16 @@ impl Court {
         Forgery::of(&self.browser.refresh_token(), REFRESH_SECRET)
     }
 
-    /// As an access token: 401 with the one public code, a stranger where a session is optional.
+    /// As an access token: 401 with the one public code, anonymous where a session is optional.
     async fn refuses(&self, token: impl AsRef<[u8]>) {
         let cookie = [ACCESS.as_bytes(), b"=", token.as_ref()].concat();
         let headers = [("cookie", &cookie)];
         send(&self.world.app, "GET /me", &headers).await.is_problem(401, "invalid_token");
-        assert_eq!(send(&self.world.app, "GET /greet", &headers).await.is(200).body, "hello, stranger");
+        assert_eq!(send(&self.world.app, "GET /greet", &headers).await.is(200).body, "hello, anonymous");
         send(&self.world.app, "GET /auth/sessions", &headers).await.is_problem(401, "invalid_token");
     }
 
-    /// As a refresh token: 401, and nothing happens to any session.
+    /// As a refresh token: 401, and no session changes.
     async fn refuses_refresh(&self, token: impl AsRef<[u8]>) {
         let cookie = [REFRESH.as_bytes(), b"=", token.as_ref()].concat();
         let headers = [("cookie", &cookie)];
@@ -48,7 +48,7 @@ impl Court {
         send(&self.world.app, "POST /auth/logout-all", &headers).await.is_problem(401, "invalid_token");
     }
 
-    /// Nothing that went before touched the session.
+    /// Asserts that the session is unchanged.
     async fn adjourn(mut self) {
         assert_eq!(self.world.events(), []);
         self.browser.get("/me").await.is(200);
@@ -100,7 +100,7 @@ async fn tokens_of_other_headers_and_keys_are_refused() {
         forged.push(good.clone().header("").signed());
         forged.push(good.clone().header("[]").signed());
         forged.push(good.unsigned());
-        // Signed with other keys, the other kind's among them.
+        // Signed with other keys, including that of the other kind of token.
         let token = if is_access { court.browser.access() } else { court.browser.refresh_token() };
         for secret in ["", "secret", ISSUER, if is_access { REFRESH_SECRET } else { ACCESS_SECRET }] {
             forged.push(Forgery::of(&token, secret).signed());
@@ -149,7 +149,7 @@ async fn other_spellings_of_token_are_refused() {
     court.adjourn().await;
 }
 
-/// Signed with the right key, but not what is ever written.
+/// Signed with the right key, with claims that are never issued.
 #[tokio::test]
 async fn invalid_claims_are_refused() {
     let court = Court::new(Backend::Memory).await;
@@ -179,7 +179,7 @@ async fn invalid_claims_are_refused() {
         (r#""role":"member""#, r#""role":7"#),
         (r#""role":"member""#, r#""role":"member","role":"admin""#),
         (r#""role":"member""#, r#""role":"member","x":1,"x":1"#),
-        // A second of ours among the application's claims, and those of RFC 7519 that we do not write.
+        // A duplicate of a reserved claim among the application's, and claims of RFC 7519 that are not issued.
         (r#""role":"member""#, r#""role":"member","exp":9999999999"#),
         (r#""role":"member""#, r#""exp":9999999999,"role":"member""#),
         (r#""role":"member""#, r#""role":"member","\u0065xp":9999999999"#),
@@ -207,7 +207,7 @@ async fn invalid_claims_are_refused() {
         let payload = format!("{}{tail}", good.payload);
         court.refuses(good.clone().payload(payload).signed()).await;
     }
-    // The untouched text signed by the same hand is the very token: the refusals above are about what was changed.
+    // The unchanged text signed by the same code is the issued token: the refusals above are due to the changes.
     assert_eq!(good.signed(), court.browser.access());
     court.adjourn().await;
 }
@@ -239,7 +239,7 @@ async fn invalid_times_are_refused() {
     ] {
         let token = at(issued, expires);
         match accepted {
-            // Issued before the store began it was not, whatever it says: only the process-local store knows.
+            // Only the process-local store knows that no token was issued before it began.
             true if issued < now && matches!(Backend::Memory, Backend::Memory) => court.refuses(token).await,
             true => {
                 let cookie = format!("{ACCESS}={token}");
@@ -257,7 +257,7 @@ async fn tokens_of_other_kinds_are_refused() {
     let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
     court.refuses(&refresh).await;
     court.refuses_refresh(&access).await;
-    // Also when the other ring signs them, and whatever they say they are.
+    // Also when the other ring signs them, with either type in the header.
     let as_access = Forgery::of(&refresh, ACCESS_SECRET).header(court.access().header);
     court.refuses(as_access.signed()).await;
     let as_refresh = Forgery::of(&access, REFRESH_SECRET).header(court.refresh().header);
@@ -309,7 +309,7 @@ async fn tokens_outside_cookies_are_ignored() {
     court.adjourn().await;
 }
 
-/// One bit of any character makes another token.
+/// A change of one bit of any character.
 #[tokio::test]
 async fn token_with_any_changed_byte_is_refused() {
     let court = Court::new(Backend::Memory).await;
@@ -318,7 +318,7 @@ async fn token_with_any_changed_byte_is_refused() {
         for bit in [1, 2, 32] {
             let mut changed = token.clone();
             changed[n] ^= bit;
-            // These would end the cookie or not be a header at all, and are tried elsewhere.
+            // These end the cookie or are invalid in a header; other tests cover them.
             if !matches!(changed[n], b';' | b'=' | b' ' | b'\t' | 0..32 | 127) {
                 let cookie = [ACCESS.as_bytes(), b"=", &changed].concat();
                 let answer = send(&court.world.app, "GET /why", &[("cookie", &cookie)]).await;

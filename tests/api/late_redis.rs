@@ -1,4 +1,4 @@
-//! Nodes that start while Redis is away, and work by themselves when it comes.
+//! Nodes that start before Redis is reachable, and connect when it is.
 
 use std::{
     convert::Infallible,
@@ -10,10 +10,10 @@ use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};
 
-/// Far more than it takes, even on a machine that has other things to do.
+/// Far longer than connecting takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server that is down, and how to find it.
+/// A server that is stopped, and its address.
 fn down() -> RedisServer {
     let mut server = RedisServer::start();
     server.kill();
@@ -45,7 +45,7 @@ async fn answer_after_the_outage(browser: &mut Browser, what: &str) -> Answer {
 
 #[tokio::test]
 async fn node_started_before_redis_is_unavailable_until_connected() {
-    // Somebody who has logged in before, at a node with the same keys.
+    // A user who has logged in before, at a node with the same keys.
     let world = World::new(Backend::Memory).await;
     let mut early = world.browser();
     early.login("alice").await;
@@ -82,7 +82,7 @@ async fn node_started_before_redis_is_unavailable_until_connected() {
     answer_after_the_outage(&mut bob, "POST /login/bob").await.is(200);
     bob.get("/me").await.is(200);
     bob.refresh().await.is(200);
-    // This node has not served it since its failed logout, which the next one completes, or the node by itself.
+    // This node refuses the session since its failed logout, which the next logout or the node's retry completes.
     assert_ne!(browser.get("/me").await.status, 200);
     Browser::clone(&browser).post("/auth/logout").await.is(200);
     browser.get("/me").await.is_problem(401, "invalid_token");
@@ -115,7 +115,7 @@ async fn node_started_before_redis_learns_of_earlier_ends_first() {
     let mut server = down();
     let sessions = over(&world, in_background(&server, &world)).build().expect("a configuration that works");
     let node = app(&sessions);
-    // Redis and another node are up again before this one looks.
+    // Redis and another node are running again before this node connects.
     server.restart();
     let other = RedisStore::connect(&server.url()).await.expect("a connection").with_clock(world.clock.clone());
     let elsewhere = over(&world, other).build().expect("a configuration that works");
@@ -126,7 +126,7 @@ async fn node_started_before_redis_learns_of_earlier_ends_first() {
     }
     there.post("/auth/logout").await.is(200);
 
-    // Either it has not caught up, or it knows.
+    // Either it has not caught up, or it has read the revocation.
     let mut status = 503;
     let deadline = Instant::now() + PATIENCE;
     while status == 503 {

@@ -166,7 +166,7 @@ async fn session_extensions_from_outside_are_ignored() {
     browser.login("alice").await;
     let app = world.app.clone().layer(from_fn(plant));
     send(&app, "GET /me", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
-    assert_eq!(send(&app, "GET /greet", &[("cookie", "a=b")]).await.body, "hello, stranger");
+    assert_eq!(send(&app, "GET /greet", &[("cookie", "a=b")]).await.body, "hello, anonymous");
     assert_eq!(send(&app, "GET /greet", &[("cookie", browser.cookies())]).await.body, "hello, alice");
 }
 

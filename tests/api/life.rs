@@ -31,7 +31,7 @@ where
 {
     let mut browser = Browser::new(&app(sessions), clock);
     browser.get("/me").await.is_problem(401, "missing_credentials");
-    assert_eq!(browser.get("/greet").await.body, "hello, stranger");
+    assert_eq!(browser.get("/greet").await.body, "hello, anonymous");
 
     browser.login("alice").await;
     let me = browser.get("/me").await.is(200).json();

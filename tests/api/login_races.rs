@@ -35,7 +35,7 @@ type Pause = (oneshot::Sender<()>, oneshot::Receiver<()>);
 struct Account {
     password: Arc<Mutex<Option<String>>>,
     role: Arc<Mutex<String>>,
-    /// The next reading of the table waits behind it.
+    /// Holds the next reading of the table.
     pause: Arc<Mutex<Option<Pause>>>,
 }
 
@@ -50,13 +50,13 @@ impl Account {
         *self.password.lock().unwrap_or_else(PoisonError::into_inner) = password.map(str::to_owned);
     }
 
-    /// Reads the table, and gives late what it read early.
+    /// Reads the table, and returns the value later.
     async fn read(&self) -> Option<(String, String)> {
         let password = self.password.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let role = self.role.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((has_read, go)) = pause {
-            has_read.send(()).expect("somebody waits for it");
+            has_read.send(()).expect("the test waits for it");
             go.await.expect("it may go on");
         }
         password.map(|password| (password, role))
@@ -73,7 +73,7 @@ struct App {
     account: Account,
 }
 
-/// Checks the password as an application does: slowly, with a hash that it reads first.
+/// Checks the password as an application does: reads the hash first, then takes time to compare it.
 async fn sign_in(State(app): State<App>, Path(password): Path<String>) -> Response {
     let proof = app.sessions.start_proof();
     let Some((right, _)) = app.account.read().await else { return StatusCode::FORBIDDEN.into_response() };
@@ -86,7 +86,7 @@ async fn sign_in(State(app): State<App>, Path(password): Path<String>) -> Respon
     }
 }
 
-/// As an account page does it.
+/// Does what an account page does.
 async fn change_password(State(app): State<App>, session: Session<Claims>, Path(password): Path<String>) -> Response {
     app.account.change(Some(&password));
     match app.sessions.end_others(&session).await {
@@ -128,7 +128,7 @@ impl Scene {
         Browser::new(&self.app, &self.world.clock)
     }
 
-    /// Begins a login whose next reading of the table is slow: it has read, and waits until it is told to go on.
+    /// Begins a login whose next reading of the table is held after it has read, until it is released.
     async fn begin(&self, app: &Router, path: &str) -> (oneshot::Sender<()>, JoinHandle<(Browser, Answer)>) {
         let ((has_read, read), (go, wait)) = (oneshot::channel(), oneshot::channel());
         *self.account.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((has_read, wait));
@@ -164,7 +164,7 @@ async fn login_to_account_closed_while_claims_are_read_again_is_refused(backend:
     let there = scene.other_node().await;
     let login = scene.begin(&scene.world.app, "/login/alice").await;
     assert_eq!(there.world.sessions.expire_access("alice").await.expect("an expiry"), 0);
-    // The login will load them again, and is slow again.
+    // The login loads the claims again, and is held again.
     let ((has_read, read), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
     *scene.account.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((has_read, wait));
     login.0.send(()).expect("it waits");
@@ -212,7 +212,7 @@ async fn login_with_old_password_during_change_elsewhere_is_refused(backend: Bac
     password_changed(&scene, &scene.other_node().await).await;
 }
 
-/// One attempt is always in flight, as of somebody who tries to be in at any price.
+/// At any time one attempt is in flight.
 async fn end_of_all_at_password_change_leaves_no_old_login(backend: Backend) {
     let scene = Scene::new(backend).await;
     for slow in [0, 1, 10, 300, 5_000, 60_000] {
@@ -234,7 +234,7 @@ async fn proof_from_after_the_end_is_accepted(backend: Backend) {
         scene.world.sessions.end_all("alice").await.expect("an end");
         scene.world.clock.advance(millis(passed));
         there.browser().post("/sign-in/old").await.is(200);
-        // Also one that is slow.
+        // Also a slow login.
         let login = there.begin(&there.app, "/sign-in/old").await;
         let (_, answer) = finish(login).await;
         answer.is(200);
@@ -254,7 +254,7 @@ async fn proof_of_a_login_without_an_end_is_accepted(backend: Backend) {
     finish(login).await.1.is(200);
 }
 
-/// A clock that stands still cannot tell which was first.
+/// With a clock that stands still the order of two steps is unknown.
 async fn proof_in_the_millisecond_of_the_end_is_refused(backend: Backend) {
     let scene = Scene::new(backend).await;
     scene.world.sessions.end_all("alice").await.expect("an end");

@@ -1,4 +1,4 @@
-//! The store loses an `expire_access` in a failover: nodes know of it, and nobody is locked out for that.
+//! The store loses an `expire_access` in a failover that nodes have read; users can still refresh and log in.
 
 use tower_jwt_sessions::event::{RefreshKind::Rotated, SessionEventKind as Event};
 
@@ -21,7 +21,7 @@ async fn is_refused_soon(node: &World, cookie: &str) {
     panic!("still accepted");
 }
 
-/// A browser that was logged in when access was expired, and a store that knows of the login only.
+/// A browser that was logged in when access was expired, and a store that has the login only.
 async fn rolled_back(here: &World, there: &World) -> Browser {
     let mut browser = here.browser();
     browser.login("alice").await;
@@ -45,7 +45,7 @@ async fn refresh_after_a_lost_expire_access_is_accepted_by_every_node(backend: B
         let cookie = format!("{ACCESS}={}", browser.access());
         send(&node.app, "GET /me", &[("cookie", &cookie)]).await.is(200);
     }
-    // The store has it again, so a node that never knew of it issues the same.
+    // The store has the epoch again, so a node that never read it issues the same.
     let late = here.node(|builder| builder).await;
     here.clock.advance(seconds(20));
     let cookie = format!("{REFRESH}={}", browser.refresh_token());
@@ -56,7 +56,7 @@ async fn refresh_after_a_lost_expire_access_is_accepted_by_every_node(backend: B
     send(&here.app, "GET /me", &[("cookie", &cookie)]).await.is(200);
 }
 
-/// Another node's refresh is under way, with claims from before. The step of the first one tells it to load again.
+/// Another node's refresh is in progress with earlier claims. The first node's step makes it load them again.
 async fn claims_loaded_before_a_lost_expire_access_are_not_signed(backend: Backend) {
     let here = World::new(backend).await;
     let there = here.node(|builder| builder).await;

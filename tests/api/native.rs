@@ -1,5 +1,5 @@
-//! Tokens in the body of an answer, for clients that keep no cookies: given and refreshed only where the application
-//! says so, with the rotation that browsers have.
+//! Tokens in the body of a response, for clients that keep no cookies: issued and refreshed only where the application
+//! enables it, with the rotation that browsers have.
 
 use axum::{
     Router,
@@ -40,7 +40,7 @@ async fn login_returns_access_and_refresh_token() {
     answer.is_problem(403, "user_not_found");
 }
 
-/// What carries the tokens is no property of the session.
+/// A session is independent of what carries its tokens.
 #[tokio::test]
 async fn session_is_shared_by_cookies_and_native_tokens() {
     let world = World::for_natives(Backend::Memory).await;
@@ -51,7 +51,7 @@ async fn session_is_shared_by_cookies_and_native_tokens() {
     browser.get("/me").await.is(200);
     browser.refresh().await.is(200);
     assert_eq!(generation(&browser.refresh_token()), 2);
-    // The native client asks a moment later, with the token before: it gets the same one.
+    // The native client then presents the preceding token, and gets the same successor.
     let mut late = native.clone();
     assert!(late.refresh().await);
     assert_eq!(late.refresh, browser.refresh_token());
@@ -95,7 +95,7 @@ async fn native_refresh_repeated_in_window_returns_same_token() {
     assert_eq!(world.events(), [Event::Refreshed(RefreshKind::Rotated), repeated, repeated, repeated]);
 }
 
-/// The answer then has no refresh token: the client keeps the one that it has.
+/// The response then has no refresh token: the client keeps its own.
 #[tokio::test]
 async fn native_refresh_of_current_token_returns_no_refresh_token() {
     let world = World::for_natives(Backend::Memory).await;
@@ -110,7 +110,7 @@ async fn native_refresh_of_current_token_returns_no_refresh_token() {
     native.send("GET /me").await.is(200);
     let direct = world.sessions.refresh_with_token(&newest).await.expect("tokens");
     assert_eq!((direct.refresh_token(), direct.refresh_expires_in()), (None, None));
-    // It is as good as before.
+    // It is still accepted.
     world.clock.advance(seconds(60));
     assert!(native.refresh().await);
     assert_eq!(generation(&native.refresh), 3);
@@ -131,7 +131,7 @@ async fn native_refresh_with_superseded_token_ends_session() {
     assert_eq!(world.count("alice").await, 0);
 }
 
-/// A token whose successor nobody has used stays good, as for browsers.
+/// A token whose successor is unused stays valid, as for browsers.
 #[tokio::test]
 async fn native_refresh_with_unconfirmed_successor_is_accepted_a_day_later() {
     let until_confirmed = ReplayWindow::UntilConfirmed(seconds(10));
@@ -163,7 +163,7 @@ async fn native_refresh_during_outage_changes_nothing() {
     world.clock.advance(hours(3));
     assert!(native.refresh().await, "the same token is still good");
     assert_eq!(generation(&native.refresh), 2);
-    // A revocation that failed is not taken for done, and can be tried again.
+    // A revocation that failed is reported as such, and can be repeated.
     world.store.set_down(true);
     native.revoke(&native.refresh).await.is_problem(503, "store_unavailable");
     native.send("GET /me").await.is_problem(503, "store_unavailable");
@@ -251,7 +251,7 @@ async fn malformed_token_requests_are_refused() {
         answer.is_oauth_error("invalid_request");
     }
     assert_eq!(world.events(), []);
-    // What is not known is ignored (RFC 6749, section 3.2), and a letter may be written as any form may write it.
+    // Unknown parameters are ignored (RFC 6749, section 3.2), and any character may be percent-encoded.
     let odd = format!("scope=admin&client_id=app&{}&x", good.replace('_', "%5F").replace('.', "%2e"));
     let media_type = [("content-type", "Application/X-WWW-Form-urlencoded ; charset=UTF-8")];
     let json = tokens(&send_body(&world.app, "POST /oauth/token", &media_type, &odd).await);
@@ -275,14 +275,14 @@ async fn token_request_reads_only_form() {
         send_body(&world.app, &what, &headers, body).await.is_oauth_error("invalid_request");
     }
     assert_eq!(world.events(), []);
-    // Somebody else's cookies are no second credential here, and stay as they are.
+    // Cookies of another user are not a second credential here, and are not changed.
     let headers = [media_type, ("cookie", browser.cookies()), ("authorization", "Basic Y2xpZW50Og==".to_owned())];
     let json = tokens(&send_body(&world.app, "POST /oauth/token", &headers, &form).await);
     assert_eq!(claims_of(json["access_token"].as_str().expect("a token"))["sub"], "alice");
     browser.get("/me").await.is(200);
 }
 
-/// A page of any origin may send the form, but has nothing to put into it.
+/// A page of any origin can send the form, but has no token for it.
 #[tokio::test]
 async fn cross_site_token_request_gains_nothing() {
     let world = World::for_natives(Backend::Memory).await;
@@ -299,7 +299,7 @@ async fn cross_site_token_request_gains_nothing() {
     send_body(&world.app, "POST /oauth/token", &headers, form).await.is_oauth_error("invalid_grant");
     send_body(&world.app, "POST /oauth/revoke", &headers, "token=guess").await.is(200);
     assert_eq!(world.events(), []);
-    // An app in a web view has an origin of its own, and a token.
+    // An app in a web view has an origin of its own and a token.
     headers[2].1 = "capacitor://localhost".to_owned();
     let form = format!("grant_type=refresh_token&refresh_token={}", native.refresh);
     tokens(&send_body(&world.app, "POST /oauth/token", &headers, &form).await);
@@ -349,7 +349,7 @@ async fn routes_refuse_other_methods() {
     native.ask().await.is(200);
 }
 
-/// Neither by default nor because Bearer tokens are accepted.
+/// Also where Bearer tokens are accepted.
 #[tokio::test]
 async fn companion_router_has_no_token_routes() {
     let world = World::for_natives(Backend::Memory).await;

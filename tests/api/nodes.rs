@@ -1,4 +1,4 @@
-//! Several nodes on one store act as one.
+//! Several nodes on one store give the same results.
 
 use std::{
     convert::Infallible,
@@ -89,7 +89,7 @@ async fn ended_session_is_refused_by_every_node(backend: Backend) {
     }
 }
 
-/// Waits until a page is refused: nodes learn within milliseconds of what others did, and nothing tells when.
+/// Waits until a page is refused: nodes read revocations within milliseconds, and no event reports it.
 async fn is_refused_soon(browser: &Browser) {
     for _ in 0..1000 {
         let answer = browser.send_only("GET /me", &[]).await;
@@ -149,7 +149,7 @@ async fn every_kind_of_end_reaches_every_node(backend: Backend) {
             }
             _ => assert_eq!(one.sessions.expire_access(&*user).await.ok(), Some(2)),
         }
-        // The node that ends a session knows it before it answers.
+        // The node that ends a session refuses it before it responds.
         here.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
         is_refused_soon(&there).await;
         match ends_both {
@@ -186,16 +186,16 @@ async fn expired_access_loads_new_claims(backend: Backend) {
         }
     }
     bob.get("/me").await.is(200);
-    assert_eq!(world.count("alice").await, 2, "nobody was logged out");
-    // Without such an event claims are loaded once.
+    assert_eq!(world.count("alice").await, 2, "no session was ended");
+    // Without an `expire_access` claims are loaded once.
     world.clock.advance(seconds(60));
     let asked = world.users.asked();
     phone.refresh().await.is(200);
     assert_eq!(world.users.asked(), asked + 1);
-    assert_eq!(world.sessions.expire_access("nobody").await.ok(), Some(0));
+    assert_eq!(world.sessions.expire_access("carol").await.ok(), Some(0));
 }
 
-/// The role is taken away after it was read for a refresh and before its step: the answer must not carry it.
+/// The role is removed after a refresh has read it and before its step: the response must not contain it.
 async fn claims_changed_while_loaded_are_loaded_again(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
@@ -249,7 +249,7 @@ async fn keys_are_replaced_node_by_node_without_logout() {
     let mut there = at(&after, &browser);
     there.get("/me").await.is(200);
     there.refresh().await.is(200);
-    // Repeated by a node that signs with the other key: other bytes, the same generation, and both work.
+    // Repeated by a node that signs with the other key: other bytes, the same generation, and both are accepted.
     browser.refresh().await.is(200);
     assert_ne!(browser.refresh_token(), there.refresh_token());
     assert_eq!(claims_of(&browser.refresh_token()), claims_of(&there.refresh_token()));
@@ -266,15 +266,15 @@ async fn nodes_need_the_same_keys_issuer_and_audience() {
     let one = World::new(Backend::Memory).await;
     let mut browser = one.browser();
     browser.login("alice").await;
-    let stranger = async |access: &str, issuer: &str, audience: &str| {
+    let node_with = async |access: &str, issuer: &str, audience: &str| {
         let ring = KeyRing::hs256(access).expect("long enough");
         one.node(|builder| builder.access_keys(ring).issuer(issuer).audience(audience)).await
     };
     let secret = "the access secret of another deployment";
     for (node, refreshes) in [
-        (stranger(secret, ISSUER, ISSUER).await, true),
-        (stranger(ACCESS_SECRET, ISSUER, "https://api.test").await, false),
-        (stranger(ACCESS_SECRET, "https://other.test", ISSUER).await, false),
+        (node_with(secret, ISSUER, ISSUER).await, true),
+        (node_with(ACCESS_SECRET, ISSUER, "https://api.test").await, false),
+        (node_with(ACCESS_SECRET, "https://other.test", ISSUER).await, false),
     ] {
         let there = at(&node, &browser);
         there.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");

@@ -1,4 +1,4 @@
-//! Tokens that somebody kept: what they can still cause, on every store.
+//! Old tokens: what a copy can still cause, on every store.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn logout_all_with_expired_access_token_is_refused(backend: Backend) {
         send(&world.app, "POST /auth/logout-all", &[("cookie", &cookie)]).await.is_problem(401, "invalid_token");
         other.send("GET /me").await.is(200);
     }
-    // With one that is good, it works.
+    // With a valid token it succeeds.
     owner.send("POST /auth/logout-all").await.is(200);
     assert_eq!(world.count("alice").await, 0);
 }
@@ -103,7 +103,7 @@ async fn logout_all_with_access_token_of_older_epoch_is_refused(backend: Backend
     assert_eq!(world.count("alice").await, 0);
 }
 
-/// A plain logout harms nobody else, so any token will do.
+/// A logout ends only the session of its token, so an expired token is accepted.
 async fn logout_with_expired_tokens_ends_their_session_alone(backend: Backend) {
     for path in ["/auth/logout", "/oauth/revoke"] {
         let world = World::for_natives(backend).await;
@@ -123,7 +123,7 @@ async fn logout_with_expired_tokens_ends_their_session_alone(backend: Backend) {
     }
 }
 
-/// No access token can be left that another node had to be told of.
+/// No access token is left that another node has to refuse.
 async fn logout_after_the_absolute_limit_publishes_nothing(backend: Backend) {
     let world = World::for_natives(backend).await;
     let native = world.native("alice").await;
@@ -131,7 +131,7 @@ async fn logout_after_the_absolute_limit_publishes_nothing(backend: Backend) {
         let page = world.store.read_log(LogPosition::START, Duration::ZERO).await;
         page.expect("the log").entries.len()
     };
-    // The limit, and as long as an end is remembered: an access lifetime and twice the skew.
+    // The limit is the time that a revocation is kept: an access lifetime and twice the skew.
     world.clock.advance(hours(30 * DAYS) + hours(1) + seconds(119));
     native.revoke(&of_lost_session(&native.refresh, REFRESH_SECRET)).await.is(200);
     let before = published().await;

@@ -14,7 +14,7 @@ async fn manager(configure: impl FnOnce(Builder) -> Builder) -> SessionManager<C
     World::with(Backend::Memory, configure).await.sessions
 }
 
-/// Says what reached it.
+/// Reports what reached it.
 async fn echo(request: Request) -> String {
     let (parts, _) = request.into_parts();
     let value = |name: &str| parts.headers.get_all(name).iter().map(|value| value.to_str().expect("text"));
@@ -69,7 +69,7 @@ async fn go_cases_of_sec_fetch_site() {
         ("HEAD", "cross-site", "", 200),
         ("OPTIONS", "cross-site", "", 200),
         ("PUT", "cross-site", "", 403),
-        // What is safe but not among the three, and what nobody has heard of, is looked at.
+        // Other safe methods and unknown ones are checked.
         ("TRACE", "cross-site", "", 403),
         ("CONNECT", "cross-site", "", 403),
         ("DELETE", "cross-site", "", 403),
@@ -166,10 +166,10 @@ async fn known_own_origin_is_compared_whole() {
         for origin in NOT_OURS {
             assert_eq!(ask(&app, what, "", origin).await.status, 403, "{what} {origin}");
         }
-        // An empty header is none, here as for Go.
+        // An empty header counts as absent, as in Go.
         let empty = [("sec-fetch-site", ""), ("origin", "http://example.com")];
         assert_eq!(status(&app, what, &empty).await, 403);
-        // Whoever says where it comes from in another way is believed as before.
+        // Requests with other evidence of their origin are accepted as before.
         for (site, origin, expected) in [
             ("same-origin", "https://example.com", 200),
             ("same-origin", "", 200),
@@ -202,7 +202,7 @@ async fn host_is_compared_without_own_origin() {
 async fn forwarded_headers_are_ignored() {
     let known = app(&manager(|builder| builder.own_origin("https://example.com")).await);
     let unknown = app(&manager(|builder| builder).await);
-    // A proxy that has another name for the host does no harm where the origin is known.
+    // A proxy that changes the host has no effect where the own origin is known.
     let inner = [("host", "10.0.0.7:8080"), ("origin", "https://example.com")];
     assert_eq!((status(&known, "POST /", &inner).await, status(&unknown, "POST /", &inner).await), (200, 403));
     for spoofed in ["x-forwarded-host", "x-forwarded-proto", "forwarded", "x-original-host", "x-host"] {
@@ -237,7 +237,7 @@ async fn duplicate_headers_are_refused() {
         (("origin", "https://trusted.example"), ("origin", "https://trusted.example")),
         (("origin", "https://example.com"), ("origin", "https://evil.test")),
         (("origin", ""), ("origin", "")),
-        // Which one a proxy looked at is not known here.
+        // Which of them a proxy has checked is unknown.
         (("host", "example.com"), ("host", "example.com")),
         (("host", "evil.test"), ("host", "example.com")),
     ] {
@@ -270,7 +270,7 @@ async fn requests_without_origin_are_refused_when_strict() {
             }
         }
     }
-    // Without our cookies there is nothing to abuse: tools and native clients may stay as they are.
+    // Without session cookies there is nothing to abuse: tools and native clients need no change.
     for cookies in ["", "a=b", "access=x", "__host-access=x"] {
         send(&app, "POST /", &[("cookie", cookies)]).await.is(200);
         send(&app, "GET /ws", &[("cookie", cookies)]).await.is(200);
@@ -306,7 +306,7 @@ async fn report_only_guard_logs_and_accepts() {
                 let lines: Vec<&str> = text.lines().filter(|line| line.contains("cross-site request")).collect();
                 assert_eq!(lines.len(), 1, "{text}");
                 assert!(lines[0].contains(level) && lines[0].contains(what) && lines[0].contains("reason="), "{text}");
-                // Nothing that a stranger wrote.
+                // No text from the request.
                 assert!(!text.contains("evil") && !text.contains("AAAA"), "{text}");
             }
         }

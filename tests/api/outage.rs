@@ -1,4 +1,4 @@
-//! When the store or the table of users is away: nothing is lost, nothing is burned, nobody is logged out.
+//! Outages of the store and of the table of users: no session ends, and no token is used up.
 
 use std::convert::Infallible;
 
@@ -96,7 +96,7 @@ async fn failed_claims_source_keeps_refresh_token(backend: Backend) {
     browser.refresh().await.is(200);
     assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);
 
-    // Whoever logs out needs no claims.
+    // A logout loads no claims.
     world.users.set_down(true);
     browser.post("/auth/logout").await.is(200);
 }
@@ -174,9 +174,9 @@ async fn node_that_never_read_log_serves_no_session() {
         send(&node, what, &[("cookie", &cookies)]).await.is_problem(503, "revocations_unknown");
     }
     assert_eq!(send(&node, "GET /why", &[("cookie", &cookies)]).await.body, "RevocationsUnknown");
-    // Who has no session is told so all the same.
+    // Anonymous requests are still refused with 401.
     send(&node, "GET /me", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
-    assert_eq!(send(&node, "GET /greet", &[("cookie", "a=b")]).await.is(200).body, "hello, stranger");
+    assert_eq!(send(&node, "GET /greet", &[("cookie", "a=b")]).await.is(200).body, "hello, anonymous");
     send(&node, "GET /me", &[("cookie", &format!("{ACCESS}=x"))]).await.is_problem(401, "invalid_token");
     world.store.set_down(false);
     sessions.revocation_feed().caught_up().await;
@@ -185,7 +185,7 @@ async fn node_that_never_read_log_serves_no_session() {
     assert_eq!(send(&node, "GET /why", &[("cookie", &cookies)]).await.body, "Revoked");
 }
 
-/// To end a session takes no knowledge of other ends.
+/// Ending a session does not depend on other revocations.
 #[tokio::test]
 async fn node_that_never_read_log_ends_sessions() {
     let world = World::new(Backend::Memory).await;

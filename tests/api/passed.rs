@@ -67,7 +67,7 @@ async fn missing_layer_error_names_layers_of_other_claims() {
 
 /// Also where the process has such a layer elsewhere, and for requests without credentials.
 #[tokio::test]
-async fn a_route_outside_the_layer_answers_500() {
+async fn route_outside_layer_returns_500() {
     let world = World::with(Backend::Memory, |builder| builder.accept_bearer_tokens()).await;
     let tokens = world.sessions.login("alice").tokens().await.expect("a login");
     let app = Router::new()
@@ -125,10 +125,10 @@ async fn innermost_layer_of_same_claims_is_used() {
     let (alice, bob) = (login(&outer, "alice").await, login(&inner, "bob").await);
     let why = async |session: Result<Session<Claims>, SessionRejection>, presented: PresentedTokens<Claims>| {
         let why = session.map(|session| session.user_id().to_string()).map_err(|rejection| rejection.kind());
-        format!("{why:?} {}", presented.session().map_or("nobody", |session| session.user_id().as_str()))
+        format!("{why:?} {}", presented.session().map_or("anonymous", |session| session.user_id().as_str()))
     };
     let app = Router::new().route("/", get(why)).layer(inner.sessions.layer()).layer(outer.sessions.layer());
-    let refused = |reason: &str| format!("Err(Unauthenticated({reason})) nobody");
+    let refused = |reason: &str| format!("Err(Unauthenticated({reason})) anonymous");
     for (cookie, expected) in [
         ("a=b".to_owned(), refused("NoCredentials")),
         (alice.clone(), refused("NoCredentials")),

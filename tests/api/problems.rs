@@ -26,14 +26,14 @@ async fn errors_are_rendered_by_application() {
     let world = World::with(Backend::Memory, |builder| builder.render_errors(render)).await;
     let mut browser = world.browser();
     browser.login("alice").await;
-    let stranger = world.browser();
+    let anonymous = world.browser();
     let evil = [("sec-fetch-site", "cross-site")];
     let unknown = "DELETE /auth/sessions/AAECAwQFBgcICQoLDA0ODw";
     world.users.delete("bob");
     let mut answers = vec![
-        (401, "missing_credentials", stranger.send_only("GET /me", &[]).await),
-        (401, "missing_credentials", stranger.send_only("GET /auth/sessions", &[]).await),
-        (401, "missing_credentials", stranger.send_only("POST /auth/refresh", &[]).await),
+        (401, "missing_credentials", anonymous.send_only("GET /me", &[]).await),
+        (401, "missing_credentials", anonymous.send_only("GET /auth/sessions", &[]).await),
+        (401, "missing_credentials", anonymous.send_only("POST /auth/refresh", &[]).await),
         (401, "invalid_token", send(&world.app, "GET /me", &[("cookie", &format!("{ACCESS}=x"))]).await),
         (403, "cross_site_request", browser.send_only("POST /auth/logout", &evil).await),
         (403, "cross_site_request", browser.send_only("POST /login/alice", &evil).await),

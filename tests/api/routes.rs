@@ -61,8 +61,8 @@ async fn responses_are_not_cached() {
             let what = format!("{method} {path}");
             let answer = browser.send_only(&what, &[]).await;
             assert_eq!(answer.header("cache-control"), "no-store", "{what}");
-            let stranger = send(&world.app, &what, &[("cookie", "a=b")]).await;
-            assert_eq!(stranger.header("cache-control"), "no-store", "{what}");
+            let anonymous = send(&world.app, &what, &[("cookie", "a=b")]).await;
+            assert_eq!(anonymous.header("cache-control"), "no-store", "{what}");
         }
     }
 }
@@ -171,7 +171,7 @@ async fn logout_all_without_valid_token_is_refused() {
     assert_eq!(world.count("alice").await, 0);
 }
 
-/// Or a token that somebody kept would be good for ever to log its user out.
+/// Otherwise a copy of an old token could log its user out at any time.
 async fn logout_all_with_ended_session_is_refused(backend: Backend) {
     let world = World::new(backend).await;
     let (mut old, mut new) = (world.browser(), world.browser());

@@ -115,7 +115,7 @@ async fn second_holder_to_refresh_ends_session(backend: Backend) {
     thief.get("/me").await.is_problem(401, "invalid_token");
 }
 
-/// Whoever waits for the other to refresh, and then presents the older token again, is found by the second round.
+/// A client that waits for the other to refresh, and then repeats the older token, is detected in the second round.
 async fn alternating_thief_is_detected_in_second_round(backend: Backend) {
     let world = world(backend).await;
     let mut victim = world.browser();
@@ -137,7 +137,7 @@ async fn alternating_thief_is_detected_in_second_round(backend: Backend) {
     assert_eq!(world.count("alice").await, 0);
 }
 
-/// The store fell back to a rotation whose answer nobody used, so that its predecessor could still be repeated.
+/// The store fell back to a rotation whose successor is unused, so that its predecessor could still be repeated.
 async fn adopting_newer_token_refuses_older_ones(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();

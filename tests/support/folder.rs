@@ -7,8 +7,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A folder of a test. It goes when this does or the test process ends: nobody
-/// drops statics.
+/// A folder of a test. It is removed when this is dropped or the test process ends, since statics are never dropped.
 pub(crate) struct Folder {
     path: PathBuf,
     guardian: Child,

@@ -15,7 +15,7 @@ struct State {
 }
 
 impl Gate {
-    /// Holds whoever comes to the point of this number.
+    /// Holds the operation that reaches the point of this number.
     pub(crate) fn holding_at(point: usize) -> Self {
         Self(Arc::new(Mutex::new(State { hold_at: Some(point), ..State::default() })))
     }
@@ -24,7 +24,7 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a step, with a point before and one behind it.
+    /// Runs a step, with a point before and one after it.
     pub(crate) async fn around<T>(&self, name: &'static str, step: impl Future<Output = T>) -> T {
         self.pass("").await;
         let outcome = step.await;
@@ -52,7 +52,7 @@ impl Gate {
         self.state().held.is_some()
     }
 
-    /// Lets go, and holds no more.
+    /// Releases the held operation, and holds no other.
     pub(crate) fn release(&self) {
         let mut state = self.state();
         state.hold_at = None;

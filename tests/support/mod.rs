@@ -1,5 +1,5 @@
-//! What the tests share: a small application, browsers and native clients that use it, nodes, servers, stores that fail
-//! when told to, and the log. Each test binary includes all of it.
+//! Support of the tests: a small application, browsers and native clients that use it, nodes, servers, stores that fail
+//! on request, and the log. Each test binary includes all of it.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part")]
 
 mod answer;

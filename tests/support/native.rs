@@ -63,7 +63,7 @@ async fn live<C: Send + Sync + 'static>(session: StoreChecked<Session<C>>) -> St
 }
 
 async fn greet_live<C: Send + Sync + 'static>(session: Option<StoreChecked<Session<C>>>) -> String {
-    session.map_or_else(|| "hello, stranger".to_owned(), |session| format!("hello, {}", session.user_id()))
+    session.map_or_else(|| "hello, anonymous".to_owned(), |session| format!("hello, {}", session.user_id()))
 }
 
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use tower_jwt_sessions::{
 pub(crate) use crate::support::cookies::browser;
 use crate::support::redis_server;
 
-/// How long a test waits for what takes milliseconds, on a machine that is busy.
+/// How long a test waits for what takes milliseconds on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn node(store: impl SessionStore) -> SessionManagerBuilder<()> {
@@ -43,7 +43,7 @@ pub(crate) async fn refuses_soon(node: &SessionManager, headers: &HeaderMap) {
     soon("the node refuses the session", || node.verifier().verify(headers).err() == Some(VerifyError::Revoked)).await;
 }
 
-/// Waits until something that is under way has happened.
+/// Waits until a condition holds.
 pub(crate) async fn soon(what: &str, happened: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !happened() {
@@ -52,7 +52,7 @@ pub(crate) async fn soon(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// Tries until it works.
+/// Repeats an operation until it succeeds.
 pub(crate) async fn soon_works(mut attempt: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !attempt().await {

@@ -14,9 +14,9 @@ use std::{
     time::Duration,
 };
 
-/// Starts the server, says who it is, and kills it when our end of its input closes: also when the test process was
-/// killed, and although nobody drops statics. In a folder of its own, since a replica writes down what it is sent and
-/// every server begins with what it finds.
+/// Starts the server, prints its process id, and kills it when its standard input closes: also when the test process
+/// was killed, and although statics are never dropped. In a folder of its own, since a replica writes its data to disk,
+/// and every server loads the data that it finds.
 const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; server=$1; shift; "$server" --dir "$folder" "$@" &
 echo "pid $!"; cat >/dev/null; kill -9 $!; wait; rm -rf "$folder""#;
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -37,7 +37,7 @@ impl RedisServer {
     /// A server of its own with further options, as on the command line of redis-server.
     pub(crate) fn start_with(options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
-        // Between our look and the server's somebody else may take the port.
+        // Another process may take the port before the server binds it.
         for _ in 0..10 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             let port = free.local_addr().expect("the port").port();
@@ -57,30 +57,30 @@ impl RedisServer {
         self.port
     }
 
-    /// Ends it at once and waits until it is gone.
+    /// Kills the server and waits until it has ended.
     pub(crate) fn kill(&mut self) {
         drop(self.guardian.stdin.take());
         self.guardian.wait().expect("the server's guardian ends");
     }
 
-    /// Starts it again, empty, on the same port.
+    /// Restarts the server, empty, on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
         (self.guardian, self.pid) = launch(self.port, &self.options).expect("redis-server starts on the same port");
     }
 
-    /// Starts it again with other options.
+    /// Restarts the server with other options.
     pub(crate) fn restart_with(&mut self, options: &[&str]) {
         self.options = options.iter().map(ToString::to_string).collect();
         self.restart();
     }
 
-    /// Stops answering, and keeps its connections.
+    /// Stops the server from responding; it keeps its connections.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Answers again.
+    /// Lets the server respond again.
     pub(crate) fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -124,7 +124,7 @@ fn launch(port: u16, options: &[String]) -> Option<(Child, u32)> {
         .expect("sh runs");
     let output = guardian.stdout.take().expect("its output is piped");
     let (ready, wait) = mpsc::channel();
-    // Also reads on when the server is ready, or it would block once the pipe is full.
+    // Keeps reading after the server is ready, or it would block once the pipe is full.
     thread::spawn(move || {
         let mut pid = None;
         for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -134,7 +134,7 @@ fn launch(port: u16, options: &[String]) -> Option<(Child, u32)> {
             if line.contains("Ready to accept connections") {
                 let _ = ready.send(pid);
             }
-            // The guardian itself would go on waiting for us.
+            // The supervising shell would keep waiting for input.
             let refusals = ["Failed listening on port", "Address already in use", "port number too high"];
             if refusals.iter().any(|refusal| line.contains(refusal)) {
                 let _ = ready.send(None);

@@ -1,4 +1,4 @@
-//! A store of either kind that fails, loses writes, waits at a gate and counts what it is asked when told to.
+//! A store of either kind that fails, loses writes, waits at a gate and counts calls, as the test sets it.
 
 use std::{
     sync::{
@@ -59,15 +59,15 @@ pub(crate) struct TestStore {
 
 #[derive(Default)]
 pub(crate) struct Switches {
-    /// Nothing works.
+    /// Every step fails.
     is_down: AtomicBool,
-    /// Sessions do not end.
+    /// Steps that end sessions fail.
     pub(crate) keeps_sessions: AtomicBool,
-    /// Notes of a first use fail.
+    /// Confirmations of a first use fail.
     pub(crate) loses_notes: AtomicBool,
     /// The entries of the log are gone, as if trimmed.
     pub(crate) log_is_lost: AtomicBool,
-    /// Reading the log is never answered.
+    /// Reading the log never completes.
     pub(crate) log_hangs: AtomicBool,
     /// Reading the log panics from the second time on.
     pub(crate) log_panics: AtomicBool,
@@ -99,17 +99,17 @@ impl TestStore {
         Self { gate: gate.clone(), ..self.clone() }
     }
 
-    /// Makes every step fail, or work again.
+    /// Makes every step fail, or succeed.
     pub(crate) fn set_down(&self, is_down: bool) {
         self.switches.is_down.store(is_down, SeqCst);
     }
 
-    /// How often a session was looked up.
+    /// Returns how often a session was looked up.
     pub(crate) fn finds(&self) -> usize {
         self.switches.finds.load(SeqCst)
     }
 
-    /// How often a first use was to be noted.
+    /// Returns how often a first use was to be confirmed.
     pub(crate) fn confirms(&self) -> usize {
         self.switches.confirms.load(SeqCst)
     }
@@ -118,7 +118,7 @@ impl TestStore {
         self.switches.log_reads.load(SeqCst)
     }
 
-    /// Fails over to a server that knows of nothing but the login of this session.
+    /// Fails over to a server that has only the login of this session.
     pub(crate) async fn lose_all_but_login(&self, user: &str, id: SessionId) {
         let store = self.backend.open(&self.clock).await;
         *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = store;

@@ -1,4 +1,4 @@
-//! A small application with sessions, and everything around it that a test wants to turn.
+//! A small application with sessions, and the surroundings that a test controls.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,7 +34,7 @@ pub(crate) struct Claims {
     pub(crate) role: String,
 }
 
-/// The application's table of users. Whoever was not forgotten is a member.
+/// The application's table of users. Every user that was not removed is a member.
 #[derive(Clone, Default)]
 pub(crate) struct Users(Arc<Mutex<Table>>);
 
@@ -120,10 +120,10 @@ impl World {
         configure: impl FnOnce(Builder) -> Builder,
     ) -> Self {
         let events: Arc<Mutex<Vec<SessionEvent>>> = Arc::default();
-        let heard = Arc::clone(&events);
+        let reported = Arc::clone(&events);
         let builder = builder(&store, &clock)
             .claims_with(users.clone(), Users::claims)
-            .on_event(move |event| heard.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone()));
+            .on_event(move |event| reported.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone()));
         let sessions = build(configure(builder)).await;
         let app = app(&sessions);
         Self { clock, store, users, sessions, app, events }
@@ -133,7 +133,7 @@ impl World {
         Browser::new(&self.app, &self.clock)
     }
 
-    /// What happened since this was asked last.
+    /// Returns the events since the last call.
     pub(crate) fn events(&self) -> Vec<SessionEventKind> {
         self.whole_events().into_iter().map(|event| event.kind).collect()
     }
@@ -142,7 +142,7 @@ impl World {
         std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many sessions a user has.
+    /// Returns the number of a user's sessions.
     pub(crate) async fn count(&self, user: &str) -> usize {
         self.sessions.list(user).await.expect("a list").len()
     }
@@ -154,7 +154,7 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     SessionManager::<C>::builder()
-        // Ten seconds after the rotation, unless a test says otherwise.
+        // Ten seconds after the rotation, unless a test sets another.
         .replay_window(ReplayWindow::Fixed(seconds(10)))
         .access_keys(KeyRing::hs256(ACCESS_SECRET).expect("long enough"))
         .refresh_keys(KeyRing::hs256(REFRESH_SECRET).expect("long enough"))
@@ -163,7 +163,7 @@ where
         .clock(clock.clone())
 }
 
-/// A manager that knows everything that was published before.
+/// Returns a manager that has read every earlier revocation.
 pub(crate) async fn build<C>(builder: SessionManagerBuilder<C>) -> SessionManager<C>
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -173,7 +173,7 @@ where
     sessions
 }
 
-/// The application: a login, pages that want a session more or less, and the companion router.
+/// Returns the application: a login, pages with required or optional sessions, and the companion router.
 pub(crate) fn app<C>(sessions: &SessionManager<C>) -> Router
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -218,7 +218,7 @@ async fn me<C: Serialize + Send + Sync + 'static>(session: Session<C>) -> Json<V
 }
 
 async fn greet<C: Send + Sync + 'static>(session: Option<Session<C>>) -> String {
-    session.map_or_else(|| "hello, stranger".to_owned(), |session| format!("hello, {}", session.user_id()))
+    session.map_or_else(|| "hello, anonymous".to_owned(), |session| format!("hello, {}", session.user_id()))
 }
 
 async fn why<C: Send + Sync + 'static>(session: Result<Session<C>, SessionRejection>) -> String {

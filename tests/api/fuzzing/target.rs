@@ -24,7 +24,7 @@ pub(crate) struct Target {
     pub(crate) words: fn() -> Vec<Vec<u8>>,
 }
 
-/// A kind of token: how it is signed, with a key that everybody may know here.
+/// A kind of token and its signature, by a key that is public here.
 pub(crate) struct Kind {
     pub(crate) secret: &'static [u8],
     /// The one header segment that is accepted, without its dot.

@@ -15,9 +15,9 @@ const TEXT: &str = "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMgb3IgbW9yZSwgaW4gYmFzZTY0
 fn warnings(make: impl FnOnce() -> Result<(), ConfigError>) -> Vec<String> {
     Log::capture(LevelFilter::TRACE);
     make().unwrap();
-    let heard = Log::captured();
-    assert!(!heard.contains("c2VjcmV0"), "the secret is never shown: {heard}");
-    heard.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect()
+    let logged = Log::captured();
+    assert!(!logged.contains("c2VjcmV0"), "the secret is never shown: {logged}");
+    logged.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect()
 }
 
 #[test]
