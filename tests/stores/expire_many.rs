@@ -1,4 +1,4 @@
-//! Access of so many sessions is expired that it takes several scripts, and what may happen between them.
+//! Expiring access of so many sessions that it takes several scripts, with other steps between them.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ fn id(n: u32) -> SessionId {
     SessionId::from_bytes(format!("{n:016}").as_bytes().try_into().expect("16 bytes"))
 }
 
-/// The store that others use, with its user's sessions.
+/// The store that other steps use, with its user's sessions.
 #[derive(Clone)]
 struct Scene {
     store: RedisStore,
@@ -70,7 +70,7 @@ impl Scene {
         self.store.expire_access(&user(), HOUR).await.expect("expire_access")
     }
 
-    /// Expires access, and does this between the first script and the second.
+    /// Expires access, and runs `between` between the first script and the second.
     async fn expire_around(&self, between: impl AsyncFn(&Self) + Send + Sync + 'static) -> Vec<(SessionId, u32)> {
         let scene = self.clone();
         let act = move || Handle::current().block_on(between(&scene));
@@ -86,7 +86,7 @@ impl Scene {
     }
 }
 
-/// A store asks it for the time of each script. Does something before it answers for the second time.
+/// A clock that the store reads for each script. Runs a step before it returns the second time.
 #[derive(Clone)]
 struct ActingClock {
     clock: TestClock,
@@ -113,7 +113,7 @@ impl Clock for ActingClock {
     }
 }
 
-/// The last epoch that was told of each session.
+/// Returns the last epoch that was returned for each session.
 fn last(raised: Vec<(SessionId, u32)>) -> BTreeMap<SessionId, u32> {
     let mut last = BTreeMap::new();
     for (id, epoch) in raised {
@@ -123,8 +123,7 @@ fn last(raised: Vec<(SessionId, u32)>) -> BTreeMap<SessionId, u32> {
     last
 }
 
-/// A record that has lost its epoch gets it back by a refresh, whose claims may be older than the expiry that is going
-/// on.
+/// A refresh restores the epoch that a record has lost. Its claims may be older than the expiry in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn session_regaining_lost_epoch_during_expiry_is_expired() {
     let scene = Scene::new().await;
@@ -136,7 +135,7 @@ async fn session_regaining_lost_epoch_during_expiry_is_expired() {
     });
     let raised = last(raised.await);
     let expected = |epoch: &u32| *epoch == 1 || *epoch == 2;
-    assert_eq!(raised.len(), SESSIONS as usize, "each is expired");
+    assert_eq!(raised.len(), SESSIONS as usize, "some sessions are not expired");
     assert!(raised.values().all(expected) && raised.values().any(|epoch| *epoch == 2), "{raised:?}");
 }
 
@@ -156,7 +155,7 @@ async fn session_refreshed_before_clock_set_back_is_expired() {
     assert!(scene.records().await.values().all(|record| record.access_expired_at == Some(now)));
 }
 
-/// Each session has the time of the later one, and neither does what the other has done.
+/// Each session gets the time of the later expiry, and neither expiry repeats the work of the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overlapping_expiries_raise_each_session_at_most_twice() {
     let scene = Scene::new().await;
@@ -169,10 +168,10 @@ async fn overlapping_expiries_raise_each_session_at_most_twice() {
     assert!(records.values().all(|record| record.access_expired_at == Some(scene.clock.now())));
     assert!(records.values().all(|record| (1..=2).contains(&record.epoch)));
     let twice = records.values().filter(|record| record.epoch == 2).count();
-    assert_eq!(raised.len(), twice, "those that the first had met");
+    assert_eq!(raised.len(), twice, "those that the first had raised");
 }
 
-/// They were begun after the mark, also where an end left a later one.
+/// These sessions began after the mark, also where an end left a later mark.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_begun_during_expiry_are_spared() {
     for is_ended in [false, true] {
@@ -181,7 +180,7 @@ async fn sessions_begun_during_expiry_are_spared() {
             scene.clock.advance(MS);
             if is_ended {
                 let mut end = EndSessions::new(user(), WhichSessions::Others(id(0)), HOUR);
-                // Spares those that are there.
+                // Spares the existing sessions.
                 end.min_age = HOUR;
                 assert!(scene.store.end(&end).await.expect("end").is_empty());
             }

@@ -1,4 +1,4 @@
-//! Servers that do not run a command for us: what they say is told, and not what they were sent.
+//! Servers that refuse commands: errors contain their message, but not the arguments of the command.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const AGENT: &str = "a-browser-that-is-named";
 const DATA: &str = "data-of-the-application";
 
-/// Ids that are text, and ids that are not.
+/// Ids whose bytes are text, and ids whose bytes are not.
 fn ids() -> [SessionId; 3] {
     [*b"sixteen letters!", [200; 16], [0; 16]].map(SessionId::from_bytes)
 }
@@ -30,7 +30,7 @@ fn users() -> [Owner; 3] {
     ["u", "user@name.example", &"x".repeat(250)].map(owner)
 }
 
-/// One of each verb, and what came of it.
+/// Runs one step of each kind, and returns the errors.
 async fn failures(store: &RedisStore, user: &Owner, id: SessionId) -> Vec<StoreError> {
     let mut new = NewSession::new(user.clone(), id, HOUR, HOUR, HOUR);
     new.device.user_agent = Some(AGENT.to_owned());
@@ -72,7 +72,7 @@ async fn unknown_command_is_reported_without_arguments() {
                 }
             }
         }
-        // The connection is a good one all the while.
+        // The connection works all the time.
         assert!(store.read_log(LogPosition::START, Duration::ZERO).await.is_ok());
     }
     for command in ["XREAD", "XINFO"] {
@@ -122,7 +122,7 @@ async fn server_returning_without_command_is_quoted() {
     server.restart_with(&["--rename-command", "EVALSHA", ""]);
     let told = loop {
         let told = store.find(&user, id).await.unwrap_err();
-        // Until it is connected again.
+        // Until it has reconnected.
         if chain(&told).contains("ERR ") {
             break told;
         }

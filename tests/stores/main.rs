@@ -1,4 +1,4 @@
-//! The stores: the conformance suite on each of them, one against the other, and what is special about Redis.
+//! The stores: the conformance suite on each of them, one compared with the other, and properties of Redis.
 
 mod cluster;
 mod expire_many;
@@ -21,7 +21,7 @@ use tower_jwt_sessions::{MemoryStore, redis::RedisStore, testing::TestClock};
 
 use crate::support::{patient::patient_store, redis_server};
 
-/// An empty store in the shared server, by the server's clock.
+/// Returns an empty store in the shared server, with the server's clock.
 async fn redis_store() -> RedisStore {
     let (server, prefix) = redis_server::shared();
     patient_store(&server.url(), &prefix).await
@@ -62,7 +62,7 @@ async fn conformance_run_passes_as_a_whole() {
     tower_jwt_sessions::testing::conformance::run(memory_store).await;
 }
 
-/// Expired sessions are removed as new ones come: memory is bounded by twice the number of live sessions.
+/// New sessions remove expired ones: memory is bounded by twice the number of live sessions.
 #[tokio::test]
 async fn memory_store_removes_expired_sessions() {
     let clock = TestClock::new();

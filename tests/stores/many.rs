@@ -1,4 +1,4 @@
-//! A user with many sessions, as one without a limit may have: what a step costs, counted in commands of the server.
+//! A user with many sessions, as is possible without a limit: the cost of a step in commands of the server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,12 +27,12 @@ use crate::support::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// What one script looks at, and some more that Redis may add.
+/// The sessions that one script reads, and some more that Redis may add.
 const PIECE: usize = 2 * 250;
-/// Commands whose work grows with the hash.
+/// Commands whose cost grows with the hash.
 const WHOLE: [&str; 4] = ["hgetall", "hkeys", "hvals", "hscan"];
 
-/// A server of its own, whose commands are counted.
+/// A separate server, whose commands are counted.
 struct Scene {
     _server: RedisServer,
     store: RedisStore,
@@ -47,7 +47,7 @@ impl Scene {
         Self { _server: server, store, raw }
     }
 
-    /// Gives the user so many sessions, copies of one.
+    /// Adds so many sessions of the user, copies of one.
     async fn fill(&self, sessions: usize) {
         self.raw.command("FLUSHALL", &[]).await;
         self.store.create(&new_session(0)).await.unwrap();
@@ -58,13 +58,13 @@ impl Scene {
         assert_eq!(self.stored().await, sessions);
     }
 
-    /// How many records there are, live or not.
+    /// Returns the number of records, live or not.
     async fn stored(&self) -> usize {
         let count = self.raw.command("HLEN", &[&sessions_key("", &user())]).await.as_u64().unwrap();
         count.try_into().unwrap()
     }
 
-    /// How often each command was called meanwhile, those within scripts included.
+    /// Returns how often each command was called meanwhile, including calls by scripts.
     async fn count<T>(&self, steps: impl Future<Output = T>) -> (BTreeMap<String, u64>, T) {
         self.raw.command("CONFIG", &["RESETSTAT"]).await;
         let outcome = steps.await;
@@ -73,13 +73,13 @@ impl Scene {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
             Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
         });
-        // How often a time to live is extended depends on the milliseconds.
+        // The number of extended times to live depends on the milliseconds.
         let ours =
             |(name, _): &(String, u64)| !matches!(name.as_str(), "config|resetstat" | "config" | "info" | "pexpire");
         (counts.filter(ours).collect(), outcome)
     }
 
-    /// The entries of the log: how many revocations each has.
+    /// Returns the number of revocations of each entry of the log.
     async fn entries(&self) -> Vec<usize> {
         let page = self.store.read_log(LogPosition::START, Duration::ZERO).await.unwrap();
         page.entries.iter().map(|entry| entry.revocations.len()).collect()
@@ -90,7 +90,7 @@ impl Scene {
     }
 }
 
-/// As they are numbered by [`Scene::fill`].
+/// Returns the id that [`Scene::fill`] gives this number.
 fn filled(n: usize) -> SessionId {
     SessionId::from_bytes(format!("filled{n:010}").as_bytes().try_into().unwrap())
 }
@@ -122,11 +122,11 @@ async fn login_and_refresh_cost_is_independent_of_session_count() {
                 new.replaces = Some(id(n));
                 assert_eq!(create(&scene.store, &new).await, [id(n)]);
                 scene.end(WhichSessions::One(id(100 + n))).await;
-                // One that the store does not know leaves a tombstone.
+                // A session that the store does not have leaves a tombstone.
                 scene.end(WhichSessions::Proven(id(200 + n))).await;
             }
         };
-        // The server learns the scripts.
+        // From here on the server has the scripts.
         steps(1..=1).await;
         let (count, ()) = scene.count(steps(2..=21)).await;
         assert!(WHOLE.iter().all(|command| !count.contains_key(*command)), "{count:?}");
@@ -136,7 +136,7 @@ async fn login_and_refresh_cost_is_independent_of_session_count() {
     assert_eq!(counts[0], counts[1]);
 }
 
-/// All of them are looked at only when there may be too many.
+/// All sessions are read only when there may be too many.
 #[tokio::test]
 async fn login_cost_is_bounded_by_limit() {
     let scene = Scene::new().await;
@@ -184,7 +184,7 @@ async fn login_without_limit_removes_expired_sessions() {
     let agents = scene.raw.command("HLEN", &[&data_key("", &user())]).await.as_u64().unwrap();
     assert_eq!(usize::try_from(agents).unwrap(), stored - live, "with their data");
     assert_eq!(store.list(&user()).await.unwrap().sessions.len(), live);
-    assert!(scene.entries().await.is_empty(), "what expired needs no revocation");
+    assert!(scene.entries().await.is_empty(), "the end of an expired session is published");
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn each_script_handles_part_of_many_sessions() {
     let check = |count: &BTreeMap<String, u64>| {
         assert!(!count.contains_key("hgetall"), "{count:?}");
         assert!(count["hscan"] >= scripts, "{count:?}");
-        assert!(count["evalsha"] >= count["hscan"], "one in each: {count:?}");
+        assert!(count["evalsha"] >= count["hscan"], "more than one in a script: {count:?}");
     };
     let (count, list) = scene.count(scene.store.list(&user())).await;
     check(&count);
@@ -211,10 +211,10 @@ async fn each_script_handles_part_of_many_sessions() {
     assert_eq!((ended.len(), scene.stored().await), (SESSIONS - 1, 1));
     let entries = scene.entries().await;
     assert!(entries.iter().all(|entry| *entry <= PIECE), "{entries:?}");
-    assert_eq!(entries.iter().sum::<usize>(), 2 * SESSIONS - 1, "each is published once");
+    assert_eq!(entries.iter().sum::<usize>(), 2 * SESSIONS - 1, "not each end is published once");
 }
 
-/// The mark is left first: what begins after it is none of those that end.
+/// The mark is written first: sessions that begin after it do not end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_begun_during_end_of_many_survive() {
     let scene = Scene::new().await;
@@ -252,7 +252,7 @@ async fn sessions_begun_during_end_of_many_survive() {
     assert!(!live.is_empty() && (2..=10_000).all(|n| ended.contains(&filled(n))));
 }
 
-/// The end of a clock that was set back meanwhile: records from the future began before.
+/// The clock was set back meanwhile: sessions whose records are from the future began earlier.
 #[tokio::test]
 async fn many_sessions_end_after_clock_set_back() {
     let scene = Scene::new().await;
@@ -272,7 +272,7 @@ async fn partly_failed_end_of_many_is_completed_by_retry() {
     let scene = Scene::new().await;
     scene.fill(SESSIONS).await;
     let key = sessions_key("", &user());
-    // Somewhere in the middle, in the order of the server, is one that cannot be read.
+    // One in the middle, in the order of the server, cannot be read.
     let page = scene.raw.command("HSCAN", &[&key, "0", "COUNT", "1000"]).await.into_array();
     let cursor = page[0].as_string().unwrap();
     let page = scene.raw.command("HSCAN", &[&key, &cursor, "COUNT", "10"]).await.into_array();
@@ -283,7 +283,7 @@ async fn partly_failed_end_of_many_is_completed_by_retry() {
     scene.store.end(&others).await.unwrap_err();
     let left = scene.stored().await;
     assert!((1..SESSIONS).contains(&left), "{left} are left");
-    assert_eq!(scene.entries().await.iter().sum::<usize>(), SESSIONS - left, "what is over is published");
+    assert_eq!(scene.entries().await.iter().sum::<usize>(), SESSIONS - left, "an end is not published");
     scene.raw.command("HDEL", &[&key, &field]).await;
     assert_eq!(scene.end(WhichSessions::Others(id(0))).await.len(), left - 2);
     assert_eq!(scene.stored().await, 1);

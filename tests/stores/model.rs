@@ -1,4 +1,4 @@
-//! Whatever is done to them, `MemoryStore` and `RedisStore` answer alike.
+//! `MemoryStore` and `RedisStore` return the same for random steps.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::support::{
 
 const RETENTION: Duration = Duration::from_secs(3600);
 
-/// Sessions are meant by number, modulo those created so far.
+/// Sessions are numbered, modulo those created so far.
 #[derive(Clone, Debug)]
 enum Op {
     Advance(u64),
@@ -73,7 +73,7 @@ fn claims(random: u64) -> Option<ClaimsAge> {
     age.map(|age| ClaimsAge::new(Duration::from_millis(age), None))
 }
 
-/// Milliseconds around which something happens, and some others.
+/// Milliseconds around the limits, and some others.
 fn time() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(1),
@@ -118,12 +118,12 @@ fn user(n: u8) -> Owner {
 }
 
 fn id(n: usize) -> SessionId {
-    // In an order of their own, so that ties are broken by the identifier and not by age.
+    // In an order that is not that of their age, so that ties are broken by the identifier.
     let n = u8::try_from(n).expect("few sessions").wrapping_mul(97);
     SessionId::from_bytes([n; SessionId::LEN])
 }
 
-/// A session that was created, or none while there is none.
+/// Returns a created session, or an unknown one if there is none.
 fn chosen(n: u8, created: usize) -> SessionId {
     id(usize::from(n).checked_rem(created).unwrap_or(255))
 }
@@ -133,7 +133,7 @@ fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
     items
 }
 
-/// Takes the step on one store. What has no order is put into one; errors become text.
+/// Takes the step on one store. Unordered results are sorted; errors become text.
 async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: usize) -> Result<String, String> {
     let chosen = |n| chosen(n, created);
     let millis = Duration::from_millis;
@@ -151,7 +151,7 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
             new.claims = claims(lifetimes.0);
             new.proof = (lifetimes.1 % 2 == 1).then(LoginProof::default);
             store.create(&new).await.map(|outcome| match outcome {
-                // The age is as exact as each knows it.
+                // The precision of the age differs between stores.
                 CreateOutcome::ProofOutdated(EndMark { at, .. }) => format!("{at:?}"),
                 CreateOutcome::Created { record, now, ended, .. } => format!("{record:?} {now:?} {:?}", sorted(ended)),
                 refused => format!("{refused:?}"),
@@ -202,8 +202,8 @@ async fn everything<S: SessionStore>(store: &S) -> Everything {
     for owner in [0, 1] {
         for listed in store.list(&user(owner)).await.expect("list").sessions {
             let data =
-                store.get_data(&user(owner), listed.id).await.expect("get_data").expect("what is listed is live");
-            let found = store.find(&user(owner), listed.id).await.expect("find").expect("what is listed is live");
+                store.get_data(&user(owner), listed.id).await.expect("get_data").expect("a listed session is live");
+            let found = store.find(&user(owner), listed.id).await.expect("find").expect("a listed session is live");
             assert_eq!(found.record, listed.record);
             all.insert((owner, listed.id), (listed.record.to_bytes().to_vec(), Some(data.version), data.bytes));
         }
@@ -211,7 +211,7 @@ async fn everything<S: SessionStore>(store: &S) -> Everything {
     all
 }
 
-/// What was published since, and the new position.
+/// Returns the entries that were published since, and the new position.
 async fn news<S: SessionStore>(store: &S, after: &mut LogPosition) -> Vec<(SessionId, u32)> {
     let page = store.read_log(*after, Duration::ZERO).await.expect("read_log");
     *after = page.newest;
@@ -230,7 +230,7 @@ async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Re
     for op in ops {
         match op {
             Op::Advance(millis) => clock.advance(Duration::from_millis(millis)),
-            // The stores are free in when they forget what has expired; going back before that would tell.
+            // Stores may remove expired sessions at any time; set back before that, results would differ.
             Op::StepBack(millis) if !expired => clock.set(clock.now().saturating_sub(Duration::from_millis(millis))),
             _ => {}
         }
@@ -240,7 +240,7 @@ async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Re
         let before = std::mem::replace(&mut live, everything(&memory).await);
         prop_assert_eq!(&everything(&redis).await, &live, "after {:?}", op);
         expired |= match &op {
-            // Of the marks that logins heed, nothing but the record of a new session tells.
+            // The marks that logins respect are visible only in the record of a new session.
             Op::Advance(millis) => live != before || marked && Duration::from_millis(*millis) >= RETENTION,
             Op::Create { lifetimes, .. } => lifetimes.0 == 0 || lifetimes.1 == 0,
             Op::Rotate { lifetime, .. } => *lifetime == 0,
@@ -251,7 +251,7 @@ async fn compare(redis: RedisStore, raw: &Raw, prefix: &str, ops: Vec<Op>) -> Re
 
         let expected_news = news(&memory, &mut memory_at).await;
         let actual_news = news(&redis, &mut redis_at).await;
-        // Redis may have lost a session, so it publishes the end of a proven one that it does not know.
+        // Redis may have lost a session, so it publishes the end of a proven session that it does not have.
         let unknown = match op {
             Op::End { which: 1, session, .. } => Some((chosen(session, created), Revocation::ENDED)),
             _ => None,
@@ -272,18 +272,18 @@ fn runtime() -> Runtime {
 #[test]
 fn memory_and_redis_stores_agree() {
     let (server, prefix) = redis_server::shared();
-    answer_alike(&runtime(), server, &server.url(), &prefix);
+    assert_stores_agree(&runtime(), server, &server.url(), &prefix);
 }
 
-/// Where a step that ends sessions is three scripts.
+/// On a cluster, a step that ends sessions is three scripts.
 #[test]
 fn memory_and_cluster_stores_agree() {
     let (runtime, folder) = (runtime(), Folder::new());
     let server = runtime.block_on(cluster_of_one(&folder, &[]));
-    answer_alike(&runtime, &server, &server.url().replace("redis://", "redis-cluster://"), "");
+    assert_stores_agree(&runtime, &server, &server.url().replace("redis://", "redis-cluster://"), "");
 }
 
-fn answer_alike(runtime: &Runtime, server: &RedisServer, url: &str, prefix: &str) {
+fn assert_stores_agree(runtime: &Runtime, server: &RedisServer, url: &str, prefix: &str) {
     let (store, raw) = runtime
         .block_on(async { (RedisStore::connect(url).await.expect("the server runs"), Raw::connect(server).await) });
     let cases = std::cell::Cell::new(0);

@@ -84,11 +84,11 @@ impl Pace {
 /// the second.
 fn bound(rules: Rules) -> u8 {
     let window = rules.length;
-    let thrown_away = match rules.window {
+    let discarded = match rules.window {
         Window::Fixed => 0,
         Window::UntilConfirmed => SessionRecord::MAX_LOST_ANSWERS as u8,
     };
-    (2 * window - 1 + LONG) + thrown_away * (window - 1 + SHORT)
+    (2 * window - 1 + LONG) + discarded * (window - 1 + SHORT)
 }
 
 const UNSEEN: &str = "a thief who keeps pace is out or found within the bound";

@@ -1,4 +1,4 @@
-//! What comes between flag, publish and settle.
+//! Failures between the steps of an end: flag, publish and settle.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tower_jwt_sessions::{
 
 use crate::cluster::scene::{A_WHILE, HOUR, MINUTE, Scene, ended, id};
 
-/// Everything that ends the first of two sessions.
+/// The operations that end the first of two sessions.
 const ENDINGS: [&str; 7] = ["one", "proven", "others", "all", "reuse", "eviction", "replacement"];
-/// Everything that a later request can be, asked of the first session or beside it.
+/// The operations of later requests, on the first session or on another.
 const LATER: [&str; 10] =
     ["find", "get_data", "rotate", "put_data", "confirm", "list", "create", "end one", "end all", "expire_access"];
 
@@ -29,7 +29,7 @@ async fn two_sessions_in(scene: Scene<'static>) -> Scene<'static> {
     scene
 }
 
-/// Ends the first session. Says whether that was reported as done.
+/// Ends the first session. Returns whether that was reported as done.
 async fn take_ending(scene: &Scene<'_>, how: &str) -> bool {
     let end = async |which| scene.end(which).await.map(drop);
     let outcome = match how {
@@ -49,7 +49,7 @@ async fn take_ending(scene: &Scene<'_>, how: &str) -> bool {
     outcome.is_ok()
 }
 
-/// A later request, which must find that the first session is over.
+/// Runs a later request, which must find that the first session has ended.
 async fn take_later(scene: &Scene<'_>, what: &str) {
     let store = &scene.store;
     match what {
@@ -78,12 +78,12 @@ async fn flagged_end_is_published_once_by_later_step() {
         for later in LATER {
             let scene = two_sessions_in(first.beside().await).await;
             scene.refuse_log().await;
-            assert!(!take_ending(&scene, how).await, "{how}: what was not published is not done");
-            assert!(!scene.is_stored(id(1)).await, "{how}: the session is over all the same");
-            assert!(scene.pending_ttl().await > HOUR - MINUTE, "{how}: it is kept as long as the tokens live");
+            assert!(!take_ending(&scene, how).await, "{how}: reported as done without publication");
+            assert!(!scene.is_stored(id(1)).await, "{how}: the session is stored");
+            assert!(scene.pending_ttl().await > HOUR - MINUTE, "{how}: it expires before the tokens");
             scene.allow_log().await;
             if matches!(later, "list" | "create") {
-                // They are not about the session, so they leave it to whoever may be at it.
+                // These are not about the session, so they leave its end to the operation that may be completing it.
                 scene.clock.advance(A_WHILE);
             }
             take_later(&scene, later).await;
@@ -112,7 +112,7 @@ async fn step_on_ended_session_fails_while_log_is_unavailable() {
     scene.end(WhichSessions::All).await.unwrap_err();
 }
 
-/// The user is not locked out of the other sessions, and nothing happens that is reported as a failure.
+/// The user can use the other sessions, and failed steps have no effect.
 #[tokio::test]
 async fn other_sessions_work_while_log_is_unavailable() {
     let scene = two_sessions().await;
@@ -173,7 +173,7 @@ async fn expired_access_is_published_by_later_step() {
         scene.refuse_log().await;
         scene.store.expire_access(&scene.user, HOUR).await.unwrap_err();
         let record = scene.store.find(&scene.user, id(1)).await.unwrap().unwrap().record;
-        assert_eq!(record.epoch, 1, "new tokens are not expired by what is published later");
+        assert_eq!(record.epoch, 1, "a later publication expires new tokens");
         scene.allow_log().await;
         scene.clock.advance(MINUTE);
         match later {
@@ -221,7 +221,7 @@ async fn end_supersedes_unpublished_expired_access() {
     assert!(published.contains(&Revocation::new(id(2), 1)));
 }
 
-/// The node that published died before it could say so.
+/// The publishing node crashed before it could settle.
 #[tokio::test]
 async fn unsettled_end_is_published_again_without_reviving_session() {
     for how in ["one", "proven", "all", "reuse", "eviction"] {
@@ -238,7 +238,7 @@ async fn unsettled_end_is_published_again_without_reviving_session() {
             assert!(!scene.live().await.contains(&id(1)), "{how}");
             take_later(&scene, "rotate").await;
         }
-        assert_eq!(ends_of(1, &scene.published().await), 2, "{how}: once more and not again");
+        assert_eq!(ends_of(1, &scene.published().await), 2, "{how}: published once more");
         assert_eq!(scene.pending().await, None);
     }
 }
@@ -253,7 +253,7 @@ async fn only_published_ends_are_settled() {
     scene.end(WhichSessions::One(id(1))).await.unwrap_err();
     assert_eq!(scene.pending().await.map(|pending| pending.len()), Some(raised.len()), "one entry for each session");
     scene.allow_log().await;
-    // Leaves the end to whoever may be at it.
+    // Leaves the end to the operation that may be completing it.
     scene.live().await;
     assert_eq!(scene.published().await, [Revocation::new(id(2), 1)]);
     assert!(scene.pending().await.is_some());
@@ -262,7 +262,7 @@ async fn only_published_ends_are_settled() {
     assert_eq!(scene.pending().await, None);
 }
 
-/// Somebody whose login failed has no token of the new session, so it must not count.
+/// The client of a failed login has no token of the new session, so the session must not count.
 #[tokio::test]
 async fn failed_login_leaves_no_session() {
     for how in ["eviction", "replacement"] {
@@ -280,12 +280,12 @@ async fn failed_login_leaves_no_session() {
         let outcome = scene.store.create(&again).await.unwrap();
         assert!(matches!(outcome, CreateOutcome::Created { .. }), "{outcome:?}");
         scene.clock.advance(A_WHILE);
-        assert_eq!(scene.live().await, [id(2), id(4)], "{how}: and this one stays");
+        assert_eq!(scene.live().await, [id(2), id(4)], "{how}: the later session stays");
         assert_eq!(scene.published().await, [ended(1)]);
     }
 }
 
-/// Whoever expires access, or publishes what is pending, does not know whether the login came to its end.
+/// Operations that expire access or publish pending ends do not know whether the login was completed.
 #[tokio::test]
 async fn failed_login_leaves_no_session_when_others_publish_its_ends() {
     for refuses in [true, false] {
@@ -303,7 +303,8 @@ async fn failed_login_leaves_no_session_when_others_publish_its_ends() {
     }
 }
 
-/// A login that replaces a session is reported as done when that is over everywhere, whoever ended it.
+/// A login that replaces a session is reported as done when every node refuses that session, no matter which operation
+/// ended it.
 #[tokio::test]
 async fn retried_login_publishes_end_of_replaced_session() {
     let scene = two_sessions().await;
@@ -339,7 +340,7 @@ async fn login_that_ended_other_sessions_stays() {
     }
 }
 
-/// As when the client closes the connection: the handler is dropped in the middle.
+/// The handler is dropped halfway when the client closes the connection.
 #[tokio::test]
 async fn dropped_request_does_not_stop_publication() {
     let scene = two_sessions().await;
@@ -349,7 +350,7 @@ async fn dropped_request_does_not_stop_publication() {
     }
     let deadline = std::time::Instant::now() + crate::support::nodes::PATIENCE;
     while scene.published().await.len() < 2 || scene.pending().await.is_some() {
-        assert!(std::time::Instant::now() < deadline, "it was stopped");
+        assert!(std::time::Instant::now() < deadline, "the publication was stopped");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

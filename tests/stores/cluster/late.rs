@@ -1,4 +1,4 @@
-//! Nodes that start before their cluster, or while nobody answers there.
+//! Nodes that start before their cluster, or while its servers do not respond.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ const A_SECOND: Duration = Duration::from_secs(1);
 async fn node_started_before_cluster_recovers_by_itself() {
     let mut servers = Servers::start().await;
     servers.nodes.iter_mut().for_each(RedisServer::kill);
-    // By a node with the same keys.
+    // Tokens from a node with the same keys.
     let early = browser(node(MemoryStore::new()).build().unwrap().login("alice").await.unwrap());
 
     let begun = Instant::now();
@@ -42,11 +42,11 @@ async fn node_started_before_cluster_recovers_by_itself() {
         assert_eq!(here.verifier().verify(&early).unwrap_err(), VerifyError::RevocationsUnknown);
         assert_eq!(here.login("alice").await.unwrap_err().kind(), ErrorKind::Store);
     }
-    assert!(begun.elapsed() < A_SECOND, "nobody listens, so it fails at once: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < A_SECOND, "a refused connection fails at once: {:?}", begun.elapsed());
 
     servers.nodes.iter_mut().for_each(RedisServer::restart);
     servers.are_ready().await;
-    tokio::time::timeout(PATIENCE, here.revocation_feed().caught_up()).await.expect("it is found");
+    tokio::time::timeout(PATIENCE, here.revocation_feed().caught_up()).await.expect("the cluster is found");
     assert!(accepts(&here, &early));
     let mut alice = None;
     soon_works(async || {
@@ -61,7 +61,7 @@ async fn node_started_before_cluster_recovers_by_itself() {
     refuses_soon(&here, &alice).await;
 }
 
-/// The steps that fail meanwhile leave nothing behind, however many they are.
+/// Failed steps are not kept, however many they are.
 #[tokio::test]
 async fn steps_fail_soon_and_do_not_accumulate_without_cluster() {
     let servers = Servers::start().await;
@@ -77,7 +77,7 @@ async fn steps_fail_soon_and_do_not_accumulate_without_cluster() {
         assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
         soon("what they began ends", || tasks() < before + 10).await;
     }
-    // When it is known that nobody answers, nobody has to wait for that.
+    // Once the servers are known not to respond, steps fail without waiting.
     soon_works(async || {
         let begun = Instant::now();
         assert!(store.find(&user, id(1)).await.is_err());
@@ -98,7 +98,7 @@ async fn connections_close_with_store() {
         let mut all = 0;
         for node in 0..3 {
             let list = servers.command(node, "CLIENT", &["LIST", "TYPE", "NORMAL"]).await.into_string().unwrap();
-            // Without the one that asks.
+            // Without the connection of this command.
             all += list.lines().count() - 1;
         }
         all
@@ -114,7 +114,7 @@ async fn connections_close_with_store() {
     soon("every task ends with the store", || tasks() == 0).await;
 }
 
-/// Not at a server that goes on as if it still had it; and it has no connections any more.
+/// The reader leaves a server that has lost the log, even if the server does not report that, and closes its connections.
 #[tokio::test]
 async fn reader_waits_at_current_server_of_log() {
     let folder = Folder::new();
@@ -135,7 +135,7 @@ async fn reader_waits_at_current_server_of_log() {
     let headers = browser(here.login("alice").await.unwrap());
     let port = Value::from(new.port().to_string());
     servers::ask(&old, "CONFIG", vec!["SET".into(), "cluster-announce-port".into(), port]).await.unwrap();
-    // A failure makes it ask where everything is.
+    // A failure makes the store read the slots again.
     servers::ask(&old, "SET", vec![sessions_key("", &owner("bob")).into(), "text".into()]).await.unwrap();
     assert!(here.login("bob").await.is_err());
     let there = node(redis_store(&url(&new), "").await).build().unwrap();
@@ -147,7 +147,7 @@ async fn reader_waits_at_current_server_of_log() {
     refuses_soon(&here, &headers).await;
     soon_works(async || {
         let clients = servers::ask(&old, "CLIENT", vec!["LIST".into()]).await.unwrap().into_string().unwrap();
-        // The one that asks.
+        // The connection of this command.
         clients.lines().count() == 1
     })
     .await;

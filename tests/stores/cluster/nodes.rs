@@ -1,4 +1,4 @@
-//! Two nodes on one cluster: what one ends, the other refuses.
+//! Two nodes on one cluster: a session that ends on one is refused by the other.
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -35,7 +35,7 @@ impl Nodes {
         browser(self.here.login(self.scene.user.user_id()).await.unwrap())
     }
 
-    /// One request to the companion router.
+    /// Sends one request to the companion router.
     async fn send(&self, method: Method, path: &str, headers: &HeaderMap) -> StatusCode {
         let app: Router = Router::new().nest("/auth", self.here.router()).layer(self.here.layer());
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
@@ -95,12 +95,12 @@ async fn unpublished_end_is_503_and_completed_by_retry() {
         scene.refuse_log().await;
         for _ in 0..2 {
             assert_eq!(nodes.send(method.clone(), path, &cookies).await, StatusCode::SERVICE_UNAVAILABLE, "{path}");
-            assert!(accepts(there, &cookies), "nobody could tell it");
+            assert!(accepts(there, &cookies), "the end cannot have reached it");
         }
         let failure = there.refresh(&there.verifier().present(&cookies)).await.unwrap_err();
-        assert_eq!(failure.kind(), ErrorKind::Store, "over or not, it is not answered before all nodes can know");
+        assert_eq!(failure.kind(), ErrorKind::Store, "success before the end is published");
         scene.allow_log().await;
-        // The session is over, which is what the retry is told, or it is what ends it.
+        // The retry finds that the session has ended, or ends it.
         let retried = nodes.send(method.clone(), path, &cookies).await;
         assert!(retried.is_success() || retried == StatusCode::UNAUTHORIZED, "{path}: {retried}");
         refuses_soon(there, &cookies).await;
@@ -146,7 +146,7 @@ async fn unpublished_end_is_completed_without_request() {
     scene.refuse_log().await;
     let failed = here.logout(&here.verifier().present(&cookies)).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Store);
-    assert!(accepts(there, &cookies), "nothing could tell it");
+    assert!(accepts(there, &cookies), "the end cannot have reached it");
     scene.allow_log().await;
     refuses_soon(there, &cookies).await;
     refuses_soon(here, &cookies).await;

@@ -1,4 +1,4 @@
-//! Servers of the cluster go away and come back.
+//! Outages of servers of the cluster, and recovery.
 
 use std::{
     future::Future,
@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// By the servers' clocks, as in production: what was given up must not happen later.
+/// Uses the servers' clocks, as in production: a step that timed out must not be applied later.
 struct Cluster {
     servers: Servers,
     store: RedisStore,
-    /// Not where the log is.
+    /// A user whose sessions are not on the server of the log.
     user: Owner,
-    /// Where neither the user nor the log is.
+    /// A user on neither of these two servers.
     other: Owner,
     log: usize,
     home: usize,
@@ -46,7 +46,7 @@ impl Cluster {
         let mut users = (0..).map(|n| owner::owner(format!("other{n}")));
         let other = users.find(|user| owner(user) == 3 - log - home).unwrap();
         let cluster = Self { servers, store, user, other, log, home };
-        // Every server knows every script, and is known with its time.
+        // Every server has every script, and the store knows its time.
         for (n, user) in (0..).zip([&cluster.user, &cluster.other]) {
             cluster.login(user, 100 + n).await.unwrap();
             cluster.store.find(user, id(100 + n)).await.unwrap();
@@ -67,7 +67,7 @@ impl Cluster {
         Ok(self.store.find(user, id(n)).await?.is_some())
     }
 
-    /// How often the end of the session stands in the log.
+    /// Returns how often the log has the end of the session.
     async fn ends(&self, n: u8) -> usize {
         let page = eventually(|| self.store.read_log(LogPosition::START, Duration::ZERO)).await;
         let revocations = page.entries.iter().flat_map(|entry| &entry.revocations);
@@ -75,21 +75,21 @@ impl Cluster {
     }
 }
 
-/// The error of a step that must fail, in less than a second.
+/// Returns the error of a step that must fail within a second.
 async fn fails_soon<T: std::fmt::Debug>(step: impl Future<Output = Result<T, StoreError>>) {
     let begun = Instant::now();
     let outcome = tokio::time::timeout(PATIENCE, step).await.expect("the step hangs");
     assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
-    outcome.expect_err("a server is away");
+    outcome.expect_err("a server is down");
 }
 
-/// Asks until it answers.
+/// Retries until a step succeeds.
 async fn eventually<T, F: Future<Output = Result<T, StoreError>>>(step: impl Fn() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match step().await {
             Ok(answer) => return answer,
-            Err(error) => assert!(Instant::now() < deadline, "it never works again: {error:?}"),
+            Err(error) => assert!(Instant::now() < deadline, "no recovery: {error:?}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -104,16 +104,16 @@ async fn ends_during_frozen_log_are_published_when_it_resumes() {
     cluster.servers.nodes[cluster.log].freeze();
     fails_soon(cluster.end(&cluster.user, WhichSessions::One(id(1)))).await;
     fails_soon(cluster.is_live(&cluster.user, 1)).await;
-    assert!(cluster.is_live(&cluster.user, 2).await.unwrap(), "others of the same user live on");
+    assert!(cluster.is_live(&cluster.user, 2).await.unwrap(), "another session of the user has ended");
     cluster.login(&cluster.other, 9).await.unwrap();
-    // Long enough for the connection to be given up.
+    // Long enough for the connection to time out.
     for _ in 0..5 {
         fails_soon(cluster.end(&cluster.user, WhichSessions::One(id(1)))).await;
         assert!(cluster.is_live(&cluster.other, 9).await.unwrap());
     }
     cluster.servers.nodes[cluster.log].thaw();
     assert_eq!(eventually(|| cluster.end(&cluster.user, WhichSessions::One(id(1)))).await, 1);
-    assert_eq!(cluster.ends(1).await, 1, "none of the attempts that were given up is written later");
+    assert_eq!(cluster.ends(1).await, 1, "an attempt that timed out is written later");
     assert!(cluster.is_live(&cluster.user, 2).await.unwrap());
 }
 
@@ -150,7 +150,7 @@ async fn dead_server_affects_only_its_own_users() {
     }
     assert_eq!(cluster.end(&cluster.other, WhichSessions::All).await.unwrap(), 1);
     cluster.servers.nodes[home].restart();
-    assert!(!eventually(|| cluster.is_live(&cluster.user, 1)).await, "it came back empty");
+    assert!(!eventually(|| cluster.is_live(&cluster.user, 1)).await, "the restarted server is empty");
     cluster.login(&cluster.user, 3).await.unwrap();
     assert_eq!(cluster.end(&cluster.user, WhichSessions::All).await.unwrap(), 1);
 }
@@ -169,7 +169,7 @@ async fn end_is_completed_after_replica_takes_over() {
     assert_eq!(cluster.ends(1).await, 1);
 }
 
-/// What is told to end must end, also when no server takes anything more.
+/// Sessions must end, also when no server accepts new data.
 #[tokio::test]
 async fn sessions_end_when_memory_is_full() {
     let cluster = Cluster::start().await;

@@ -1,5 +1,5 @@
-//! Whatever is done, and however often the log refuses in between: what is over stays over, what was reported is
-//! published, and nobody loses a session.
+//! Random steps with a log that fails in between: ended sessions stay ended, reported ends are published, and no other
+//! session is lost.
 
 use std::{cell::Cell, collections::BTreeSet, num::NonZeroU32, time::Duration};
 
@@ -17,7 +17,7 @@ use tower_jwt_sessions::{
 
 use crate::cluster::scene::{A_WHILE, HOUR, Scene, id};
 
-/// Sessions are meant by number, modulo those tried so far.
+/// Sessions are numbered, modulo the logins so far.
 #[derive(Clone, Debug)]
 enum Op {
     Refuse,
@@ -27,7 +27,7 @@ enum Op {
         limit: Option<u32>,
         replaces: Option<u8>,
     },
-    /// With the newest generation, or with one before that.
+    /// With the newest generation, or with an earlier one.
     Rotate {
         session: u8,
         is_old: bool,
@@ -50,7 +50,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => Just(Op::Refuse),
         3 => Just(Op::Allow),
-        // Around the time after which something counts as left behind, and after which a token counts as stolen.
+        // Around the times after which an end counts as abandoned, and a token as reused.
         4 => prop_oneof![Just(1), Just(999), Just(1_000), Just(15_000)].prop_map(Op::Advance),
         6 => (option::of(1..4_u32), option::of(session()))
             .prop_map(|(limit, replaces)| Op::Create { limit, replaces }),
@@ -62,17 +62,17 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What clients and operators were told.
+/// What was reported to clients and operators.
 struct Told<'a> {
     scene: &'a Scene<'static>,
     refuses: bool,
-    /// Of each login that was tried the newest generation of its token; none if it failed.
+    /// The newest generation of the token of each login; `None` if the login failed.
     tried: Vec<Option<u32>>,
-    /// What somebody tried to end, with or without success.
+    /// Sessions that a step tried to end, with or without success.
     may_be_over: BTreeSet<SessionId>,
-    /// Must not be seen again.
+    /// Sessions that must stay ended.
     over: BTreeSet<SessionId>,
-    /// Must be in the log.
+    /// Ends that must be in the log.
     reported: BTreeSet<(SessionId, u32)>,
 }
 
@@ -92,7 +92,7 @@ impl Told<'_> {
         }
     }
 
-    /// The answer, unless the log refuses.
+    /// Returns the outcome, unless the log fails.
     fn answer<T>(&self, outcome: Result<T, StoreError>) -> Result<Option<T>, TestCaseError> {
         match outcome {
             Ok(answer) => Ok(Some(answer)),
@@ -141,7 +141,7 @@ impl Told<'_> {
                     None => prop_assert!(self.may_be_over.contains(&id(n))),
                     Some(RotateOutcome::Reused) => self.are_over([id(n)]),
                     Some(RotateOutcome::Live { record, .. }) => {
-                        prop_assert!(!self.over.contains(&id(n)), "it lives again");
+                        prop_assert!(!self.over.contains(&id(n)), "the ended session is live");
                         if let Some(newest) = self.tried.get_mut(usize::from(n)).filter(|newest| newest.is_some()) {
                             *newest = Some(record.generation);
                         }
@@ -172,13 +172,13 @@ impl Told<'_> {
             Op::Find { session } => {
                 let n = self.session(session);
                 match self.answer(scene.store.find(&scene.user, id(n)).await)? {
-                    Some(Some(_)) => prop_assert!(!self.over.contains(&id(n)), "it lives again"),
+                    Some(Some(_)) => prop_assert!(!self.over.contains(&id(n)), "the ended session is live"),
                     Some(None) if self.logged_in().any(|known| known == id(n)) => {
-                        prop_assert!(self.may_be_over.contains(&id(n)), "nobody ended it");
+                        prop_assert!(self.may_be_over.contains(&id(n)), "the session was not ended");
                         self.are_over([id(n)]);
                     }
                     Some(None) => {}
-                    None => prop_assert!(self.may_be_over.contains(&id(n)), "it is not over"),
+                    None => prop_assert!(self.may_be_over.contains(&id(n)), "the session has not ended"),
                 }
             }
             Op::Put { session } => drop(self.answer(scene.store.put_data(&scene.put(self.session(session))).await)?),
@@ -188,11 +188,11 @@ impl Told<'_> {
 
     async fn check(&mut self) -> TestCaseResult {
         let live: BTreeSet<_> = self.scene.live().await.into_iter().collect();
-        prop_assert!(live.is_disjoint(&self.over), "{:?} live again", live.intersection(&self.over));
+        prop_assert!(live.is_disjoint(&self.over), "{:?} are live", live.intersection(&self.over));
         for known in self.logged_in() {
-            prop_assert!(live.contains(&known) || self.may_be_over.contains(&known), "nobody ended {known:?}");
+            prop_assert!(live.contains(&known) || self.may_be_over.contains(&known), "{known:?} is lost");
         }
-        // Seen once, for ever.
+        // Ends that were seen once must stay.
         self.over.extend(self.logged_in().filter(|known| !live.contains(known)).collect::<Vec<_>>());
         if !self.refuses {
             let published = self.published().await;
@@ -206,7 +206,7 @@ impl Told<'_> {
         published.into_iter().map(|revocation| (revocation.session, revocation.min_epoch)).collect()
     }
 
-    /// Whatever was left unfinished is finished by the next request, without anybody trying again.
+    /// The next request completes unfinished steps, without a retry.
     async fn finish(mut self) -> TestCaseResult {
         self.take(Op::Allow).await?;
         self.scene.clock.advance(A_WHILE);
@@ -216,7 +216,11 @@ impl Told<'_> {
             let is_known = self.logged_in().any(|known| known == session.id);
             prop_assert!(is_known, "{:?} is of a login that failed", session.id);
             let epoch = session.record.epoch;
-            prop_assert!(epoch == 0 || published.contains(&(session.id, epoch)), "{:?} keeps its access", session.id);
+            prop_assert!(
+                epoch == 0 || published.contains(&(session.id, epoch)),
+                "the access of {:?} is not expired",
+                session.id
+            );
         }
         for known in self.logged_in() {
             let is_over = !listed.iter().any(|session| session.id == known);

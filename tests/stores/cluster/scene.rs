@@ -1,4 +1,4 @@
-//! A user in one server, the log in another, and ways to come between them.
+//! A user on one server, the log on another, and failures between them.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
-/// Longer than it takes for something to count as left behind.
+/// Longer than the time after which an end counts as abandoned.
 pub(crate) const A_WHILE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Scene<'a> {
@@ -38,7 +38,7 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'static> {
-    /// In the shared cluster.
+    /// Returns a scene in the shared cluster.
     pub(crate) async fn new() -> Self {
         let (servers, prefix) = servers::shared().await;
         Self::on(servers, prefix).await
@@ -53,7 +53,7 @@ impl<'a> Scene<'a> {
         Self { servers, store, clock, prefix, user }
     }
 
-    /// Another one in the shared cluster, on the same connections.
+    /// Returns another scene in the shared cluster, on the same connections.
     pub(crate) async fn beside(&self) -> Self {
         let (_, prefix) = servers::shared().await;
         let store = self.store.clone().key_prefix(&*prefix).expect("a plain prefix");
@@ -77,7 +77,7 @@ impl<'a> Scene<'a> {
         self.servers.try_command(servers::owner(key), command, args).await.expect("the command works")
     }
 
-    /// Nothing can be published: every server works, but something else is where the log should be.
+    /// Makes publication fail: every server works, but the key of the log has another type.
     pub(crate) async fn refuse_log(&self) {
         self.rename(&self.log_key(), &self.kept_log()).await;
         self.at(&self.log_key(), "SET", vec!["text".into()]).await;
@@ -88,7 +88,7 @@ impl<'a> Scene<'a> {
         self.rename(&self.kept_log(), &self.log_key()).await;
     }
 
-    /// An entry of the log with these fields, by the position that the server gives it.
+    /// Appends an entry with these fields to the log.
     pub(crate) async fn append_to_log(&self, fields: &[&[u8]]) {
         let fields = fields.iter().map(|field| Value::from(*field));
         self.at(&self.log_key(), "XADD", [Value::from("*")].into_iter().chain(fields).collect()).await;
@@ -99,13 +99,13 @@ impl<'a> Scene<'a> {
         format!("{{{}}}:kept", self.log_key())
     }
 
-    /// Unless there is no such key.
+    /// Renames a key if it exists.
     async fn rename(&self, from: &str, to: &str) {
         let owner = servers::owner(&self.log_key());
         let _renamed = self.servers.try_command(owner, "RENAME", vec![from.into(), to.into()]).await;
     }
 
-    /// What is kept to be published.
+    /// Returns the pending ends, which are not published.
     pub(crate) async fn pending(&self) -> Option<Vec<u8>> {
         self.at(&self.data_key(), "HGET", vec!["p".into()]).await.into_owned_bytes()
     }
@@ -118,7 +118,7 @@ impl<'a> Scene<'a> {
         Duration::from_millis(self.at(&self.data_key(), "PTTL", Vec::new()).await.as_u64().expect("a time to live"))
     }
 
-    /// Whether the server has a record of the session, whatever the store says.
+    /// Returns whether the server has a record of the session, read without the store.
     pub(crate) async fn is_stored(&self, session: SessionId) -> bool {
         self.at(&self.sessions_key(), "HEXISTS", vec![session.as_bytes().as_slice().into()]).await.as_bool()
             == Some(true)
@@ -151,7 +151,7 @@ impl<'a> Scene<'a> {
         PutData::new(self.user.clone(), id(n), 0, b"data".to_vec())
     }
 
-    /// A login that may have two sessions besides.
+    /// Returns a login with a limit of two sessions.
     pub(crate) fn third_login(&self, n: u8) -> NewSession {
         let mut new = self.new_session(n);
         new.limit = Some(SessionLimit::evict(2.try_into().expect("not zero")));
@@ -194,7 +194,7 @@ pub(crate) fn slot(key: &str) -> u16 {
     redis_keyslot(key.as_bytes())
 }
 
-/// A user whose sessions are not where the log is.
+/// Returns a user whose sessions are not on the server of the log.
 pub(crate) fn user_apart(prefix: &str) -> Owner {
     let log = servers::owner(&log_key(prefix));
     let mut users = (0..).map(|n| owner(format!("user{n}")));

@@ -22,9 +22,9 @@ use crate::support::redis_server::RedisServer;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const RANGES: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10922, 10923..=16383];
 
-/// Three servers, none with a replica. Each goes on when another is away.
+/// Three servers without replicas. Each keeps working when another is down.
 pub(crate) struct Servers {
-    // Before the folder, in which they write to the end.
+    // Dropped before the folder, into which the servers write until they exit.
     pub(crate) nodes: Vec<RedisServer>,
     _folder: Folder,
 }
@@ -34,7 +34,7 @@ impl Servers {
         Self::start_with(3, &[]).await
     }
 
-    /// With more than three servers: the others own nothing.
+    /// Starts more than three servers: the others own no slots.
     pub(crate) async fn start_with(count: usize, options: &[&str]) -> Self {
         let folder = Folder::new();
         let nodes: Vec<_> = (0..count).map(|node| launch(folder.join(&node.to_string()), options)).collect();
@@ -55,7 +55,7 @@ impl Servers {
         servers
     }
 
-    /// Waits until every server knows where every slot is.
+    /// Waits until every server knows the owners of all slots.
     pub(crate) async fn are_ready(&self) {
         let deadline = Instant::now() + READY_WITHIN;
         let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
@@ -66,7 +66,7 @@ impl Servers {
                 if ready.iter().all(|line| info.contains(line)) {
                     break;
                 }
-                assert!(Instant::now() < deadline, "the cluster does not get ready: {info}");
+                assert!(Instant::now() < deadline, "the cluster is not ready: {info}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -78,7 +78,7 @@ impl Servers {
         format!("redis-cluster://127.0.0.1:{}?{}", first.port(), others.join("&"))
     }
 
-    /// One command to one server.
+    /// Sends one command to one server.
     pub(crate) async fn command(&self, node: usize, command: &'static str, args: &[&str]) -> Value {
         let args = args.iter().map(|arg| Value::from(*arg)).collect();
         self.try_command(node, command, args).await.expect("the command works")
@@ -114,14 +114,14 @@ impl Servers {
     /// Gives a slot to another server, without the keys in it.
     pub(crate) async fn give(&self, slot: u16, to: usize) {
         let (slot, id) = (slot.to_string(), self.id(to).await);
-        // The new owner first, so that the others do not tell it otherwise.
+        // The new owner first, so that the others do not overwrite its state.
         for node in [to].into_iter().chain((0..self.nodes.len()).filter(|node| *node != to)) {
             self.command(node, "CLUSTER", &["SETSLOT", &slot, "NODE", &id]).await;
         }
     }
 }
 
-/// One command to a server.
+/// Sends one command to a server.
 pub(crate) async fn ask(
     server: &RedisServer,
     command: &'static str,
@@ -134,7 +134,7 @@ pub(crate) async fn ask(
     answer
 }
 
-/// How many scripts a server ran.
+/// Returns how many scripts a server has run.
 pub(crate) async fn scripts(server: &RedisServer) -> u64 {
     let info = ask(server, "INFO", vec!["commandstats".into()]).await.expect("the command works");
     let info = info.into_string().expect("a text");
@@ -145,13 +145,13 @@ pub(crate) async fn scripts(server: &RedisServer) -> u64 {
     calls("evalsha") + calls("eval")
 }
 
-/// The server that owns the slot of a key at the start.
+/// Returns the server that owns the slot of a key at the start.
 pub(crate) fn owner(key: &str) -> usize {
     let slot = redis_keyslot(key.as_bytes());
     RANGES.iter().position(|range| range.contains(&slot)).expect("every slot has an owner")
 }
 
-/// The cluster that tests share which leave it as it is, and a key prefix that no other test uses.
+/// Returns the cluster of all tests that do not change it, and an unused key prefix.
 pub(crate) async fn shared() -> (&'static Servers, String) {
     static SERVERS: OnceCell<Servers> = OnceCell::const_new();
     static TESTS: AtomicU32 = AtomicU32::new(0);
@@ -159,7 +159,7 @@ pub(crate) async fn shared() -> (&'static Servers, String) {
     (SERVERS.get_or_init(Servers::start).await, prefix)
 }
 
-/// A server that can be of a cluster.
+/// Starts a server in cluster mode.
 pub(crate) fn launch(folder: PathBuf, options: &[&str]) -> RedisServer {
     fs::create_dir_all(&folder).expect("a folder");
     let folder = folder.to_str().expect("a plain name");

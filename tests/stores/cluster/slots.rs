@@ -1,4 +1,4 @@
-//! Slots that change hands, servers that are asked for them, and addresses.
+//! Slots that move, servers that report them, and addresses.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ async fn step_is_one_script_and_ending_step_is_three() {
     let scene = Scene::on(&servers, String::new()).await;
     let (user, log) = (servers::owner(&scene.sessions_key()), servers::owner(&scene.log_key()));
     for n in 1..4 {
-        // Knows every script from here on.
+        // From here on the server has every script.
         scene.login(n).await;
         scene.live().await;
         scene.store.rotate(&scene.rotation(n, 1)).await.unwrap();
@@ -53,7 +53,7 @@ async fn step_on_one_server_is_one_script() {
     let store = redis_store(&server.url(), "").await;
     let user = user_apart("");
     let end = EndSessions::new(user.clone(), WhichSessions::All, Duration::from_secs(60));
-    // Knows the script from here on.
+    // From here on the server has the script.
     store.end(&end).await.unwrap();
     let before = servers::scripts(&server).await;
     store.end(&end).await.unwrap();
@@ -67,7 +67,7 @@ async fn moved_slots_are_followed() {
     let (here, there) = (redis_store(&servers.url(), prefix).await, redis_store(&servers.url(), prefix).await);
     let (here, there) = (node(here).build().unwrap(), node(there).build().unwrap());
     there.revocation_feed().caught_up().await;
-    // Of the log while a node waits for it, and of a user. They are empty, so that the test need not move keys.
+    // The slots of the log while a node waits for it, and of a user. They are empty, so that no keys must be moved.
     let log = format!("{prefix}sessions:log");
     let user = user_apart(prefix);
     let target = 3 - servers::owner(&log) - servers::owner(&sessions_key(prefix, &user));
@@ -82,7 +82,7 @@ async fn moved_slots_are_followed() {
     assert_eq!(servers.try_command(target, "XLEN", vec![key]).await.unwrap().as_u64(), Some(1));
 }
 
-/// With its entries, as an operator moves it.
+/// The slot moves with its entries, as when an operator moves it.
 #[tokio::test]
 async fn log_moved_under_waiting_nodes_loses_nothing() {
     let servers = Servers::start().await;
@@ -115,7 +115,7 @@ async fn log_moved_under_waiting_nodes_loses_nothing() {
     assert_eq!(length.as_u64(), Some(4));
 }
 
-/// As by default when a server is away: then Redis refuses everything.
+/// By default, a Redis Cluster refuses every command when one of its servers is down.
 #[tokio::test]
 async fn cluster_down_is_error_soon() {
     let servers = Servers::start().await;
@@ -131,7 +131,7 @@ async fn cluster_down_is_error_soon() {
     let begun = Instant::now();
     let failure = loop {
         match scene.store.find(&scene.user, id(1)).await {
-            Ok(_) => assert!(begun.elapsed() < PATIENCE, "it is not down"),
+            Ok(_) => assert!(begun.elapsed() < PATIENCE, "the cluster is not down"),
             Err(error) => break error,
         }
     };
@@ -166,7 +166,7 @@ async fn migrating_slot_is_followed_by_ask() {
     let key = scene.sessions_key();
     let port = servers.nodes[to].port().to_string();
     servers.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
-    // Half of the way, what is not there yet cannot be told from what never was.
+    // During the migration, a key that has not arrived is like one that does not exist.
     scene.store.create(&scene.new_session(9)).await.unwrap_err();
     let key = scene.data_key();
     servers.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
@@ -222,7 +222,7 @@ async fn invalid_cluster_addresses_are_refused() {
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
     let server = RedisServer::start();
-    // It tells an address where nobody answers.
+    // It reports an address that is not in use.
     let folder = servers::Folder::new();
     let lost = servers::launch(folder.join("lost"), &["--cluster-announce-port", "1"]);
     servers::ask(&lost, "CLUSTER", vec!["ADDSLOTS".into(), "0".into()]).await.unwrap();
