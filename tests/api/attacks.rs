@@ -304,8 +304,8 @@ async fn control_characters_are_escaped_in_log(backend: Backend) {
     let world = World::new(backend).await;
     let (mut browser, user) = (world.browser(), UserId::new(FORGED).expect("a user id"));
     let cookies = world.sessions.login(&user).user_agent(FORGED).await.expect("a session");
-    let answer = axum::response::IntoResponse::into_response(cookies);
-    for line in answer.headers().get_all("set-cookie") {
+    let response = axum::response::IntoResponse::into_response(cookies);
+    for line in response.headers().get_all("set-cookie") {
         let (name, rest) = line.to_str().expect("text").split_once('=').expect("a name");
         browser.plant(name, rest.split(';').next().unwrap_or_default());
     }
@@ -325,8 +325,8 @@ async fn control_characters_are_escaped_in_log(backend: Backend) {
     }
     for what in ["GET /me", "POST /auth/refresh", "DELETE /auth/sessions/%0d%0aERROR%1b%5b31m", "POST /auth/logout"] {
         let headers = [("user-agent", "\u{9b}31m<script>"), ("sec-fetch-site", "\u{9b}31m"), ("cookie", "\u{9b}31m=x")];
-        let answer = send(&world.app, what, &headers).await;
-        seen.extend([answer.body.clone(), format!("{:?}", answer.headers)]);
+        let response = send(&world.app, what, &headers).await;
+        seen.extend([response.body.clone(), format!("{:?}", response.headers)]);
     }
     browser.refresh().await.is(200);
     world.users.set_down(true);

@@ -120,8 +120,8 @@ async fn invalid_cookie_is_anonymous_on_public_pages() {
     let twice = format!("{gone}; {gone}");
     for cookie in [gone, wrong, only_refresh, twice] {
         for page in ["GET /greet", "GET /greet-live"] {
-            let answer = send(&world.app, page, &[("cookie", &cookie)]).await;
-            assert_eq!(answer.is(200).body, "hello, anonymous", "{cookie}");
+            let response = send(&world.app, page, &[("cookie", &cookie)]).await;
+            assert_eq!(response.is(200).body, "hello, anonymous", "{cookie}");
         }
     }
 }
@@ -288,9 +288,9 @@ async fn companion_routes_accept_bearer_token() {
 async fn login_replaces_session_of_bearer_token() {
     let world = World::for_natives(Backend::Memory).await;
     let native = world.native("alice").await;
-    let answer = send_body(&world.app, "POST /native/alice", &[("authorization", native.bearer())], "").await;
+    let response = send_body(&world.app, "POST /native/alice", &[("authorization", native.bearer())], "").await;
     assert_ne!(
-        claims_of(tokens(&answer)["access_token"].as_str().expect("a token"))["sid"],
+        claims_of(tokens(&response)["access_token"].as_str().expect("a token"))["sid"],
         claims_of(&native.access)["sid"]
     );
     assert_eq!(world.count("alice").await, 1);

@@ -19,14 +19,14 @@ async fn world(backend: Backend, cookies: CookieConfig) -> World {
     World::with(backend, |builder| builder.cookies(cookies)).await
 }
 
-/// What the answers to both kinds of logout have in the header.
+/// Returns the header of the responses to both kinds of logout.
 async fn at_logout(world: &World) -> Vec<String> {
     let mut seen = Vec::new();
     for path in ["/auth/logout", "/auth/logout-all"] {
         let mut browser = world.browser();
         browser.login("alice").await;
-        let answer = browser.post(path).await;
-        let lines = answer.is(200).headers.get_all("clear-site-data").iter();
+        let response = browser.post(path).await;
+        let lines = response.is(200).headers.get_all("clear-site-data").iter();
         seen.extend(lines.map(|line| line.to_str().expect("text").to_owned()));
         assert_eq!(browser.cookies(), "", "the cookies are removed by themselves");
     }
@@ -56,15 +56,15 @@ async fn clear_site_data_header_has_documented_value() {
 async fn clear_site_data_is_sent_only_with_logout() {
     let world = world(Backend::Memory, CookieConfig::new().clear_at_logout(BOTH)).await;
     let mut browser = world.browser();
-    let mut answers = vec![browser.login("alice").await, browser.refresh().await, browser.get("/me").await];
-    answers.push(browser.get("/auth/sessions").await);
+    let mut responses = vec![browser.login("alice").await, browser.refresh().await, browser.get("/me").await];
+    responses.push(browser.get("/auth/sessions").await);
     // What is refused or fails ends nothing, so nothing is forgotten.
-    answers.push(browser.send("POST /auth/logout", &[("sec-fetch-site", "cross-site")]).await);
+    responses.push(browser.send("POST /auth/logout", &[("sec-fetch-site", "cross-site")]).await);
     world.store.set_down(true);
-    answers.push(browser.post("/auth/logout").await);
+    responses.push(browser.post("/auth/logout").await);
     world.store.set_down(false);
-    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 200, 200, 403, 503]);
-    assert!(answers.iter().all(|answer| answer.header("clear-site-data").is_empty()));
+    assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [200, 200, 200, 200, 403, 503]);
+    assert!(responses.iter().all(|response| response.header("clear-site-data").is_empty()));
     assert_eq!(browser.post("/auth/logout").await.is(200).header("clear-site-data"), r#""cache", "storage""#);
 }
 
@@ -77,21 +77,21 @@ async fn clear_site_data_is_absent_over_plain_http() {
 /// Browsers clear after they have set cookies.
 #[tokio::test]
 async fn clear_site_data_is_absent_when_session_begins() {
-    type Answered = Result<Response, Error>;
+    type HandlerResult = Result<Response, Error>;
     type Sessions = State<SessionManager<Claims>>;
-    async fn switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
+    async fn switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> HandlerResult {
         Ok((sessions.logout(&presented).await?, sessions.login("bob").await?, "hello, bob").into_response())
     }
-    async fn bye(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
+    async fn bye(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> HandlerResult {
         Ok((sessions.login("bob").await?, sessions.logout(&presented).await?, "bye").into_response())
     }
-    async fn own(State(sessions): Sessions) -> Answered {
+    async fn own(State(sessions): Sessions) -> HandlerResult {
         Ok(([("clear-site-data", r#""cache""#)], sessions.login("bob").await?, "hello").into_response())
     }
-    async fn undone(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
+    async fn undone(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> HandlerResult {
         Ok((sessions.logout(&presented).await?, [("clear-site-data", "")], "bye").into_response())
     }
-    async fn own_at_switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> Answered {
+    async fn own_at_switch(State(sessions): Sessions, presented: PresentedTokens<Claims>) -> HandlerResult {
         let (gone, new) = (sessions.logout(&presented).await?, sessions.login("bob").await?);
         Ok((gone, [("clear-site-data", r#""cache""#)], new, "hello, bob").into_response())
     }
@@ -114,7 +114,7 @@ async fn clear_site_data_is_absent_when_session_begins() {
     ] {
         let mut browser = world.browser();
         browser.login("alice").await;
-        let answer = send(&app, &format!("POST {path}"), &[("cookie", browser.cookies())]).await;
-        assert_eq!(answer.is(200).header("clear-site-data"), expected, "{path}");
+        let response = send(&app, &format!("POST {path}"), &[("cookie", browser.cookies())]).await;
+        assert_eq!(response.is(200).header("clear-site-data"), expected, "{path}");
     }
 }

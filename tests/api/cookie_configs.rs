@@ -177,7 +177,7 @@ impl Client {
         Duration::from_millis(self.clock.now().as_millis())
     }
 
-    /// Takes an answer that came from anywhere on the host; every line of it must count.
+    /// Stores the cookies of a response from any path of the host, each of which must be accepted.
     fn receive(&mut self, cookies: SessionCookies) -> usize {
         let response = cookies.into_response();
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");

@@ -134,11 +134,11 @@ async fn missing_or_invalid_cookie_of_pair_is_named_as_reason() {
     ] {
         let headers = [("cookie", &cookies)];
         assert_eq!(send(&world.app, "GET /why", &headers).await.body, reason);
-        let answer = send(&world.app, "GET /me", &headers).await;
+        let response = send(&world.app, "GET /me", &headers).await;
         match reason {
-            "alice" => drop(answer.is(200)),
-            "NoCredentials" => drop(answer.is_problem(401, "missing_credentials")),
-            _ => drop(answer.is_problem(401, "invalid_token")),
+            "alice" => drop(response.is(200)),
+            "NoCredentials" => drop(response.is_problem(401, "missing_credentials")),
+            _ => drop(response.is_problem(401, "invalid_token")),
         }
     }
 }

@@ -144,7 +144,7 @@ async fn concurrent_data_updates_are_not_lost(backend: Backend) {
         .collect();
     let mut seen = Vec::new();
     for writer in writers {
-        seen.push(writer.await.expect("an answer").parse::<u32>().expect("a number"));
+        seen.push(writer.await.expect("a response").parse::<u32>().expect("a number"));
     }
     seen.sort_unstable();
     assert_eq!(seen, (1..=24).collect::<Vec<_>>(), "each request wrote a different number");
@@ -209,7 +209,7 @@ async fn data_of_older_release_is_read_and_updated_as_newer_type(backend: Backen
         })
         .collect();
     for tab in tabs {
-        tab.await.expect("an answer");
+        tab.await.expect("a response");
     }
     let newer = json!({ "basket": { "items": { "apple": 13 } }, "version": 13 });
     assert_eq!(browser.get("/basket").await.json(), newer);

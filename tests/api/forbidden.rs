@@ -35,8 +35,8 @@ async fn forbidden_command_is_logged_without_user_data() {
         }
         let has_scripts = !command.starts_with("EVAL");
         for what in [format!("POST /login/{USER}"), "POST /auth/refresh".to_owned(), "POST /auth/logout".to_owned()] {
-            let answer = Browser::clone(&browser).send(&what, &[("user-agent", "a named browser")]).await;
-            assert_eq!(answer.status == 503, !has_scripts, "{command}: {what}: {answer:?}");
+            let response = Browser::clone(&browser).send(&what, &[("user-agent", "a named browser")]).await;
+            assert_eq!(response.status == 503, !has_scripts, "{command}: {what}: {response:?}");
         }
         let what = format!("unknown command '{command}'");
         while !Log::so_far().contains(&what) {
@@ -44,7 +44,7 @@ async fn forbidden_command_is_logged_without_user_data() {
         }
         let log = Log::captured();
         let ours: Vec<&str> = log.lines().filter(|line| line.contains("tower_jwt_sessions")).collect();
-        assert!(!log.contains("timed out"), "the server has answered: {log}");
+        assert!(!log.contains("timed out"), "the server has replied: {log}");
         let at_error = ours.iter().filter(|line| line.contains("ERROR") && line.contains(&what)).count();
         assert_eq!(at_error, 1, "{log}");
         for hidden in

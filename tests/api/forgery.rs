@@ -297,8 +297,8 @@ async fn tokens_outside_cookies_are_ignored() {
     let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
     let none: [(&str, &str); 0] = [];
     for place in [format!("/me?access_token={access}"), format!("/me?{ACCESS}={access}")] {
-        let answer = send(&court.world.app, &format!("GET {place}"), &none).await;
-        answer.is_problem(401, "missing_credentials");
+        let response = send(&court.world.app, &format!("GET {place}"), &none).await;
+        response.is_problem(401, "missing_credentials");
     }
     let bearer = format!("Bearer {access}");
     for (name, value) in [("authorization", &bearer), ("x-access-token", &access), (ACCESS, &access)] {
@@ -321,8 +321,8 @@ async fn token_with_any_changed_byte_is_refused() {
             // These end the cookie or are invalid in a header; other tests cover them.
             if !matches!(changed[n], b';' | b'=' | b' ' | b'\t' | 0..32 | 127) {
                 let cookie = [ACCESS.as_bytes(), b"=", &changed].concat();
-                let answer = send(&court.world.app, "GET /why", &[("cookie", &cookie)]).await;
-                assert_eq!(answer.body, "InvalidToken", "byte {n}, bit {bit}");
+                let response = send(&court.world.app, "GET /why", &[("cookie", &cookie)]).await;
+                assert_eq!(response.body, "InvalidToken", "byte {n}, bit {bit}");
             }
         }
     }

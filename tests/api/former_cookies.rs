@@ -146,8 +146,8 @@ async fn refresh_that_keeps_its_cookie_keeps_the_former_one() {
         browser.refresh().await.is(200);
         let token = browser.cookie("__Secure-refresh");
         browser.visit(&new);
-        let answer = browser.refresh().await;
-        assert_eq!(answer.is(200).cookie("__Secure-refresh"), None);
+        let response = browser.refresh().await;
+        assert_eq!(response.is(200).cookie("__Secure-refresh"), None);
         assert_eq!((kept(&browser), browser.cookie("__Secure-refresh")), (2, token.clone()));
         browser.get("/me").await.is(200);
         world.clock.advance(seconds(60));
@@ -242,13 +242,13 @@ async fn development_on_plain_http_removes_no_secure_cookies() {
     let world = World::new(Backend::Memory).await;
     let insecure = || CookieConfig::new().insecure_http_for_development();
     let cookies = insecure().replaces(secure().domain("app.test")).replaces(insecure().path("/auth"));
-    let answer = Browser::new(&deployed(&world, cookies).await, &world.clock).login("alice").await;
-    let lines = answer.set_cookies();
+    let response = Browser::new(&deployed(&world, cookies).await, &world.clock).login("alice").await;
+    let lines = response.set_cookies();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains("Secure")), "{lines:?}");
 }
 
-type Answered = Result<Response, Error>;
+type HandlerResult = Result<Response, Error>;
 
 /// The layer has the last word on our cookies only: another domain or path is another cookie.
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn layer_compares_name_domain_and_path_of_cookies() {
         // Of whichever path: most likely ours is meant.
         "__Secure-access=evil; Secure",
     ];
-    async fn login(State(sessions): State<SessionManager<Claims>>) -> Answered {
+    async fn login(State(sessions): State<SessionManager<Claims>>) -> HandlerResult {
         let cookies = sessions.login("alice").await?;
         let lines = AppendHeaders(REMOVALS.into_iter().chain(UNDOING).map(|line| (SET_COOKIE, line)));
         Ok((cookies, lines, "welcome").into_response())
@@ -279,9 +279,9 @@ async fn layer_compares_name_domain_and_path_of_cookies() {
     let mut browser = Browser::new(&old, &world.clock);
     browser.login("alice").await;
     browser.visit(&app);
-    let answer = browser.login("alice").await;
-    assert_eq!(answer.set_cookies()[..3], REMOVALS);
-    assert_eq!(answer.set_cookies().len(), 5, "{:?}", answer.set_cookies());
+    let response = browser.login("alice").await;
+    assert_eq!(response.set_cookies()[..3], REMOVALS);
+    assert_eq!(response.set_cookies().len(), 5, "{:?}", response.set_cookies());
     // Not the one that had both the domain and the path.
     assert_eq!(kept(&browser), 3, "{}", browser.cookies());
     browser.visit(&world.app);

@@ -30,15 +30,15 @@ fn over(world: &World, store: RedisStore) -> SessionManagerBuilder<Claims> {
     builder::<Claims>(&world.store, &world.clock).claims_with((), claims).store(store)
 }
 
-/// Asks until the answer is another one than that of an outage.
-async fn answer_after_the_outage(browser: &mut Browser, what: &str) -> Answer {
+/// Repeats a request until its response has another status than 503.
+async fn response_after_outage(browser: &mut Browser, what: &str) -> TestResponse {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let answer = browser.send(what, &[]).await;
-        if answer.status != 503 {
-            return answer;
+        let response = browser.send(what, &[]).await;
+        if response.status != 503 {
+            return response;
         }
-        assert!(Instant::now() < deadline, "{what}: Redis is there, and the answer is still {answer:?}");
+        assert!(Instant::now() < deadline, "{what}: Redis is reachable, and the response is still {response:?}");
         tokio::time::sleep(millis(5)).await;
     }
 }
@@ -79,7 +79,7 @@ async fn node_started_before_redis_is_unavailable_until_connected() {
     server.restart();
     tokio::time::timeout(PATIENCE, sessions.revocation_feed().caught_up()).await.expect("it is found");
     let mut bob = Browser::new(&node, &world.clock);
-    answer_after_the_outage(&mut bob, "POST /login/bob").await.is(200);
+    response_after_outage(&mut bob, "POST /login/bob").await.is(200);
     bob.get("/me").await.is(200);
     bob.refresh().await.is(200);
     // This node refuses the session since its failed logout, which the next logout or the node's retry completes.

@@ -19,11 +19,11 @@ use tower_jwt_sessions::{
 
 use crate::support::*;
 
-type Answered = Result<Response, Error>;
+type HandlerResult = Result<Response, Error>;
 
 #[tokio::test]
 async fn session_cookies_override_those_of_handler() {
-    async fn login(State(sessions): State<SessionManager<Claims>>) -> Answered {
+    async fn login(State(sessions): State<SessionManager<Claims>>) -> HandlerResult {
         let cookies = sessions.login("alice").await?;
         let undoing = [
             (SET_COOKIE, "__Host-access=; Max-Age=0; Path=/; Secure"),
@@ -33,18 +33,18 @@ async fn session_cookies_override_those_of_handler() {
         let public = [("cache-control", "public, max-age=3600")];
         Ok((cookies, axum::response::AppendHeaders(undoing), public, "welcome").into_response())
     }
-    async fn replacing_login(State(sessions): State<SessionManager<Claims>>) -> Answered {
+    async fn replacing_login(State(sessions): State<SessionManager<Claims>>) -> HandlerResult {
         let cookies = sessions.login("alice").await?;
         Ok((cookies, [(SET_COOKIE, "theme=dark")], "an array replaces every Set-Cookie").into_response())
     }
     async fn logout_wins(
         State(sessions): State<SessionManager<Claims>>,
         presented: PresentedTokens<Claims>,
-    ) -> Answered {
+    ) -> HandlerResult {
         let login = sessions.login("alice").await?;
         Ok((login, sessions.logout(&presented).await?, "bye").into_response())
     }
-    async fn headers_taken_over(State(sessions): State<SessionManager<Claims>>) -> Answered {
+    async fn headers_taken_over(State(sessions): State<SessionManager<Claims>>) -> HandlerResult {
         let mut response = (sessions.login("alice").await?, "").into_response();
         response.headers_mut().clear();
         Ok(response)
@@ -59,9 +59,9 @@ async fn session_cookies_override_those_of_handler() {
         .with_state(world.sessions.clone());
     for path in ["/login", "/replacing", "/cleared"] {
         let mut browser = Browser::new(&app, &world.clock);
-        let answer = browser.post(path).await;
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(answer.set_cookies().contains(&"theme=dark"), path != "/cleared");
+        let response = browser.post(path).await;
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert_eq!(response.set_cookies().contains(&"theme=dark"), path != "/cleared");
         assert_eq!(claims_of(&browser.access())["sid"], claims_of(&browser.refresh_token())["sid"]);
         let mut elsewhere = world.browser();
         elsewhere.plant(ACCESS, &browser.access());
@@ -70,7 +70,7 @@ async fn session_cookies_override_those_of_handler() {
     let mut browser = Browser::new(&app, &world.clock);
     browser.post("/login").await;
     browser.post("/logout").await.is(200);
-    assert_eq!(browser.cookies(), "theme=dark", "of two answers in one response the later counts");
+    assert_eq!(browser.cookies(), "theme=dark", "of two logins in one response the later counts");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn other_set_cookie_lines_are_kept() {
     let many = async move || axum::response::AppendHeaders(lines.map(|line| (SET_COOKIE, line)));
     let world = World::new(Backend::Memory).await;
     let sessions = world.sessions.clone();
-    let login = async move || -> Answered { Ok((many().await, sessions.login("alice").await?).into_response()) };
+    let login = async move || -> HandlerResult { Ok((many().await, sessions.login("alice").await?).into_response()) };
     let app = Router::new().route("/many", get(many)).route("/login", post(login)).layer(world.sessions.layer());
     let raw = async |method: &str, path: &str| -> Vec<HeaderValue> {
         let request = Request::builder().method(method).uri(path).body(axum::body::Body::empty()).expect("a request");
@@ -100,8 +100,8 @@ async fn ordinary_responses_set_no_cookies() {
     browser.login("alice").await;
     world.clock.advance(seconds(1800));
     for what in ["GET /me", "POST /me", "GET /greet", "GET /auth/sessions", "GET /nowhere"] {
-        let answer = browser.send(what, &[]).await;
-        assert_eq!(answer.set_cookies(), Vec::<&str>::new(), "{what}");
+        let response = browser.send(what, &[]).await;
+        assert_eq!(response.set_cookies(), Vec::<&str>::new(), "{what}");
     }
     assert_eq!(browser.get("/me").await.header("cache-control"), "", "a page's caching is its own business");
     world.clock.advance(hours(1));
@@ -128,10 +128,10 @@ async fn layer_accepts_any_body_and_error_type() {
     ));
     let request =
         |cookies: &str, body: u32| http::Request::get("/").header("cookie", cookies).body(body).expect("a request");
-    let answer = service.ready().await.expect("ready").call(request(&browser.cookies(), 7)).await;
-    assert_eq!(answer.expect("an answer").into_body(), "alice");
-    let answer = service.ready().await.expect("ready").call(request("a=b", 7)).await;
-    assert_eq!(answer.expect("an answer").into_body(), "");
+    let response = service.ready().await.expect("ready").call(request(&browser.cookies(), 7)).await;
+    assert_eq!(response.expect("a response").into_body(), "alice");
+    let response = service.ready().await.expect("ready").call(request("a=b", 7)).await;
+    assert_eq!(response.expect("a response").into_body(), "");
     assert_eq!(service.ready().await.expect("ready").call(request("", 0)).await.err(), Some(Broken));
 
     // Where there is no layer, the verifier does the same.
@@ -279,13 +279,13 @@ async fn layer_works_with_tower_cookies() {
     }
 }
 
-/// A jar cannot set `Cache-Control`, which other answers are checked for.
+/// A jar cannot set `Cache-Control`, which other responses are checked for.
 struct Jar(Browser);
 
 impl Jar {
     async fn call(&mut self, what: &str) -> Vec<String> {
-        let answer = self.0.send_unchecked(what).await;
-        answer.set_cookies().into_iter().map(str::to_owned).collect()
+        let response = self.0.send_unchecked(what).await;
+        response.set_cookies().into_iter().map(str::to_owned).collect()
     }
 }
 

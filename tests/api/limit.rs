@@ -92,17 +92,17 @@ async fn storm(world: &World) -> Vec<Browser> {
         .map(|_| {
             let mut browser = world.browser();
             tokio::spawn(async move {
-                let answer = browser.post("/login/alice").await;
-                match answer.status {
+                let response = browser.post("/login/alice").await;
+                match response.status {
                     200 => Some(browser),
-                    _ => answer.is_problem(409, "session_limit_reached").cookie(ACCESS).map(|_| browser),
+                    _ => response.is_problem(409, "session_limit_reached").cookie(ACCESS).map(|_| browser),
                 }
             })
         })
         .collect();
     let mut browsers = Vec::new();
     for login in logins {
-        browsers.extend(login.await.expect("an answer"));
+        browsers.extend(login.await.expect("a response"));
     }
     browsers
 }

@@ -129,13 +129,13 @@ impl Scene {
     }
 
     /// Begins a login whose next reading of the table is held after it has read, until it is released.
-    async fn begin(&self, app: &Router, path: &str) -> (oneshot::Sender<()>, JoinHandle<(Browser, Answer)>) {
+    async fn begin(&self, app: &Router, path: &str) -> (oneshot::Sender<()>, JoinHandle<(Browser, TestResponse)>) {
         let ((has_read, read), (go, wait)) = (oneshot::channel(), oneshot::channel());
         *self.account.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((has_read, wait));
         let (mut browser, path) = (Browser::new(app, &self.world.clock), path.to_owned());
         let login = tokio::spawn(async move {
-            let answer = browser.post(&path).await;
-            (browser, answer)
+            let response = browser.post(&path).await;
+            (browser, response)
         });
         read.await.expect("it reads");
         self.world.clock.advance(millis(300));
@@ -143,9 +143,9 @@ impl Scene {
     }
 }
 
-async fn finish((go, login): (oneshot::Sender<()>, JoinHandle<(Browser, Answer)>)) -> (Browser, Answer) {
+async fn finish((go, login): (oneshot::Sender<()>, JoinHandle<(Browser, TestResponse)>)) -> (Browser, TestResponse) {
     go.send(()).expect("it waits");
-    login.await.expect("an answer")
+    login.await.expect("a response")
 }
 
 async fn login_to_account_closed_after_claims_were_read_is_refused(backend: Backend) {
@@ -153,8 +153,8 @@ async fn login_to_account_closed_after_claims_were_read_is_refused(backend: Back
     let login = scene.begin(&scene.world.app, "/login/alice").await;
     scene.account.change(None);
     assert_eq!(scene.world.sessions.end_all("alice").await.expect("an end"), 0);
-    let (browser, answer) = finish(login).await;
-    answer.is_problem(403, "user_not_found");
+    let (browser, response) = finish(login).await;
+    response.is_problem(403, "user_not_found");
     assert_eq!((browser.cookies(), scene.world.count("alice").await), (String::new(), 0));
     assert_eq!(scene.world.events(), Vec::new());
 }
@@ -171,8 +171,8 @@ async fn login_to_account_closed_while_claims_are_read_again_is_refused(backend:
     read.await.expect("it reads again");
     scene.account.change(None);
     assert_eq!(there.world.sessions.end_all("alice").await.expect("an end"), 0);
-    let (_, answer) = finish((go_on, login.1)).await;
-    answer.is_problem(403, "user_not_found");
+    let (_, response) = finish((go_on, login.1)).await;
+    response.is_problem(403, "user_not_found");
 }
 
 async fn login_reads_claims_again_when_they_changed(backend: Backend) {
@@ -180,8 +180,8 @@ async fn login_reads_claims_again_when_they_changed(backend: Backend) {
     let login = scene.begin(&scene.world.app, "/login/alice").await;
     *scene.account.role.lock().unwrap_or_else(PoisonError::into_inner) = "guest".to_owned();
     scene.world.sessions.end_all("alice").await.expect("an end");
-    let (browser, answer) = finish(login).await;
-    answer.is(200);
+    let (browser, response) = finish(login).await;
+    response.is(200);
     let mut here = scene.browser();
     here.plant(ACCESS, &browser.cookie(ACCESS).expect("a cookie"));
     assert_eq!(here.get("/me").await.is(200).body, "guest");
@@ -194,8 +194,8 @@ async fn password_changed(scene: &Scene, node: &Scene) {
     scene.world.events();
     let login = scene.begin(&scene.app, "/sign-in/old").await;
     assert_eq!(owner.post("/password/new").await.is(200).body, "0");
-    let (browser, answer) = finish(login).await;
-    answer.is_problem(401, "proof_outdated");
+    let (browser, response) = finish(login).await;
+    response.is_problem(401, "proof_outdated");
     assert_eq!(browser.cookies(), String::new());
     assert_eq!((scene.world.count("alice").await, scene.world.events()), (1, Vec::new()));
     scene.browser().post("/sign-in/old").await.is(403);
@@ -236,8 +236,8 @@ async fn proof_from_after_the_end_is_accepted(backend: Backend) {
         there.browser().post("/sign-in/old").await.is(200);
         // Also a slow login.
         let login = there.begin(&there.app, "/sign-in/old").await;
-        let (_, answer) = finish(login).await;
-        answer.is(200);
+        let (_, response) = finish(login).await;
+        response.is(200);
         assert_eq!(scene.world.count("alice").await, 2);
     }
 }

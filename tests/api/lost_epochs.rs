@@ -49,8 +49,8 @@ async fn refresh_after_a_lost_expire_access_is_accepted_by_every_node(backend: B
     let late = here.node(|builder| builder).await;
     here.clock.advance(seconds(20));
     let cookie = format!("{REFRESH}={}", browser.refresh_token());
-    let answer = send(&late.app, "POST /auth/refresh", &[("cookie", &cookie)]).await;
-    let access = answer.is(200).cookie(ACCESS).expect("an access cookie");
+    let response = send(&late.app, "POST /auth/refresh", &[("cookie", &cookie)]).await;
+    let access = response.is(200).cookie(ACCESS).expect("an access cookie");
     assert_eq!(claims_of(&access)["epoch"], 1);
     let cookie = format!("{ACCESS}={access}");
     send(&here.app, "GET /me", &[("cookie", &cookie)]).await.is(200);

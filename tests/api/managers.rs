@@ -58,9 +58,9 @@ async fn sessions_and_tokens_of_another_manager_are_refused() {
     for (n, error) in refused.into_iter().enumerate() {
         let error = error.unwrap_or_else(|| panic!("the step {n} took it"));
         assert_eq!(error.kind(), ErrorKind::WrongManager, "{n}");
-        let answer = error.into_response();
-        assert_eq!(answer.status(), 500);
-        assert!(!answer.headers().contains_key("set-cookie"));
+        let response = error.into_response();
+        assert_eq!(response.status(), 500);
+        assert!(!response.headers().contains_key("set-cookie"));
     }
     assert_eq!((customers.users.asked(), customers.events(), administrators.events()), (asked, vec![], vec![]));
     assert_eq!(customers.count("alice").await, 1);

@@ -94,8 +94,8 @@ async fn repeated_logout_reaches_no_store(backend: Backend) {
     browser.post("/auth/logout").await.is(200);
     native.revoke(&native.refresh).await.is(200);
     world.store.set_down(true);
-    let answer = send(&world.app, "POST /auth/logout", &[("cookie", &cookies)]).await;
-    assert_eq!(answer.is(200).set_cookies().len(), 2, "the cookies are removed");
+    let response = send(&world.app, "POST /auth/logout", &[("cookie", &cookies)]).await;
+    assert_eq!(response.is(200).set_cookies().len(), 2, "the cookies are removed");
     send(&world.app, "POST /auth/logout-all", &[("cookie", &cookies)]).await.is_problem(401, "invalid_token");
     for token in [&native.refresh, &native.access] {
         native.revoke(token).await.is(200);
@@ -167,7 +167,7 @@ impl Counted {
     /// How many scripts ran, each of which is a step of the store, and how many entries the log was given.
     async fn so_far(&self) -> [usize; 2] {
         let command = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
-        let stats: String = self.stats.custom(command, vec!["commandstats".to_owned()]).await.expect("an answer");
+        let stats: String = self.stats.custom(command, vec!["commandstats".to_owned()]).await.expect("a reply");
         ["evalsha", "xadd"].map(|name| {
             let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
             line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().expect("a number"))
@@ -177,9 +177,9 @@ impl Counted {
     /// Sends a request and says how many steps and entries it took.
     async fn counts(&self, what: &str, cookies: &str) -> (u16, usize, usize) {
         let before = self.so_far().await;
-        let answer = send(&self.app, what, &[("cookie", cookies)]).await;
+        let response = send(&self.app, what, &[("cookie", cookies)]).await;
         let after = self.so_far().await;
-        (answer.status, after[0] - before[0], after[1] - before[1])
+        (response.status, after[0] - before[0], after[1] - before[1])
     }
 }
 

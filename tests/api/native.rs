@@ -31,13 +31,13 @@ async fn login_returns_access_and_refresh_token() {
     assert_eq!(world.sessions.list("alice").await.expect("a list")[0].user_agent.as_deref(), Some("cli/1"));
     assert_eq!(world.events(), [Event::Created]);
 
-    let answer = send_body::<&str>(&world.app, "POST /native/alice", &[], "").await;
-    let json = crate::support::tokens(&answer);
+    let response = send_body::<&str>(&world.app, "POST /native/alice", &[], "").await;
+    let json = crate::support::tokens(&response);
     assert_eq!(json["expires_in"], 3600);
     assert!(json["refresh_token"].is_string());
     world.users.delete("bob");
-    let answer = send_body::<&str>(&world.app, "POST /native/bob", &[], "").await;
-    answer.is_problem(403, "user_not_found");
+    let response = send_body::<&str>(&world.app, "POST /native/bob", &[], "").await;
+    response.is_problem(403, "user_not_found");
 }
 
 /// A session is independent of what carries its tokens.
@@ -103,8 +103,8 @@ async fn native_refresh_of_current_token_returns_no_refresh_token() {
     assert!(native.refresh().await);
     let newest = native.refresh.clone();
     world.clock.advance(seconds(3));
-    let answer = native.ask().await;
-    assert!(tokens(&answer).get("refresh_token").is_none(), "and not null: {}", answer.body);
+    let response = native.ask().await;
+    assert!(tokens(&response).get("refresh_token").is_none(), "and not null: {}", response.body);
     assert!(!native.refresh().await);
     assert_eq!((generation(&native.access), &native.refresh), (2, &newest));
     native.send("GET /me").await.is(200);
@@ -247,8 +247,8 @@ async fn malformed_token_requests_are_refused() {
     }
     let json = format!(r#"{{"grant_type":"refresh_token","refresh_token":"{}"}}"#, native.refresh);
     for (media_type, body) in [("application/json", &json), ("text/plain", &good), ("", &good)] {
-        let answer = send_body(&world.app, "POST /oauth/token", &[("content-type", media_type)], body).await;
-        answer.is_oauth_error("invalid_request");
+        let response = send_body(&world.app, "POST /oauth/token", &[("content-type", media_type)], body).await;
+        response.is_oauth_error("invalid_request");
     }
     assert_eq!(world.events(), []);
     // Unknown parameters are ignored (RFC 6749, section 3.2), and any character may be percent-encoded.
@@ -341,9 +341,9 @@ async fn routes_refuse_other_methods() {
     let query = format!("grant_type=refresh_token&token={0}&refresh_token={0}", native.refresh);
     for path in ["/oauth/token", "/oauth/revoke"] {
         for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
-            let answer = send(&world.app, &format!("{method} {path}?{query}"), &[("accept", "*/*")]).await;
-            answer.is(405);
-            assert_eq!((answer.header("allow"), answer.header("cache-control")), ("POST", "no-store"));
+            let response = send(&world.app, &format!("{method} {path}?{query}"), &[("accept", "*/*")]).await;
+            response.is(405);
+            assert_eq!((response.header("allow"), response.header("cache-control")), ("POST", "no-store"));
         }
     }
     native.ask().await.is(200);

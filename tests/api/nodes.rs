@@ -92,9 +92,9 @@ async fn ended_session_is_refused_by_every_node(backend: Backend) {
 /// Waits until a page is refused: nodes read revocations within milliseconds, and no event reports it.
 async fn is_refused_soon(browser: &Browser) {
     for _ in 0..1000 {
-        let answer = browser.send_only("GET /me", &[]).await;
-        if answer.status == 401 {
-            answer.is_problem(401, "invalid_token");
+        let response = browser.send_only("GET /me", &[]).await;
+        if response.status == 401 {
+            response.is_problem(401, "invalid_token");
             return;
         }
         tokio::time::sleep(millis(5)).await;
@@ -278,10 +278,10 @@ async fn nodes_need_the_same_keys_issuer_and_audience() {
     ] {
         let there = at(&node, &browser);
         there.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
-        let answer = there.send_only("POST /auth/refresh", &[]).await;
+        let response = there.send_only("POST /auth/refresh", &[]).await;
         match refreshes {
-            true => drop(answer.is(200)),
-            false => drop(answer.is_problem(401, "invalid_refresh_token")),
+            true => drop(response.is(200)),
+            false => drop(response.is_problem(401, "invalid_refresh_token")),
         }
     }
 }

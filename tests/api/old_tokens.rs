@@ -33,8 +33,8 @@ async fn expired_refresh_token_is_refused_without_store_and_claims(backend: Back
         world.events();
         let asked = world.users.asked();
         world.store.set_down(true);
-        let answer = send(&world.app, "POST /auth/refresh", &[("cookie", &cookies)]).await;
-        answer.is_problem(401, "invalid_refresh_token");
+        let response = send(&world.app, "POST /auth/refresh", &[("cookie", &cookies)]).await;
+        response.is_problem(401, "invalid_refresh_token");
         native.ask().await.is_oauth_error("invalid_grant");
         let error = world.sessions.refresh_with_token(&native.refresh).await.expect_err("it has expired");
         assert_eq!(error.kind(), ErrorKind::InvalidRefreshToken);
@@ -52,8 +52,8 @@ async fn refresh_token_within_clock_skew_is_decided_by_store(backend: Backend) {
     world.clock.advance(hours(7 * DAYS) + millis(59_999));
     world.events();
     let asked = world.users.asked();
-    let answer = send(&world.app, "POST /auth/refresh", &[("cookie", &cookies)]).await;
-    answer.is_problem(401, "invalid_refresh_token");
+    let response = send(&world.app, "POST /auth/refresh", &[("cookie", &cookies)]).await;
+    response.is_problem(401, "invalid_refresh_token");
     assert_eq!((world.users.asked(), world.events()), (asked + 1, vec![Event::UsedAfterEnd]));
 }
 

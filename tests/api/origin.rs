@@ -38,7 +38,7 @@ fn app(sessions: &SessionManager<Claims>) -> Router {
 }
 
 /// Sends a request to `example.com` with these headers; empty ones are left out.
-async fn ask(app: &Router, what: &str, site: &str, origin: &str) -> Answer {
+async fn ask(app: &Router, what: &str, site: &str, origin: &str) -> TestResponse {
     let mut headers = vec![("host", "example.com"), ("sec-fetch-site", site), ("origin", origin)];
     headers.retain(|(_, value)| !value.is_empty());
     send(app, what, &headers).await
@@ -77,8 +77,8 @@ async fn go_cases_of_sec_fetch_site() {
         ("get", "cross-site", "", 403),
         ("QUERY", "cross-site", "", 403),
     ] {
-        let answer = ask(&app, &format!("{method} /"), site, origin).await;
-        assert_eq!(answer.status, expected, "{method} {site} {origin}");
+        let response = ask(&app, &format!("{method} /"), site, origin).await;
+        assert_eq!(response.status, expected, "{method} {site} {origin}");
     }
 }
 
@@ -117,8 +117,8 @@ async fn go_cases_of_exempt_paths() {
         ("/api/../bypass/", "", 403),
         ("/api/%2e%2e/bypass/", "", 403),
     ] {
-        let answer = ask(&app, &format!("POST {path}"), site, "https://attacker.example").await;
-        assert_eq!(answer.status, expected, "{site} {path}");
+        let response = ask(&app, &format!("POST {path}"), site, "https://attacker.example").await;
+        assert_eq!(response.status, expected, "{site} {path}");
     }
 }
 
@@ -323,8 +323,8 @@ async fn guarded_responses_vary_on_origin_headers() {
     let varied = any(async || ([("vary", "Accept")], "hello").into_response());
     let app = app(&sessions).merge(Router::new().route("/varied", varied.layer(sessions.cross_site_guard())));
     let vary = async |what: &str, site: &str| -> Vec<String> {
-        let answer = ask(&app, what, site, "").await;
-        answer.headers.get_all("vary").iter().map(|value| value.to_str().expect("text").to_owned()).collect()
+        let response = ask(&app, what, site, "").await;
+        response.headers.get_all("vary").iter().map(|value| value.to_str().expect("text").to_owned()).collect()
     };
     for site in ["", "same-origin", "cross-site"] {
         assert_eq!(vary("POST /", site).await, [DEPENDS], "{site}");
@@ -337,18 +337,18 @@ async fn guarded_responses_vary_on_origin_headers() {
     assert_eq!(vary("POST /varied", "cross-site").await, [DEPENDS]);
     assert_eq!(vary("GET /varied", "").await, ["Accept"]);
     let reporting = manager(|builder| builder.report_cross_site_requests_only()).await;
-    let answer = ask(&self::app(&reporting), "POST /", "cross-site", "").await;
-    assert_eq!(answer.header("vary"), "", "nothing depends on them here");
+    let response = ask(&self::app(&reporting), "POST /", "cross-site", "").await;
+    assert_eq!(response.header("vary"), "", "nothing depends on them here");
 }
 
 #[tokio::test]
 async fn guard_passes_requests_unchanged() {
     let app = app(&manager(|builder| builder.own_origin("https://example.com")).await);
     for (what, path) in [("POST", "/"), ("GET", "/"), ("GET", "/ws"), ("PATCH", "/ws"), ("PUT", "/api/x")] {
-        let answer = ask(&app, &format!("{what} {path}"), "same-origin", "https://example.com").await;
+        let response = ask(&app, &format!("{what} {path}"), "same-origin", "https://example.com").await;
         let expected =
             format!("{what} {path}\nsec-fetch-site: same-origin\norigin: https://example.com\nhost: example.com");
-        assert_eq!(answer.body, expected);
+        assert_eq!(response.body, expected);
     }
     // With its body, and on HTTP/2, where the host stands in the address.
     let sessions = manager(|builder| builder).await;
@@ -356,9 +356,9 @@ async fn guard_passes_requests_unchanged() {
     let app = Router::new().route("/", body);
     for (origin, expected) in [("https://example.com", 200), ("https://evil.test", 403)] {
         let request = Request::post("https://example.com/").header("origin", origin).body(Body::from("data"));
-        let answer = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
-        assert_eq!(answer.status().as_u16(), expected);
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        let response = app.clone().oneshot(request.expect("a request")).await.expect("a response");
+        assert_eq!(response.status().as_u16(), expected);
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         assert_eq!(body == "data", expected == 200);
     }
 }

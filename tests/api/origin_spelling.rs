@@ -25,7 +25,7 @@ fn app(sessions: &SessionManager<Claims>) -> Router {
         .route("/ws", routing::any(async || "hello").layer(sessions.upgrade_guard()))
 }
 
-/// What a browser without `Sec-Fetch-Site` is answered: it names its page in `Origin` and the service in `Host`.
+/// Returns the status for a browser without `Sec-Fetch-Site`, which sends its page in `Origin` and the service in `Host`.
 async fn status(app: &Router, what: &str, host: &str, origin: &str) -> u16 {
     send(app, what, &[("host", host), ("origin", origin)]).await.status
 }
@@ -165,14 +165,14 @@ fn only_same_name_and_port_pass_in_any_spelling() {
         // `Host` does not tell the scheme: a service is reached under that of the page.
         let service = Place { scheme: page.scheme, ..service };
         let same = page.name == service.name && page.port() == service.port();
-        let answered = runtime.block_on(status(&app, "POST /", &service.host(upper, explicit), &page.origin()));
-        prop_assert_eq!(answered, if same { 200 } else { 403 });
+        let status = runtime.block_on(status(&app, "POST /", &service.host(upper, explicit), &page.origin()));
+        prop_assert_eq!(status, if same { 200 } else { 403 });
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// Where Go has an answer, ours is the same: one value of each header, no setting that Go does not have, origins and
+/// Where Go decides, the guard decides alike: one value of each header, no setting that Go does not have, origins and
 /// hosts as browsers spell them.
 #[test]
 fn guard_agrees_with_tower_http() {
@@ -223,19 +223,19 @@ fn guard_agrees_with_tower_http() {
             }
             request
         };
-        let expected = runtime.block_on(oracle.clone().oneshot(request())).expect("an answer").status();
-        let ours = runtime.block_on(guard.clone().oneshot(request())).expect("an answer").status();
+        let expected = runtime.block_on(oracle.clone().oneshot(request())).expect("a response").status();
+        let ours = runtime.block_on(guard.clone().oneshot(request())).expect("a response").status();
         prop_assert_eq!(ours, expected);
         refused.set(refused.get() + u32::from(ours == StatusCode::FORBIDDEN));
         // The other guard decides so for every method.
         let mut as_post = request();
         *as_post.method_mut() = Method::POST;
-        let as_post = runtime.block_on(oracle.clone().oneshot(as_post)).expect("an answer").status();
-        let upgraded = runtime.block_on(upgrade.clone().oneshot(request())).expect("an answer").status();
+        let as_post = runtime.block_on(oracle.clone().oneshot(as_post)).expect("a response").status();
+        let upgraded = runtime.block_on(upgrade.clone().oneshot(request())).expect("a response").status();
         prop_assert_eq!(upgraded, as_post);
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    // Neither answer is rare.
+    // Neither decision is rare.
     assert!((500..3500).contains(&refused.get()), "{} of 4000 refused", refused.get());
 }

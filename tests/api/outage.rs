@@ -197,8 +197,8 @@ async fn node_that_never_read_log_ends_sessions() {
         .build()
         .expect("a configuration that works");
     let cookies = browser.cookies();
-    let answer = send(&app(&sessions), "POST /auth/logout", &[("cookie", &cookies)]).await;
-    answer.is_problem(503, "store_unavailable");
+    let response = send(&app(&sessions), "POST /auth/logout", &[("cookie", &cookies)]).await;
+    response.is_problem(503, "store_unavailable");
     world.store.set_down(false);
     soon("it is ended", async || world.count("alice").await == 0).await;
 }

@@ -35,9 +35,9 @@ async fn access_token_of_superseded_generation_is_short_lived(backend: Backend) 
     for wait in [millis(10_000), millis(9_999)] {
         world.clock.advance(wait);
         world.events();
-        let answer = thief.refresh().await;
+        let response = thief.refresh().await;
         assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
-        assert_eq!(answer.is(200).json()["expires_in"], 60);
+        assert_eq!(response.is(200).json()["expires_in"], 60);
         assert_eq!(claims_of(&thief.access())["gen"], 1);
     }
     thief.get("/me").await.is(200);
@@ -82,8 +82,8 @@ fn id(value: &Value) -> SessionId {
     value.as_str().and_then(|id| id.parse().ok()).expect("an identifier")
 }
 
-fn rows(answer: &Answer) -> Vec<Value> {
-    answer.is(200).json()["sessions"].as_array().expect("a list").clone()
+fn rows(response: &TestResponse) -> Vec<Value> {
+    response.is(200).json()["sessions"].as_array().expect("a list").clone()
 }
 
 async fn list_shows_refreshes_by_the_minute(backend: Backend) {

@@ -54,15 +54,15 @@ async fn missing_layer_error_names_layers_of_other_claims() {
             assert_eq!(send(&without, "GET /found", &headers).await.is(200).body, "none");
             // Rendered as that layer renders errors.
             for route in ["GET /strict", "GET /proves"] {
-                let answer = send(&with, route, &headers).await;
-                assert_eq!(answer.is(500).body == "a teapot", is_custom);
+                let response = send(&with, route, &headers).await;
+                assert_eq!(response.is(500).body == "a teapot", is_custom);
                 send(&without, route, &headers).await.is_problem(500, "internal_error");
             }
         }
     }
-    // Anonymous requests are answered in the application's own words, too.
-    let answer = send(&custom.app, "GET /me", &[("cookie", "a=b")]).await;
-    assert_eq!(answer.is(401).body, "a teapot");
+    // The application renders the errors of anonymous requests, too.
+    let response = send(&custom.app, "GET /me", &[("cookie", "a=b")]).await;
+    assert_eq!(response.is(401).body, "a teapot");
 }
 
 /// Also where the process has such a layer elsewhere, and for requests without credentials.

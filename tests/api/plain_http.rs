@@ -9,7 +9,7 @@ use crate::support::{log::Log, *};
 
 type Headers = &'static [(&'static str, &'static str)];
 
-/// What was logged about plain http while these requests were answered.
+/// Returns what was logged about plain http during these requests.
 async fn warnings(app: &Router, requests: &[(&str, Headers)]) -> usize {
     Log::capture(LevelFilter::WARN);
     for (what, headers) in requests {

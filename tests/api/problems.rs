@@ -1,4 +1,4 @@
-//! Error answers, and what a handler learns when it has no session.
+//! Error responses, and the reasons that handlers without a session get.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +30,7 @@ async fn errors_are_rendered_by_application() {
     let evil = [("sec-fetch-site", "cross-site")];
     let unknown = "DELETE /auth/sessions/AAECAwQFBgcICQoLDA0ODw";
     world.users.delete("bob");
-    let mut answers = vec![
+    let mut responses = vec![
         (401, "missing_credentials", anonymous.send_only("GET /me", &[]).await),
         (401, "missing_credentials", anonymous.send_only("GET /auth/sessions", &[]).await),
         (401, "missing_credentials", anonymous.send_only("POST /auth/refresh", &[]).await),
@@ -41,16 +41,16 @@ async fn errors_are_rendered_by_application() {
         (404, "session_not_found", browser.send_only(unknown, &[]).await),
     ];
     world.store.set_down(true);
-    answers.push((503, "store_unavailable", browser.send_only("POST /auth/refresh", &[]).await));
-    for (status, code, answer) in answers {
-        answer.is(status);
-        assert_eq!(answer.header("x-code"), code);
-        assert!(answer.body.ends_with('.') && !answer.body.contains('{'), "{}", answer.body);
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(answer.header("www-authenticate").is_empty(), status != 401, "{code}");
-        assert_eq!(answer.header("www-authenticate").contains("error="), code == "invalid_token", "{code}");
-        assert_eq!(answer.header("retry-after").is_empty(), status != 503, "{code}");
-        assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+    responses.push((503, "store_unavailable", browser.send_only("POST /auth/refresh", &[]).await));
+    for (status, code, response) in responses {
+        response.is(status);
+        assert_eq!(response.header("x-code"), code);
+        assert!(response.body.ends_with('.') && !response.body.contains('{'), "{}", response.body);
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert_eq!(response.header("www-authenticate").is_empty(), status != 401, "{code}");
+        assert_eq!(response.header("www-authenticate").contains("error="), code == "invalid_token", "{code}");
+        assert_eq!(response.header("retry-after").is_empty(), status != 503, "{code}");
+        assert_eq!(response.set_cookies(), Vec::<&str>::new());
     }
 }
 
@@ -91,7 +91,7 @@ async fn missing_layer_is_500_that_names_help() {
     }
 }
 
-/// Otherwise a logout would answer that it has ended a session, and end none. The companion routes need no layer.
+/// Otherwise a logout would report success and end no session. The companion routes need no layer.
 #[tokio::test]
 async fn presented_tokens_need_layer() {
     let world = World::new(Backend::Memory).await;
@@ -147,11 +147,11 @@ async fn oversized_claims_are_refused() {
         let middle = usize::midpoint(fits, too_long);
         set(middle);
         let before = count().await;
-        let answer = Browser::new(&app, &clock).post("/login/alice").await;
-        match answer.status {
+        let response = Browser::new(&app, &clock).post("/login/alice").await;
+        match response.status {
             200 => fits = middle,
             _ => {
-                answer.is_problem(500, "internal_error");
+                response.is_problem(500, "internal_error");
                 assert_eq!(count().await, before, "nothing was created");
                 too_long = middle;
             }
@@ -187,8 +187,8 @@ async fn claims_with_reserved_names_are_refused() {
                 .claims_with(claims.clone(), async |claims, _| Ok::<_, std::convert::Infallible>(Some(claims))),
         )
         .await;
-        let answer = Browser::new(&app(&sessions), &clock).post("/login/alice").await;
-        answer.is_problem(500, "internal_error");
+        let response = Browser::new(&app(&sessions), &clock).post("/login/alice").await;
+        response.is_problem(500, "internal_error");
         assert_eq!(sessions.list("alice").await.expect("a list").len(), 0, "{claims}");
     }
 }

@@ -1,4 +1,4 @@
-//! Promises that no single feature keeps: what is drawn, stored, asked for and answered, over a whole life.
+//! Properties of the whole crate: random identifiers, stored data, requests and responses.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fred::{
@@ -48,7 +48,7 @@ async fn refresh_ignores_query_and_headers() {
     assert_eq!(after, before);
 }
 
-/// No answer of ours is a redirect, which could carry a login along (RFC 9700, section 4.12).
+/// A redirect could pass credentials on (RFC 9700, section 4.12).
 #[tokio::test]
 async fn responses_never_redirect() {
     let world = World::new(Backend::Memory).await;
@@ -57,9 +57,9 @@ async fn responses_never_redirect() {
     for path in ["refresh", "logout", "logout-all", "sessions", "sessions/x", "jwks.json", ""] {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"] {
             for tail in ["", "/", "//", "/..", "?next=https://evil.test", "/%2f%2fevil.test"] {
-                let answer = browser.clone().send(&format!("{method} /auth/{path}{tail}"), &[]).await;
-                assert!(!(300..400).contains(&answer.status), "{method} {path}{tail}: {}", answer.status);
-                assert!(!answer.headers.contains_key(header::LOCATION));
+                let response = browser.clone().send(&format!("{method} /auth/{path}{tail}"), &[]).await;
+                assert!(!(300..400).contains(&response.status), "{method} {path}{tail}: {}", response.status);
+                assert!(!response.headers.contains_key(header::LOCATION));
             }
         }
     }

@@ -49,11 +49,11 @@ async fn current_refresh_token_stays_for_two_windows(backend: Backend) {
     world.events();
     for wait in [millis(0), millis(10_000), millis(9_999)] {
         world.clock.advance(wait);
-        let answer = browser.refresh().await;
-        answer.is(200);
-        assert_eq!(answer.cookie(REFRESH), None, "the refresh cookie is left alone");
-        assert!(answer.cookie(ACCESS).is_some());
-        assert_eq!(answer.json()["expires_in"], 3600);
+        let response = browser.refresh().await;
+        response.is(200);
+        assert_eq!(response.cookie(REFRESH), None, "the refresh cookie is left alone");
+        assert!(response.cookie(ACCESS).is_some());
+        assert_eq!(response.json()["expires_in"], 3600);
         assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     }
     assert_ne!(browser.access(), access);
@@ -74,9 +74,9 @@ async fn repeat_inside_window_returns_same_bytes(backend: Backend) {
     other_tab.plant(REFRESH, successor.as_deref().unwrap_or_default());
     for wait in [millis(0), millis(5_000), millis(4_999)] {
         world.clock.advance(wait);
-        let answer = browser.send_only("POST /auth/refresh", &[]).await;
-        assert_eq!(answer.is(200).cookie(REFRESH), successor);
-        assert!(answer.cookie(ACCESS).is_some());
+        let response = browser.send_only("POST /auth/refresh", &[]).await;
+        assert_eq!(response.is(200).cookie(REFRESH), successor);
+        assert!(response.cookie(ACCESS).is_some());
         assert_eq!(world.events(), [Event::Refreshed(Repeated)]);
         assert_eq!(other_tab.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), None);
         assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
@@ -206,7 +206,7 @@ async fn concurrent_refreshes_have_one_successor(backend: Backend) {
         .collect();
     let mut successors = Vec::new();
     for tab in tabs {
-        successors.push(tab.await.expect("an answer").expect("a refresh cookie"));
+        successors.push(tab.await.expect("a response").expect("a refresh cookie"));
     }
     successors.dedup();
     assert_eq!(successors.len(), 1);
@@ -226,17 +226,17 @@ async fn refresh_racing_logout_does_not_revive_session(backend: Backend) {
             let mut tab = browser.clone();
             let path = if n == 20 { "/auth/logout" } else { "/auth/refresh" };
             tokio::spawn(async move {
-                let answer = tab.post(path).await;
-                assert!(answer.status == 200 || answer.status == 401, "{}", answer.body);
+                let response = tab.post(path).await;
+                assert!(response.status == 200 || response.status == 401, "{}", response.body);
                 tab
             })
         })
         .collect();
-    let mut answered = Vec::new();
+    let mut responded = Vec::new();
     for tab in tabs {
-        answered.push(tab.await.expect("an answer"));
+        responded.push(tab.await.expect("a response"));
     }
-    for mut tab in answered {
+    for mut tab in responded {
         if tab.cookie(ACCESS).is_some() {
             tab.get("/me").await.is_problem(401, "invalid_token");
             tab.refresh().await.is_problem(401, "invalid_refresh_token");
@@ -280,12 +280,12 @@ async fn refresh_keeps_absolute_limit(backend: Backend) {
     }
     assert_eq!(claims_of(&browser.refresh_token())["exp"], end.as_secs());
     world.clock.set(end.saturating_sub(seconds(10)));
-    let answer = browser.refresh().await;
-    assert_eq!(answer.is(200).json()["expires_in"], 10);
-    for line in answer.set_cookies() {
+    let response = browser.refresh().await;
+    assert_eq!(response.is(200).json()["expires_in"], 10);
+    for line in response.set_cookies() {
         assert!(line.contains("; Max-Age=10"), "{line}");
     }
-    assert_eq!(answer.set_cookies().len(), 2);
+    assert_eq!(response.set_cookies().len(), 2);
     assert_eq!(claims_of(&browser.access())["auth_time"], auth_time);
     let last = browser.clone();
     world.clock.set(end.saturating_sub(millis(1)));

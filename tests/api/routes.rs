@@ -36,16 +36,16 @@ async fn routes_refuse_other_methods() {
     for (own, path) in ROUTES {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
             if method != own {
-                let answer = browser.send(&format!("{method} {path}"), &[]).await;
-                answer.is(405);
-                assert_eq!(answer.set_cookies(), Vec::<&str>::new(), "{method} {path}");
-                assert!(answer.header("allow").contains(own), "{method} {path}: {}", answer.header("allow"));
+                let response = browser.send(&format!("{method} {path}"), &[]).await;
+                response.is(405);
+                assert_eq!(response.set_cookies(), Vec::<&str>::new(), "{method} {path}");
+                assert!(response.header("allow").contains(own), "{method} {path}: {}", response.header("allow"));
             }
         }
     }
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"] {
-        let answer = browser.send(&format!("{method} /auth/jwks.json"), &[]).await;
-        assert_eq!(answer.is(405).header("allow"), "GET,HEAD", "{method}");
+        let response = browser.send(&format!("{method} /auth/jwks.json"), &[]).await;
+        assert_eq!(response.is(405).header("allow"), "GET,HEAD", "{method}");
     }
     assert_eq!(world.events(), [Event::Created], "none of it did anything");
     browser.get("/me").await.is(200);
@@ -59,8 +59,8 @@ async fn responses_are_not_cached() {
     for (method, path) in ROUTES {
         for method in [method, "PUT"] {
             let what = format!("{method} {path}");
-            let answer = browser.send_only(&what, &[]).await;
-            assert_eq!(answer.header("cache-control"), "no-store", "{what}");
+            let response = browser.send_only(&what, &[]).await;
+            assert_eq!(response.header("cache-control"), "no-store", "{what}");
             let anonymous = send(&world.app, &what, &[("cookie", "a=b")]).await;
             assert_eq!(anonymous.header("cache-control"), "no-store", "{what}");
         }
@@ -74,12 +74,12 @@ async fn refresh_without_refresh_token_is_refused() {
     browser.refresh().await.is_problem(401, "missing_credentials");
     browser.login("alice").await;
     let only_access = format!("{ACCESS}={}", browser.access());
-    let answer = send(&world.app, "POST /auth/refresh", &[("cookie", &only_access)]).await;
-    answer.is_problem(401, "missing_credentials");
+    let response = send(&world.app, "POST /auth/refresh", &[("cookie", &only_access)]).await;
+    response.is_problem(401, "missing_credentials");
     let only_refresh = format!("{REFRESH}={}", browser.refresh_token());
-    let answer = send(&world.app, "POST /auth/refresh", &[("cookie", &only_refresh)]).await;
-    assert_eq!(answer.is(200).json(), json!({ "success": true, "expires_in": 3600 }));
-    assert_eq!(answer.set_cookies().len(), 2);
+    let response = send(&world.app, "POST /auth/refresh", &[("cookie", &only_refresh)]).await;
+    assert_eq!(response.is(200).json(), json!({ "success": true, "expires_in": 3600 }));
+    assert_eq!(response.set_cookies().len(), 2);
 }
 
 async fn repeated_logout_succeeds(backend: Backend) {
@@ -89,9 +89,9 @@ async fn repeated_logout_succeeds(backend: Backend) {
     let before = browser.clone();
     world.events();
     for _ in 0..2 {
-        let answer = before.send_only("POST /auth/logout", &[]).await;
-        assert_eq!(answer.is(200).json(), json!({ "success": true }));
-        assert_eq!((answer.cookie(ACCESS).as_deref(), answer.cookie(REFRESH).as_deref()), (Some(""), Some("")));
+        let response = before.send_only("POST /auth/logout", &[]).await;
+        assert_eq!(response.is(200).json(), json!({ "success": true }));
+        assert_eq!((response.cookie(ACCESS).as_deref(), response.cookie(REFRESH).as_deref()), (Some(""), Some("")));
     }
     assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)], "it ended once");
 }
@@ -101,9 +101,9 @@ async fn logout_without_session_succeeds() {
     let world = World::new(Backend::Memory).await;
     let garbage = format!("{ACCESS}=x; {REFRESH}=y");
     for cookies in ["", "a=b", &garbage] {
-        let answer = send(&world.app, "POST /auth/logout", &[("cookie", cookies)]).await;
-        assert_eq!(answer.is(200).json(), json!({ "success": true }));
-        assert_eq!(answer.set_cookies().len(), 2, "the cookies of {cookies:?} are removed");
+        let response = send(&world.app, "POST /auth/logout", &[("cookie", cookies)]).await;
+        assert_eq!(response.is(200).json(), json!({ "success": true }));
+        assert_eq!(response.set_cookies().len(), 2, "the cookies of {cookies:?} are removed");
     }
     assert_eq!(world.events(), []);
 }
@@ -142,8 +142,8 @@ async fn logout_all_ends_all_sessions_of_user(backend: Backend) {
     let mut bob = world.browser();
     bob.login("bob").await;
     world.events();
-    let answer = browsers[1].post("/auth/logout-all").await;
-    assert_eq!(answer.is(200).json(), json!({ "success": true }));
+    let response = browsers[1].post("/auth/logout-all").await;
+    assert_eq!(response.is(200).json(), json!({ "success": true }));
     assert_eq!(browsers[1].cookies(), "");
     assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut); 3]);
     for n in [0, 2] {
@@ -161,8 +161,8 @@ async fn logout_all_without_valid_token_is_refused() {
     browser.login("alice").await;
     send(&world.app, "POST /auth/logout-all", &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
     for garbage in [format!("{ACCESS}=x"), format!("{REFRESH}=x")] {
-        let answer = send(&world.app, "POST /auth/logout-all", &[("cookie", &garbage)]).await;
-        answer.is_problem(401, "invalid_token");
+        let response = send(&world.app, "POST /auth/logout-all", &[("cookie", &garbage)]).await;
+        response.is_problem(401, "invalid_token");
     }
     assert_eq!(world.count("alice").await, 1);
     // A refresh token is enough, so that an expired tab can do it.
@@ -196,8 +196,8 @@ async fn session_list_has_documented_fields(backend: Backend) {
     world.clock.advance(seconds(60));
     phone.refresh().await.is(200);
 
-    let list = |answer: Answer| -> Vec<Value> {
-        let body = answer.is(200).json();
+    let list = |response: TestResponse| -> Vec<Value> {
+        let body = response.is(200).json();
         assert_eq!(body.as_object().map(serde_json::Map::len), Some(1));
         body["sessions"].as_array().expect("a list").clone()
     };
@@ -241,9 +241,9 @@ async fn session_is_ended_by_id(backend: Backend) {
     let delete = format!("DELETE /auth/sessions/{id}");
     send(&world.app, &delete, &[("cookie", "a=b")]).await.is_problem(401, "missing_credentials");
 
-    let answer = here.send(&delete, &[]).await;
-    assert_eq!(answer.is(200).json(), json!({ "success": true }));
-    assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+    let response = here.send(&delete, &[]).await;
+    assert_eq!(response.is(200).json(), json!({ "success": true }));
+    assert_eq!(response.set_cookies(), Vec::<&str>::new());
     assert_eq!(world.events(), [Event::Ended(EndReason::Revoked)]);
     there.get("/me").await.is_problem(401, "invalid_token");
     there.refresh().await.is_problem(401, "invalid_refresh_token");
@@ -266,8 +266,8 @@ async fn session_of_another_user_cannot_be_ended(backend: Backend) {
     let long = "A".repeat(5000);
     for id in [&*id, &unknown, "x", "..", "%2e%2e", "%00", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAAA%3D", &long]
     {
-        let answer = alice.send(&format!("DELETE /auth/sessions/{id}"), &[]).await;
-        answer.is_problem(404, "session_not_found");
+        let response = alice.send(&format!("DELETE /auth/sessions/{id}"), &[]).await;
+        response.is_problem(404, "session_not_found");
     }
     assert_eq!(world.events(), []);
     bob.get("/me").await.is(200);
@@ -306,10 +306,10 @@ async fn router_works_at_any_mount_point() {
             let mut elsewhere = Browser::new(&app, &world.clock);
             elsewhere.plant(ACCESS, &browser.access());
             elsewhere.plant(REFRESH, &browser.refresh_token());
-            let answer = elsewhere.post(&format!("{prefix}/refresh")).await;
-            assert_eq!(answer.is(200).set_cookies().len(), 2, "{prefix}");
-            let answer = elsewhere.get(&format!("{prefix}/sessions")).await;
-            assert_eq!(answer.is(200).json()["sessions"].as_array().map(Vec::len), Some(1));
+            let response = elsewhere.post(&format!("{prefix}/refresh")).await;
+            assert_eq!(response.is(200).set_cookies().len(), 2, "{prefix}");
+            let response = elsewhere.get(&format!("{prefix}/sessions")).await;
+            assert_eq!(response.is(200).json()["sessions"].as_array().map(Vec::len), Some(1));
             elsewhere.post(&format!("{prefix}/logout-all")).await.is(200);
             assert_eq!(world.count("alice").await, 0);
             elsewhere.get(&format!("{prefix}/sessions")).await.is_problem(401, "missing_credentials");

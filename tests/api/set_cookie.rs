@@ -13,7 +13,7 @@ async fn world(backend: Backend, cookies: CookieConfig) -> World {
 }
 
 /// Names and attributes of the lines, without the values.
-fn attributes(answer: &Answer) -> Vec<(String, BTreeSet<String>)> {
+fn attributes(response: &TestResponse) -> Vec<(String, BTreeSet<String>)> {
     let line = |line: &str| {
         let mut parts = line.split("; ").map(str::to_owned);
         let name = parts.next().unwrap_or_default();
@@ -22,7 +22,7 @@ fn attributes(answer: &Answer) -> Vec<(String, BTreeSet<String>)> {
         assert_eq!(set.len(), attributes.len(), "an attribute is there twice: {line}");
         (name.split('=').next().unwrap_or_default().to_owned(), set)
     };
-    answer.set_cookies().into_iter().map(line).collect()
+    response.set_cookies().into_iter().map(line).collect()
 }
 
 fn lines(expected: [(&str, &str); 2]) -> Vec<(String, BTreeSet<String>)> {
@@ -47,9 +47,9 @@ async fn write(world: &World, access: (&str, &str), refresh: (&str, &str)) {
     browser.get("/me").await.is(200);
     let gone = |attributes: &str| format!("{attributes}; {GONE}");
     let removal = lines([(access.0, &gone(access.1)), (refresh.0, &gone(refresh.1))]);
-    let answer = browser.post("/auth/logout").await;
-    assert_eq!(attributes(&answer), removal);
-    assert_eq!((answer.cookie(access.0).as_deref(), answer.cookie(refresh.0).as_deref()), (Some(""), Some("")));
+    let response = browser.post("/auth/logout").await;
+    assert_eq!(attributes(&response), removal);
+    assert_eq!((response.cookie(access.0).as_deref(), response.cookie(refresh.0).as_deref()), (Some(""), Some("")));
     assert_eq!(browser.cookies(), "", "the browser drops both");
 }
 
@@ -70,9 +70,9 @@ async fn max_age_follows_the_token() {
     let world = World::new(Backend::Memory).await;
     world.clock.advance(millis(700));
     let mut browser = world.browser();
-    let ages = |answer: &Answer| -> Vec<u64> {
+    let ages = |response: &TestResponse| -> Vec<u64> {
         let age = |line: &str| line.split("Max-Age=").nth(1).and_then(|rest| rest.split(';').next()?.parse().ok());
-        answer.set_cookies().into_iter().filter_map(age).collect()
+        response.set_cookies().into_iter().filter_map(age).collect()
     };
     let login = browser.login("alice").await;
     assert_eq!(ages(&login), [3600, WEEK]);

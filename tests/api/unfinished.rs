@@ -57,7 +57,7 @@ async fn failed_logout_is_completed_without_a_request(backend: Backend) {
         soon("this node knows it", async || browser.send_only("GET /why", &[]).await.body == "Revoked").await;
         browser.get("/me").await.is_problem(401, "invalid_token");
         browser.refresh().await.is_problem(401, "invalid_refresh_token");
-        // The node may learn of the end from the log before the attempt that ended it is answered.
+        // The node may learn of the end from the log before the attempt that ended it completes.
         let mut events = Vec::new();
         soon("the end is reported", async || {
             events.extend(world.events());

@@ -49,20 +49,20 @@ async fn repeat_soon_after_rotation_returns_same_bytes(backend: Backend) {
         assert_eq!(browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), successor);
         assert_eq!(world.events(), [Event::Refreshed(Repeated)]);
     }
-    // The last of those answers may still arrive, so for another window the token stays as it is.
+    // The last of those responses may still arrive, so the token stays unchanged for another window.
     for wait in [millis(1), millis(9_999)] {
         world.clock.advance(wait);
-        let answer = browser.send_only("POST /auth/refresh", &[]).await;
-        assert_eq!(answer.is(200).cookie(REFRESH), None);
-        assert_eq!(claims_of(&answer.cookie(ACCESS).expect("an access cookie"))["gen"], 1);
+        let response = browser.send_only("POST /auth/refresh", &[]).await;
+        assert_eq!(response.is(200).cookie(REFRESH), None);
+        assert_eq!(claims_of(&response.cookie(ACCESS).expect("an access cookie"))["gen"], 1);
         assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     }
-    // Then the answer was lost: a new one.
+    // After the window the successor counts as lost: a new one is issued.
     world.clock.advance(millis(1));
     let later = browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
     assert_ne!(later, successor);
     assert_eq!(world.events(), [Event::Refreshed(Rotated)]);
-    // And that one, too, can be lost and fetched again.
+    // The new one can be repeated as well.
     assert_eq!(browser.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH), later);
 }
 

@@ -6,9 +6,9 @@ use axum::Router;
 use tower_jwt_sessions::{clock::Clock as _, testing::TestClock};
 
 use super::{
-    ACCESS, Answer, REFRESH,
-    answer::send_unchecked,
+    ACCESS, REFRESH, TestResponse,
     cookie_jar::{CookieJar, Place},
+    response::send_unchecked,
     send,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Browser {
     jar: CookieJar,
 }
 
-/// Where the application is, as far as cookies go.
+/// The address of the application, as cookies see it.
 const fn place(path: &str) -> Place<'_> {
     Place { https: true, host: "app.test", path }
 }
@@ -29,44 +29,44 @@ impl Browser {
         Self { app: app.clone(), clock: clock.clone(), jar: CookieJar::default() }
     }
 
-    /// Goes on with another application on the same host, with the cookies that it has.
+    /// Sends later requests, with the same cookies, to another application on the same host.
     pub(crate) fn visit(&mut self, app: &Router) {
         self.app = app.clone();
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> TestResponse {
         self.send(&format!("GET {path}"), &[]).await
     }
 
-    pub(crate) async fn post(&mut self, path: &str) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str) -> TestResponse {
         self.send(&format!("POST {path}"), &[]).await
     }
 
-    /// Logs in, which must work.
+    /// Logs in, which must succeed.
     #[track_caller]
-    pub(crate) fn login(&mut self, user: &str) -> impl Future<Output = Answer> + use<'_> {
+    pub(crate) fn login(&mut self, user: &str) -> impl Future<Output = TestResponse> + use<'_> {
         let caller = std::panic::Location::caller();
         let path = format!("/login/{user}");
         async move {
-            let answer = self.post(&path).await;
-            assert_eq!(answer.status, 200, "login at {caller}: {}", answer.body);
-            answer
+            let response = self.post(&path).await;
+            assert_eq!(response.status, 200, "login at {caller}: {}", response.body);
+            response
         }
     }
 
-    pub(crate) async fn refresh(&mut self) -> Answer {
+    pub(crate) async fn refresh(&mut self) -> TestResponse {
         self.post("/auth/refresh").await
     }
 
-    /// Sends a request with the cookies of the jar, and keeps those of the answer.
-    pub(crate) async fn send(&mut self, what: &str, headers: &[(&str, &str)]) -> Answer {
-        let answer = self.send_only(what, headers).await;
-        self.keep(&answer);
-        answer
+    /// Sends a request with the cookies of the jar, and keeps those of the response.
+    pub(crate) async fn send(&mut self, what: &str, headers: &[(&str, &str)]) -> TestResponse {
+        let response = self.send_only(what, headers).await;
+        self.keep(&response);
+        response
     }
 
-    /// Sends a request whose answer is lost.
-    pub(crate) async fn send_only(&self, what: &str, headers: &[(&str, &str)]) -> Answer {
+    /// Sends a request whose response is lost.
+    pub(crate) async fn send_only(&self, what: &str, headers: &[(&str, &str)]) -> TestResponse {
         let path = what.split_once(' ').expect("a method and a path").1.split('?').next().unwrap_or_default();
         let cookies = self.cookies_for(path);
         let mut headers = headers.to_vec();
@@ -76,12 +76,12 @@ impl Browser {
         send(&self.app, what, &headers).await
     }
 
-    /// Sends a request to an application that breaks a rule of answers on purpose.
-    pub(crate) async fn send_unchecked(&mut self, what: &str) -> Answer {
+    /// Sends a request to an application that breaks the rules for responses on purpose.
+    pub(crate) async fn send_unchecked(&mut self, what: &str) -> TestResponse {
         let cookies = self.cookies();
-        let answer = send_unchecked(&self.app, what, &[("cookie", &cookies)]).await;
-        self.keep(&answer);
-        answer
+        let response = send_unchecked(&self.app, what, &[("cookie", &cookies)]).await;
+        self.keep(&response);
+        response
     }
 
     /// The `Cookie` header for any path.
@@ -120,9 +120,9 @@ impl Browser {
         self.jar.forget(name);
     }
 
-    pub(crate) fn keep(&mut self, answer: &Answer) {
-        for line in answer.set_cookies() {
-            // What a browser ignores is missing later.
+    pub(crate) fn keep(&mut self, response: &TestResponse) {
+        for line in response.set_cookies() {
+            // A line that a browser ignores is missing later.
             let _ = self.jar.receive(line, place("/"), self.now());
         }
     }

@@ -48,12 +48,12 @@ impl Jar {
         node.verifier().verify(&self.headers()).ok()
     }
 
-    /// Refreshes without keeping the answer.
+    /// Refreshes without keeping the response.
     pub(crate) async fn ask<C: Claims>(&self, node: &SessionManager<C>) -> Result<SessionCookies, Error> {
         node.refresh(&node.verifier().present(&self.headers())).await
     }
 
-    /// Refreshes and keeps the answer.
+    /// Refreshes and keeps the response.
     pub(crate) async fn refresh<C: Claims>(&mut self, node: &SessionManager<C>) -> Result<(), Error> {
         let cookies = self.ask(node).await?;
         self.keep(cookies);

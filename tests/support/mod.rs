@@ -2,7 +2,6 @@
 //! on request, and the log. Each test binary includes all of it.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part")]
 
-mod answer;
 mod browser;
 pub(crate) mod cookie_jar;
 pub(crate) mod cookies;
@@ -14,15 +13,16 @@ pub(crate) mod nodes;
 pub(crate) mod owner;
 pub(crate) mod patient;
 pub(crate) mod redis_server;
+mod response;
 mod store;
 mod token;
 mod world;
 
 pub(crate) use self::{
-    answer::{Answer, send, send_body},
     browser::Browser,
     native::{Native, native_routes, send_form, tokens},
     redis_server::RedisServer,
+    response::{TestResponse, send, send_body},
     store::{Backend, TestStore},
     token::{Forgery, claims_of, of_lost_session, respelled},
     world::{ACCESS_SECRET, Claims, ISSUER, REFRESH_SECRET, World, app, build, builder},

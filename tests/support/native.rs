@@ -12,7 +12,7 @@ use tower_jwt_sessions::{
     manager::{SessionManagerBuilder, SessionTokens},
 };
 
-use super::{Answer, Backend, Claims, World, answer::send_body, send};
+use super::{Backend, Claims, TestResponse, World, response::send_body, send};
 
 impl World {
     /// A world whose application also has routes for clients without cookies.
@@ -76,15 +76,15 @@ pub(crate) struct Native {
 impl Native {
     pub(crate) async fn login(app: &Router, user: &str) -> Self {
         let mut native = Self { app: app.clone(), access: String::new(), refresh: String::new() };
-        let answer = send_body::<&str>(app, &format!("POST /native/{user}"), &[], "").await;
-        assert!(native.keep(&answer).is_some(), "a login gives both tokens: {}", answer.status);
+        let response = send_body::<&str>(app, &format!("POST /native/{user}"), &[], "").await;
+        assert!(native.keep(&response).is_some(), "a login gives both tokens: {}", response.status);
         native
     }
 
-    /// Takes over what an answer of RFC 6749, section 5.1, has, which is checked. Gives the new refresh token.
+    /// Checks a response of RFC 6749, section 5.1, stores its tokens and returns the new refresh token.
     #[track_caller]
-    pub(crate) fn keep(&mut self, answer: &Answer) -> Option<String> {
-        let json = tokens(answer);
+    pub(crate) fn keep(&mut self, response: &TestResponse) -> Option<String> {
+        let json = tokens(response);
         self.access = json["access_token"].as_str().expect("an access token").to_owned();
         let refresh = json.get("refresh_token").map(|token| token.as_str().expect("a refresh token").to_owned());
         if let Some(refresh) = &refresh {
@@ -98,38 +98,38 @@ impl Native {
     }
 
     /// Sends a request with the access token.
-    pub(crate) async fn send(&self, what: &str) -> Answer {
+    pub(crate) async fn send(&self, what: &str) -> TestResponse {
         send(&self.app, what, &[("authorization", self.bearer())]).await
     }
 
-    /// Asks for tokens and loses the answer.
-    pub(crate) async fn ask(&self) -> Answer {
+    /// Requests tokens and drops the response.
+    pub(crate) async fn ask(&self) -> TestResponse {
         let form = format!("grant_type=refresh_token&refresh_token={}", self.refresh);
         send_form(&self.app, "POST /oauth/token", &form).await
     }
 
-    /// Asks for tokens, gets them, and says whether there is a new refresh token.
+    /// Requests and stores tokens, and returns whether there is a new refresh token.
     pub(crate) async fn refresh(&mut self) -> bool {
-        let answer = self.ask().await;
-        self.keep(&answer).is_some()
+        let response = self.ask().await;
+        self.keep(&response).is_some()
     }
 
-    pub(crate) async fn revoke(&self, token: &str) -> Answer {
+    pub(crate) async fn revoke(&self, token: &str) -> TestResponse {
         send_form(&self.app, "POST /oauth/revoke", &format!("token={token}&token_type_hint=refresh_token")).await
     }
 }
 
-pub(crate) async fn send_form(app: &Router, what: &str, form: &str) -> Answer {
+pub(crate) async fn send_form(app: &Router, what: &str, form: &str) -> TestResponse {
     send_body(app, what, &[("content-type", "application/x-www-form-urlencoded")], form).await
 }
 
-/// The body of an answer with tokens, all of which is checked.
+/// Checks a response with tokens, and returns its body.
 #[track_caller]
-pub(crate) fn tokens(answer: &Answer) -> Value {
-    let json = answer.is(200).json();
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
-    assert_eq!(answer.set_cookies(), Vec::<&str>::new(), "these clients keep no cookies");
+pub(crate) fn tokens(response: &TestResponse) -> Value {
+    let json = response.is(200).json();
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!((response.header("cache-control"), response.header("pragma")), ("no-store", "no-cache"));
+    assert_eq!(response.set_cookies(), Vec::<&str>::new(), "these clients keep no cookies");
     assert_eq!(json["token_type"], "Bearer");
     assert!(json["expires_in"].is_u64() && json["access_token"].is_string());
     let members = 3 + usize::from(json.get("refresh_token").is_some());
@@ -137,7 +137,7 @@ pub(crate) fn tokens(answer: &Answer) -> Value {
     json
 }
 
-impl Answer {
+impl TestResponse {
     /// An error of RFC 6749, section 5.2.
     #[track_caller]
     pub(crate) fn is_oauth_error(&self, error: &str) -> &Self {

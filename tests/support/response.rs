@@ -1,4 +1,4 @@
-//! One request in, one answer out.
+//! Sends one request, and checks its response.
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, header};
@@ -9,27 +9,32 @@ use tower::ServiceExt as _;
 /// How the header of each of our tokens begins: `{"typ"` in base64url.
 const TOKEN_HEAD: &str = "eyJ0eXAi";
 
-/// An answer, already checked against what holds for every answer of an application with sessions.
+/// A response that has passed the checks for every response of an application with sessions.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
 /// Sends a request such as `GET /me` with exactly these headers.
-pub(crate) async fn send<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> Answer {
-    let answer = send_unchecked(app, what, headers).await;
-    answer.check();
-    answer
+pub(crate) async fn send<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> TestResponse {
+    let response = send_unchecked(app, what, headers).await;
+    response.check();
+    response
 }
 
-pub(crate) async fn send_unchecked<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> Answer {
+pub(crate) async fn send_unchecked<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)]) -> TestResponse {
     send_body(app, what, headers, "").await
 }
 
-/// Sends a request with a body, whose answer may have tokens in its body.
-pub(crate) async fn send_body<V: AsRef<[u8]>>(app: &Router, what: &str, headers: &[(&str, V)], body: &str) -> Answer {
+/// Sends a request with a body, whose response may have tokens in its body.
+pub(crate) async fn send_body<V: AsRef<[u8]>>(
+    app: &Router,
+    what: &str,
+    headers: &[(&str, V)],
+    body: &str,
+) -> TestResponse {
     let (method, path) = what.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -41,7 +46,7 @@ pub(crate) async fn send_body<V: AsRef<[u8]>>(app: &Router, what: &str, headers:
     let response = app.clone().oneshot(request.body(Body::from(body.to_owned())).expect("a request")).await;
     let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
     let body = body.collect().await.expect("the whole body").to_bytes();
-    Answer {
+    TestResponse {
         status: parts.status.as_u16(),
         headers: parts.headers,
         body: String::from_utf8(body.to_vec()).expect("a body of text"),
@@ -57,7 +62,7 @@ fn name_and_scope(line: &str) -> Vec<&str> {
     scope
 }
 
-impl Answer {
+impl TestResponse {
     /// No token outside of `Set-Cookie`, no cookie twice, and nothing with our cookies is stored by a cache.
     fn check(&self) {
         assert!(!self.body.contains(TOKEN_HEAD), "a token in the body: {}", self.body);
