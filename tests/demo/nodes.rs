@@ -106,7 +106,7 @@ fn users_are_shared_by_nodes() {
     two.browser().log_in("bob", "builder").expect_problem(401, "wrong_credentials");
 }
 
-/// Asserts that requests that need Redis fail within a second and keep the cookies, and that access tokens are accepted.
+/// Asserts that requests that need Redis fail within a second and keep the cookies. Access tokens are accepted.
 fn degrades(demo: &Demo, alice: &mut Browser) {
     let (access, refresh) = (alice.cookie(ACCESS).to_owned(), alice.cookie(REFRESH).to_owned());
     alice.get("/me").expect_status(200);

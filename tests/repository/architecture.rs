@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Top to bottom: what knows nothing comes first. Modules of one row do not know each other.
+/// Top to bottom: modules without imports come first. Modules of one row do not import each other.
 const ROWS: &[&[&str]] = &[
     &["claims", "clock", "id", "problem"],
     &["error"],
@@ -24,7 +24,7 @@ const ROWS: &[&[&str]] = &[
     &["testing"],
 ];
 
-/// Crates that only some modules may name, so that what they do can be found and replaced.
+/// Crates that only some modules may name, so that their uses can be found and replaced.
 const CONFINED: &[(&str, &[&str])] = &[
     ("fred", &["redis"]),
     ("jsonwebtoken", &["keys"]),
@@ -40,13 +40,13 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tower_service", &["auth", "csrf"]),
     ("axum", &["routes"]),
     ("form_urlencoded", &["routes"]),
-    // The builders of manager and verifier take a function that renders answers.
+    // The builders of manager and verifier take a function that renders responses.
     ("axum_core", &["problem", "error", "cookie", "token_response", "auth", "csrf", "manager"]),
     ("metrics", &["event", "health", "revocation"]),
 ];
 
 fn row_of(module: &str) -> usize {
-    ROWS.iter().position(|row| row.contains(&module)).unwrap_or_else(|| panic!("{module} stands in no row of ROWS"))
+    ROWS.iter().position(|row| row.contains(&module)).unwrap_or_else(|| panic!("{module} is not in ROWS"))
 }
 
 /// Every source file with the name of its top-level module.
@@ -88,7 +88,7 @@ fn imports(code: &str) -> BTreeSet<String> {
         let rest = &code[at + "crate::".len()..];
         let Some(group) = rest.strip_prefix('{') else {
             let name = name(rest);
-            // Exported macros stand in the root, whichever module defines them.
+            // Exported macros are in the root, whichever module defines them.
             if !rest[name.len()..].starts_with('!') {
                 found.insert(name);
             }

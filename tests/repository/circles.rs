@@ -242,11 +242,11 @@ fn reexports_and_other_modules_make_no_circle() {
 fn files_of_a_module_import_each_other_without_circles() {
     let mut found = Files::new();
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut found);
-    assert!(found.len() > 50, "{} files: does this still read the code?", found.len());
+    assert!(found.len() > 50, "{} files: the code is not read", found.len());
     let circles = circles(&found);
     let covers = |entry: &[&str], circle: &Vec<String>| circle.iter().all(|file| entry.contains(&file.as_str()));
     let new: Vec<_> = circles.iter().filter(|circle| !ALLOWED.iter().any(|entry| covers(entry, circle))).collect();
     assert!(new.is_empty(), "circles: {new:#?}");
     let gone: Vec<_> = ALLOWED.iter().filter(|entry| !circles.iter().any(|circle| covers(entry, circle))).collect();
-    assert!(gone.is_empty(), "no circle any more, remove: {gone:?}");
+    assert!(gone.is_empty(), "no circle left, remove: {gone:?}");
 }

@@ -1,4 +1,4 @@
-//! What the documents say of the code is true.
+//! Checks statements of the documents about the code.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -61,7 +61,7 @@ fn requirements() -> Vec<(usize, String, Vec<String>)> {
     .collect()
 }
 
-/// Whether this is a test and not just a function: marked as one, or run on every store.
+/// Returns whether this function is a test: marked as one, or run on every store.
 fn is_test(source: &str, name: &str) -> bool {
     let Some(at) = source.find(&format!("fn {name}(")) else { return false };
     let before = source[..at].rsplit_once('\n').map_or("", |(before, _)| before);
@@ -77,7 +77,7 @@ fn is_test(source: &str, name: &str) -> bool {
     marked || listed
 }
 
-/// Whether somebody says `mod` to this file, up to the root of a crate; if not, the compiler never sees it.
+/// Returns whether `mod` declarations lead from the root of a crate to this file; otherwise it is not compiled.
 fn is_compiled(file: &Path) -> bool {
     let (Some(folder), Some(stem)) = (file.parent(), file.file_stem().and_then(|stem| stem.to_str())) else {
         return false;
@@ -143,7 +143,7 @@ fn deviations_and_duties_are_explained_in_security_page() {
     }
 }
 
-/// Of the table in `docs/security.md`, what can be asked for.
+/// Checks the values of the table in `docs/security.md` that the API returns.
 #[cfg(feature = "test-util")]
 #[tokio::test]
 async fn defaults_are_as_documented() {
@@ -225,19 +225,19 @@ fn operations_page_lists_metrics_events_and_log_lines() {
                 let Some(text) = literals(call).pop().filter(|text| *text != "{}" && *text != "{self}") else {
                     continue;
                 };
-                // What is filled in stands there as well.
+                // Arguments of the format are in the row, too.
                 let pieces: Vec<&str> = text.split(['{', '}']).step_by(2).collect();
                 let told = |line: &str| {
                     line.starts_with(&format!("| {level} |")) && pieces.iter().all(|piece| line.contains(piece))
                 };
-                assert!(page.lines().any(told), "{level} {text:?} stands in no row");
+                assert!(page.lines().any(told), "{level} {text:?} has no row");
                 logged += 1;
             }
         }
     }
-    assert!(counted.len() >= 3 && logged >= 10, "{counted:?}, {logged} texts: does this still read the code?");
+    assert!(counted.len() >= 3 && logged >= 10, "{counted:?}, {logged} texts: the code is not read");
     for name in counted {
-        assert!(row(name), "{name} stands in no row");
+        assert!(row(name), "{name} has no row");
     }
 
     let events = read("src/event.rs");
@@ -246,7 +246,7 @@ fn operations_page_lists_metrics_events_and_log_lines() {
     assert!(names.iter().all(|name| row(name)), "{names:?}");
     let chapter = page.split("\n## Events\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a chapter");
     let told = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(told.collect::<BTreeSet<_>>(), names, "events that are not there");
+    assert_eq!(told.collect::<BTreeSet<_>>(), names, "events that do not exist");
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn files_that_pages_name_exist() {
             named += 1;
         }
     }
-    assert!(named > 60, "{named} names: are the pages still read?");
+    assert!(named > 60, "{named} names: the pages are not read");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The source and the documents: what may import what, and whether what is written about the code is true.
+//! The source and the documents: allowed imports, and statements about the code.
 
 mod architecture;
 mod circles;

@@ -1,4 +1,4 @@
-//! Redis goes away and comes back.
+//! Outages of Redis, and recovery.
 
 use std::{
     future::Future,
@@ -30,13 +30,13 @@ use crate::support::redis_server::RedisServer;
 
 const SOON: Duration = Duration::from_secs(1);
 
-/// The error of a step that must fail, in less than a second.
+/// Returns the error of a step that must fail within a second.
 async fn fails_soon<T: std::fmt::Debug>(step: impl Future<Output = Result<T, StoreError>>) -> StoreError {
     let begun = Instant::now();
     let outcome = tokio::time::timeout(Duration::from_secs(20), step).await.expect("the step hangs");
     let took = begun.elapsed();
     assert!(took < SOON, "it took {took:?}");
-    outcome.expect_err("the server is away")
+    outcome.expect_err("the server is down")
 }
 
 async fn every_step_fails_soon(store: &RedisStore) {
@@ -47,17 +47,17 @@ async fn every_step_fails_soon(store: &RedisStore) {
     fails_soon(store.read_log(LogPosition::START, Duration::ZERO)).await;
 }
 
-/// Asks until it answers. Each attempt is short; the limit is generous because machines are slow.
-async fn works_again(store: &RedisStore) {
+/// Retries until a step succeeds. Each attempt is short; the limit is generous because machines are slow.
+async fn recovers(store: &RedisStore) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while let Err(error) = store.create(&new_session(9)).await {
-        assert!(Instant::now() < deadline, "it never works again: {error:?}");
+        assert!(Instant::now() < deadline, "no recovery: {error:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(store.find(&user(), id(9)).await.expect("it works again").is_some());
+    assert!(store.find(&user(), id(9)).await.expect("a step after recovery").is_some());
 }
 
-/// As the feed does: asks again after an error.
+/// Retries after an error, as the feed does.
 async fn follow(store: RedisStore) {
     loop {
         match store.read_log(LogPosition::START, Duration::from_secs(1)).await {
@@ -77,9 +77,9 @@ async fn killed_server_is_error_and_restarted_one_works() {
     server.kill();
     every_step_fails_soon(&store).await;
     server.restart();
-    works_again(&store).await;
+    recovers(&store).await;
     store.end(&EndSessions::new(user(), WhichSessions::All, Duration::from_secs(60))).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed again").unwrap();
+    tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed after recovery").unwrap();
 }
 
 #[tokio::test]
@@ -89,18 +89,18 @@ async fn frozen_server_is_error_soon_and_resumed_one_works() {
     store.create(&new_session(1)).await.unwrap();
     let feed = tokio::spawn(follow(store.clone()));
     server.freeze();
-    // Long enough for the connection to be given up, and for attempts to make another.
+    // Long enough for the connection to time out, and for attempts to reconnect.
     for _ in 0..3 {
         every_step_fails_soon(&store).await;
     }
     server.thaw();
-    works_again(&store).await;
+    recovers(&store).await;
     store.end(&EndSessions::new(user(), WhichSessions::All, Duration::from_secs(60))).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed again").unwrap();
+    tokio::time::timeout(Duration::from_secs(20), feed).await.expect("the log is followed after recovery").unwrap();
 }
 
-/// "Trying again is safe" (`ErrorKind::Store`): a rotation that was answered with 503 must not happen when the server
-/// thaws, or a client that tries again after the replay window is taken for a thief.
+/// A rotation that failed with 503 must not be applied when the server resumes, or the retry of a client after the
+/// replay window is taken for reuse.
 #[tokio::test]
 async fn timed_out_rotation_is_not_applied_later() {
     let server = RedisServer::start();
@@ -116,12 +116,12 @@ async fn timed_out_rotation_is_not_applied_later() {
     };
     store.create(&new_session(1)).await.unwrap();
     store.create(&new_session(2)).await.unwrap();
-    // So that the server knows the script: what it does not know would have to be sent again.
+    // Loads the script: otherwise, it would have to be sent again.
     store.rotate(&first_rotation(id(2))).await.unwrap();
     server.freeze();
     fails_soon(store.rotate(&first_rotation(id(1)))).await;
     server.thaw();
-    works_again(&store).await;
+    recovers(&store).await;
     assert_eq!(store.find(&user(), id(1)).await.unwrap().unwrap().record.generation, 1);
 }
 
@@ -143,8 +143,8 @@ async fn concurrent_steps_fail_soon_during_outage() {
     server.thaw();
 }
 
-/// Asks for as long as the connection seems to be there, and then in the same way until the server is back.
-async fn is_given_up_under_load(data: &[u8]) {
+/// Sends steps until the connection times out, and then until the server is back.
+async fn times_out_under_load(data: &[u8]) {
     let server = RedisServer::start();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.create(&new_session(1)).await.unwrap();
@@ -157,22 +157,22 @@ async fn is_given_up_under_load(data: &[u8]) {
         if begun.elapsed() < Duration::from_millis(100) {
             break;
         }
-        assert!(Instant::now() < deadline, "the connection is never given up");
+        assert!(Instant::now() < deadline, "the connection does not time out");
     }
     server.thaw();
-    works_again(&store).await;
+    recovers(&store).await;
 }
 
-/// fred itself notices silence only where commands are rare.
+/// fred itself detects unresponsive servers only between rare commands.
 #[tokio::test]
 async fn frozen_server_under_load_times_out() {
-    is_given_up_under_load(b"data").await;
+    times_out_under_load(b"data").await;
 }
 
-/// fred then waits to write, and hears nothing else.
+/// fred then waits to write, and does not read.
 #[tokio::test]
 async fn frozen_server_with_full_connection_times_out() {
-    is_given_up_under_load(&vec![7; 1_000_000]).await;
+    times_out_under_load(&vec![7; 1_000_000]).await;
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn connections_close_with_store() {
     };
     let store = RedisStore::connect(&server.url()).await.unwrap();
     store.read_log(LogPosition::START, Duration::from_millis(1)).await.unwrap();
-    assert_eq!(clients().await, 3, "one to look, one for steps, one for the log");
+    assert_eq!(clients().await, 3, "one of this test, one for steps, one for the log");
     drop(store);
     let deadline = Instant::now() + Duration::from_secs(20);
     while clients().await > 1 {
@@ -194,14 +194,15 @@ async fn connections_close_with_store() {
     }
 }
 
-/// A number that the server counts.
+/// Returns a counter of the server.
 async fn counter(raw: &Raw, name: &str) -> u32 {
     let info = raw.command("INFO", &[]).await.as_string().expect("a text");
-    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("it counts that");
+    let line =
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a counter of this name");
     line.parse().expect("a number")
 }
 
-/// As when a manager goes, or an application gives up reading: fred itself would go on connecting, for ever.
+/// Also when a manager is dropped, or an application stops reading. fred itself would retry without limit.
 #[tokio::test]
 async fn dropped_connection_attempt_leaves_no_connection() {
     let server = RedisServer::start();
@@ -222,7 +223,7 @@ async fn dropped_connection_attempt_leaves_no_connection() {
     }
 }
 
-/// The one address of a server and its replica, as after a failover that closed no connection.
+/// One address for a server and its replica, as after a failover that closed no connection.
 #[tokio::test]
 async fn read_only_server_is_reconnected() {
     let (old, new) = (RedisServer::start(), RedisServer::start());
@@ -254,11 +255,11 @@ async fn read_only_server_is_reconnected() {
     let made = counter(&raw, "total_connections_received").await - before;
     assert!(made < 5, "{made} connections for {refused} refusals");
     behind.store(new.port(), Ordering::Relaxed);
-    works_again(&store).await;
+    recovers(&store).await;
     relay.abort();
 }
 
-/// What is told to end must end, and theft must be acted on, also when the server takes nothing more.
+/// Sessions must end, and reuse must end them, also when the server accepts no new data.
 #[tokio::test]
 async fn sessions_end_when_memory_is_full() {
     let server = RedisServer::start();
@@ -266,7 +267,7 @@ async fn sessions_end_when_memory_is_full() {
     store.create(&new_session(1)).await.unwrap();
     store.create(&new_session(2)).await.unwrap();
     let raw = Raw::connect(&server).await;
-    // Somebody else's, which does not say how long entries are kept.
+    // An entry of another program, without a retention.
     raw.command("XADD", &["sessions:log", "*", "junk", "1"]).await;
     raw.command("CONFIG", &["SET", "maxmemory", "1mb"]).await;
     store.create(&new_session(3)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What is special about Redis.
+//! Properties of the Redis store: keys, times to live, the log, and unreadable data.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::support::{
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A connection for looking at what is stored.
+/// A connection for reading stored data directly.
 pub(crate) struct Raw(pub(crate) Client);
 
 impl Raw {
@@ -49,7 +49,7 @@ impl Raw {
         keys.iter().filter_map(Value::as_string).collect()
     }
 
-    /// Every key will vanish by itself, and every hash of sessions is packed.
+    /// Asserts that every key expires, and that every hash of sessions is packed.
     pub(crate) async fn check_keys(&self, prefix: &str) {
         for key in self.keys(prefix).await {
             let ttl = self.command("PTTL", &[&key]).await.as_i64();
@@ -126,7 +126,7 @@ async fn published(store: &RedisStore) -> Vec<Revocation> {
     page.entries.into_iter().flat_map(|entry| entry.revocations).collect()
 }
 
-/// The error and all that caused it.
+/// Formats an error and its sources.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut source = error.source();
@@ -184,14 +184,14 @@ async fn keys_expire_with_their_longest_session() {
     longer.attempt.refresh_lifetime = 2 * DAY;
     store.rotate(&longer).await.unwrap();
     assert!(near(raw.ttl(&key).await, 2 * DAY));
-    assert!(near(raw.ttl(&data_key).await, 2 * DAY), "the data lives as long as the session");
+    assert!(near(raw.ttl(&data_key).await, 2 * DAY), "the data expires with the session");
 
     let log = format!("{prefix}sessions:log");
     store.end(&end(WhichSessions::One(id(2)))).await.unwrap();
     assert!(near(raw.ttl(&log).await, HOUR));
     store.end(&EndSessions::new(user(), WhichSessions::One(id(1)), Duration::from_secs(60))).await.unwrap();
     assert!(near(raw.ttl(&log).await, HOUR), "never shortened");
-    assert!(raw.keys(&prefix).await.iter().all(|left| *left == log), "nothing is left of the sessions");
+    assert!(raw.keys(&prefix).await.iter().all(|left| *left == log), "keys of sessions are left");
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn log_is_trimmed_to_retention() {
     assert_eq!(left.last(), Some(&Revocation::ended(id(200))));
 }
 
-/// The retention stands in each entry, and the next one to write takes it from there.
+/// Each entry has the retention, and the next writer reads it from there.
 #[tokio::test]
 async fn foreign_entry_does_not_shorten_retention() {
     let (store, raw, prefix) = store_and_raw().await;
@@ -280,7 +280,7 @@ async fn lost_log_is_noticed() {
     let seen = store.read_log(LogPosition::START, Duration::ZERO).await.unwrap().newest;
     raw.command("DEL", &[&format!("{prefix}sessions:log")]).await;
     let page = store.read_log(seen, Duration::from_secs(600)).await.unwrap();
-    assert_eq!((page.entries.len(), page.newest), (0, LogPosition::START), "it does not wait for what cannot come");
+    assert_eq!((page.entries.len(), page.newest), (0, LogPosition::START), "the reader waits at a lost position");
 }
 
 #[tokio::test]
@@ -333,7 +333,7 @@ async fn unreadable_fields_are_errors_and_stay() {
     ];
     // Rust could read times that Lua cannot hold exactly; the scripts must not change such a record.
     let inexact = changed(46, 0x7f);
-    // Without a limit it need not look at the others.
+    // Without a limit, a login does not read the other sessions.
     let mut limited = new_session(3);
     limited.limit = Some(SessionLimit::refuse(NonZeroU32::MIN));
     for value in unreadable.iter().chain([&inexact]) {
@@ -359,14 +359,14 @@ async fn unreadable_fields_are_errors_and_stay() {
         for (verb, outcome) in failures {
             assert!(outcome.is_err(), "{verb} must not take {value:?} for a session or for none");
         }
-        assert_eq!(raw.get(&key, id(2).as_bytes()).await.as_ref(), Some(value), "it is kept");
-        assert!(store.find(&user(), id(1)).await.unwrap().is_some(), "the other session works on");
+        assert_eq!(raw.get(&key, id(2).as_bytes()).await.as_ref(), Some(value), "the value is lost");
+        assert!(store.find(&user(), id(1)).await.unwrap().is_some(), "the other session is lost");
     }
     assert!(published(&store).await.is_empty());
 
     let mut ended = store.end(&end(WhichSessions::All)).await.unwrap();
     ended.sort_unstable();
-    assert_eq!(ended, [id(1), id(2)], "ending everything always works");
+    assert_eq!(ended, [id(1), id(2)], "not every session has ended");
     assert_eq!(published(&store).await.len(), 2);
     store.create(&new_session(3)).await.unwrap();
 }
@@ -412,7 +412,7 @@ async fn keys_of_other_types_are_errors() {
     store.create(&new_session(1)).await.unwrap();
     raw.command("SET", &[&format!("{prefix}sessions:log"), "text"]).await;
     assert!(store.end(&end(WhichSessions::All)).await.is_err());
-    assert!(store.find(&user(), id(1)).await.unwrap().is_some(), "what could not be published has not ended");
+    assert!(store.find(&user(), id(1)).await.unwrap().is_some(), "a session whose end was not published has ended");
     assert!(store.read_log(LogPosition::START, Duration::ZERO).await.is_err());
 }
 
@@ -425,17 +425,20 @@ async fn end_of_lost_session_is_published_once() {
         assert!(store.end(&end(WhichSessions::Proven(id(1)))).await.unwrap().is_empty());
         assert_eq!(published(&store).await, [Revocation::ended(id(1))]);
     }
-    // The tombstone is no session.
+    // The tombstone is not a session.
     assert_eq!(store.find(&user(), id(1)).await.unwrap(), None);
     assert!(store.list(&user()).await.unwrap().sessions.is_empty());
     assert_eq!(store.rotate(&rotation(1, 1)).await.unwrap(), RotateOutcome::Ended);
     assert_eq!(store.put_data(&PutData::new(user(), id(1), 0, Vec::new())).await.unwrap(), PutOutcome::Ended);
     store.confirm(&user(), id(1), 1).await.unwrap();
     assert!(store.expire_access(&user(), HOUR).await.unwrap().is_empty());
-    assert!(store.create(&new_session(1)).await.is_err(), "its identifier is not given again");
+    assert!(store.create(&new_session(1)).await.is_err(), "its identifier is used again");
     let mut new = new_session(2);
     new.limit = Some(SessionLimit::refuse(NonZeroU32::MIN));
-    assert!(matches!(store.create(&new).await.unwrap(), CreateOutcome::Created { .. }), "it does not count");
+    assert!(
+        matches!(store.create(&new).await.unwrap(), CreateOutcome::Created { .. }),
+        "the tombstone counts as a session"
+    );
     assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(2)]);
     store.end(&end(WhichSessions::Proven(id(1)))).await.unwrap();
     assert_eq!(published(&store).await, [Revocation::ended(id(1)), Revocation::ended(id(2))]);

@@ -1,4 +1,4 @@
-//! Addresses and clients that are refused, and secrets that stay secret.
+//! Addresses and clients that are refused, and errors without secrets.
 
 use std::{
     cell::Cell,
@@ -116,7 +116,7 @@ async fn tls_address_without_tls_feature_is_refused() {
     assert!(begun.elapsed() < Duration::from_secs(8));
     assert!(!chain(&error).contains(SECRET), "{error}");
     if cfg!(feature = "redis-rustls") {
-        assert_eq!(error.kind(), ConfigErrorKind::StoreUnreachable, "this server speaks no TLS: {error:?}");
+        assert_eq!(error.kind(), ConfigErrorKind::StoreUnreachable, "the server has no TLS: {error:?}");
     } else {
         assert!(
             error.kind() == ConfigErrorKind::InvalidStore && error.to_string().contains("unsupported Redis URL scheme"),
@@ -144,7 +144,7 @@ async fn passwords_work_and_are_not_printed() {
 
 #[tokio::test]
 async fn server_error_repeating_password_is_not_quoted() {
-    // It then says: unknown command 'AUTH', with args beginning with: 'hunter2'.
+    // The server then returns: unknown command 'AUTH', with args beginning with: 'hunter2'.
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
     for credentials in [":hunter2@", "hunter2:hunter2@"] {
         let url = server.url().replace("://", &format!("://{credentials}"));
@@ -229,7 +229,7 @@ async fn application_client_works() {
             store.key_prefix(format!("{prefix}{version:?}:{}:", cases.get())).unwrap().with_clock(clock)
         })
         .await;
-        assert!(client.ping::<String>(None).await.is_ok(), "the client is still the application's");
+        assert!(client.ping::<String>(None).await.is_ok(), "the client of the application is closed");
     }
 }
 

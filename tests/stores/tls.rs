@@ -1,4 +1,4 @@
-//! `rediss://` against a real server with a certificate of an authority that only this test knows.
+//! `rediss://` against a real server with a certificate of an authority of this test.
 
 use std::{
     env, fs,
@@ -12,7 +12,7 @@ use tower_jwt_sessions::{error::ConfigErrorKind, redis::RedisStore, store::Sessi
 use super::redis::{cluster_of_one, id, new_session, user};
 use crate::support::{folder::Folder, redis_server::RedisServer};
 
-/// Which authorities are trusted is read from the environment, so a process of its own connects: this same test.
+/// Trusted authorities are read from the environment, so a child process connects, which runs this same test.
 const CHILD: &str = "TEST_TLS_URL";
 const NAME: &str = "tls::tls_server_with_trusted_certificate_is_reached";
 
@@ -69,10 +69,10 @@ async fn is_reached_if_trusted(scheme: &str) {
     }
 }
 
-/// What the child does: connects, and uses the connection.
-#[expect(clippy::print_stdout, reason = "this is how it answers")]
+/// Connects in the child, and uses the connection.
+#[expect(clippy::print_stdout, reason = "the parent reads the outcome")]
 async fn connect(url: &str) {
-    // The server has no password, so it is left out for those that get as far as to send it.
+    // The server has no password, so it is omitted where the handshake succeeds.
     let url = url.replace(":the-password@localhost", "localhost");
     match RedisStore::connect(&url).await {
         Ok(store) => {

@@ -114,7 +114,7 @@ async fn connections_close_with_store() {
     soon("every task ends with the store", || tasks() == 0).await;
 }
 
-/// The reader leaves a server that has lost the log, even if the server does not report that, and closes its connections.
+/// The reader leaves a server that has lost the log, even if it does not report that, and closes its connections.
 #[tokio::test]
 async fn reader_waits_at_current_server_of_log() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! A hundred thousand sessions end at once.
+//! A hundred thousand sessions that end at once.
 
 #![allow(clippy::print_stdout, reason = "what it measures belongs to its output")]
 
@@ -37,13 +37,13 @@ const SESSIONS: usize = 100_000;
 const USERS: usize = 1_000;
 const AT_ONCE: usize = 64;
 
-/// Somebody who goes on asking while it happens, and how it went.
+/// A client that sends requests meanwhile, and their durations.
 struct Visitor {
     stop: Stop,
     task: tokio::task::JoinHandle<(u64, Duration)>,
 }
 
-/// Also when the test fails: its runtime waits for the visitor.
+/// Stops the client also when the test fails, since the runtime waits for it.
 struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {
@@ -61,10 +61,10 @@ impl Visitor {
                 let (mut answers, mut longest) = (0, Duration::ZERO);
                 while !stop.load(Relaxed) {
                     let asked = Instant::now();
-                    assert!(accepts(&node, &headers), "a session that nobody ended is refused");
+                    assert!(accepts(&node, &headers), "a live session is refused");
                     longest = longest.max(asked.elapsed());
                     answers += 1;
-                    // Leaves the processor to the others.
+                    // Yields the processor.
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 (answers, longest)
@@ -79,7 +79,7 @@ impl Visitor {
     }
 }
 
-/// Puts sessions into the store that other managers began: faster than a hundred thousand logins.
+/// Writes sessions directly to the store, which is faster than a hundred thousand logins.
 async fn put(redis: &Client, user: &str, sessions: &[SessionId]) {
     let hour = Duration::from_secs(3600);
     let record = SessionRecord::begin(SystemClock.now(), hour, hour).to_bytes();
@@ -101,7 +101,7 @@ async fn burst_of_revocations_arrives_completely() {
     let server = RedisServer::start();
     let redis = admin(&server.url()).await;
     let (here, there) = (patient_node(&server).await, patient_node(&server).await);
-    // With the same keys, and a store of its own.
+    // With the same keys, and another store.
     let logins = node(MemoryStore::new()).build().unwrap();
     let (mut browsers, mut users) = (Vec::with_capacity(SESSIONS), Vec::new());
     for user in 0..USERS {
@@ -119,7 +119,7 @@ async fn burst_of_revocations_arrives_completely() {
     assert!(browsers.iter().step_by(1_000).all(|headers| accepts(&there, headers)));
 
     let began = Instant::now();
-    // A tenth of the users log out everywhere one session after the other, the others at once.
+    // A tenth of the users end their sessions one by one, the others all at once.
     let at_once = &users[USERS / 10..];
     let logouts = stream::iter(&browsers[..SESSIONS / 10]).map(async |headers| {
         let _removal = here.logout(&here.verifier().present(headers)).await.unwrap();
@@ -141,9 +141,9 @@ async fn burst_of_revocations_arrives_completely() {
     );
     assert_eq!(entries, (SESSIONS / 10 + at_once.len()) as u64);
     assert!(bytes < 50 * SESSIONS as u64, "{bytes}");
-    assert!(answers > 0, "nobody was answered meanwhile");
+    assert!(answers > 0, "no request was served meanwhile");
 
-    // And a node that starts now reads all of it before it serves.
+    // A node that starts now reads all ends before it serves.
     let late = patient_node(&server).await;
     assert!(browsers.iter().all(|headers| !accepts(&late, headers)));
 }

@@ -1,4 +1,4 @@
-//! Wall clocks that are set while nodes serve: what a node knows does not age by them.
+//! Wall clocks that are set while nodes serve: known revocations age by elapsed time instead.
 
 #![allow(clippy::print_stdout, reason = "what it counts belongs to its output")]
 
@@ -26,7 +26,7 @@ use crate::support::{
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A store and a node with a right clock each.
+/// Returns a store and a node with correct clocks.
 fn scene() -> (MemoryStore, SessionManager, TestClock) {
     let clock = TestClock::new();
     let store = MemoryStore::with_clock(clock.clone());
@@ -64,7 +64,7 @@ async fn clock_briefly_ahead_drops_no_revocation() {
     own.set(clock.now().saturating_add(2 * HOUR));
     ended_sessions(&here, 200..800).await;
     here.end_all("marker").await.unwrap();
-    tokio::time::timeout(PATIENCE, told).await.expect("it has read all of them");
+    tokio::time::timeout(PATIENCE, told).await.expect("the node reads all ends");
     own.set(clock.now());
     let served = served(&there, &ended);
     println!("{served} of 200 ended sessions are served");
@@ -83,7 +83,7 @@ async fn node_started_with_clock_ahead_knows_earlier_ends() {
     assert_eq!(served, 0);
 }
 
-/// Tokens live longer there, and so does what is known of them.
+/// Tokens are accepted longer there, and their revocations are kept as long.
 #[tokio::test]
 async fn node_with_clock_behind_refuses_until_tokens_expire_there() {
     let (store, here, clock) = scene();
@@ -98,13 +98,13 @@ async fn node_with_clock_behind_refuses_until_tokens_expire_there() {
         assert!(!accepts(&there, &ended));
         clock.advance(MINUTE);
         own.advance(MINUTE);
-        // Entries that are over are dropped as others come.
+        // New entries remove expired ones.
         ended_sessions(&here, 1_000..1_010).await;
     }
     assert!(minutes_of_life > 55, "the other session of that time is served for {minutes_of_life} minutes");
 }
 
-/// A token that is from the future by its clock is refused for that first.
+/// A node whose clock is behind refuses the token as issued in the future at first.
 async fn refuses_soon_or_is_early(node: &SessionManager, headers: &HeaderMap) {
     assert_eq!(node.verifier().verify(headers).err(), Some(VerifyError::InvalidToken));
     tokio::task::yield_now().await;
@@ -124,13 +124,17 @@ async fn layer_fails_closed_by_elapsed_time_not_by_clock() {
     becomes(&there, is_stale).await;
 
     clock.set(begun.saturating_add(30 * MINUTE));
-    assert!(patient.verify(&headers).is_ok(), "the clock was set, no time has passed");
+    assert!(patient.verify(&headers).is_ok(), "refused although no time has passed");
     clock.advance(9 * MINUTE);
     assert!(patient.verify(&headers).is_ok());
     clock.advance(MINUTE);
     assert_eq!(patient.verify(&headers).unwrap_err(), VerifyError::RevocationsUnknown);
     clock.set(begun);
-    assert_eq!(patient.verify(&headers).unwrap_err(), VerifyError::RevocationsUnknown, "time does not come back");
+    assert_eq!(
+        patient.verify(&headers).unwrap_err(),
+        VerifyError::RevocationsUnknown,
+        "elapsed time does not decrease"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +148,7 @@ async fn age_of_claims_is_independent_of_wall_clock() {
             let (store, own, clock, loads) = (store.clone(), own.clone(), clock.clone(), Arc::clone(&loads));
             async move {
                 if loads.fetch_add(1, Ordering::SeqCst) == 0 {
-                    // Access is expired while they are on their way, and then the clock is set back.
+                    // Access is expired while claims are loaded, and then the clock is set back.
                     store.expire_access(&owner(&user), HOUR).await.unwrap();
                     own.advance(MINUTE / 2);
                     clock.advance(MINUTE / 2);
@@ -156,5 +160,5 @@ async fn age_of_claims_is_independent_of_wall_clock() {
     };
     let here = node(store).clock(own).claims_source(source).build().unwrap();
     let _cookies = here.login("alice").await.unwrap();
-    assert_eq!(loads.load(Ordering::SeqCst), 2, "the first claims were from before");
+    assert_eq!(loads.load(Ordering::SeqCst), 2, "the first claims are older than the expiry");
 }

@@ -1,4 +1,4 @@
-//! A node dies while it ends sessions: they have ended entirely, published and deleted, or not at all.
+//! Crashes of a node while it ends sessions: each end is applied entirely, published and deleted, or not at all.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
     },
 };
 
-/// What the other node sees when everything that was published has arrived: a session is in the store and accepted, or
-/// in neither.
+/// Asserts that the other node, once all ends have arrived, accepts exactly the sessions in the store. Counts both
+/// outcomes.
 async fn is_one_of_both(server: &RedisServer, users: &[(String, HeaderMap)]) -> [usize; 2] {
     let there = node_on(server).await;
-    // Comes after whatever is under way.
+    // This end is published after all others.
     let marker = browser(there.login("marker").await.unwrap());
     there.end_all("marker").await.unwrap();
     let (late, mut outcomes) = (node_on(server).await, [0, 0]);
@@ -29,7 +29,7 @@ async fn is_one_of_both(server: &RedisServer, users: &[(String, HeaderMap)]) -> 
     outcomes
 }
 
-/// The future is dropped at any time after it was begun, with the connection that the command was written to.
+/// The future is dropped at any time after its start, and with it the connection that the command was written to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aborted_end_is_applied_entirely_or_not_at_all() {
     let server = RedisServer::start();
@@ -43,16 +43,16 @@ async fn aborted_end_is_applied_entirely_or_not_at_all() {
             let user = user.clone();
             async move { node.end_all(&user).await }
         });
-        // From at once until long after the answer.
+        // From immediately until long after the response.
         tokio::time::sleep(Duration::from_micros(5 * n)).await;
         ending.abort();
         users.push((user, headers));
     }
     let [ended, _] = is_one_of_both(&server, &users).await;
-    assert!(ended > 0, "none was begun early enough");
+    assert!(ended > 0, "no end was applied");
 }
 
-/// As a process that is killed: the command is on its way, and then the connection is gone.
+/// The connection breaks after the command was sent, as when the process is killed.
 #[tokio::test]
 async fn end_with_broken_connection_is_applied_entirely_or_not_at_all() {
     let server = RedisServer::start();
@@ -71,7 +71,7 @@ async fn end_with_broken_connection_is_applied_entirely_or_not_at_all() {
         };
         let (answer, ()) = futures_util::future::join(ending, killing).await;
         soon_works(async || here.list(user).await.is_ok()).await;
-        // An error says that nothing is known, a success that it is done.
+        // After an error the outcome is unknown, after a success the session has ended.
         assert!(answer.is_err() || here.list(user).await.unwrap().is_empty());
     }
     is_one_of_both(&server, &users).await;

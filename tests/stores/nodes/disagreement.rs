@@ -29,7 +29,7 @@ impl Scene {
         Self { store: MemoryStore::with_clock(clock.clone()), clock }
     }
 
-    /// A node whose clock shows something else than the store's.
+    /// Returns a node whose clock differs from that of the store.
     fn node_at(&self, now: Timestamp) -> SessionManager {
         node(self.store.clone()).clock(TestClock::at(now)).build().unwrap()
     }
@@ -45,7 +45,7 @@ async fn clocks_differing_by_a_minute_keep_sessions() {
         for other in &nodes {
             assert!(accepts(other, &cookies), "{one:?} logs in, {other:?} refuses");
         }
-        // Refreshes are judged by the store's clock alone.
+        // Refreshes depend on the store's clock alone.
         scene.clock.advance(MINUTE);
         for other in &nodes {
             let cookies = browser(other.refresh(&other.verifier().present(&cookies)).await.unwrap());
@@ -62,7 +62,7 @@ async fn token_issued_beyond_clock_skew_is_refused() {
     let cookies = browser(behind.login("alice").await.unwrap());
     Log::capture(LevelFilter::DEBUG);
     assert!(!accepts(&behind, &cookies));
-    assert!(Log::captured().contains("from the future"), "nobody would look at the clocks");
+    assert!(Log::captured().contains("from the future"), "the log does not name the clocks");
 }
 
 #[tokio::test]
@@ -92,11 +92,11 @@ async fn access_lifetimes_may_differ_up_to_longest_accepted() {
     assert!(accepts(&usual, &login(&short).await) && accepts(&short, &login(&usual).await));
     let cookies = login(&long).await;
     assert!(accepts(&informed, &cookies));
-    assert!(!accepts(&usual, &cookies), "it would outlive what this node remembers of revocations");
+    assert!(!accepts(&usual, &cookies), "the token outlives this node's memory of revocations");
     let renewed = browser(usual.refresh(&usual.verifier().present(&cookies)).await.unwrap());
-    assert!(accepts(&usual, &renewed) && accepts(&long, &renewed), "a refresh puts it right");
+    assert!(accepts(&usual, &renewed) && accepts(&long, &renewed), "refused after a refresh");
 
-    // Whoever accepts it remembers its end for as long.
+    // A node that accepts the token remembers its end for as long.
     informed.end_all("alice").await.unwrap();
     refuses_soon(&long, &cookies).await;
     scene.clock.advance(2 * HOUR - Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Ends that reach another node through Redis; that each kind of end does is in `tests/api/nodes.rs`.
+//! Ends that reach another node through Redis. `tests/api/nodes.rs` covers each kind of end.
 
 use std::{
     convert::Infallible,
@@ -44,14 +44,14 @@ async fn end_of_another_users_session_is_refused() {
     let victim = browser(here.login("victim").await.unwrap());
     let id: SessionId = here.verifier().verify(&victim).unwrap().id();
     assert!(!here.end("attacker", id).await.unwrap());
-    // Something that does end comes after it in the log, so that there is something to wait for.
+    // A later end in the log, to wait for.
     let marker = browser(here.login("attacker").await.unwrap());
     here.end_all("attacker").await.unwrap();
     refuses_soon(&there, &marker).await;
     assert!(accepts(&here, &victim) && accepts(&there, &victim));
 }
 
-/// The store can end what it has; the one that is known by its token it may have lost.
+/// The store ends the sessions that it has. It may have lost the one that the token names.
 #[tokio::test]
 async fn end_of_deleted_users_lost_session_reaches_other_node() {
     let server = redis_server::RedisServer::start();
@@ -88,6 +88,6 @@ async fn open_connection_learns_of_end_on_another_node() {
     let mut lives = there.verifier().verify(&other).unwrap().ended();
     here.expire_access("alice").await.unwrap();
     let _removal = here.logout(&here.verifier().present(&headers)).await.unwrap();
-    tokio::time::timeout(PATIENCE, ended).await.expect("the other node hears of it");
+    tokio::time::timeout(PATIENCE, ended).await.expect("the end reaches the other node");
     assert!(futures_util::poll!(&mut lives).is_pending(), "expired access is no end");
 }

@@ -1,4 +1,4 @@
-//! What operators may watch: whether the feed of a node is up to date, and what waits or was skipped.
+//! Metrics: whether the feed of a node is up to date, unfinished ends and skipped entries.
 
 use std::{
     collections::HashMap,
@@ -87,7 +87,7 @@ impl Recorder for Meter {
 
 #[tokio::test]
 async fn feed_state_is_metered() {
-    // For this thread, on which the node runs too.
+    // For this thread, on which the node runs, too.
     let meter = Meter::default();
     let _guard = metrics::set_default_local_recorder(&meter);
     let shows = async |value| soon("the gauge shows it", || meter.shows(FEED) == Some(value)).await;
@@ -103,7 +103,7 @@ async fn feed_state_is_metered() {
     shows(1.0).await;
 }
 
-/// Panics when it is told to.
+/// A clock that panics on demand.
 #[derive(Clone, Debug, Default)]
 struct Fragile(Arc<AtomicBool>);
 
@@ -114,7 +114,7 @@ impl Clock for Fragile {
     }
 }
 
-/// Whoever watches the gauge alone has to hear of that too.
+/// The gauge shows that the follower has stopped.
 #[tokio::test]
 async fn panicked_follower_is_metered() {
     let meter = Meter::default();
@@ -124,7 +124,7 @@ async fn panicked_follower_is_metered() {
     let _ = here.login("alice").await.unwrap();
     soon("it is live", || meter.shows(FEED) == Some(1.0)).await;
     clock.0.store(true, Ordering::Relaxed);
-    // Makes the follower look at its clock.
+    // Makes the follower read its clock.
     let end = EndSessions::new(owner("alice"), WhichSessions::All, Duration::from_secs(60));
     assert_eq!(store.end(&end).await.unwrap().len(), 1);
     becomes(&here, is_stale).await;
@@ -147,14 +147,14 @@ async fn unfinished_ends_and_skipped_entries_are_metered() {
     here.logout(&here.verifier().present(&headers)).await.unwrap_err();
     for user in ["alice", "bob"] {
         here.end_all(user).await.unwrap_err();
-        // Once more is the same end.
+        // A retry is the same end.
         here.end_all(user).await.unwrap_err();
     }
     assert_eq!((meter.shows(UNFINISHED), meter.shows(DROPPED)), (Some(3.0), None));
     for n in 0..100 {
         here.end("alice", SessionId::from_bytes([n; SessionId::LEN])).await.unwrap_err();
     }
-    // A hundred of alice, one of bob.
+    // A hundred ends of alice, one of bob.
     assert_eq!((meter.shows(UNFINISHED), meter.shows(DROPPED)), (Some(101.0), Some(2.0)));
     server.restart();
     soon("all of them are completed", || meter.shows(UNFINISHED) == Some(0.0)).await;

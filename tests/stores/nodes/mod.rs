@@ -1,4 +1,4 @@
-//! Several nodes on one store: what one ends, every other refuses.
+//! Several nodes on one store: a session that ends on one is refused by every other.
 
 mod burst;
 mod clocks;

@@ -1,4 +1,4 @@
-//! The log goes away and comes back.
+//! Outages of the log, and recovery.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(crate) async fn node_on(server: &RedisServer) -> SessionManager {
     node
 }
 
-/// Closes the connections that wait for the log, and says how many those were.
+/// Closes the connections that wait for the log, and returns their number.
 pub(crate) async fn kill_feeds(killer: &Client) -> usize {
     let clients = command(killer, "CLIENT", &["LIST"]).await.into_string().unwrap();
     let feeds: Vec<&str> = clients.lines().filter(|line| line.contains("cmd=xread")).collect();
@@ -86,9 +86,9 @@ async fn emptied_log_keeps_known_revocations() {
 
     server.restart();
     becomes(&there, is_up_to_date).await;
-    assert!(!accepts(&there, &ended), "what a node knows stays known");
-    assert!(accepts(&there, &alive), "a signed token is served while it lasts");
-    // And the feed follows the new log.
+    assert!(!accepts(&there, &ended), "a known revocation is lost");
+    assert!(accepts(&there, &alive), "a valid token is refused");
+    // The feed follows the new log.
     soon("the node reconnects", || {
         here.revocation_feed().status() == tower_jwt_sessions::revocation::FeedStatus::UpToDate
     })
@@ -103,8 +103,8 @@ async fn emptied_log_keeps_known_revocations() {
     refuses_soon(&there, &fresh).await;
 }
 
-/// A log of another history, as after a failover that no connection noticed: its entries stand before those that were
-/// read last, so nothing wakes the feed.
+/// An older log, as after a failover that closed no connection: its entries are before those that were read last, so
+/// nothing wakes the feed.
 #[tokio::test]
 async fn log_that_went_backwards_is_read_again() {
     let server = RedisServer::start();
@@ -121,7 +121,7 @@ async fn log_that_went_backwards_is_read_again() {
     let add = CustomCommand::new_static("XADD", ClusterHash::FirstKey, false);
     let _position: Value = redis.custom(add, Vec::<Value>::from(args)).await.unwrap();
     refuses_soon(&there, &unknown).await;
-    assert!(!accepts(&there, &known), "what was known before stays known");
+    assert!(!accepts(&there, &known), "a known revocation is lost");
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn entries_published_during_feed_outage_are_read_afterwards() {
     let server = RedisServer::start();
     let (here, there) = (node_on(&server).await, node_on(&server).await);
     let headers = browser(here.login("alice").await.unwrap());
-    // The server holds back what it is told, and tells both sides at once when it goes on.
+    // The paused server keeps commands, and runs them when it resumes.
     server.freeze();
     becomes(&there, is_stale).await;
     assert!(accepts(&there, &headers));
@@ -158,7 +158,7 @@ async fn stale_layer_fails_closed_when_configured() {
     let headers = browser(there.login("alice").await.unwrap());
     let strict = there.verifier().clone().when_stale(StalePolicy::FailClosedAfter(Duration::ZERO));
     let patient = there.verifier().clone().when_stale(StalePolicy::FailClosedAfter(Duration::from_secs(3600)));
-    // Somebody between that layer and an extractor takes so long that the server is gone meanwhile.
+    // A middleware between that layer and an extractor takes so long that the server stops meanwhile.
     let mut late = Request::builder().extension(strict.verify(&headers).unwrap()).body(()).unwrap().into_parts().0;
     late.headers = headers.clone();
 
@@ -169,7 +169,7 @@ async fn stale_layer_fails_closed_when_configured() {
     let Ok(presented) = PresentedTokens::<()>::from_request_parts(&mut late, &()).await else { panic!("no layer") };
     assert!(presented.session().is_none() && presented.has_refresh_token());
     assert!(accepts(&there, &headers), "the default keeps serving");
-    // Those who have no session are told what they always are.
+    // Responses without a session do not change.
     assert_eq!(strict.verify(&http::HeaderMap::new()).unwrap_err(), VerifyError::NoCredentials);
 
     server.restart();
@@ -227,7 +227,7 @@ async fn verified_requests_send_nothing_to_redis() {
     let stats = admin(&server.url()).await;
     let commands = async || {
         let stats = command(&stats, "INFO", &["commandstats"]).await.into_string().unwrap();
-        // Everything but the feed and this very question.
+        // Every command but those of the feed and this one.
         let others = stats.lines().filter(|line| {
             line.starts_with("cmdstat_") && !["xread", "xinfo", "info"].iter().any(|own| line.contains(own))
         });
@@ -269,7 +269,7 @@ async fn first_use_of_generation_is_one_command_per_node() {
             assert!(std::time::Instant::now() < deadline, "generation {generation} is never noted");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        // This comes after whatever else the nodes would have sent.
+        // Sent after all other commands of the nodes.
         let _list = here.list("alice").await.unwrap();
         assert_eq!(scripts().await, before + 3);
         clock.advance(Duration::from_secs(60));
@@ -284,7 +284,7 @@ async fn log_is_bounded_by_age() {
     node.end_all("alice").await.unwrap();
     let admin = admin(&server.url()).await;
     let ttl = command(&admin, "PTTL", &[&format!("{prefix}sessions:log")]).await.as_i64().unwrap();
-    // The access lifetime and two minutes.
+    // The access lifetime plus two minutes.
     assert!((3_700_000..=3_720_000).contains(&ttl), "{ttl}");
 }
 
@@ -294,11 +294,11 @@ async fn open_connection_checks_store_after_gap() {
     let there = node_on(&server).await;
     let headers = browser(there.login("alice").await.unwrap());
     let mut ended = there.verifier().verify(&headers).unwrap().ended();
-    // Everything is forgotten, so no entry of the log will ever tell.
+    // All data is lost, so the log will not have the end.
     server.kill();
     becomes(&there, is_stale).await;
-    assert!(futures_util::poll!(&mut ended).is_pending(), "an outage is no end");
+    assert!(futures_util::poll!(&mut ended).is_pending(), "ended by an outage");
     server.restart();
-    tokio::time::timeout(PATIENCE, ended).await.expect("the store knows of no such session");
-    assert!(accepts(&there, &headers), "a signed token is served while it lasts");
+    tokio::time::timeout(PATIENCE, ended).await.expect("the store has no such session");
+    assert!(accepts(&there, &headers), "a valid token is refused");
 }

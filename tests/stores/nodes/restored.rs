@@ -1,4 +1,4 @@
-//! Redis comes back as it was before: what has ended since is unknown to it.
+//! Redis restored from a backup, which lacks later ends.
 
 use std::{env, fs, path::PathBuf, process};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A server that keeps its data in a folder, from which older data can be put back.
+/// A server that keeps its data in a folder and can be restored from a backup.
 struct Kept {
     server: RedisServer,
     folder: PathBuf,
@@ -31,7 +31,7 @@ impl Kept {
         command(&admin(&self.server.url()).await, "SAVE", &[]).await;
     }
 
-    /// Ends it at once, with everything that it was told since, and starts it again from the back-up.
+    /// Kills the server, discards later writes, and restarts it from the backup.
     fn restore(&mut self) {
         self.server.restart();
     }
@@ -59,7 +59,7 @@ async fn ends_known_to_node_hold_after_restore() {
     let (phone, laptop, bob) = (login("alice").await, login("alice").await, login("bob").await);
     redis.back_up().await;
 
-    // Both kinds of end: by the owner of this one, and of everything there is.
+    // Both kinds of end: of one session, and of all.
     let _removal = here.logout(&here.verifier().present(&phone)).await.unwrap();
     here.end_all("alice").await.unwrap();
     let carol = login("carol").await;
@@ -71,17 +71,21 @@ async fn ends_known_to_node_hold_after_restore() {
     for node in [&here, &there] {
         soon_works(async || node.list("alice").await.is_ok()).await;
         becomes(node, is_up_to_date).await;
-        assert_eq!(node.list("alice").await.unwrap().len(), 2, "the store has them again");
+        assert_eq!(node.list("alice").await.unwrap().len(), 2, "the store has the ended sessions");
         for ended in [&phone, &laptop, &before] {
             assert_eq!(node.verifier().verify(ended).unwrap_err(), VerifyError::Revoked);
-            assert_eq!(refresh(node, ended).await, Err(ErrorKind::InvalidRefreshToken), "nobody gets in with it again");
+            assert_eq!(
+                refresh(node, ended).await,
+                Err(ErrorKind::InvalidRefreshToken),
+                "the ended session is refreshed"
+            );
         }
-        // Who was never ended goes on, also a login that the store has forgotten, for as long as it is signed.
+        // Live sessions stay, also a login that the store has lost, until its token expires.
         assert!(accepts(node, &bob) && accepts(node, &carol));
         refresh(node, &bob).await.unwrap();
     }
 
-    // To end them once more is possible and ends them for every node.
+    // Ending them again ends them on every node.
     let late = node_on(&redis.server).await;
     assert!(accepts(&late, &phone) && !accepts(&late, &before));
     assert_eq!(here.end_all("alice").await.unwrap(), 2);
@@ -89,12 +93,12 @@ async fn ends_known_to_node_hold_after_restore() {
         refuses_soon(&late, ended).await;
     }
 
-    // And the feeds follow the log on from there.
+    // The feeds follow the log from there.
     here.end_all("bob").await.unwrap();
     refuses_soon(&there, &bob).await;
 }
 
-/// The limit of what nodes can remember for each other: what was lost in the store and in every node's memory is lost.
+/// An end is lost if neither the store nor the memory of a node has it.
 #[tokio::test]
 async fn node_started_after_restore_knows_only_restored_ends() {
     let mut redis = Kept::start("afterwards");
@@ -105,17 +109,17 @@ async fn node_started_after_restore_knows_only_restored_ends() {
     redis.restore();
 
     let fresh = node_on(&redis.server).await;
-    assert!(accepts(&fresh, &phone), "nothing tells it of the end");
-    assert!(refresh(&fresh, &phone).await.is_ok(), "nor the store");
+    assert!(accepts(&fresh, &phone), "the new node refuses a session whose end is lost");
+    assert!(refresh(&fresh, &phone).await.is_ok(), "the store refuses a session whose end is lost");
     becomes(&here, is_up_to_date).await;
-    assert!(!accepts(&here, &phone), "a node that knew still refuses");
+    assert!(!accepts(&here, &phone), "a node has lost a known end");
 
-    // So whoever restores an older state ends all sessions that may have ended since.
+    // So operators who restore a backup must end all sessions that may have ended since.
     fresh.end_all("alice").await.unwrap();
     assert!(!accepts(&fresh, &phone));
 }
 
-/// Nodes know of an epoch that the store has forgotten. What they issue is accepted, and the store learns of it.
+/// Nodes know an epoch that the store has lost. Their tokens are accepted, and the store gets the epoch.
 #[tokio::test]
 async fn access_expired_since_backup_does_not_block_refresh() {
     let mut redis = Kept::start("expired-access");
@@ -130,7 +134,7 @@ async fn access_expired_since_backup_does_not_block_refresh() {
         soon_works(async || node.list("alice").await.is_ok()).await;
         becomes(node, is_up_to_date).await;
     }
-    // A node that starts now knows of neither.
+    // A node that starts now knows neither.
     let late = node_on(&redis.server).await;
     let refreshed = refresh(&there, &phone).await.unwrap();
     let again = refresh(&late, &phone).await.unwrap();

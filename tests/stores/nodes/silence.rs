@@ -1,4 +1,4 @@
-//! What is logged of outages: why, and once.
+//! Log lines of outages: once, with the cause.
 
 use std::{
     io::{Read as _, Write as _},
@@ -29,35 +29,35 @@ use crate::{
     },
 };
 
-/// How many lines of what was heard say this.
-fn count(heard: &str, what: &str) -> usize {
-    heard.lines().filter(|line| line.contains(what)).count()
+/// Returns how many lines of the log contain a text.
+fn count(log: &str, what: &str) -> usize {
+    log.lines().filter(|line| line.contains(what)).count()
 }
 
-/// Listens to this thread, which runs the nodes too.
-fn listen() {
+/// Captures the log of this thread, which runs the nodes, too.
+fn capture_log() {
     Log::capture(LevelFilter::DEBUG);
 }
 
-/// The server, and the server as one of a cluster.
+/// Returns the address of a server, and its address as a cluster.
 fn alone_and_in_a_cluster(server: &RedisServer) -> [String; 2] {
     [server.url(), server.url().replace("redis://", "redis-cluster://")]
 }
 
-async fn is_heard(what: &str) {
+async fn is_logged(what: &str) {
     soon(what, || Log::so_far().contains(what)).await;
 }
 
-/// What a node logs that starts with this address and never gets anywhere, however often it tries.
-async fn heard_of(url: &str) -> String {
-    listen();
+/// Returns the log of a node that cannot connect to this address and retries.
+async fn log_of(url: &str) -> String {
+    capture_log();
     let node = node(RedisStore::connect_in_background(url).unwrap()).build().unwrap();
     let deadline = Instant::now() + PATIENCE;
     while ["still no connection", "revocation log still", "session store still"]
         .iter()
         .any(|again| count(&Log::so_far(), again) < 3)
     {
-        assert!(Instant::now() < deadline, "it does not try again: {}", Log::captured());
+        assert!(Instant::now() < deadline, "no retry: {}", Log::captured());
         assert!(node.login("alice").await.is_err());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -65,10 +65,10 @@ async fn heard_of(url: &str) -> String {
     Log::captured()
 }
 
-/// Why there is no connection, that the store fails, that the log cannot be read: one line for each.
+/// Asserts one line each: no connection and its cause, store unavailable, revocation log unavailable.
 #[track_caller]
-fn tells_once(heard: &str, why: &str) {
-    let lines: Vec<&str> = heard.lines().filter(|line| !line.contains("DEBUG")).collect();
+fn assert_logged_once(log: &str, why: &str) {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("DEBUG")).collect();
     assert!(lines.iter().any(|line| line.contains("no connection to Redis") && line.contains(why)), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("session store unavailable")), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("revocation log unavailable")), "{lines:#?}");
@@ -79,10 +79,10 @@ fn tells_once(heard: &str, why: &str) {
 async fn wrong_password_is_logged_once() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2"]);
     for url in alone_and_in_a_cluster(&server) {
-        let heard = heard_of(&url.replace("://", "://:wrong-secret@")).await;
-        tells_once(&heard, "WRONGPASS");
-        assert!(!heard.contains("wrong-secret"), "{heard}");
-        tells_once(&heard_of(&url).await, "NOAUTH");
+        let log = log_of(&url.replace("://", "://:wrong-secret@")).await;
+        assert_logged_once(&log, "WRONGPASS");
+        assert!(!log.contains("wrong-secret"), "{log}");
+        assert_logged_once(&log_of(&url).await, "NOAUTH");
     }
 }
 
@@ -90,9 +90,9 @@ async fn wrong_password_is_logged_once() {
 async fn server_error_repeating_password_is_not_quoted() {
     let server = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
     for url in alone_and_in_a_cluster(&server) {
-        let heard = heard_of(&url.replace("://", "://:hunter2@")).await;
-        tells_once(&heard, "unknown command");
-        assert!(!heard.contains("hunter2"), "{heard}");
+        let log = log_of(&url.replace("://", "://:hunter2@")).await;
+        assert_logged_once(&log, "unknown command");
+        assert!(!log.contains("hunter2"), "{log}");
     }
 }
 
@@ -106,8 +106,8 @@ async fn server_other_than_redis_is_logged_once() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
         }
     });
-    tells_once(&heard_of(&url).await, "rotocol");
-    tells_once(&heard_of(&url.replace("redis://", "redis-cluster://")).await, "rotocol");
+    assert_logged_once(&log_of(&url).await, "rotocol");
+    assert_logged_once(&log_of(&url.replace("redis://", "redis-cluster://")).await, "rotocol");
 }
 
 #[tokio::test]
@@ -115,15 +115,15 @@ async fn error_without_retry_is_not_logged() {
     let mut server = RedisServer::start();
     server.kill();
     for url in alone_and_in_a_cluster(&server) {
-        listen();
+        capture_log();
         assert!(RedisStore::connect(&url).await.is_err());
         tokio::task::yield_now().await;
-        let heard = Log::captured();
-        assert_eq!(count(&heard, "tower_jwt_sessions"), 0, "{heard}");
+        let log = Log::captured();
+        assert_eq!(count(&log, "tower_jwt_sessions"), 0, "{log}");
     }
 }
 
-/// As a proxy with nothing behind it.
+/// A proxy without a server behind it closes connections like that.
 #[tokio::test]
 async fn closed_connections_are_logged_once_and_retried_slowly() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -138,11 +138,11 @@ async fn closed_connections_are_logged_once_and_retried_slowly() {
         }
     });
     let begun = Instant::now();
-    let heard = heard_of(&url).await;
+    let log = log_of(&url).await;
     let (accepted, took) = (accepted.load(Ordering::Relaxed), begun.elapsed());
     assert!(f64::from(accepted) < 20.0 * (took.as_secs_f64() + 1.0), "{accepted} connections in {took:?}");
-    let lines = heard.lines().filter(|line| !line.contains("DEBUG")).count();
-    assert_eq!(lines, 3, "{heard}");
+    let lines = log.lines().filter(|line| !line.contains("DEBUG")).count();
+    assert_eq!(lines, 3, "{log}");
 }
 
 #[tokio::test]
@@ -150,27 +150,27 @@ async fn server_outage_and_recovery_are_logged_once() {
     let mut server = RedisServer::start();
     server.kill();
     for url in alone_and_in_a_cluster(&server) {
-        tells_once(&heard_of(&url).await, "refused");
+        assert_logged_once(&log_of(&url).await, "refused");
     }
 
-    listen();
+    capture_log();
     let node = node(RedisStore::connect_in_background(&server.url()).unwrap()).build().unwrap();
-    is_heard("no connection to Redis").await;
+    is_logged("no connection to Redis").await;
     server.restart();
-    tokio::time::timeout(PATIENCE, node.revocation_feed().caught_up()).await.expect("it is found");
-    // It says so when it has waited for the log, with nothing or with news.
+    tokio::time::timeout(PATIENCE, node.revocation_feed().caught_up()).await.expect("the server is found");
+    // Recovery is logged after a successful wait for the log, with or without entries.
     soon_works(async || node.login("alice").await.is_ok()).await;
     node.end_all("alice").await.unwrap();
-    is_heard("revocation log recovered").await;
-    let heard = Log::captured();
-    assert_eq!(count(&heard, "tower_jwt_sessions: connected to Redis"), 1, "{heard}");
+    is_logged("revocation log recovered").await;
+    let log = Log::captured();
+    assert_eq!(count(&log, "tower_jwt_sessions: connected to Redis"), 1, "{log}");
 }
 
 #[tokio::test]
 async fn server_outside_cluster_is_logged_once() {
     let server = RedisServer::start();
     let url = server.url().replace("redis://", "redis-cluster://");
-    tells_once(&heard_of(&url).await, "cluster support disabled");
+    assert_logged_once(&log_of(&url).await, "cluster support disabled");
 }
 
 #[test]
@@ -186,34 +186,34 @@ fn invalid_addresses_are_refused_at_once() {
     assert_eq!(outside.kind(), ConfigErrorKind::NoRuntime);
 }
 
-/// The feed alone is hit: reads that do not wait share a connection that is there already.
+/// Only the feed fails: reads that do not wait share an existing connection.
 #[tokio::test]
 async fn refused_feed_connection_is_logged_once() {
     let server = RedisServer::start();
-    // It has no feed of its own.
+    // This store has no feed.
     let elsewhere = redis_store(&server.url(), "").await;
     let there = node_on(&server).await;
     let killer = admin(&server.url()).await;
     let headers = browser(there.login("alice").await.unwrap());
     command(&killer, "CONFIG", &["SET", "maxclients", "1"]).await;
-    listen();
+    capture_log();
     soon_works(async || kill_feeds(&killer).await > 0).await;
-    // Between two attempts to wait for the log it is read to its end over the other connection.
+    // Between two attempts to wait for the log, it is read to its end over the other connection.
     let mut feed = there.revocation_feed().clone();
     for _ in 0..6 {
-        tokio::time::timeout(PATIENCE, feed.changed()).await.expect("it goes up and down");
+        tokio::time::timeout(PATIENCE, feed.changed()).await.expect("the status changes");
     }
     let user = owner("alice");
     elsewhere.end(&EndSessions::new(user, WhichSessions::All, Duration::from_secs(3600))).await.unwrap();
     refuses_soon(&there, &headers).await;
-    is_heard("revocation log still unavailable").await;
-    let heard = Log::so_far();
-    assert_eq!(count(&heard, "revocation log unavailable"), 1, "{heard}");
-    assert_eq!(count(&heard, "revocation log recovered"), 0, "{heard}");
+    is_logged("revocation log still unavailable").await;
+    let log = Log::so_far();
+    assert_eq!(count(&log, "revocation log unavailable"), 1, "{log}");
+    assert_eq!(count(&log, "revocation log recovered"), 0, "{log}");
 
     command(&killer, "CONFIG", &["SET", "maxclients", "100"]).await;
-    is_heard("revocation log recovered").await;
-    let heard = Log::captured();
-    let lines: Vec<&str> = heard.lines().filter(|line| !line.contains("DEBUG")).collect();
+    is_logged("revocation log recovered").await;
+    let log = Log::captured();
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("DEBUG")).collect();
     assert_eq!(lines.len(), 2, "one at the beginning, one at the end: {lines:#?}");
 }

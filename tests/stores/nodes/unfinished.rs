@@ -1,4 +1,4 @@
-//! Ends that failed at one node, and what becomes of them at both.
+//! Ends that failed at one node, and their completion.
 
 use std::{future::Future as _, pin::pin, task::Context};
 
@@ -40,8 +40,8 @@ async fn failed_logout_is_completed_without_request_and_reaches_other_node() {
     server.freeze();
     assert_eq!(logout(&here, &headers).await, Err(ErrorKind::Store));
     assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
-    assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store), "no logout that did not happen");
-    assert!(accepts(&there, &headers), "nothing could tell it");
+    assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store), "a failed logout is taken for done");
+    assert!(accepts(&there, &headers), "the end cannot have reached it");
     soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
 
     server.thaw();
@@ -50,9 +50,9 @@ async fn failed_logout_is_completed_without_request_and_reaches_other_node() {
     assert_eq!(refresh(&there, &headers).await, Err(ErrorKind::InvalidRefreshToken));
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::InvalidRefreshToken));
     soon("it is told", || Log::so_far().contains("unfinished session ends completed")).await;
-    let heard = Log::captured();
-    let count = |what: &str| heard.lines().filter(|line| line.contains(what)).count();
-    assert_eq!((count("session ends unfinished"), count("unfinished session ends completed")), (1, 1), "{heard}");
+    let log = Log::captured();
+    let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((count("session ends unfinished"), count("unfinished session ends completed")), (1, 1), "{log}");
 }
 
 #[tokio::test]
@@ -63,11 +63,11 @@ async fn failed_logout_is_completed_when_session_is_presented() {
     server.freeze();
     assert_eq!(logout(&here, &headers).await, Err(ErrorKind::Store));
     server.thaw();
-    // An error for as long as the connection is not there again; never new cookies.
+    // An error until the connection is back; never new cookies.
     soon_works(async || match refresh(&here, &headers).await {
         Err(ErrorKind::Store) => false,
         Err(kind) => kind == ErrorKind::InvalidRefreshToken,
-        Ok(_) => panic!("a session goes on that its user has left"),
+        Ok(_) => panic!("the session is refreshed after a logout"),
     })
     .await;
     assert_eq!(why(&here, &headers), Some(VerifyError::Revoked));
@@ -85,7 +85,7 @@ async fn logout_of_dropped_request_is_completed() {
         let mut request = pin!(here.logout(&presented));
         assert!(request.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
     }
-    // When this has failed, what was sent to the server before it is too late.
+    // When this step has failed, commands sent before it are too late.
     here.list("alice").await.unwrap_err();
     server.thaw();
     refuses_soon(&there, &headers).await;
@@ -139,10 +139,10 @@ async fn overflowing_ends_are_dropped_and_logged_once() {
         let id = SessionId::from_bytes([n; SessionId::LEN]);
         assert_eq!(here.end("alice", id).await.unwrap_err().kind(), ErrorKind::Store);
     }
-    let heard = Log::captured();
-    let count = heard.lines().filter(|line| line.contains("unfinished session ends dropped")).count();
-    assert_eq!(count, 1, "{heard}");
-    // What was dropped is not taken for done either.
+    let log = Log::captured();
+    let count = log.lines().filter(|line| line.contains("unfinished session ends dropped")).count();
+    assert_eq!(count, 1, "{log}");
+    // Dropped ends are not taken for done either.
     assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store));
 
@@ -155,7 +155,7 @@ async fn overflowing_ends_are_dropped_and_logged_once() {
     })
     .await;
     let again = browser(again.unwrap());
-    // The ids are nobody's: the user's own session is left alone, although a hundred ends of the user are tried again.
+    // The ids are unknown: the user's own session stays, although a hundred ends of the user are retried.
     tokio::time::timeout(PATIENCE, async {
         soon_works(async || refresh(&here, &again).await.is_ok()).await;
     })

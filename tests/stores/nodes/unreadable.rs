@@ -20,15 +20,15 @@ use crate::{
     },
 };
 
-/// Appends an entry, and says where it stands.
+/// Appends an entry, and returns its position.
 pub(crate) async fn append(redis: &Client, fields: &[&[u8]]) -> String {
     let args: Vec<Value> = [&b"sessions:log"[..], b"*"].iter().chain(fields).map(|arg| Value::from(*arg)).collect();
     let add = CustomCommand::new_static("XADD", ClusterHash::FirstKey, false);
     redis.custom::<Value, _>(add, args).await.unwrap().into_string().unwrap()
 }
 
-/// One after the other: what another program wrote, a value that was cut, one of another length, the formats of later
-/// releases, and names that are no text.
+/// In this order: an entry of another program, a truncated value, one of another length, the formats of later releases,
+/// and names that are not text.
 fn unreadable() -> Vec<Vec<Vec<u8>>> {
     let whole = [&[7; 16][..], &Revocation::ENDED.to_be_bytes()].concat();
     let entry = |fields: &[&[u8]]| fields.iter().map(|field| field.to_vec()).collect();
@@ -62,13 +62,13 @@ async fn unreadable_entry_hides_no_end_and_is_logged_once() {
         here.end_all("alice").await.unwrap();
         refuses_soon(&there, &headers).await;
     }
-    assert!(tokio::time::timeout(Duration::ZERO, feed.changed()).await.is_err(), "it was never stale");
+    assert!(tokio::time::timeout(Duration::ZERO, feed.changed()).await.is_err(), "the feed was stale");
     assert!(is_up_to_date(feed.status()));
 
-    // A node that starts now, and one that reads some of it again.
+    // A node that starts now, and one that reads some entries again.
     let headers = login(&here, "bob").await;
     here.end_all("bob").await.unwrap();
-    let late = tokio::time::timeout(PATIENCE, node_on(&server)).await.expect("it catches up");
+    let late = tokio::time::timeout(PATIENCE, node_on(&server)).await.expect("the node catches up");
     assert!(!accepts(&late, &headers));
     drop(late);
     crate::nodes::outages::kill_feeds(&redis).await;
@@ -76,14 +76,14 @@ async fn unreadable_entry_hides_no_end_and_is_logged_once() {
     here.end_all("bob").await.unwrap();
     refuses_soon(&there, &headers).await;
 
-    let heard = Log::captured();
+    let log = Log::captured();
     for id in ids {
-        let lines = heard.lines().filter(|line| line.contains("log entry skipped") && line.contains(&id)).count();
-        assert_eq!(lines, 3, "once for each node: {heard}");
+        let lines = log.lines().filter(|line| line.contains("log entry skipped") && line.contains(&id)).count();
+        assert_eq!(lines, 3, "once for each node: {log}");
     }
 }
 
-/// As many as a page has, and more.
+/// More entries than a page has.
 #[tokio::test]
 async fn many_unreadable_entries_are_logged_in_few_lines() {
     let server = RedisServer::start();
@@ -92,14 +92,14 @@ async fn many_unreadable_entries_are_logged_in_few_lines() {
     let headers = login(&here, "alice").await;
     let script = "for n = 1, 12000 do redis.call('XADD', 'sessions:log', '*', 'junk', n) end";
     command(&redis, "EVAL", &[script, "0"]).await;
-    // Should this take longer than a busy machine has time for, the node completes it by itself.
+    // If this times out on a busy machine, the node completes it by itself.
     let _ended = here.end_all("alice").await;
     refuses_soon(&here, &headers).await;
     Log::capture(LevelFilter::DEBUG);
-    let late = tokio::time::timeout(PATIENCE, node_on(&server)).await.expect("it catches up");
-    assert!(!accepts(&late, &headers), "what stands behind them is read");
-    let heard = Log::captured();
-    let count = |what: &str| heard.lines().filter(|line| line.contains(what)).count();
+    let late = tokio::time::timeout(PATIENCE, node_on(&server)).await.expect("the node catches up");
+    assert!(!accepts(&late, &headers), "a later end is not read");
+    let log = Log::captured();
+    let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     let (single, more) = (count("revocation log entry skipped"), count("more revocation log entries skipped"));
     assert!((10..=60).contains(&single) && (1..=6).contains(&more), "{single} and {more} lines");
 }
@@ -117,7 +117,7 @@ async fn unknown_entry_fields_are_ignored() {
     refuses_soon(&there, &headers).await;
 }
 
-/// The entry may have told of the end of the session.
+/// The skipped entry may have been the end of the session.
 #[tokio::test]
 async fn open_connection_checks_store_when_entry_is_skipped() {
     let server = RedisServer::start();
@@ -128,5 +128,5 @@ async fn open_connection_checks_store_when_entry_is_skipped() {
     assert!(futures_util::poll!(&mut ended).is_pending());
     command(&redis, "DEL", &[&sessions_key("", &owner("alice"))]).await;
     append(&redis, &[b"r2", b"?"]).await;
-    tokio::time::timeout(PATIENCE, ended).await.expect("the store knows of no such session");
+    tokio::time::timeout(PATIENCE, ended).await.expect("the store has no such session");
 }
