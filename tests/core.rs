@@ -1,4 +1,4 @@
-//! The core without any feature: a layer on a plain tower stack, with bodies that axum has never seen.
+//! The core without features: a layer on a plain tower stack, with its own body type.
 
 #[path = "support/cookies.rs"]
 #[allow(dead_code, reason = "the other tests use all of it")]
@@ -65,7 +65,7 @@ async fn verifier_works_without_layer() {
     assert_eq!(session.user_id().as_str(), "42");
 }
 
-/// A service that must be polled ready before each call, as tower asks.
+/// A service that must be polled ready before each call, as tower requires.
 #[derive(Clone, Default)]
 struct Strict {
     ready: bool,

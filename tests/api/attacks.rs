@@ -32,7 +32,7 @@ async fn refuses(world: &World, token: impl AsRef<[u8]>) {
 }
 
 /// Asserts that the session is unchanged and that no event was reported.
-async fn goes_on(world: &World, browser: &mut Browser) {
+async fn assert_unchanged(world: &World, browser: &mut Browser) {
     assert_eq!(world.events(), []);
     browser.get("/me").await.is(200);
 }
@@ -77,7 +77,7 @@ fn spellings_of(jwks: &str) -> Vec<Vec<u8>> {
         None => VerificationKey::eddsa_pem(&pem),
         Some(_) => VerificationKey::es256_pem(&pem),
     };
-    assert_eq!(is_key.expect("a key").key_id(), jwk["kid"].as_str().expect("a name"), "this PEM is the key");
+    assert_eq!(is_key.expect("a key").key_id(), jwk["kid"].as_str().expect("a name"), "the PEM contains the same key");
     let mut all = vec![raw.clone(), x, raw[1..].to_vec(), spki, encoded.into_bytes(), jwks.as_bytes().to_vec()];
     all.extend([jwk.to_string(), jwk["x"].as_str().expect("text").to_owned()].map(String::into_bytes));
     all.extend([pem.trim_end().to_owned(), pem.replace('\n', "\r\n"), pem].map(String::into_bytes));
@@ -103,7 +103,7 @@ async fn public_key_as_hmac_secret_is_refused() {
                 refuses(&world, forged.clone().header(forged.header.replace(algorithm, mac)).signed()).await;
             }
         }
-        goes_on(&world, &mut browser).await;
+        assert_unchanged(&world, &mut browser).await;
     }
 }
 
@@ -117,7 +117,7 @@ async fn keys_in_token_header_are_neither_used_nor_fetched() {
     let trap = TcpListener::bind("127.0.0.1:0").expect("a port");
     trap.set_nonblocking(true).expect("a socket");
     let url = format!("http://{}/key", trap.local_addr().expect("an address"));
-    let own = "the secret that the attacker made up";
+    let own = "the secret that the attacker chose";
     let encoded = URL_SAFE_NO_PAD.encode(own);
     for secret in [own, ACCESS_SECRET] {
         let good = Forgery::of(&browser.access(), secret);
@@ -139,7 +139,7 @@ async fn keys_in_token_header_are_neither_used_nor_fetched() {
         }
     }
     assert_eq!(trap.accept().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock), "a key was fetched");
-    goes_on(&world, &mut browser).await;
+    assert_unchanged(&world, &mut browser).await;
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn kid_is_only_compared() {
             }
         }
     }
-    goes_on(&world, &mut browser).await;
+    assert_unchanged(&world, &mut browser).await;
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn critical_header_extensions_are_refused() {
         let header = good.header.replacen('}', &format!(",{members}}}"), 1);
         refuses(&world, good.clone().header(header).signed()).await;
     }
-    goes_on(&world, &mut browser).await;
+    assert_unchanged(&world, &mut browser).await;
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn claims_of_other_json_types_are_refused() {
     for token in [good.unsigned() + &theirs, good.clone().claim("alice", "mallory").unsigned()] {
         refuses(&world, token).await;
     }
-    goes_on(&world, &mut browser).await;
+    assert_unchanged(&world, &mut browser).await;
 }
 
 /// Subtracts the second half of a signature from the order of P-256: an equally valid signature of the same bytes.
@@ -311,7 +311,7 @@ async fn control_characters_are_escaped_in_log(backend: Backend) {
     }
     browser.get("/me").await.is(200);
     let list = browser.get("/auth/sessions").await.is(200).clone();
-    assert_eq!(list.json()["sessions"][0]["user_agent"], FORGED, "the list is JSON, and tells what was told");
+    assert_eq!(list.json()["sessions"][0]["user_agent"], FORGED, "the list contains the user agent unchanged");
     assert_eq!(list.header("content-type"), "application/json");
     let mut seen = Vec::new();
     let good = Forgery::of(&browser.access(), ACCESS_SECRET);
@@ -343,7 +343,7 @@ async fn control_characters_are_escaped_in_log(backend: Backend) {
     assert!(log.contains("foreign header") && log.contains("session_created"), "{log}");
     seen.push(log.replace('\n', ""));
     for line in log.lines() {
-        assert!(line.starts_with("20"), "no line of ours: {line:?}");
+        assert!(line.starts_with("20"), "forged line: {line:?}");
     }
     for text in seen {
         let raw = |c: char| c.is_control() || matches!(c, '\u{80}'..='\u{9f}');

@@ -33,7 +33,7 @@ async fn bearer_token_is_ignored_by_default() {
             browser.send("POST /auth/refresh", headers).await.is(200);
         }
     }
-    assert_eq!(world.count("alice").await, 1, "no logout found the token");
+    assert_eq!(world.count("alice").await, 1, "the logout ended no session");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn bearer_token_beside_cookie_is_refused() {
             assert_eq!(send(&world.app, "GET /why", &headers).await.body, "InvalidRequest");
         }
     }
-    assert_eq!(world.events(), [], "none of it did anything");
+    assert_eq!(world.events(), [], "no request changed a session");
     browser.refresh().await.is(200);
     native.send("GET /me").await.is(200);
 }
@@ -206,7 +206,7 @@ async fn bearer_tokens_in_query_and_body_are_ignored() {
         send(&world.app, &what, &[("accept", "*/*")]).await.is_problem(401, "missing_credentials");
     }
     send_form(&world.app, "POST /auth/logout", &form).await.is(200);
-    assert_eq!(world.count("alice").await, 1, "not even a logout finds it");
+    assert_eq!(world.count("alice").await, 1, "the logout ended no session");
     // Other headers are not read either.
     for name in ["proxy-authorization", "x-authorization", "x-access-token", "access-token", "sec-websocket-protocol"] {
         let headers = [(name, native.bearer())];

@@ -41,7 +41,7 @@ async fn untagged_enum_with_unit_variant_is_refused_and_tagged_one_accepted() {
         "guest" => Untagged::Guest,
         _ => Untagged::Member { role: "admin".to_owned() },
     };
-    let error = with_claims(untagged).await.err().expect("an error, and not at the first login of a guest");
+    let error = with_claims(untagged).await.err().expect("an error of the build");
     assert_eq!(error.kind(), ConfigErrorKind::InvalidClaimsType, "{error}");
     assert!(error.to_string().contains("give the enum #[serde(tag = \"type\")]"), "{error}");
 
@@ -80,7 +80,7 @@ enum Any {
 
 #[tokio::test]
 async fn claims_that_cannot_be_read_back_are_logged_with_help() {
-    async fn told(app: &axum::Router, world: &World) -> String {
+    async fn logged_line(app: &axum::Router, world: &World) -> String {
         Log::capture(LevelFilter::TRACE);
         Browser::new(app, &world.clock).send("POST /login/alice", &[]).await.is_problem(500, "internal_error");
         let log = Log::captured();
@@ -88,10 +88,11 @@ async fn claims_that_cannot_be_read_back_are_logged_with_help() {
         assert!(!line.contains("alice"), "{line}");
         line
     }
-    let (world, app) = with_claims(|_| Flat { within: Wide { balance: 7 } }).await.expect("nothing to see in the type");
-    let line = told(&app, &world).await;
+    let (world, app) =
+        with_claims(|_| Flat { within: Wide { balance: 7 } }).await.expect("a type that the build accepts");
+    let line = logged_line(&app, &world).await;
     assert!(line.contains("serde reads no u128 or i128 within #[serde(flatten)]") && line.contains("u64"), "{line}");
-    let (world, app) = with_claims(|_| Any::Text("admin".to_owned())).await.expect("nothing to see in the type");
-    let line = told(&app, &world).await;
+    let (world, app) = with_claims(|_| Any::Text("admin".to_owned())).await.expect("a type that the build accepts");
+    let line = logged_line(&app, &world).await;
     assert!(line.contains("must be a struct or map") && line.contains("#[serde(tag = \"type\")]"), "{line}");
 }

@@ -1,4 +1,4 @@
-//! `Clear-Site-Data`: with a logout, where the application asked for it, and with nothing else.
+//! `Clear-Site-Data`: sent with a logout, where the application enables it, and with no other response.
 
 use axum::{
     Router,
@@ -28,7 +28,7 @@ async fn at_logout(world: &World) -> Vec<String> {
         let response = browser.post(path).await;
         let lines = response.is(200).headers.get_all("clear-site-data").iter();
         seen.extend(lines.map(|line| line.to_str().expect("text").to_owned()));
-        assert_eq!(browser.cookies(), "", "the cookies are removed by themselves");
+        assert_eq!(browser.cookies(), "", "the response removes the cookies");
     }
     seen
 }
@@ -58,7 +58,7 @@ async fn clear_site_data_is_sent_only_with_logout() {
     let mut browser = world.browser();
     let mut responses = vec![browser.login("alice").await, browser.refresh().await, browser.get("/me").await];
     responses.push(browser.get("/auth/sessions").await);
-    // What is refused or fails ends nothing, so nothing is forgotten.
+    // A refused or failed logout ends no session, so the browser keeps its data.
     responses.push(browser.send("POST /auth/logout", &[("sec-fetch-site", "cross-site")]).await);
     world.store.set_down(true);
     responses.push(browser.post("/auth/logout").await);
@@ -107,7 +107,7 @@ async fn clear_site_data_is_absent_when_session_begins() {
     for (path, expected) in [
         ("/switch", ""),
         ("/bye", r#""cache", "storage""#),
-        // The application may know better.
+        // The application's own value is kept.
         ("/own", r#""cache""#),
         ("/own-at-switch", r#""cache""#),
         ("/undone", r#""cache", "storage""#),

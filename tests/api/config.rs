@@ -37,7 +37,7 @@ fn secs(secs: u64) -> Duration {
 
 /// Returns the error of a refused build, whose message must contain the remedy.
 fn refusal(builder: SessionManagerBuilder<()>, help: &str) -> ConfigError {
-    let error = builder.build().expect_err("this cannot work");
+    let error = builder.build().expect_err("invalid configuration");
     assert!(error.to_string().contains(help), "{error} does not contain the help: {help}");
     error
 }

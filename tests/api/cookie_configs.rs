@@ -1,4 +1,4 @@
-//! Every configuration of the cookies that is accepted works in a browser, which ignores more than one would think.
+//! Every accepted configuration of the cookies works in a browser that follows RFC 6265bis.
 
 use std::{cell::Cell, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::support::{
 
 /// What an application may ask for, sensible or not.
 #[derive(Clone, Debug)]
-struct Wish {
+struct Settings {
     names: Option<(String, String)>,
     prefix: Option<CookiePrefix>,
     domain: Option<String>,
@@ -34,7 +34,7 @@ struct Wish {
 
 const HOST: &str = "www.app.test";
 
-fn wishes() -> impl Strategy<Value = Wish> {
+fn any_settings() -> impl Strategy<Value = Settings> {
     let name = || prop_oneof!["[a-z]{1,8}", "[!#$%&'*+.^_`|~0-9a-zA-Z-]{1,20}", Just("__Host-x".to_owned()), ".{0,3}"];
     let prefix = prop::sample::select(vec![
         CookiePrefix::Host,
@@ -49,7 +49,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
             ["/", "/app", "/app/", "/app/auth", "/app/%20a=b,\"c\"", "app", "", "/a;b", "/ä"].map(str::to_owned);
         prop_oneof![
             6 => prop::sample::select(known.to_vec()),
-            // Around what a browser takes for an attribute, and a domain name of that length.
+            // Around the longest attribute that a browser accepts, and a domain name of that length.
             1 => (1000_usize..1100).prop_map(|len| format!("/{}", "x".repeat(len))),
         ]
     };
@@ -66,7 +66,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(names, prefix, domain, path, refresh_path, same_site, partitioned, browser_session, insecure)| Wish {
+            |(names, prefix, domain, path, refresh_path, same_site, partitioned, browser_session, insecure)| Settings {
                 names,
                 prefix,
                 domain,
@@ -80,7 +80,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
         )
 }
 
-impl Wish {
+impl Settings {
     fn config(&self) -> CookieConfig {
         let mut config = CookieConfig::new().same_site(self.same_site);
         if let Some((access, refresh)) = self.names.clone() {
@@ -115,7 +115,7 @@ impl Wish {
         [access, self.refresh_path.as_deref().unwrap_or(access)]
     }
 
-    /// What the browser must know of the cookie at this place, apart from its name and value.
+    /// Returns the attributes that the browser must store for the cookie, apart from its name and value.
     fn check(&self, kept: &Kept, path: &str, lives: Duration, now: Duration) {
         let domain = self.domain.as_deref().map(|domain| domain.trim_start_matches('.').to_ascii_lowercase());
         assert_eq!(kept.host_only, domain.is_none());
@@ -137,14 +137,14 @@ impl Wish {
             Some(CookiePrefix::HostHttp) => assert!(kept.name.starts_with("__Host-Http-")),
             Some(CookiePrefix::Secure) => assert!(secure),
             Some(_) => assert!(!secure && !host),
-            // As much as the rest allows.
+            // The longest value that the other settings allow.
             None if self.insecure => assert!(!secure && !host),
             None => assert_eq!((host, secure), if host_wide { (true, false) } else { (false, true) }),
         }
     }
 }
 
-/// The grammar for servers (section 4.1.1), which is narrower than what browsers take.
+/// The grammar for servers (section 4.1.1), which is narrower than what browsers accept.
 fn check_grammar(lines: &[String]) {
     let mut names = Vec::new();
     for line in lines {
@@ -198,8 +198,8 @@ impl Client {
     }
 }
 
-/// Login, refresh and logout. Says whether the configuration was accepted.
-async fn live(wish: &Wish) -> bool {
+/// Runs login, refresh and logout. Returns whether the configuration was accepted.
+async fn live(settings: &Settings) -> bool {
     let clock = TestClock::new();
     let built = SessionManager::builder()
         .replay_window(ReplayWindow::Fixed(seconds(10)))
@@ -208,35 +208,39 @@ async fn live(wish: &Wish) -> bool {
         .issuer(ISSUER)
         .store(MemoryStore::with_clock(clock.clone()))
         .clock(clock.clone())
-        .cookies(wish.config())
+        .cookies(settings.config())
         .build();
     let Ok(sessions) = built else { return false };
     sessions.revocation_feed().caught_up().await;
-    let mut client = Client { sessions: sessions.clone(), clock, jar: CookieJar::default(), https: !wish.insecure };
-    let paths = wish.paths();
+    let mut client = Client { sessions: sessions.clone(), clock, jar: CookieJar::default(), https: !settings.insecure };
+    let paths = settings.paths();
     let values = |kept: &[Kept]| kept.iter().map(|kept| kept.value.clone()).collect::<Vec<_>>();
 
     assert_eq!(client.receive(sessions.login("alice").await.expect("a session")), 2);
     let (now, week) = (client.now(), hours(7 * 24));
     let first = client.jar.at(now).to_vec();
     assert_eq!(first.len(), 2);
-    wish.check(&first[0], paths[0], hours(1), now);
-    wish.check(&first[1], paths[1], week, now);
+    settings.check(&first[0], paths[0], hours(1), now);
+    settings.check(&first[1], paths[1], week, now);
     let session = client.sessions.verifier().verify(&client.headers(paths[0])).expect("a session");
     assert!(client.sessions.verifier().present(&client.headers(paths[1])).has_refresh_token());
 
-    // Replaced, and not one beside the other.
+    // The new cookies replace the old ones.
     client.clock.advance(seconds(30));
     let presented = client.sessions.verifier().present(&client.headers(paths[1]));
     assert_eq!(client.receive(sessions.refresh(&presented).await.expect("a refresh")), 2);
     let now = client.now();
     let second = client.jar.at(now).to_vec();
     assert_eq!(second.len(), 2);
-    wish.check(&second[0], paths[0], hours(1), now);
-    wish.check(&second[1], paths[1], week, now);
+    settings.check(&second[0], paths[0], hours(1), now);
+    settings.check(&second[1], paths[1], week, now);
     assert!(values(&first).iter().zip(values(&second)).all(|(old, new)| *old != new));
     let presented = client.sessions.verifier().present(&client.headers(paths[1]));
-    assert_eq!(client.receive(sessions.refresh(&presented).await.expect("a refresh")), 1, "a current one stays");
+    assert_eq!(
+        client.receive(sessions.refresh(&presented).await.expect("a refresh")),
+        1,
+        "a current refresh token is kept"
+    );
     assert_eq!(values(client.jar.at(now))[1], second[1].value);
     let same = client.sessions.verifier().verify(&client.headers(paths[0])).expect("a session");
     assert_eq!(same.id(), session.id());
@@ -258,11 +262,11 @@ fn accepted_cookie_configs_work_in_browser() {
     let mut runner = TestRunner::new(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() });
     let [accepted, with_domain, insecure] = [const { Cell::new(0) }; 3];
     let count = |what: &Cell<usize>, is: bool| what.set(what.get() + usize::from(is));
-    let outcome = runner.run(&wishes(), |wish| {
-        if runtime.block_on(live(&wish)) {
+    let outcome = runner.run(&any_settings(), |settings| {
+        if runtime.block_on(live(&settings)) {
             count(&accepted, true);
-            count(&with_domain, wish.domain.is_some());
-            count(&insecure, wish.insecure);
+            count(&with_domain, settings.domain.is_some());
+            count(&insecure, settings.insecure);
         }
         Ok(())
     });
@@ -271,7 +275,7 @@ fn accepted_cookie_configs_work_in_browser() {
     assert!(seen.iter().zip([200, 20, 10]).all(|(seen, least)| *seen > least), "{seen:?}");
 }
 
-/// The model itself: lines that browsers are known to ignore or to understand in their own way.
+/// The model itself: lines that browsers ignore or read in a particular way.
 #[test]
 fn cookie_jar_ignores_what_browsers_ignore() {
     let secure = Place { https: true, host: "www.app.test", path: "/a/b" };
@@ -302,11 +306,11 @@ fn cookie_jar_ignores_what_browsers_ignore() {
     }
     let kept = |line: &str| {
         let mut jar = CookieJar::default();
-        jar.receive(line, secure, seconds(1)).expect("a line that is kept");
+        jar.receive(line, secure, seconds(1)).expect("an accepted line");
         jar.at(seconds(1)).to_vec()
     };
     assert_eq!(kept("a=1")[0].path, "/a");
-    assert_eq!(kept(&format!("a=1; Path=/{}", "x".repeat(1024)))[0].path, "/a", "an attribute too long is none");
+    assert_eq!(kept(&format!("a=1; Path=/{}", "x".repeat(1024)))[0].path, "/a", "an oversized attribute is ignored");
     assert_eq!(kept("a=1; Path=/x; Path=/y")[0].path, "/y");
     assert_eq!(kept("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), []);
     assert_eq!(kept("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT")[0].expires_at, Some(seconds(10)));
@@ -317,7 +321,7 @@ fn cookie_jar_ignores_what_browsers_ignore() {
     let mut jar = CookieJar::default();
     jar.receive("a=1; Secure; Path=/", secure, Duration::ZERO).expect("kept");
     assert_eq!(jar.receive("a=2; Path=/x", plain, Duration::ZERO), Err(Ignored::OverlaysSecure));
-    // A removal that forgot the domain removes nothing.
+    // A removal without the domain has no effect.
     jar.receive("a=3; Secure; Path=/; Domain=app.test", secure, Duration::ZERO).expect("kept");
     jar.receive("a=; Path=/; Max-Age=0", secure, Duration::ZERO).expect("kept");
     assert_eq!(jar.cookie_header(secure, Duration::ZERO), "a=3");

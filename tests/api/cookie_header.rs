@@ -113,7 +113,7 @@ async fn duplicate_access_cookie_is_anonymous() {
             assert_eq!(send(&world.app, "GET /why", &headers).await.body, "AmbiguousCookie");
         }
     }
-    assert_eq!(greets(&world, &[good.clone(), good]).await, ANONYMOUS, "even when both are the same");
+    assert_eq!(greets(&world, &[good.clone(), good]).await, ANONYMOUS, "also when both are equal");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ const OWN: [Headers; 8] = [
     &[("sec-fetch-site", "same-origin")],
     &[("sec-fetch-site", "none")],
     &[("sec-fetch-site", "same-origin"), ("origin", "https://app.test")],
-    // What the browser says about the site counts, behind whatever proxy.
+    // `Sec-Fetch-Site` decides, also behind a proxy.
     &[("sec-fetch-site", "same-origin"), ("origin", "https://app.test"), ("host", "10.0.0.7:8080")],
     &[("origin", "https://app.test")],
     &[("origin", "https://app.test:8443"), ("host", "app.test:8443")],
@@ -88,7 +88,7 @@ async fn safe_methods_pass_guard_and_change_nothing() {
         browser.send("GET /auth/sessions", headers).await.is(200);
         browser.send("HEAD /auth/sessions", headers).await.is(200);
         browser.send("GET /me", headers).await.is(200);
-        // And reads only: no method that passes the guard changes anything.
+        // Methods that pass the guard only read.
         for path in ["refresh", "logout", "logout-all"] {
             for method in ["GET", "HEAD", "OPTIONS"] {
                 browser.send(&format!("{method} /auth/{path}"), headers).await.is(405);

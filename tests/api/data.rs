@@ -213,7 +213,7 @@ async fn data_of_older_release_is_read_and_updated_as_newer_type(backend: Backen
     }
     let newer = json!({ "basket": { "items": { "apple": 13 } }, "version": 13 });
     assert_eq!(browser.get("/basket").await.json(), newer);
-    assert_eq!(browser.get("/strict-basket").await.json(), newer, "it was written as the newer type");
+    assert_eq!(browser.get("/strict-basket").await.json(), newer, "the value was written as the newer type");
     // No older value: the default.
     browser.login("bob").await;
     assert_eq!(browser.get("/basket").await.json(), json!({ "basket": null, "version": 0 }));

@@ -1,4 +1,4 @@
-//! A login never continues what was there before: always a new session, and the presented one ends.
+//! A login always starts a new session, and ends the presented one.
 
 use tower_jwt_sessions::event::{EndReason, RefreshKind, SessionEventKind as Event};
 
@@ -41,7 +41,7 @@ async fn login_replaces_presented_session(backend: Backend) {
     browser.get("/me").await.is(200);
     assert_eq!(world.count("alice").await, 1);
 
-    // A refresh token alone, whose access token is long gone, names the session as well.
+    // A refresh token without its expired access token names the session as well.
     world.clock.advance(hours(2));
     browser.login("alice").await;
     assert_eq!(world.count("alice").await, 1);
@@ -67,7 +67,7 @@ async fn login_over_planted_session_starts_another(backend: Backend) {
     alice.plant(REFRESH, &mallory.refresh_token());
     alice.login("alice").await;
     assert_ne!(id(&alice), id(&mallory));
-    assert_eq!(mallory.get("/greet").await.body, "hello, anonymous", "what was planted is dead");
+    assert_eq!(mallory.get("/greet").await.body, "hello, anonymous", "the planted session has ended");
     mallory.refresh().await.is_problem(401, "invalid_refresh_token");
     assert_eq!(alice.get("/me").await.is(200).json()["user"], "alice");
 }
@@ -120,7 +120,7 @@ async fn refresh_with_tokens_of_two_sessions_is_refused(backend: Backend) {
         two.login(second).await;
         world.events();
         mixed(&one, &two).refresh().await.is_problem(401, "invalid_refresh_token");
-        assert_eq!(world.events(), [], "nothing is rotated, nothing ends");
+        assert_eq!(world.events(), [], "no record is rotated, no session ends");
         for browser in [&mut one, &mut two] {
             browser.refresh().await.is(200);
             assert_eq!(claims_of(&browser.refresh_token())["gen"], 2);

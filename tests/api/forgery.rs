@@ -8,12 +8,12 @@ use tower_jwt_sessions::{
 use crate::support::*;
 
 /// A browser with a session, and assertions that a token is refused.
-struct Court {
+struct Subject {
     world: World,
     browser: Browser,
 }
 
-impl Court {
+impl Subject {
     async fn new(backend: Backend) -> Self {
         let world = World::new(backend).await;
         let mut browser = world.browser();
@@ -49,7 +49,7 @@ impl Court {
     }
 
     /// Asserts that the session is unchanged.
-    async fn adjourn(mut self) {
+    async fn assert_unchanged(mut self) {
         assert_eq!(self.world.events(), []);
         self.browser.get("/me").await.is(200);
         self.browser.refresh().await.is(200);
@@ -59,8 +59,8 @@ impl Court {
 
 #[tokio::test]
 async fn tokens_of_other_headers_and_keys_are_refused() {
-    let court = Court::new(Backend::Memory).await;
-    for (good, is_access) in [(court.access(), true), (court.refresh(), false)] {
+    let subject = Subject::new(Backend::Memory).await;
+    for (good, is_access) in [(subject.access(), true), (subject.refresh(), false)] {
         let header = |from: &str, to: &str| {
             assert!(good.header.contains(from), "{}", good.header);
             good.clone().header(good.header.replace(from, to))
@@ -101,29 +101,29 @@ async fn tokens_of_other_headers_and_keys_are_refused() {
         forged.push(good.clone().header("[]").signed());
         forged.push(good.unsigned());
         // Signed with other keys, including that of the other kind of token.
-        let token = if is_access { court.browser.access() } else { court.browser.refresh_token() };
+        let token = if is_access { subject.browser.access() } else { subject.browser.refresh_token() };
         for secret in ["", "secret", ISSUER, if is_access { REFRESH_SECRET } else { ACCESS_SECRET }] {
             forged.push(Forgery::of(&token, secret).signed());
         }
         for token in forged {
             match is_access {
-                true => court.refuses(token).await,
-                false => court.refuses_refresh(token).await,
+                true => subject.refuses(token).await,
+                false => subject.refuses_refresh(token).await,
             }
         }
     }
-    court.adjourn().await;
+    subject.assert_unchanged().await;
 }
 
 #[tokio::test]
 async fn other_spellings_of_token_are_refused() {
-    let court = Court::new(Backend::Memory).await;
-    let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
+    let subject = Subject::new(Backend::Memory).await;
+    let (access, refresh) = (subject.browser.access(), subject.browser.refresh_token());
     for token in respelled(&access) {
-        court.refuses(token).await;
+        subject.refuses(token).await;
     }
     for token in respelled(&refresh) {
-        court.refuses_refresh(token).await;
+        subject.refuses_refresh(token).await;
     }
     let parts: Vec<&str> = access.split('.').collect();
     let [header, payload, signature] = parts[..] else { panic!("three parts") };
@@ -144,16 +144,16 @@ async fn other_spellings_of_token_are_refused() {
         format!("Bearer {access}"),
         access.to_lowercase(),
     ] {
-        court.refuses(token).await;
+        subject.refuses(token).await;
     }
-    court.adjourn().await;
+    subject.assert_unchanged().await;
 }
 
 /// Signed with the right key, with claims that are never issued.
 #[tokio::test]
 async fn invalid_claims_are_refused() {
-    let court = Court::new(Backend::Memory).await;
-    let good = court.access();
+    let subject = Subject::new(Backend::Memory).await;
+    let good = subject.access();
     for (from, to) in [
         (r#""iss":"https://app.test""#, r#""iss":"https://app.test/""#),
         (r#""iss":"https://app.test""#, r#""iss":"HTTPS://app.test""#),
@@ -201,27 +201,27 @@ async fn invalid_claims_are_refused() {
         (r#"{"iss""#, r#"[{"iss""#),
         (r#","sub""#, r#", "sub""#),
     ] {
-        court.refuses(good.clone().claim(from, to).signed()).await;
+        subject.refuses(good.clone().claim(from, to).signed()).await;
     }
     for tail in ["x", "}", " {}", "\0"] {
         let payload = format!("{}{tail}", good.payload);
-        court.refuses(good.clone().payload(payload).signed()).await;
+        subject.refuses(good.clone().payload(payload).signed()).await;
     }
     // The unchanged text signed by the same code is the issued token: the refusals above are due to the changes.
-    assert_eq!(good.signed(), court.browser.access());
-    court.adjourn().await;
+    assert_eq!(good.signed(), subject.browser.access());
+    subject.assert_unchanged().await;
 }
 
 #[tokio::test]
 async fn invalid_times_are_refused() {
-    let court = Court::new(Backend::Memory).await;
-    let now = court.world.clock.now().as_secs();
+    let subject = Subject::new(Backend::Memory).await;
+    let now = subject.world.clock.now().as_secs();
     let (iat, exp) = (format!(r#""iat":{now}"#), format!(r#""exp":{}"#, now + 3600));
-    let good = court.access();
+    let good = subject.access();
     for time in ["\"1\"", "null", "true", "-1", "1e999", "1.5", "[]", "0", "1", "01767229200", "99999999999999999999"] {
-        court.refuses(good.clone().claim(&exp, &format!(r#""exp":{time}"#)).signed()).await;
+        subject.refuses(good.clone().claim(&exp, &format!(r#""exp":{time}"#)).signed()).await;
     }
-    court.refuses(good.clone().claim(&format!(",{exp}"), "").signed()).await;
+    subject.refuses(good.clone().claim(&format!(",{exp}"), "").signed()).await;
     let at = |issued: u64, expires: u64| {
         let token = good.clone().claim(&iat, &format!(r#""iat":{issued}"#));
         token.claim(&exp, &format!(r#""exp":{expires}"#)).signed()
@@ -240,34 +240,34 @@ async fn invalid_times_are_refused() {
         let token = at(issued, expires);
         match accepted {
             // Only the process-local store knows that no token was issued before it began.
-            true if issued < now && matches!(Backend::Memory, Backend::Memory) => court.refuses(token).await,
+            true if issued < now && matches!(Backend::Memory, Backend::Memory) => subject.refuses(token).await,
             true => {
                 let cookie = format!("{ACCESS}={token}");
-                send(&court.world.app, "GET /me", &[("cookie", &cookie)]).await.is(200);
+                send(&subject.world.app, "GET /me", &[("cookie", &cookie)]).await.is(200);
             }
-            false => court.refuses(token).await,
+            false => subject.refuses(token).await,
         }
     }
-    court.adjourn().await;
+    subject.assert_unchanged().await;
 }
 
 #[tokio::test]
 async fn tokens_of_other_kinds_are_refused() {
-    let court = Court::new(Backend::Memory).await;
-    let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
-    court.refuses(&refresh).await;
-    court.refuses_refresh(&access).await;
+    let subject = Subject::new(Backend::Memory).await;
+    let (access, refresh) = (subject.browser.access(), subject.browser.refresh_token());
+    subject.refuses(&refresh).await;
+    subject.refuses_refresh(&access).await;
     // Also when the other ring signs them, with either type in the header.
-    let as_access = Forgery::of(&refresh, ACCESS_SECRET).header(court.access().header);
-    court.refuses(as_access.signed()).await;
-    let as_refresh = Forgery::of(&access, REFRESH_SECRET).header(court.refresh().header);
-    court.refuses_refresh(as_refresh.signed()).await;
-    court.adjourn().await;
+    let as_access = Forgery::of(&refresh, ACCESS_SECRET).header(subject.access().header);
+    subject.refuses(as_access.signed()).await;
+    let as_refresh = Forgery::of(&access, REFRESH_SECRET).header(subject.refresh().header);
+    subject.refuses_refresh(as_refresh.signed()).await;
+    subject.assert_unchanged().await;
 }
 
 #[tokio::test]
 async fn malformed_and_oversized_tokens_are_refused() {
-    let court = Court::new(Backend::Memory).await;
+    let subject = Subject::new(Backend::Memory).await;
     let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     for token in [
         Vec::new(),
@@ -278,42 +278,42 @@ async fn malformed_and_oversized_tokens_are_refused() {
         b"eyJhbGciOiJIUzI1NiJ9".to_vec(),
         vec![b'A'; 4097],
         vec![b'.'; 65_536],
-        [court.browser.access().as_bytes(), &vec![b'A'; 65_536]].concat(),
-        court.access().claim(r#""role""#, &format!(r#""x":{nested},"role""#)).signed().into_bytes(),
-        court.access().claim(r#""member""#, &nested[9_000..11_000]).signed().into_bytes(),
+        [subject.browser.access().as_bytes(), &vec![b'A'; 65_536]].concat(),
+        subject.access().claim(r#""role""#, &format!(r#""x":{nested},"role""#)).signed().into_bytes(),
+        subject.access().claim(r#""member""#, &nested[9_000..11_000]).signed().into_bytes(),
     ] {
-        court.refuses(&token).await;
-        court.refuses_refresh(&token).await;
+        subject.refuses(&token).await;
+        subject.refuses_refresh(&token).await;
     }
     let crowd = "a=b; ".repeat(1000);
-    let cookies = format!("{crowd}{}", court.browser.cookies());
-    send(&court.world.app, "GET /me", &[("cookie", &cookies)]).await.is(200);
-    court.adjourn().await;
+    let cookies = format!("{crowd}{}", subject.browser.cookies());
+    send(&subject.world.app, "GET /me", &[("cookie", &cookies)]).await.is(200);
+    subject.assert_unchanged().await;
 }
 
 #[tokio::test]
 async fn tokens_outside_cookies_are_ignored() {
-    let court = Court::new(Backend::Memory).await;
-    let (access, refresh) = (court.browser.access(), court.browser.refresh_token());
+    let subject = Subject::new(Backend::Memory).await;
+    let (access, refresh) = (subject.browser.access(), subject.browser.refresh_token());
     let none: [(&str, &str); 0] = [];
     for place in [format!("/me?access_token={access}"), format!("/me?{ACCESS}={access}")] {
-        let response = send(&court.world.app, &format!("GET {place}"), &none).await;
+        let response = send(&subject.world.app, &format!("GET {place}"), &none).await;
         response.is_problem(401, "missing_credentials");
     }
     let bearer = format!("Bearer {access}");
     for (name, value) in [("authorization", &bearer), ("x-access-token", &access), (ACCESS, &access)] {
-        send(&court.world.app, "GET /me", &[(name, value)]).await.is_problem(401, "missing_credentials");
+        send(&subject.world.app, "GET /me", &[(name, value)]).await.is_problem(401, "missing_credentials");
     }
     let query = format!("POST /auth/refresh?refresh_token={refresh}&{REFRESH}={refresh}");
-    send(&court.world.app, &query, &none).await.is_problem(401, "missing_credentials");
-    court.adjourn().await;
+    send(&subject.world.app, &query, &none).await.is_problem(401, "missing_credentials");
+    subject.assert_unchanged().await;
 }
 
 /// A change of one bit of any character.
 #[tokio::test]
 async fn token_with_any_changed_byte_is_refused() {
-    let court = Court::new(Backend::Memory).await;
-    let token = court.browser.access().into_bytes();
+    let subject = Subject::new(Backend::Memory).await;
+    let token = subject.browser.access().into_bytes();
     for n in 0..token.len() {
         for bit in [1, 2, 32] {
             let mut changed = token.clone();
@@ -321,10 +321,10 @@ async fn token_with_any_changed_byte_is_refused() {
             // These end the cookie or are invalid in a header; other tests cover them.
             if !matches!(changed[n], b';' | b'=' | b' ' | b'\t' | 0..32 | 127) {
                 let cookie = [ACCESS.as_bytes(), b"=", &changed].concat();
-                let response = send(&court.world.app, "GET /why", &[("cookie", &cookie)]).await;
+                let response = send(&subject.world.app, "GET /why", &[("cookie", &cookie)]).await;
                 assert_eq!(response.body, "InvalidToken", "byte {n}, bit {bit}");
             }
         }
     }
-    court.adjourn().await;
+    subject.assert_unchanged().await;
 }

@@ -45,12 +45,12 @@ async fn deployed(world: &World, cookies: CookieConfig) -> Router {
     world.node(|builder| builder.cookies(cookies)).await.app
 }
 
-/// How many cookies the browser has: all of them are sent to the routes for sessions.
+/// Returns the number of the browser's cookies, all of which it sends to the companion routes.
 fn kept(browser: &Browser) -> usize {
     browser.cookies().split("; ").filter(|pair| !pair.is_empty()).count()
 }
 
-/// The fault: after the change every login succeeds, and nothing after it.
+/// The failure: after the change every login succeeds, and every later request is refused.
 #[tokio::test]
 async fn former_cookies_beside_new_ones_make_requests_ambiguous() {
     let world = World::new(Backend::Memory).await;
@@ -112,7 +112,7 @@ async fn login_refresh_and_logout_remove_former_cookies() {
             }
             works(&mut browser).await;
 
-            // Those who met a deployment that knew nothing of former cookies.
+            // Browsers that used a deployment without `replaces`.
             stuck.visit(&plain);
             stuck.login("alice").await;
             let mut leaving_stuck = stuck.clone();
@@ -129,7 +129,7 @@ async fn login_refresh_and_logout_remove_former_cookies() {
     }
 }
 
-/// The former refresh cookie is the one that was presented: it goes when there is another.
+/// The presented refresh cookie is the former one, which is removed when a new one is set.
 #[tokio::test]
 async fn refresh_that_keeps_its_cookie_keeps_the_former_one() {
     let world = World::new(Backend::Memory).await;
@@ -158,7 +158,7 @@ async fn refresh_that_keeps_its_cookie_keeps_the_former_one() {
     }
 }
 
-/// What a browser does while nodes of both configurations serve.
+/// A request of a browser while nodes of both configurations run.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Login,
@@ -168,7 +168,7 @@ enum Step {
     Wait(u64),
 }
 
-/// Nodes that replace each other's cookies never leave a browser with both.
+/// Nodes that replace each other's cookies never leave both in a browser.
 #[test]
 fn nodes_of_both_configurations_serve_the_same_browser() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -250,7 +250,7 @@ async fn development_on_plain_http_removes_no_secure_cookies() {
 
 type HandlerResult = Result<Response, Error>;
 
-/// The layer has the last word on our cookies only: another domain or path is another cookie.
+/// The layer overrides session cookies only: a cookie with another domain or path is a different one.
 #[tokio::test]
 async fn layer_compares_name_domain_and_path_of_cookies() {
     const REMOVALS: [&str; 3] = [
@@ -264,7 +264,7 @@ async fn layer_compares_name_domain_and_path_of_cookies() {
         "__Secure-refresh=evil; Path=/auth; Path=/; Secure",
         "__Secure-refresh=evil; Domain=app.test; Domain=; Secure; Path=/",
         "__Secure-access=evil; Path=/; Secure; HttpOnly; SameSite=None",
-        // Of whichever path: most likely ours is meant.
+        // Without a path the session cookie is meant.
         "__Secure-access=evil; Secure",
     ];
     async fn login(State(sessions): State<SessionManager<Claims>>) -> HandlerResult {
@@ -282,13 +282,13 @@ async fn layer_compares_name_domain_and_path_of_cookies() {
     let response = browser.login("alice").await;
     assert_eq!(response.set_cookies()[..3], REMOVALS);
     assert_eq!(response.set_cookies().len(), 5, "{:?}", response.set_cookies());
-    // Not the one that had both the domain and the path.
+    // Not the cookie with both the domain and the path.
     assert_eq!(kept(&browser), 3, "{}", browser.cookies());
     browser.visit(&world.app);
     browser.get("/me").await.is(200);
 }
 
-/// A jar of tower-cookies has one cookie of each name: the current one.
+/// A jar of tower-cookies holds one cookie of each name: the current one.
 #[tokio::test]
 async fn tower_cookies_jar_removes_former_cookies_of_other_names() {
     async fn login(State(sessions): State<SessionManager<Claims>>, jar: Cookies) -> Result<(), Error> {
@@ -314,7 +314,7 @@ async fn tower_cookies_jar_removes_former_cookies_of_other_names() {
         let mut browser = Browser::new(&app, &world.clock);
         let lines = browser.send_unchecked("POST /login").await;
         assert_eq!(lines.set_cookies().len(), names, "{:?}", lines.set_cookies());
-        assert_eq!(kept(&browser), 2, "the current ones are set");
+        assert_eq!(kept(&browser), 2, "the current cookies are set");
         browser.send_unchecked("POST /logout").await.is(200);
         assert_eq!(browser.cookies(), "");
     }
@@ -340,7 +340,7 @@ async fn duplicate_cookie_is_logged_once() {
         send(&world.app, "POST /auth/refresh", &[("cookie", &twice)]).await.is(401);
         assert_eq!(warnings(), 1);
     }
-    // The refresh cookie alone is another manager's first.
+    // The refresh cookie alone is the first of another manager.
     let other = world.node(|builder| builder).await;
     for _ in 0..2 {
         let headers = [("cookie", format!("{refresh}; {refresh}"))];

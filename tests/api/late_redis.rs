@@ -21,7 +21,7 @@ fn down() -> RedisServer {
 }
 
 fn in_background(server: &RedisServer, world: &World) -> RedisStore {
-    let store = RedisStore::connect_in_background(&server.url()).expect("an address that can be read");
+    let store = RedisStore::connect_in_background(&server.url()).expect("a valid address");
     store.with_clock(world.clock.clone())
 }
 
@@ -61,7 +61,7 @@ async fn node_started_before_redis_is_unavailable_until_connected() {
         browser.plant(name, &early.cookie(name).expect("a cookie"));
     }
     while !Log::so_far().contains("still no connection to Redis") {
-        assert!(begun.elapsed() < PATIENCE, "it does not try again");
+        assert!(begun.elapsed() < PATIENCE, "no further attempt to connect");
         tokio::time::sleep(millis(5)).await;
     }
     for _ in 0..3 {
@@ -77,7 +77,7 @@ async fn node_started_before_redis_is_unavailable_until_connected() {
     browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
 
     server.restart();
-    tokio::time::timeout(PATIENCE, sessions.revocation_feed().caught_up()).await.expect("it is found");
+    tokio::time::timeout(PATIENCE, sessions.revocation_feed().caught_up()).await.expect("the node connects");
     let mut bob = Browser::new(&node, &world.clock);
     response_after_outage(&mut bob, "POST /login/bob").await.is(200);
     bob.get("/me").await.is(200);
@@ -102,7 +102,7 @@ async fn node_started_before_redis_may_serve_signed_tokens() {
     let builder = over(&world, in_background(&server, &world)).serve_before_catch_up();
     let sessions = builder.build().expect("a configuration that works");
     send(&app(&sessions), "GET /me", &[("cookie", &early.cookies())]).await.is(200);
-    assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp, "its operators are told all the same");
+    assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp, "the status reports the missing log");
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn node_started_before_redis_learns_of_earlier_ends_first() {
     let mut status = 503;
     let deadline = Instant::now() + PATIENCE;
     while status == 503 {
-        assert!(Instant::now() < deadline, "Redis is never found");
+        assert!(Instant::now() < deadline, "the node does not connect to Redis");
         status = send(&node, "GET /me", &[("cookie", &ended.cookies())]).await.status;
         tokio::time::sleep(millis(1)).await;
     }

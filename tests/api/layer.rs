@@ -103,9 +103,9 @@ async fn ordinary_responses_set_no_cookies() {
         let response = browser.send(what, &[]).await;
         assert_eq!(response.set_cookies(), Vec::<&str>::new(), "{what}");
     }
-    assert_eq!(browser.get("/me").await.header("cache-control"), "", "a page's caching is its own business");
+    assert_eq!(browser.get("/me").await.header("cache-control"), "", "the layer leaves caching to the handler");
     world.clock.advance(hours(1));
-    assert_eq!(browser.get("/greet").await.set_cookies(), Vec::<&str>::new(), "not even when the token has expired");
+    assert_eq!(browser.get("/greet").await.set_cookies(), Vec::<&str>::new(), "also when the token has expired");
 }
 
 /// A body of its own type, an error of its own type, and no axum.

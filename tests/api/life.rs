@@ -15,17 +15,17 @@ on_every_store!(session_with_claims_lives_from_login_to_logout, session_without_
 async fn session_with_claims_lives_from_login_to_logout(backend: Backend) {
     let world = World::new(backend).await;
     world.users.set_role("alice", "admin");
-    whole_life(&world.sessions, &world.clock, json!({ "role": "admin" })).await;
+    login_to_logout(&world.sessions, &world.clock, json!({ "role": "admin" })).await;
 }
 
 async fn session_without_claims_lives_from_login_to_logout(backend: Backend) {
     let clock = TestClock::new();
     let store = TestStore::open(backend, &clock).await;
     let sessions = build(builder::<()>(&store, &clock)).await;
-    whole_life(&sessions, &clock, Value::Null).await;
+    login_to_logout(&sessions, &clock, Value::Null).await;
 }
 
-async fn whole_life<C>(sessions: &SessionManager<C>, clock: &TestClock, claims: Value)
+async fn login_to_logout<C>(sessions: &SessionManager<C>, clock: &TestClock, claims: Value)
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
@@ -39,7 +39,11 @@ where
     assert_eq!(browser.get("/greet").await.body, "hello, alice");
 
     clock.advance(hours(1));
-    assert_eq!(browser.cookie(ACCESS).map(|_| browser.cookies().contains(ACCESS)), Some(false), "the browser drops it");
+    assert_eq!(
+        browser.cookie(ACCESS).map(|_| browser.cookies().contains(ACCESS)),
+        Some(false),
+        "the browser rejects the cookie"
+    );
     browser.get("/me").await.is_problem(401, "invalid_token");
     let refreshed = browser.refresh().await;
     assert_eq!(refreshed.is(200).json(), json!({ "success": true, "expires_in": 3600 }));

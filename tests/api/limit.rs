@@ -87,7 +87,7 @@ async fn expired_session_does_not_count_towards_limit(backend: Backend) {
 }
 
 /// Logs in a hundred times at once; says how many were let in, and the browsers that were.
-async fn storm(world: &World) -> Vec<Browser> {
+async fn concurrent_logins(world: &World) -> Vec<Browser> {
     let logins: Vec<_> = (0..100)
         .map(|_| {
             let mut browser = world.browser();
@@ -109,7 +109,7 @@ async fn storm(world: &World) -> Vec<Browser> {
 
 async fn concurrent_logins_keep_limit_by_eviction(backend: Backend) {
     let world = evicting(backend, 5).await;
-    let browsers = storm(&world).await;
+    let browsers = concurrent_logins(&world).await;
     assert_eq!(browsers.len(), 100);
     let events = world.events();
     assert_eq!(events.iter().filter(|event| **event == Event::Created).count(), 100);
@@ -123,7 +123,7 @@ async fn concurrent_logins_keep_limit_by_eviction(backend: Backend) {
 
 async fn concurrent_logins_over_limit_are_refused(backend: Backend) {
     let world = refusing(backend, 5).await;
-    let browsers = storm(&world).await;
+    let browsers = concurrent_logins(&world).await;
     assert_eq!((browsers.len(), world.count("alice").await), (5, 5));
     for mut browser in browsers {
         browser.get("/me").await.is(200);

@@ -57,7 +57,7 @@ impl Account {
         let pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((has_read, go)) = pause {
             has_read.send(()).expect("the test waits for it");
-            go.await.expect("it may go on");
+            go.await.expect("the test releases it");
         }
         password.map(|password| (password, role))
     }
@@ -168,7 +168,7 @@ async fn login_to_account_closed_while_claims_are_read_again_is_refused(backend:
     let ((has_read, read), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
     *scene.account.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((has_read, wait));
     login.0.send(()).expect("it waits");
-    read.await.expect("it reads again");
+    read.await.expect("the login reads the table again");
     scene.account.change(None);
     assert_eq!(there.world.sessions.end_all("alice").await.expect("an end"), 0);
     let (_, response) = finish((go_on, login.1)).await;

@@ -65,7 +65,7 @@ async fn claims_loaded_before_a_lost_expire_access_are_not_signed(backend: Backe
     browser.refresh().await.is(200);
     let asked = here.users.asked();
     other.send_only("POST /auth/refresh", &[]).await.is(200);
-    assert_eq!(here.users.asked(), asked + 2, "within a second of it they may be old");
+    assert_eq!(here.users.asked(), asked + 2, "claims loaded within a second of the change are loaded again");
 }
 
 async fn session_that_is_known_to_have_ended_is_not_refreshed(backend: Backend) {
@@ -80,5 +80,5 @@ async fn session_that_is_known_to_have_ended_is_not_refreshed(backend: Backend) 
     browser.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
     assert_eq!(here.events(), [Event::UsedAfterEnd]);
     assert_eq!(here.users.asked(), asked);
-    assert_eq!(here.count("alice").await, 1, "the store was not asked either");
+    assert_eq!(here.count("alice").await, 1, "the store was not called");
 }

@@ -1,4 +1,4 @@
-//! Two managers in one process: what one of them found is refused by the other.
+//! Two managers in one process: sessions and tokens of one are refused by the other.
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};
 
-/// Another manager with the same claims, the same store and the same keys, as a slip of the pen makes one.
+/// Another manager with the same claims, store and keys, as built by mistake.
 async fn two(backend: Backend) -> (World, World) {
     let customers = World::new(backend).await;
     let administrators = customers.node(|builder| builder).await;
@@ -56,7 +56,7 @@ async fn sessions_and_tokens_of_another_manager_are_refused() {
     // Found at the first request of a test, and not only when a browser has cookies.
     refused.push(sessions.logout(&none).await.err());
     for (n, error) in refused.into_iter().enumerate() {
-        let error = error.unwrap_or_else(|| panic!("the step {n} took it"));
+        let error = error.unwrap_or_else(|| panic!("step {n} accepted foreign tokens"));
         assert_eq!(error.kind(), ErrorKind::WrongManager, "{n}");
         let response = error.into_response();
         assert_eq!(response.status(), 500);
@@ -117,7 +117,7 @@ async fn innermost_layer_decides_manager_of_session() {
     bob.login("bob").await;
     let both = format!("{}; {}", alice.cookies(), bob.cookies());
     let cookies = [("cookie", &both)];
-    assert_eq!(send(&right, "GET /live", &cookies).await.is(200).body, "bob", "asks the store of the inner one");
+    assert_eq!(send(&right, "GET /live", &cookies).await.is(200).body, "bob", "the inner manager's store is called");
     Log::capture(LevelFilter::ERROR);
     for what in ["POST /logout", "POST /others"] {
         send(&wrong, what, &cookies).await.is_problem(500, "internal_error");

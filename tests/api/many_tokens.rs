@@ -1,4 +1,4 @@
-//! How much work one request can cause: a few values under our names are looked at, and more are refused unread.
+//! How much work one request can cause: a few cookies of one name are read, and more are refused unread.
 
 use fred::{
     clients::Client,
@@ -48,7 +48,7 @@ async fn five_cookies_of_one_name_are_refused_unread() {
     let ambiguous = format!("{good}; {}", many(&browser, MAX, 0));
     assert_eq!(send(&world.app, "GET /why", &[("cookie", &ambiguous)]).await.body, "AmbiguousCookie");
     send(&world.app, "GET /auth/sessions", &[("cookie", &ambiguous)]).await.is_problem(401, "invalid_token");
-    assert_eq!(world.events(), [], "none of it did anything");
+    assert_eq!(world.events(), [], "no request changed a session");
     browser.get("/me").await.is(200);
     browser.refresh().await.is(200);
 }
@@ -61,7 +61,7 @@ async fn login_with_five_cookies_of_one_name_replaces_nothing() {
     world.events();
     let cookies = format!("{}; {}", browser.cookies(), many(&browser, MAX, MAX));
     send(&world.app, "POST /login/alice", &[("cookie", &cookies)]).await.is(200);
-    assert_eq!(world.events(), [Event::Created], "what others put into a jar does not block the login");
+    assert_eq!(world.events(), [Event::Created], "planted cookies do not prevent the login");
     browser.get("/me").await.is(200);
 }
 
@@ -85,7 +85,7 @@ async fn logout_and_login_end_sessions_of_four_cookies_of_each_name(backend: Bac
     }
 }
 
-/// The store is down, so whatever asks it fails.
+/// The store is down, so every step fails.
 async fn repeated_logout_reaches_no_store(backend: Backend) {
     let world = World::for_natives(backend).await;
     let (mut browser, native) = (world.browser(), world.native("bob").await);
@@ -95,7 +95,7 @@ async fn repeated_logout_reaches_no_store(backend: Backend) {
     native.revoke(&native.refresh).await.is(200);
     world.store.set_down(true);
     let response = send(&world.app, "POST /auth/logout", &[("cookie", &cookies)]).await;
-    assert_eq!(response.is(200).set_cookies().len(), 2, "the cookies are removed");
+    assert_eq!(response.is(200).set_cookies().len(), 2, "the response removes the cookies");
     send(&world.app, "POST /auth/logout-all", &[("cookie", &cookies)]).await.is_problem(401, "invalid_token");
     for token in [&native.refresh, &native.access] {
         native.revoke(token).await.is(200);
@@ -217,7 +217,7 @@ async fn redis_commands_of_one_request_are_bounded() {
         assert_eq!((status, steps, entries), expected, "{what}");
         let again = counted.counts(what, &few).await;
         if what == "POST /auth/logout" {
-            assert_eq!(again, (200, 0, 0), "what has ended is known");
+            assert_eq!(again, (200, 0, 0), "ended sessions are known to the node");
         }
     }
     // One of the same user is replaced within the step that makes the new one.

@@ -25,7 +25,7 @@ async fn login_returns_access_and_refresh_token() {
     let tokens = world.sessions.login("alice").user_agent("cli/1").tokens().await.expect("tokens");
     assert_eq!(tokens.expires_in(), hours(1));
     assert_eq!(tokens.refresh_expires_in(), Some(hours(7 * 24)));
-    let refresh = tokens.refresh_token().expect("a login gives one");
+    let refresh = tokens.refresh_token().expect("a login returns a refresh token");
     let (access, refresh) = (claims_of(tokens.access_token()), claims_of(refresh));
     assert_eq!((&access["sid"], &access["sub"], &access["role"]), (&refresh["sid"], &"alice".into(), &"member".into()));
     assert_eq!(world.sessions.list("alice").await.expect("a list")[0].user_agent.as_deref(), Some("cli/1"));
@@ -65,7 +65,7 @@ async fn native_refresh_rotates_token() {
     for generation_before in 1..4 {
         world.clock.advance(seconds(60));
         let before = native.clone();
-        assert!(native.refresh().await, "a new refresh token each time");
+        assert!(native.refresh().await, "each refresh returns a new refresh token");
         assert_eq!(generation(&native.refresh), generation_before + 1);
         assert_ne!(native.access, before.access);
         native.send("GET /me").await.is(200);
@@ -161,7 +161,7 @@ async fn native_refresh_during_outage_changes_nothing() {
     world.users.set_down(false);
     assert_eq!(world.events(), []);
     world.clock.advance(hours(3));
-    assert!(native.refresh().await, "the same token is still good");
+    assert!(native.refresh().await, "the same token is still accepted");
     assert_eq!(generation(&native.refresh), 2);
     // A revocation that failed is reported as such, and can be repeated.
     world.store.set_down(true);
@@ -331,7 +331,7 @@ async fn revocation_route_ends_session() {
     let native = world.native("alice").await;
     assert!(world.sessions.end_with_token(&native.refresh).await.expect("it ends"));
     assert!(!world.sessions.end_with_token(&native.refresh).await.expect("it has ended"));
-    assert!(!world.sessions.end_with_token("x").await.expect("nothing to end"));
+    assert!(!world.sessions.end_with_token("x").await.expect("no session to end"));
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ async fn claims_changed_while_loaded_are_loaded_again(backend: Backend) {
     }))
     .await;
     let app = app(&sessions);
-    manager.set(sessions.clone()).expect("not set before");
+    manager.set(sessions.clone()).expect("no earlier value");
     let mut browser = Browser::new(&app, &clock);
     browser.login("alice").await;
     for _ in 0..2 {

@@ -39,7 +39,11 @@ async fn expired_refresh_token_is_refused_without_store_and_claims(backend: Back
         let error = world.sessions.refresh_with_token(&native.refresh).await.expect_err("it has expired");
         assert_eq!(error.kind(), ErrorKind::InvalidRefreshToken);
         world.store.set_down(false);
-        assert_eq!((world.users.asked(), world.events()), (asked, vec![]), "neither source, store nor hook");
+        assert_eq!(
+            (world.users.asked(), world.events()),
+            (asked, vec![]),
+            "no claims source, store or hook was called"
+        );
     }
 }
 
@@ -136,7 +140,7 @@ async fn logout_after_the_absolute_limit_publishes_nothing(backend: Backend) {
     native.revoke(&of_lost_session(&native.refresh, REFRESH_SECRET)).await.is(200);
     let before = published().await;
     if let Backend::Redis = backend {
-        assert_eq!(before, 1, "until then an access token may be left");
+        assert_eq!(before, 1, "an access token may still be valid");
     }
     world.clock.advance(seconds(1));
     let (access, refresh) =

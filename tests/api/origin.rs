@@ -338,7 +338,7 @@ async fn guarded_responses_vary_on_origin_headers() {
     assert_eq!(vary("GET /varied", "").await, ["Accept"]);
     let reporting = manager(|builder| builder.report_cross_site_requests_only()).await;
     let response = ask(&self::app(&reporting), "POST /", "cross-site", "").await;
-    assert_eq!(response.header("vary"), "", "nothing depends on them here");
+    assert_eq!(response.header("vary"), "", "the response does not depend on them");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ fn app(sessions: &SessionManager<Claims>) -> Router {
         .route("/ws", routing::any(async || "hello").layer(sessions.upgrade_guard()))
 }
 
-/// Returns the status for a browser without `Sec-Fetch-Site`, which sends its page in `Origin` and the service in `Host`.
+/// Returns the status for a browser without `Sec-Fetch-Site`: its page is in `Origin`, and the service in `Host`.
 async fn status(app: &Router, what: &str, host: &str, origin: &str) -> u16 {
     send(app, what, &[("host", host), ("origin", origin)]).await.status
 }

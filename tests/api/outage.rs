@@ -127,7 +127,7 @@ async fn refresh_of_deleted_user_during_outage_returns_503(backend: Backend) {
     browser.refresh().await.is_problem(503, "store_unavailable");
     world.store.set_down(false);
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
-    assert_eq!(world.count("alice").await, 0, "the second attempt completes the first");
+    assert_eq!(world.count("alice").await, 0, "the second attempt completes the end");
     browser.get("/me").await.is_problem(401, "invalid_token");
 }
 

@@ -1,4 +1,4 @@
-//! What a thief who keeps pace with the victim still gets, with the window that stays open until the successor is used.
+//! Limits for a thief that keeps pace with the victim, where the window stays open until the successor is used.
 
 use serde_json::Value;
 use tower_jwt_sessions::{
@@ -102,7 +102,7 @@ async fn list_shows_refreshes_by_the_minute(backend: Backend) {
         browser.refresh().await.is(200);
         world.clock.advance(seconds(7));
     }
-    assert_eq!(now(&world) / 60 * 60, minute, "all in one minute");
+    assert_eq!(now(&world) / 60 * 60, minute, "all within one minute");
 
     let [mut reader, ..] = browsers.clone();
     let rows = self::rows(&reader.get("/auth/sessions").await);
@@ -110,13 +110,13 @@ async fn list_shows_refreshes_by_the_minute(backend: Backend) {
         assert_eq!(row["refreshed_at"], minute);
         assert_eq!(row["expires_at"], minute + 7 * 86_400);
     }
-    assert!(rows.is_sorted_by_key(|row| id(&row["id"])), "in no order of the times within the minute");
+    assert!(rows.is_sorted_by_key(|row| id(&row["id"])), "the order does not reveal times within the minute");
     for info in world.sessions.list("alice").await.expect("a list") {
         assert_eq!(Timestamp::from(info.refreshed_at).as_secs(), minute);
     }
 }
 
-/// To the minute or not: that the time moves would tell when to present the stolen token.
+/// Even to the minute, a changing time would reveal when to present the stolen token.
 async fn list_hides_refresh_of_another_holder(backend: Backend) {
     let world = world(backend).await;
     let mut victim = world.browser();
@@ -127,5 +127,5 @@ async fn list_hides_refresh_of_another_holder(backend: Backend) {
     victim.refresh().await.is(200);
     assert_eq!(rows(&thief.get("/auth/sessions").await), before);
     let own = rows(&victim.get("/auth/sessions").await);
-    assert_eq!(own[0]["refreshed_at"], now(&world) / 60 * 60, "its own refresh it may know");
+    assert_eq!(own[0]["refreshed_at"], now(&world) / 60 * 60, "the holder's own refresh is shown");
 }

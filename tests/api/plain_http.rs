@@ -1,4 +1,4 @@
-//! Cookies that the browser drops, since its page is on plain http, are told to the log.
+//! Cookies that the browser drops, since its page is on plain http, are logged.
 
 use axum::{Router, extract::State, response::IntoResponse, routing::any};
 use http::StatusCode;

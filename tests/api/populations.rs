@@ -71,7 +71,7 @@ async fn log_retention_follows_longest_access_lifetime(backend: Backend) {
     for _ in 0..LOGOUTS {
         customers.sessions.login("7").await.expect("a login").expires_in().expect("cookies");
     }
-    assert_eq!(customers.sessions.end_all("7").await.expect("it works"), 100, "the limit of a user");
+    assert_eq!(customers.sessions.end_all("7").await.expect("it works"), 100, "the limit per user");
 
     customers.clock.advance(hours(12));
     let staff = customers.node(|builder| builder.audience("https://admin.test")).await;

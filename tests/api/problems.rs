@@ -118,7 +118,7 @@ async fn presented_tokens_need_layer() {
     assert_eq!(world.count("alice").await, 1);
     assert_eq!(send(&layered, "GET /proof", &headers).await.body, "true true");
     send(&layered, "POST /login", &headers).await.is(200);
-    assert_eq!(world.count("alice").await, 1, "the presented one was replaced");
+    assert_eq!(world.count("alice").await, 1, "the presented session was replaced");
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -152,7 +152,7 @@ async fn oversized_claims_are_refused() {
             200 => fits = middle,
             _ => {
                 response.is_problem(500, "internal_error");
-                assert_eq!(count().await, before, "nothing was created");
+                assert_eq!(count().await, before, "no session was created");
                 too_long = middle;
             }
         }
@@ -173,7 +173,7 @@ async fn oversized_claims_are_refused() {
     browser.get("/me").await.is(200);
     set(0);
     browser.refresh().await.is(200);
-    assert_eq!(claims_of(&browser.refresh_token())["gen"], 2, "the failed refresh burned nothing");
+    assert_eq!(claims_of(&browser.refresh_token())["gen"], 2, "the failed refresh did not use up the token");
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn claims_that_do_not_round_trip_are_refused() {
     roles.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let cookies = browser.cookies();
     browser.refresh().await.is_problem(500, "internal_error");
-    assert_eq!(browser.cookies(), cookies, "the old ones go on");
+    assert_eq!(browser.cookies(), cookies, "sessions of the old keys continue");
 }
 
 async fn oversized_user_ids_are_refused(backend: Backend) {

@@ -97,7 +97,7 @@ async fn dump() -> Vec<u8> {
     client.init().await.expect("the server runs");
     let ask = async |command: &'static str, args: Vec<String>| -> Value {
         let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
-        client.custom(command, args).await.expect("the command works")
+        client.custom(command, args).await.expect("the command succeeds")
     };
     fn write(value: Value, to: &mut Vec<u8>) {
         match value {

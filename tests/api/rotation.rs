@@ -51,7 +51,7 @@ async fn current_refresh_token_stays_for_two_windows(backend: Backend) {
         world.clock.advance(wait);
         let response = browser.refresh().await;
         response.is(200);
-        assert_eq!(response.cookie(REFRESH), None, "the refresh cookie is left alone");
+        assert_eq!(response.cookie(REFRESH), None, "the refresh cookie is unchanged");
         assert!(response.cookie(ACCESS).is_some());
         assert_eq!(response.json()["expires_in"], 3600);
         assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);

@@ -47,7 +47,7 @@ async fn routes_refuse_other_methods() {
         let response = browser.send(&format!("{method} /auth/jwks.json"), &[]).await;
         assert_eq!(response.is(405).header("allow"), "GET,HEAD", "{method}");
     }
-    assert_eq!(world.events(), [Event::Created], "none of it did anything");
+    assert_eq!(world.events(), [Event::Created], "no request changed a session");
     browser.get("/me").await.is(200);
 }
 
@@ -103,7 +103,7 @@ async fn logout_without_session_succeeds() {
     for cookies in ["", "a=b", &garbage] {
         let response = send(&world.app, "POST /auth/logout", &[("cookie", cookies)]).await;
         assert_eq!(response.is(200).json(), json!({ "success": true }));
-        assert_eq!(response.set_cookies().len(), 2, "the cookies of {cookies:?} are removed");
+        assert_eq!(response.set_cookies().len(), 2, "the response removes {cookies:?}");
     }
     assert_eq!(world.events(), []);
 }
@@ -128,7 +128,7 @@ async fn logout_with_superseded_refresh_token_ends_session(backend: Backend) {
     }
     world.events();
     send(&world.app, "POST /auth/logout", &[("cookie", &old)]).await.is(200);
-    assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)], "no alarm: a logout is what the user asked for");
+    assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)], "a logout is not reported as reuse");
     browser.get("/me").await.is_problem(401, "invalid_token");
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
 }

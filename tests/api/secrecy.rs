@@ -1,4 +1,4 @@
-//! Nothing that opens a session is ever printed.
+//! Logs, errors and debug output contain no token or secret.
 
 use std::fmt::Debug;
 
@@ -48,15 +48,15 @@ impl Secrets {
 
 #[tokio::test]
 async fn log_on_memory_contains_no_secret() {
-    the_log_of_a_whole_life(Backend::Memory).await;
+    log_contains_no_secret(Backend::Memory).await;
 }
 
 #[tokio::test]
 async fn log_on_redis_contains_no_secret() {
-    the_log_of_a_whole_life(Backend::Redis).await;
+    log_contains_no_secret(Backend::Redis).await;
 }
 
-async fn the_log_of_a_whole_life(backend: Backend) {
+async fn log_contains_no_secret(backend: Backend) {
     const USER: &str = "private@name.example";
     Log::capture(LevelFilter::TRACE);
     let world = World::new(backend).await;
@@ -73,7 +73,7 @@ async fn the_log_of_a_whole_life(backend: Backend) {
     world.sessions.expire_access(USER).await.expect("access expires");
     browser.refresh().await.is(200);
     secrets.of(&browser);
-    // Whatever is wrong with a token, it is not repeated.
+    // Invalid tokens are not repeated.
     let (access, refresh) = (browser.access(), browser.refresh_token());
     for cookies in [
         format!("{ACCESS}={access}x; {REFRESH}={refresh}x"),
@@ -106,7 +106,7 @@ async fn the_log_of_a_whole_life(backend: Backend) {
 
     let text = Log::captured();
     secrets.are_not_in(&text);
-    assert!(!text.contains("eyJ"), "not even a part of a token");
+    assert!(!text.contains("eyJ"), "no part of a token");
     let ours: Vec<&str> = text.lines().filter(|line| line.contains("tower_jwt_sessions")).collect();
     assert!(!ours.iter().any(|line| line.contains(USER) || line.contains("192.0.2.77")), "{ours:#?}");
     let times = |what: &str| ours.iter().filter(|line| line.contains(what)).count();
@@ -139,15 +139,15 @@ async fn the_log_of_a_whole_life(backend: Backend) {
 
 #[tokio::test]
 async fn log_of_native_client_on_memory_contains_no_secret() {
-    the_log_of_a_life_without_cookies(Backend::Memory).await;
+    native_log_contains_no_secret(Backend::Memory).await;
 }
 
 #[tokio::test]
 async fn log_of_native_client_on_redis_contains_no_secret() {
-    the_log_of_a_life_without_cookies(Backend::Redis).await;
+    native_log_contains_no_secret(Backend::Redis).await;
 }
 
-async fn the_log_of_a_life_without_cookies(backend: Backend) {
+async fn native_log_contains_no_secret(backend: Backend) {
     Log::capture(LevelFilter::TRACE);
     let world = World::for_natives(backend).await;
     let mut secrets = Secrets::default();
@@ -196,7 +196,7 @@ async fn the_log_of_a_life_without_cookies(backend: Backend) {
 
     let text = Log::captured() + &printed;
     secrets.are_not_in(&text);
-    assert!(!text.contains("eyJ"), "not even a part of a token");
+    assert!(!text.contains("eyJ"), "no part of a token");
     assert!(!text.contains("private@name.example"));
     for told in ["a Bearer token and a session cookie", "no single Bearer token", "token refused", "authn_token_reuse"]
     {

@@ -1,4 +1,4 @@
-//! The store's clock is set back. What it noted before lies ahead then.
+//! The store's clock is set back, so that earlier times lie ahead of it.
 
 use tower_jwt_sessions::{
     clock::Clock as _,
@@ -10,7 +10,7 @@ use crate::support::*;
 
 on_every_store!(
     superseded_token_stays_superseded_when_the_clock_is_set_back,
-    window_stays_open_when_the_clock_is_set_back_by_less_than_clocks_disagree,
+    window_stays_open_when_clock_is_set_back_within_skew,
     current_token_refreshes_when_the_clock_is_set_back,
     claims_are_loaded_once_more_when_access_was_expired_ahead,
 );
@@ -46,7 +46,7 @@ async fn superseded_token_stays_superseded_when_the_clock_is_set_back(backend: B
     }
 }
 
-async fn window_stays_open_when_the_clock_is_set_back_by_less_than_clocks_disagree(backend: Backend) {
+async fn window_stays_open_when_clock_is_set_back_within_skew(backend: Backend) {
     for window in WINDOWS {
         let world = self::world(backend, window).await;
         let mut browser = world.browser();

@@ -19,7 +19,7 @@ fn attributes(response: &TestResponse) -> Vec<(String, BTreeSet<String>)> {
         let name = parts.next().unwrap_or_default();
         let attributes: Vec<String> = parts.collect();
         let set: BTreeSet<String> = attributes.iter().cloned().collect();
-        assert_eq!(set.len(), attributes.len(), "an attribute is there twice: {line}");
+        assert_eq!(set.len(), attributes.len(), "duplicate attribute: {line}");
         (name.split('=').next().unwrap_or_default().to_owned(), set)
     };
     response.set_cookies().into_iter().map(line).collect()
@@ -40,7 +40,7 @@ async fn write(world: &World, access: (&str, &str), refresh: (&str, &str)) {
     let lives = |attributes: &str, age: u64| format!("{attributes}; Max-Age={age}");
     let set = lines([(access.0, &lives(access.1, 3600)), (refresh.0, &lives(refresh.1, WEEK))]);
     assert_eq!(attributes(&browser.login("alice").await), set);
-    assert_eq!(browser.cookies().split("; ").count(), 2, "the browser keeps both");
+    assert_eq!(browser.cookies().split("; ").count(), 2, "the browser keeps both cookies");
     assert_eq!(attributes(&browser.refresh().await), set);
     let only_access = attributes(&browser.refresh().await);
     assert_eq!(only_access, set[..1], "a current refresh token stays");
@@ -50,7 +50,7 @@ async fn write(world: &World, access: (&str, &str), refresh: (&str, &str)) {
     let response = browser.post("/auth/logout").await;
     assert_eq!(attributes(&response), removal);
     assert_eq!((response.cookie(access.0).as_deref(), response.cookie(refresh.0).as_deref()), (Some(""), Some("")));
-    assert_eq!(browser.cookies(), "", "the browser drops both");
+    assert_eq!(browser.cookies(), "", "the browser rejects both cookies");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Ends of sessions that the store did not carry out: never taken for done, and done as soon as that is possible.
+//! Ends of sessions that the store did not carry out: reported as failed, and completed as soon as possible.
 
 use std::{
     sync::atomic::Ordering,
@@ -26,11 +26,11 @@ on_every_store!(
     open_connections_close_when_failed_end_is_completed,
 );
 
-/// Waits until something that is under way has happened.
-pub(crate) async fn soon(what: &str, mut happened: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds.
+pub(crate) async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !happened().await {
-        assert!(Instant::now() < deadline, "this does not happen: {what}");
+    while !holds().await {
+        assert!(Instant::now() < deadline, "unexpected: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -49,8 +49,8 @@ async fn failed_logout_is_completed_without_a_request(backend: Backend) {
         let cookies = browser.cookies();
         world.store.set_down(true);
         browser.post(path).await.is_problem(503, "store_unavailable");
-        assert_eq!(browser.cookies(), cookies, "the next attempt needs them");
-        assert_eq!(world.events(), [], "nothing has happened yet");
+        assert_eq!(browser.cookies(), cookies, "the next attempt needs the cookies");
+        assert_eq!(world.events(), [], "no event yet");
 
         world.store.set_down(false);
         soon("the session ends", async || world.count("alice").await == 0).await;
@@ -165,7 +165,7 @@ async fn every_kind_of_failed_end_is_completed(backend: Backend) {
         world.store.set_down(false);
         soon(end, async || world.count("alice").await == left).await;
         let mut ended = Vec::new();
-        soon("it is told", async || {
+        soon("the revocation arrives", async || {
             ended.extend(world.events());
             !ended.is_empty()
         })
@@ -253,7 +253,7 @@ async fn open_connections_close_when_failed_end_is_completed(backend: Backend) {
     let mut ended = world.sessions.verifier().verify(&headers).expect("a session").ended();
     world.store.set_down(true);
     browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
-    assert!(futures_util::poll!(&mut ended).is_pending(), "an outage is no end");
+    assert!(futures_util::poll!(&mut ended).is_pending(), "an outage ends no session");
     world.store.set_down(false);
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("then it ends");
 }

@@ -70,18 +70,18 @@ async fn first_use_of_successor_closes_window(backend: Backend) {
     let world = world(backend).await;
     let mut browser = world.browser();
     browser.login("alice").await;
-    let straggler = browser.clone();
+    let late = browser.clone();
     browser.refresh().await.is(200);
     world.clock.advance(hours(1));
     world.events();
     assert_eq!(browser.refresh().await.is(200).cookie(REFRESH), None);
     assert_eq!(world.events(), [Event::Refreshed(AccessOnly)]);
     world.clock.advance(millis(9_999));
-    let repeated = straggler.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
+    let repeated = late.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
     assert_eq!(repeated.as_deref(), Some(&*browser.refresh_token()), "in flight when the successor was used");
     world.clock.advance(millis(1));
     world.events();
-    straggler.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    late.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
     assert_eq!(world.events(), [Event::RefreshTokenReused, Event::Ended(EndReason::RefreshTokenReused)]);
     browser.get("/me").await.is_problem(401, "invalid_token");
 }

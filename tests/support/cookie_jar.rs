@@ -92,7 +92,7 @@ impl CookieJar {
             (Some(seconds), _) if seconds <= 0 => Some(Duration::ZERO),
             (Some(seconds), _) => Some(now + Duration::from_secs(seconds.min(LONGEST).unsigned_abs())),
             (None, Some(date)) => {
-                assert!(date.contains(" 1970 "), "a date that the model cannot read: {date}");
+                assert!(date.contains(" 1970 "), "a date that the model does not support: {date}");
                 Some(Duration::ZERO)
             }
             (None, None) => None,

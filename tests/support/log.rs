@@ -21,7 +21,7 @@ thread_local! {
 }
 
 impl Log {
-    /// Begins to capture, up to this level.
+    /// Starts to capture, up to this level.
     ///
     /// One subscriber serves all threads: whether an event is enabled is cached for the whole process, so one that
     /// another thread met first, without a subscriber, could be lost.

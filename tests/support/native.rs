@@ -77,7 +77,7 @@ impl Native {
     pub(crate) async fn login(app: &Router, user: &str) -> Self {
         let mut native = Self { app: app.clone(), access: String::new(), refresh: String::new() };
         let response = send_body::<&str>(app, &format!("POST /native/{user}"), &[], "").await;
-        assert!(native.keep(&response).is_some(), "a login gives both tokens: {}", response.status);
+        assert!(native.keep(&response).is_some(), "a login returns both tokens: {}", response.status);
         native
     }
 

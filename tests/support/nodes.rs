@@ -47,7 +47,7 @@ pub(crate) async fn refuses_soon(node: &SessionManager, headers: &HeaderMap) {
 pub(crate) async fn soon(what: &str, happened: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !happened() {
-        assert!(Instant::now() < deadline, "this does not happen: {what}");
+        assert!(Instant::now() < deadline, "unexpected: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -56,7 +56,7 @@ pub(crate) async fn soon(what: &str, happened: impl Fn() -> bool) {
 pub(crate) async fn soon_works(mut attempt: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !attempt().await {
-        assert!(Instant::now() < deadline, "this never works");
+        assert!(Instant::now() < deadline, "an operation that succeeds");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -60,7 +60,7 @@ impl RedisServer {
     /// Kills the server and waits until it has ended.
     pub(crate) fn kill(&mut self) {
         drop(self.guardian.stdin.take());
-        self.guardian.wait().expect("the server's guardian ends");
+        self.guardian.wait().expect("the server's supervisor ends");
     }
 
     /// Restarts the server, empty, on the same port.

@@ -22,7 +22,7 @@ pub(crate) struct Forgery {
 }
 
 impl Forgery {
-    /// Begins with a good token; `secret` signs what becomes of it.
+    /// Starts with a valid token; `secret` signs the result.
     pub(crate) fn of(token: &str, secret: impl AsRef<[u8]>) -> Self {
         let mut parts = token.split('.').map(|part| {
             let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64url");
@@ -65,7 +65,7 @@ impl Forgery {
     }
 }
 
-/// The same token for a session of its own that no store has.
+/// Returns the same token for a different session that no store has.
 pub(crate) fn of_lost_session(token: &str, secret: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = claims_of(token)["sid"].as_str().expect("an id").to_owned();

@@ -1,4 +1,4 @@
-//! The `Cookie` header: what is taken for ours is what a plain reading of it takes for ours.
+//! The `Cookie` header: the session cookies that are found agree with a plain reading of it.
 //!
 //! Inputs are the lines of the header, apart from some bytes that no header has and that stand for what chance would
 //! hardly spell: names and tokens.
@@ -10,7 +10,7 @@ use crate::fuzzing::target::{ACCESS, REFRESH, SERVICE, Target, access_payload, r
 
 pub(crate) const TARGET: Target = Target { check, seeds, words };
 
-/// What stands for what.
+/// The bytes of an input that stand for names and tokens.
 fn short_forms() -> &'static [(u8, String); 5] {
     static FORMS: std::sync::LazyLock<[(u8, String); 5]> = std::sync::LazyLock::new(|| {
         [
@@ -35,7 +35,7 @@ fn check(input: &[u8]) -> &'static str {
                 None => long.push(*byte),
             }
         }
-        // Other bytes reach no program that speaks HTTP.
+        // HTTP servers reject other bytes.
         let Ok(value) = HeaderValue::from_bytes(&long) else { return "nothing" };
         headers.append(COOKIE, value);
         // Several lines are one; a character for each byte.

@@ -16,7 +16,7 @@ use target::Target;
 /// How many mutations of seeds are tried for each target.
 const MUTATIONS: usize = 100_000;
 
-/// Checks seeds and mutations, and counts what they came to: a property that only ever sees refusals shows nothing.
+/// Checks seeds and mutations, and counts their outcomes: a property that only sees refusals shows nothing.
 fn run(target: &Target, expected: &[(&'static str, usize)]) {
     let seeds = (target.seeds)();
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -29,7 +29,7 @@ fn run(target: &Target, expected: &[(&'static str, usize)]) {
     }
     for (outcome, times) in expected {
         let seen = outcomes.get(outcome).copied().unwrap_or_default();
-        assert!(seen >= *times, "only {seen} inputs came to {outcome}: {outcomes:?}");
+        assert!(seen >= *times, "only {seen} inputs with outcome {outcome}: {outcomes:?}");
     }
 }
 

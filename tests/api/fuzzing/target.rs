@@ -1,4 +1,4 @@
-//! What a fuzz target is made of, and the service that the targets attack.
+//! The trait of fuzz targets, and the service that they attack.
 
 use std::sync::LazyLock;
 
@@ -12,15 +12,15 @@ use tower_jwt_sessions::{
 pub(crate) const ISSUER: &str = "https://app.test";
 pub(crate) const ACCESS: &str = "__Host-access";
 pub(crate) const REFRESH: &str = "__Host-refresh";
-/// What the clock shows, always.
+/// The constant time of the clock.
 pub(crate) const NOW: u64 = 1_767_225_600;
 
 pub(crate) struct Target {
-    /// Panics when the property does not hold for this input, and else says what became of it.
+    /// Panics when the property does not hold for this input, and otherwise returns the outcome.
     pub(crate) check: fn(&[u8]) -> &'static str,
-    /// Inputs to begin with: every known attack, and what is accepted.
+    /// Initial inputs: every known attack, and accepted inputs.
     pub(crate) seeds: fn() -> Vec<Vec<u8>>,
-    /// What is worth putting into an input.
+    /// Text to insert into inputs.
     pub(crate) words: fn() -> Vec<Vec<u8>>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) static SERVICE: LazyLock<Service> = LazyLock::new(|| {
         .refresh_keys(KeyRing::hs256(REFRESH_SECRET).unwrap())
         .issuer(ISSUER)
         .audience(ISSUER)
-        // Nothing is noted then, so that one input leaves nothing behind for the next.
+        // Nothing is cached, so that no input affects the next.
         .replay_window(ReplayWindow::Fixed(std::time::Duration::from_secs(10)))
         .claims_with((), async |(), _| Ok::<_, std::convert::Infallible>(Some(Value::Null)))
         .store(MemoryStore::with_clock(clock.clone()))

@@ -68,7 +68,7 @@ fn check(input: &[u8]) -> &'static str {
     }
 }
 
-/// What stands in a token.
+/// The parts of a token.
 #[derive(Debug)]
 struct Plain {
     user: String,
@@ -164,7 +164,7 @@ fn agrees_with_jsonwebtoken(kind: &Kind, token: &[u8], audience: &str, plain: &P
     validation.validate_exp = false;
     #[expect(clippy::disallowed_methods, reason = "the oracle; the tests choose one backend")]
     let theirs = jsonwebtoken::decode::<Map<String, Value>>(token, &kind.decoding_key(), &validation);
-    let mut theirs = theirs.expect("jsonwebtoken refuses what we accept").claims;
+    let mut theirs = theirs.expect("jsonwebtoken refuses an accepted token").claims;
     assert_eq!(theirs["sub"], plain.user);
     assert_eq!(theirs["sid"], plain.session);
     assert_eq!(theirs["gen"], plain.generation);
@@ -277,7 +277,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let (access, refresh) = (access_payload("alice"), refresh_payload("alice"));
     let (at, rt) = (SERVICE.access.sign_payload(&access), SERVICE.refresh.sign_payload(&refresh));
     let mut seeds = vec![
-        // Good ones.
+        // Valid tokens.
         format!("a{at}"),
         format!("r{rt}"),
         format!("A{access}"),
@@ -285,7 +285,7 @@ fn seeds() -> Vec<Vec<u8>> {
         format!("A{}", access_payload("\u{1f980} \\\"quoted\\\" \\u0001")),
         format!("A{}", access.replace(r#","role":"member""#, "")),
         format!("A{}", access.replace("member", r#"x","teams":[7,{"a":null}],"more":"\u00fc"#)),
-        // In each other's place.
+        // Access and refresh tokens exchanged.
         format!("a{rt}"),
         format!("r{at}"),
         format!("A{refresh}"),

@@ -90,12 +90,12 @@ async fn jwks_route_omits_retired_keys() {
         node.replace_access_keys(node.access_keys().activate(key.clone(), until).unwrap()).unwrap();
     };
     publish(&es256);
-    assert_eq!(published().await, [kid(&es256)], "the first public key, while a secret signs");
+    assert_eq!(published().await, [kid(&es256)], "the first public key is published while a secret signs");
     activate(&es256);
     publish(&next);
     assert_eq!(published().await, sorted(vec![kid(&es256), kid(&next)]));
     activate(&next);
-    assert_eq!(published().await, sorted(vec![kid(&es256), kid(&next)]), "one is retiring");
+    assert_eq!(published().await, sorted(vec![kid(&es256), kid(&next)]), "the retiring key is published");
     clock.advance(Duration::from_secs(2 * 3600));
     assert_eq!(published().await, [kid(&next)]);
 }

@@ -40,7 +40,7 @@ async fn key_verifies_before_activation_and_until_retirement() {
 
     node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();
     assert!(accepts(&node, &early), "next: verifies");
-    assert!(login_header(&node).await.contains("HS256"), "and does not sign");
+    assert!(login_header(&node).await.contains("HS256"), "the published key does not sign");
 
     let until = SystemTime::from(clock.now()) + 2 * HOUR;
     node.replace_access_keys(node.access_keys().activate(eddsa(7), until).unwrap()).unwrap();
@@ -50,9 +50,13 @@ async fn key_verifies_before_activation_and_until_retirement() {
     assert!(accepts(&node, &late), "retiring: the old key verifies");
     clock.advance(Duration::from_millis(1));
     assert!(accepts(&behind, &late));
-    assert_eq!(node.verifier().verify(&late).unwrap_err(), VerifyError::InvalidToken, "and then no more");
+    assert_eq!(
+        node.verifier().verify(&late).unwrap_err(),
+        VerifyError::InvalidToken,
+        "retired: the old key is rejected"
+    );
     assert_eq!(node.access_keys().public_jwks().unwrap().matches("kid").count(), 1);
-    assert!(!format!("{:?}", node.access_keys()).contains("HS256"), "it is gone");
+    assert!(!format!("{:?}", node.access_keys()).contains("HS256"), "the retired key is dropped");
 }
 
 #[tokio::test]
@@ -70,7 +74,7 @@ async fn successive_rotations_keep_sessions() {
         assert!(sessions.iter().all(|headers| accepts(&node, headers)));
     }
     clock.advance(minutes(29));
-    assert!(sessions.iter().all(|headers| accepts(&node, headers)), "each lives out its hour");
+    assert!(sessions.iter().all(|headers| accepts(&node, headers)), "each token is accepted until it expires");
 }
 
 #[tokio::test]
@@ -91,7 +95,10 @@ async fn activating_unpublished_key_is_rejected() {
             assert!(error.to_string().contains("on every node first"), "{error}");
         }
     }
-    assert!(login_header(&node).await.contains(hs256(1).verification_key().key_id()), "a refusal changes nothing");
+    assert!(
+        login_header(&node).await.contains(hs256(1).verification_key().key_id()),
+        "a rejected change has no effect"
+    );
 
     // A retired key is as unknown as one that was never published.
     node.replace_access_keys(publishing(node.access_keys(), &eddsa(7))).unwrap();

@@ -104,7 +104,11 @@ async fn documented_rotation_order_keeps_all_sessions() {
     assert!(crowd.nodes[0].refresh(&crowd.nodes[0].verifier().present(headers)).await.is_ok());
     clock.advance(4 * HOUR);
     for node in &crowd.nodes {
-        assert_eq!(format!("{:?}", node.refresh_keys()).matches("VerificationKey(").count(), 1, "the old key is gone");
+        assert_eq!(
+            format!("{:?}", node.refresh_keys()).matches("VerificationKey(").count(),
+            1,
+            "the old key is dropped"
+        );
     }
 }
 
@@ -137,7 +141,11 @@ async fn replayed_refresh_after_rotation_keeps_generation() {
         (algorithm(&before, "__Host-refresh"), algorithm(&after, "__Host-refresh")),
         ("HS256".into(), "EdDSA".into())
     );
-    assert_eq!(claims(&before, "__Host-refresh"), claims(&after, "__Host-refresh"), "the record alone says what it is");
+    assert_eq!(
+        claims(&before, "__Host-refresh"),
+        claims(&after, "__Host-refresh"),
+        "the token follows from the record alone"
+    );
     assert_eq!(generation(&after), 2);
 
     // Both are the current token of the session: using one after the other is not reuse.

@@ -104,7 +104,7 @@ async fn cached_token_is_rejected_after_key_retired() {
     assert!(accepts(&node, &late));
     clock.advance(minutes(1));
     assert!(accepts(&behind, &late));
-    assert_eq!(refusal(&node, &late), Some(VerifyError::InvalidToken), "its time is over");
+    assert_eq!(refusal(&node, &late), Some(VerifyError::InvalidToken), "the key has retired");
 }
 
 #[tokio::test]
