@@ -288,8 +288,12 @@ impl ClaimsShape {
     }
 
     fn parse<C: DeserializeOwned>(self, app: Option<&str>) -> serde_json::Result<C> {
-        // Not as a str, which serde_json may cut within a character, and panics, where a name should be a `bool`.
-        serde_json::from_slice(app.unwrap_or(self.empty).as_bytes())
+        let json = app.unwrap_or(self.empty);
+        match json.is_ascii() {
+            true => serde_json::from_str(json),
+            // As bytes, since serde_json may cut a str within a character, and panics, where a name should be a `bool`.
+            false => serde_json::from_slice(json.as_bytes()),
+        }
     }
 }
 
