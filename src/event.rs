@@ -19,38 +19,37 @@ use std::{fmt, sync::Arc};
 pub(crate) use crate::error::LOG_TARGET;
 use crate::id::{SessionId, UserId};
 
-/// Something that happened to a session (OWASP ASVS 5.0, 16.3; OWASP logging vocabulary).
+/// An event in the life of a session (OWASP ASVS 5.0, 16.3; OWASP logging vocabulary).
 ///
 /// Every event is also written to `tracing` under the target `tower_jwt_sessions`, with a digest in place of the
 /// session id and without the user id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionEvent {
-    /// Whose session.
+    /// The user of the session.
     pub user_id: UserId,
-    /// Which session.
+    /// The session.
     pub session_id: SessionId,
-    /// What happened.
+    /// The kind of event.
     pub kind: SessionEventKind,
 }
 
-/// What happened to a session.
+/// The kinds of [`SessionEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEventKind {
-    /// A login began it.
+    /// A login created the session.
     Created,
-    /// It was refreshed.
+    /// The session was refreshed.
     Refreshed(RefreshKind),
-    /// It was ended.
+    /// The session ended.
     Ended(EndReason),
-    /// A superseded refresh token was presented after its window, or after more answers in a row than get lost
-    /// ([`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS)): the token was stolen, or the answer that
-    /// replaced it was. An [`EndReason::RefreshTokenReused`] follows.
+    /// A superseded refresh token was presented after its window, or after too many unused responses in a row
+    /// ([`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS)): the token or its successor was stolen. An [`EndReason::RefreshTokenReused`] follows.
     RefreshTokenReused,
     /// A refresh token that had expired, or whose session had ended, was presented.
     UsedAfterEnd,
-    /// Its access tokens were expired, so that the next refresh loads new claims.
+    /// Its access was expired, so that the next refresh loads new claims.
     AccessExpired,
     /// The store had an older generation than the token, or an older epoch than the node: it lost writes, for example
     /// in a failover.
@@ -61,8 +60,8 @@ pub enum SessionEventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshKind {
-    /// An access token only: the refresh token stays, since it was issued a moment ago, or since the answer that
-    /// superseded it may still arrive.
+    /// An access token only: the refresh token stays, since it was issued a moment ago, or since the response
+    /// that superseded it may still arrive.
     AccessOnly,
     /// Tokens of a new generation.
     Rotated,
@@ -74,21 +73,21 @@ pub enum RefreshKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// Its user logged out.
+    /// The user logged out.
     LoggedOut,
-    /// The application, or its user from another session, ended it.
-    Revoked,
+    /// The application ended it, or the user from another session.
+    Requested,
     /// A new login took its place.
     Replaced,
     /// A login exceeded the limit of sessions.
     Evicted,
     /// Its refresh token was used twice.
     RefreshTokenReused,
-    /// The claims source no longer knows its user.
+    /// The claims source no longer finds the user.
     UserGone,
 }
 
-/// The application's hook for events.
+/// The hook of the application.
 #[derive(Clone, Default)]
 pub(crate) struct EventHook(Option<Arc<Hook>>);
 
@@ -99,7 +98,7 @@ impl EventHook {
         Self(Some(Arc::new(hook)))
     }
 
-    /// Tells the hook, the log and the counters.
+    /// Calls the hook, writes to the log and counts.
     pub(crate) fn emit(&self, user_id: &UserId, session_id: SessionId, kind: SessionEventKind) {
         log(session_id, kind);
         #[cfg(feature = "metrics")]
@@ -117,7 +116,7 @@ impl fmt::Debug for EventHook {
 }
 
 fn log(session_id: SessionId, kind: SessionEventKind) {
-    // Worked out within the lines, and so only where somebody listens.
+    // Computed within the lines, and so only if they are enabled.
     let (session, event) = (|| session_id.log_digest(), name(kind));
     match kind {
         SessionEventKind::RefreshTokenReused => {

@@ -15,9 +15,8 @@ use crate::cookie::forbid_storage;
 /// [`Login::tokens`](crate::manager::Login::tokens) or
 /// [`SessionManager::refresh_with_token`](crate::SessionManager::refresh_with_token).
 ///
-/// Whoever has them has the session. They are for native clients and tools, which keep them in the storage for secrets
-/// of their system. Never give them to a page in a browser, where every script can read them: that is what the cookies
-/// are for.
+/// They grant access to the session, and are for native clients, which keep them in the credential storage of their system.
+/// Never give them to a page in a browser, where every script can read them: cookies are for that.
 ///
 /// It is a response, the JSON of RFC 6749, section 5.1, with `Cache-Control: no-store`:
 ///
@@ -25,16 +24,16 @@ use crate::cookie::forbid_storage;
 /// {"access_token":"…","token_type":"Bearer","expires_in":3600,"refresh_token":"…"}
 /// ```
 ///
-/// `refresh_token` is missing where the client keeps the one that it has: see
-/// [`refresh_token`](Self::refresh_token). There is no other way to print or to serialise the tokens by accident.
-#[must_use = "the client has to get these tokens"]
+/// `refresh_token` is missing if the client keeps the one that it has: see [`refresh_token`](Self::refresh_token). The type
+/// is not `Serialize`, and `Debug` prints no token.
+#[must_use = "the tokens must be sent to the client"]
 #[derive(Clone)]
 pub struct SessionTokens {
     access: IssuedToken,
     refresh: Option<IssuedToken>,
 }
 
-/// A token and how long it is good for, in whole seconds.
+/// A token and its lifetime, in whole seconds.
 #[derive(Clone)]
 pub(crate) struct IssuedToken {
     pub(crate) token: String,
@@ -55,20 +54,20 @@ impl SessionTokens {
         &self.access.token
     }
 
-    /// How long the access token is good for. A duration, not a time: the clock of the client may be wrong.
+    /// The lifetime of the access token. A duration and not a point in time, since the clock of the client may be wrong.
     pub const fn expires_in(&self) -> Duration {
         self.access.lives
     }
 
-    /// The new refresh token, which takes the place of the one before. `None` where the presented one remains the
-    /// newest: then another refresh was answered a moment ago, and the client goes on with the token that it has.
+    /// The new refresh token, which replaces the previous one. `None` if the presented token remains the newest, because
+    /// another refresh was answered a moment ago: then the client keeps its token.
     ///
-    /// A login always gives one.
+    /// Always `Some` after a login.
     pub fn refresh_token(&self) -> Option<&str> {
         self.refresh.as_ref().map(|refresh| &*refresh.token)
     }
 
-    /// How long the new refresh token is good for.
+    /// The lifetime of the new refresh token.
     pub fn refresh_expires_in(&self) -> Option<Duration> {
         self.refresh.as_ref().map(|refresh| refresh.lives)
     }

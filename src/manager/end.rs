@@ -31,7 +31,7 @@ impl<C: Claims> SessionManager<C> {
     /// has ended the session or the process exits. Sessions that begin after this call are not affected.
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
-        let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Revoked).await?;
+        let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Requested).await?;
         Ok(!ended.is_empty())
     }
 
@@ -58,7 +58,7 @@ impl<C: Claims> SessionManager<C> {
     /// As [`SessionManager::end`].
     pub async fn end_all(&self, user: impl ToString) -> Result<usize, Error> {
         let user = self.user_id(user)?;
-        Ok(self.end_in_store(&user, WhichSessions::All, EndReason::Revoked).await?.len())
+        Ok(self.end_in_store(&user, WhichSessions::All, EndReason::Requested).await?.len())
     }
 
     /// Ends every other session of this session's user, for example after a change of password (OWASP ASVS 5.0,
@@ -82,7 +82,7 @@ impl<C: Claims> SessionManager<C> {
     pub async fn end_others(&self, session: &Session<C>) -> Result<usize, Error> {
         self.check_session(session)?;
         let others = WhichSessions::Others(session.id());
-        Ok(self.end_in_store(session.user_id(), others, EndReason::Revoked).await?.len())
+        Ok(self.end_in_store(session.user_id(), others, EndReason::Requested).await?.len())
     }
 
     /// Expires every access token of a user, for example after a role was revoked. The sessions live on: the next

@@ -30,17 +30,17 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// | route | success | needs |
     /// |---|---|---|
-    /// | `POST /refresh` | `{"success":true,"expires_in":3600}` and fresh cookies | a refresh token |
+    /// | `POST /refresh` | `{"success":true,"expires_in":3600}` and new cookies | a refresh token |
     /// | `POST /logout` | `{"success":true}`, cookies removed, the session ended | nothing |
-    /// | `POST /logout-all` | the same, every session of the user ended | a good access token, or an unexpired refresh token of a live session |
+    /// | `POST /logout-all` | the same, every session of the user ended | a valid access token, or an unexpired refresh token of a live session |
     /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
     /// [`list_for`](SessionManager::list_for). Errors are [`Problem`] documents. Requests from other sites are refused,
-    /// nothing is cached except `jwks.json`, for five minutes, and no body ever holds a token. The router verifies
-    /// requests itself: it works under the layer and without it.
+    /// responses are not cached except `jwks.json`, for five minutes, and no body contains a token. The router verifies
+    /// requests itself, so it works with and without the layer.
     ///
     /// ```
     /// use axum::Router;

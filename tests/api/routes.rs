@@ -244,7 +244,7 @@ async fn session_is_ended_by_id(backend: Backend) {
     let response = here.send(&delete, &[]).await;
     assert_eq!(response.is(200).json(), json!({ "success": true }));
     assert_eq!(response.set_cookies(), Vec::<&str>::new());
-    assert_eq!(world.events(), [Event::Ended(EndReason::Revoked)]);
+    assert_eq!(world.events(), [Event::Ended(EndReason::Requested)]);
     there.get("/me").await.is_problem(401, "invalid_token");
     there.refresh().await.is_problem(401, "invalid_refresh_token");
     here.send(&delete, &[]).await.is_problem(404, "session_not_found");

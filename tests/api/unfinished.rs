@@ -146,15 +146,15 @@ async fn every_kind_of_failed_end_is_completed(backend: Backend) {
         let (left, reason) = match end {
             "end" => {
                 sessions.end("alice", gone).await.expect_err("the store is down");
-                (1, EndReason::Revoked)
+                (1, EndReason::Requested)
             }
             "end_others" => {
                 sessions.end_others(&kept).await.expect_err("the store is down");
-                (1, EndReason::Revoked)
+                (1, EndReason::Requested)
             }
             "end_all" => {
                 sessions.end_all("alice").await.expect_err("the store is down");
-                (0, EndReason::Revoked)
+                (0, EndReason::Requested)
             }
             _ => {
                 world.users.delete("alice");

@@ -151,7 +151,7 @@ fn recovers(mut attempt: impl FnMut() -> u16) {
         match attempt() {
             200 => return,
             status => {
-                assert!(Instant::now() < deadline, "Redis is available, but the demo still responds with {status}")
+                assert!(Instant::now() < deadline, "Redis is available, but the demo still responds with {status}");
             }
         }
         thread::sleep(Duration::from_millis(20));
