@@ -47,7 +47,7 @@ pub async fn reads_until_the_absolute_limit<S: SessionStore>(store: S, clock: Te
 
 /// Every verb takes a user and a session that never were.
 pub async fn finds_no_unknown_sessions<S: SessionStore>(store: S, _: TestClock) {
-    let user = user("nobody");
+    let user = user("unknown");
     assert_eq!(find(&store, &user, id(1)).await, None);
     assert_eq!(must(store.get_data(&user, id(1)).await), None);
     assert_eq!(put(&store, &user, id(1), 0, b"data").await, PutOutcome::Ended);
