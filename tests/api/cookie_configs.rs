@@ -18,7 +18,7 @@ use crate::support::{
     *,
 };
 
-/// What an application may ask for, sensible or not.
+/// The settings of an application, valid or not.
 #[derive(Clone, Debug)]
 struct Settings {
     names: Option<(String, String)>,

@@ -1,4 +1,4 @@
-//! The layer: what it puts into requests, and its last word on session cookies in responses.
+//! The layer: what it inserts into requests, and how it overrides session cookies in responses.
 
 use std::{convert::Infallible, num::NonZeroU32};
 
@@ -108,7 +108,7 @@ async fn ordinary_responses_set_no_cookies() {
     assert_eq!(browser.get("/greet").await.set_cookies(), Vec::<&str>::new(), "also when the token has expired");
 }
 
-/// A body of its own type, an error of its own type, and no axum.
+/// A service with its own body and error types, without axum.
 #[tokio::test]
 async fn layer_accepts_any_body_and_error_type() {
     #[derive(Debug, PartialEq)]
@@ -134,7 +134,7 @@ async fn layer_accepts_any_body_and_error_type() {
     assert_eq!(response.expect("a response").into_body(), "");
     assert_eq!(service.ready().await.expect("ready").call(request("", 0)).await.err(), Some(Broken));
 
-    // Where there is no layer, the verifier does the same.
+    // Without a layer, the verifier gives the same result.
     let headers = request(&browser.cookies(), 0).into_parts().0.headers;
     assert_eq!(
         world.sessions.verifier().verify(&headers).map(|session| session.user_id().to_string()),
@@ -211,7 +211,7 @@ async fn two_managers_share_one_router() {
         assert_eq!(browser.get("/both").await.body, r#"Some("alice") None"#);
         browser.post("/staff-login").await.is(200);
         assert_eq!(browser.get("/both").await.body, r#"Some("alice") Some(3)"#);
-        // The cookies of one are nothing to the other.
+        // The cookies of one manager are not credentials of the other.
         let access = browser.access();
         browser.plant("__Host-staff", &access);
         browser.get("/staff").await.is_problem(401, "invalid_token");

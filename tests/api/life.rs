@@ -1,4 +1,4 @@
-//! A whole life of a session: login, use, refresh, logout.
+//! A session from login through use and refresh to logout.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ where
     assert_eq!(
         browser.cookie(ACCESS).map(|_| browser.cookies().contains(ACCESS)),
         Some(false),
-        "the browser rejects the cookie"
+        "the browser drops the expired cookie"
     );
     browser.get("/me").await.is_problem(401, "invalid_token");
     let refreshed = browser.refresh().await;
@@ -55,7 +55,7 @@ where
     assert_eq!(browser.cookies(), "");
     browser.get("/me").await.is_problem(401, "missing_credentials");
 
-    // The very same cookies again: the access token has most of its hour left, and is refused all the same.
+    // The same cookies again: the access token would be valid for most of an hour, and is refused.
     stolen.send_only("GET /me", &[]).await.is_problem(401, "invalid_token");
     assert_eq!(stolen.send_only("GET /why", &[]).await.body, "Revoked");
     stolen.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");

@@ -1,4 +1,4 @@
-//! How many sessions a user may have.
+//! The limit of sessions per user.
 
 use std::num::NonZeroU32;
 
@@ -86,7 +86,7 @@ async fn expired_session_does_not_count_towards_limit(backend: Backend) {
     assert_eq!(world.count("alice").await, 1);
 }
 
-/// Logs in a hundred times at once; says how many were let in, and the browsers that were.
+/// Logs in a hundred times concurrently, and returns the browsers whose login succeeded.
 async fn concurrent_logins(world: &World) -> Vec<Browser> {
     let logins: Vec<_> = (0..100)
         .map(|_| {

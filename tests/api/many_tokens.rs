@@ -19,10 +19,10 @@ on_every_store!(
     logout_that_failed_reaches_the_store_again,
 );
 
-/// So many values under one name are looked at.
+/// The number of cookies of one name that are read.
 const MAX: usize = 4;
 
-/// A `Cookie` header with so many tokens under each name, each of another session.
+/// A `Cookie` header with this number of tokens of each name, each of another session.
 fn many(browser: &Browser, access: usize, refresh: usize) -> String {
     let (access_token, refresh_token) = (browser.access(), browser.refresh_token());
     let access = (0..access).map(|_| format!("{ACCESS}={}", of_lost_session(&access_token, ACCESS_SECRET)));
@@ -129,7 +129,7 @@ async fn logout_that_failed_reaches_the_store_again(backend: Backend) {
     }
 }
 
-/// A Redis of its own, and what it was asked to do.
+/// A Redis server for one test, and the commands that it received.
 struct Counted {
     _server: RedisServer,
     stats: Client,
@@ -164,7 +164,7 @@ impl Counted {
         Self { _server: server, stats, app, browser }
     }
 
-    /// How many scripts ran, each of which is a step of the store, and how many entries the log was given.
+    /// Returns how many scripts ran, each of which is a step of the store, and how many entries the log received.
     async fn so_far(&self) -> [usize; 2] {
         let command = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
         let stats: String = self.stats.custom(command, vec!["commandstats".to_owned()]).await.expect("a reply");
@@ -174,7 +174,7 @@ impl Counted {
         })
     }
 
-    /// Sends a request and says how many steps and entries it took.
+    /// Sends a request, and returns its status and how many steps and entries it caused.
     async fn counts(&self, what: &str, cookies: &str) -> (u16, usize, usize) {
         let before = self.so_far().await;
         let response = send(&self.app, what, &[("cookie", cookies)]).await;
@@ -195,7 +195,7 @@ async fn redis_commands_of_one_request_are_bounded() {
         "GET /auth/sessions",
         "DELETE /auth/sessions/x",
     ];
-    // Too many: nothing is done, however often it is tried.
+    // Too many cookies: no step runs, in any number of attempts.
     let crowd = many(browser, 500, 500);
     for what in routes.into_iter().chain(["GET /me", "GET /live"]) {
         let (status, steps, entries) = counted.counts(what, &crowd).await;
@@ -204,13 +204,13 @@ async fn redis_commands_of_one_request_are_bounded() {
     }
     assert_eq!(counted.counts("POST /login/bob", &crowd).await, (200, 1, 0), "the session itself");
 
-    // As many as are looked at, each for a session of its own that the store has lost: the dearest there are.
+    // As many as are read, each of a different session that the store has lost: the most expensive request.
     for what in routes {
         let few = many(browser, MAX, MAX);
         let (status, steps, entries) = counted.counts(what, &few).await;
         let expected = match what {
             "POST /auth/logout" => (200, 2 * MAX, 2 * MAX),
-            // One look for each that could prove enough.
+            // One lookup for each token that may be sufficient.
             "POST /auth/logout-all" => (401, 2 * MAX, 0),
             _ => (401, 0, 0),
         };
@@ -220,7 +220,7 @@ async fn redis_commands_of_one_request_are_bounded() {
             assert_eq!(again, (200, 0, 0), "ended sessions are known to the node");
         }
     }
-    // One of the same user is replaced within the step that makes the new one.
+    // A session of the same user is replaced within the step that creates the new one.
     for user in ["alice", "bob"] {
         let few = many(browser, MAX, MAX);
         let (status, steps, entries) = counted.counts(&format!("POST /login/{user}"), &few).await;
@@ -228,7 +228,7 @@ async fn redis_commands_of_one_request_are_bounded() {
     }
 }
 
-/// All of one user, and alive: their end is one step.
+/// Live sessions of one user, which end in one step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logout_all_of_many_live_sessions_is_one_step() {
     let counted = Counted::new().await;

@@ -33,7 +33,7 @@ on_every_store!(
     claims_changed_while_loaded_are_loaded_again,
 );
 
-/// The same browser at another node.
+/// Returns the same browser at another node.
 fn at(node: &World, browser: &Browser) -> Browser {
     let mut there = node.browser();
     for name in [ACCESS, REFRESH] {

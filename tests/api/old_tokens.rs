@@ -47,7 +47,7 @@ async fn expired_refresh_token_is_refused_without_store_and_claims(backend: Back
     }
 }
 
-/// The store's clock judges refresh tokens, and that of the node may be ahead of it.
+/// The store's clock decides the expiry of refresh tokens, and the node's clock may be ahead of it.
 async fn refresh_token_within_clock_skew_is_decided_by_store(backend: Backend) {
     let world = World::new(backend).await;
     let mut browser = world.browser();
@@ -61,7 +61,7 @@ async fn refresh_token_within_clock_skew_is_decided_by_store(backend: Backend) {
     assert_eq!((world.users.asked(), world.events()), (asked + 1, vec![Event::UsedAfterEnd]));
 }
 
-/// An access token alone, as a client with Bearer tokens or a stolen copy has it.
+/// An access token alone, as a client with Bearer tokens or a thief has it.
 async fn logout_all_with_expired_access_token_is_refused(backend: Backend) {
     let world = World::for_natives(backend).await;
     let kept = world.native("alice").await;
@@ -89,7 +89,7 @@ async fn logout_all_with_expired_refresh_token_is_refused(backend: Backend) {
     browser.refresh().await.is(200);
     let newer = format!("{REFRESH}={}", browser.refresh_token());
     world.clock.advance(hours(DAYS) + seconds(60));
-    // The session lives on, and this token of it has expired.
+    // The session continues, and this token of it has expired.
     send(&world.app, "POST /auth/logout-all", &[("cookie", &kept)]).await.is_problem(401, "invalid_token");
     assert_eq!(world.count("alice").await, 1);
     send(&world.app, "POST /auth/logout-all", &[("cookie", &newer)]).await.is(200);

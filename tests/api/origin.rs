@@ -190,7 +190,7 @@ async fn host_is_compared_without_own_origin() {
     let app = app(&manager(|builder| builder).await);
     for what in ["POST /", "GET /ws"] {
         for origin in NOT_OURS {
-            // `Host` does not tell the scheme: http passes for https. Case and default port mean nothing.
+            // `Host` has no scheme: http passes for https. Case and default port do not count.
             let passes = ["http://example.com", "https://EXAMPLE.com", "https://example.com:443"].contains(&origin);
             let expected = if passes { 200 } else { 403 };
             assert_eq!(ask(&app, what, "", origin).await.status, expected, "{what} {origin}");

@@ -1,5 +1,5 @@
-//! Origins and hosts in all their spellings: what the guards take for the same place, and tower-http as the oracle of
-//! what Go decides.
+//! Origins and hosts in all spellings: which of them the guards treat as equal, with tower-http as the oracle of
+//! Go's decisions.
 
 use std::{cell::Cell, convert::Infallible};
 
@@ -44,7 +44,7 @@ async fn host_is_compared_without_case_and_default_port() {
         ("[2001:DB8::7]:80", "http://[2001:db8::7]", 200),
         ("[2001:db8:0:0:0:0:0:7]:8080", "http://[2001:db8::7]:8080", 200),
         ("192.0.2.1:80", "http://192.0.2.1", 200),
-        // Whatever sends these is no browser, but means the same place.
+        // Browsers do not send these spellings of the same origin.
         ("h.example", "https://h.example:443", 200),
         ("h.example", "https://H.Example", 200),
         // The default port of the other scheme is another port.
@@ -53,12 +53,12 @@ async fn host_is_compared_without_case_and_default_port() {
         ("h.example", "https://h.example:80", 403),
         ("h.example:443", "https://h.example:80", 403),
         ("h.example:8443", "https://h.example", 403),
-        // With the dot at its end it is another name, for browsers too.
+        // With a trailing dot it is another name, for browsers too.
         ("h.example.", "https://h.example", 403),
         ("h.example", "https://h.example.", 403),
         ("h.example.:443", "https://h.example", 403),
         ("h.example.:443", "https://h.example.", 200),
-        // No other part of an address counts, or is read over.
+        // Other parts of a URL are neither accepted nor ignored.
         ("[::1]", "https://[::2]", 403),
         ("[::1]:443", "https://[::1]:8443", 403),
         ("::1", "https://[::1]", 403),
@@ -70,7 +70,7 @@ async fn host_is_compared_without_case_and_default_port() {
         ("h.example:65979", "https://h.example", 403),
         ("h.example, h.example", "https://h.example", 403),
         ("", "https://", 403),
-        // A scheme without a default port is none of ours.
+        // Schemes without a default port are not supported.
         ("localhost", "capacitor://localhost", 403),
         ("localhost:443", "wss://localhost", 403),
     ] {
@@ -99,7 +99,7 @@ async fn origins_of_applications_and_extensions_pass_when_trusted() {
                 assert_eq!(send(&trusting, what, &headers).await.status, 200, "{what} {site} {origin}");
                 assert_eq!(send(&own, what, &headers).await.status, 403, "{what} {site} {origin}");
             }
-            // Compared exactly: no port, no case, nothing behind it.
+            // Compared exactly, without changes of port or case.
             for other in [format!("{origin}:1"), origin.to_uppercase(), format!("{origin}/"), format!("{origin}x")] {
                 assert_eq!(status(&trusting, what, "app.test", &other).await, 403, "{what} {other}");
             }
@@ -107,7 +107,7 @@ async fn origins_of_applications_and_extensions_pass_when_trusted() {
     }
 }
 
-/// Any spelling of a host, and the name, port and scheme that it means.
+/// Any spelling of a host, and the name, port and scheme that it stands for.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
     scheme: &'static str,
@@ -129,7 +129,7 @@ impl Place {
         self.port.unwrap_or(self.default_port())
     }
 
-    /// As a client writes it that does what it likes with case and default port.
+    /// As a client writes it, with any case and with or without the default port.
     fn host(&self, upper: bool, explicit: bool) -> String {
         let name = if upper { self.name.to_uppercase() } else { self.name.clone() };
         match self.port.or(explicit.then_some(self.default_port())) {
@@ -162,7 +162,7 @@ fn only_same_name_and_port_pass_in_any_spelling() {
     let app = runtime.block_on(async { app(&manager(|builder| builder).await) });
     let cases = (places(), places(), any::<[bool; 2]>());
     let outcome = runner(2000).run(&cases, |(page, service, [upper, explicit])| {
-        // `Host` does not tell the scheme: a service is reached under that of the page.
+        // `Host` has no scheme: the service is assumed to have that of the page.
         let service = Place { scheme: page.scheme, ..service };
         let same = page.name == service.name && page.port() == service.port();
         let status = runtime.block_on(status(&app, "POST /", &service.host(upper, explicit), &page.origin()));

@@ -26,7 +26,7 @@ async fn world(backend: Backend) -> World {
     World::with(backend, |builder| builder.replay_window(ReplayWindow::UntilConfirmed(seconds(10)))).await
 }
 
-/// Its use confirms nothing, so it must not be good for an hour.
+/// Its use confirms no successor, so it must not be valid for an hour.
 async fn access_token_of_superseded_generation_is_short_lived(backend: Backend) {
     let world = world(backend).await;
     let mut thief = world.browser();
@@ -54,14 +54,14 @@ async fn session_ends_after_too_many_lost_responses(backend: Backend) {
         browser.send_only("POST /auth/refresh", &[]).await.is(200);
         world.clock.advance(seconds(20));
     }
-    // The next one arrives, and all is as before.
+    // The next response arrives, and the session continues.
     world.events();
     browser.refresh().await.is(200);
     assert_eq!(world.events(), [Event::Refreshed(Rotated)]);
     assert_eq!(claims_of(&browser.refresh_token())["gen"], lost + 2);
     browser.get("/me").await.is(200);
 
-    // If it does not, that is one too many.
+    // One more lost response exceeds the limit.
     let mut thief = world.browser();
     thief.login("bob").await;
     for _ in 0..=lost {

@@ -11,7 +11,7 @@ use tower_jwt_sessions::{SessionId, policy::AssuranceLevel};
 
 use crate::support::{redis_server, *};
 
-/// Each of the 128 bits is drawn: a UUID has six that are not.
+/// Each of the 128 bits is random: a UUID has six that are not.
 #[tokio::test]
 async fn session_ids_have_128_random_bits() {
     let world = World::new(Backend::Memory).await;
@@ -28,11 +28,11 @@ async fn session_ids_have_128_random_bits() {
         }
         assert!(seen.insert(text));
     }
-    // Wrong once in 2^120 runs.
+    // Fails by chance once in 2^120 runs.
     assert_eq!((ones, zeros), ([0xff; 16], [0xff; 16]));
 }
 
-/// Claims come from their source, whatever the request says (RFC 9700, section 4.14.2).
+/// Claims come from their source, not from the request (RFC 9700, section 4.14.2).
 #[tokio::test]
 async fn refresh_ignores_query_and_headers() {
     let world = World::new(Backend::Memory).await;
@@ -90,7 +90,7 @@ async fn lifetimes_satisfy_nist_levels() {
     }
 }
 
-/// All that Redis holds, in bytes.
+/// Returns all data of Redis, in bytes.
 async fn dump() -> Vec<u8> {
     let (server, _) = redis_server::shared();
     let client = Client::new(Config::from_url(&server.url()).expect("a URL"), None, None, None);
@@ -122,7 +122,7 @@ async fn dump() -> Vec<u8> {
     all
 }
 
-/// A copy of the database opens no session: there is neither a token in it nor a hash of one.
+/// A copy of the database gives access to no session: it contains no token and no hash of one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_dump_contains_no_token() {
     let world = World::new(Backend::Redis).await;

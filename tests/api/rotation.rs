@@ -127,7 +127,7 @@ async fn expired_superseded_token_is_refused_without_reuse_event(backend: Backen
     browser.refresh().await.is(200);
     world.clock.advance(hours(24));
     world.events();
-    // By hand, for no browser keeps it: exactly at its `exp`.
+    // Sent by hand exactly at its `exp`, since no browser keeps it.
     let cookie = format!("{REFRESH}={expired}");
     send(&world.app, "POST /auth/refresh", &[("cookie", &cookie)]).await.is_problem(401, "invalid_refresh_token");
     assert_eq!(world.events(), [Event::UsedAfterEnd]);
@@ -161,7 +161,7 @@ async fn reuse_by_thief_after_victim_ends_session(backend: Backend) {
     thief.refresh().await.is_problem(401, "invalid_refresh_token");
     thief.get("/me").await.is_problem(401, "invalid_token");
     victim.get("/me").await.is_problem(401, "invalid_token");
-    // A new login is not touched by any of it.
+    // A new login is not affected.
     victim.login("alice").await;
     victim.get("/me").await.is(200);
 }
@@ -187,7 +187,7 @@ async fn token_newer_than_stored_generation_is_adopted(backend: Backend) {
     browser.get("/me").await.is(200);
     let repeated = before.send_only("POST /auth/refresh", &[]).await.is(200).cookie(REFRESH);
     assert_eq!(repeated.as_deref(), Some(&*browser.refresh_token()));
-    // Adopting forgives nothing: what was superseded before is still theft.
+    // After adopting, a token that was superseded before still counts as reuse.
     let cookie = format!("{REFRESH}={}", tokens[2]);
     send(&world.app, "POST /auth/refresh", &[("cookie", &cookie)]).await.is_problem(401, "invalid_refresh_token");
     browser.get("/me").await.is_problem(401, "invalid_token");

@@ -225,7 +225,7 @@ async fn session_list_has_documented_fields(backend: Backend) {
         .collect();
     assert_eq!(current, [false, true]);
 
-    // The identifiers open nothing.
+    // The identifiers are not credentials.
     let id = seen[0]["id"].as_str().expect("an id");
     let cookie = format!("{ACCESS}={id}; {REFRESH}={id}");
     send(&world.app, "GET /me", &[("cookie", &cookie)]).await.is_problem(401, "invalid_token");
@@ -249,7 +249,7 @@ async fn session_is_ended_by_id(backend: Backend) {
     there.refresh().await.is_problem(401, "invalid_refresh_token");
     here.send(&delete, &[]).await.is_problem(404, "session_not_found");
 
-    // One's own is no exception, and its cookies stay: only a logout clears them.
+    // The own session can be ended as well, and its cookies stay: only a logout clears them.
     let own = format!("DELETE /auth/sessions/{}", claims_of(&here.access())["sid"].as_str().expect("an id"));
     assert_eq!(here.send(&own, &[]).await.is(200).set_cookies(), Vec::<&str>::new());
     here.get("/me").await.is_problem(401, "invalid_token");
@@ -273,7 +273,7 @@ async fn session_of_another_user_cannot_be_ended(backend: Backend) {
     bob.get("/me").await.is(200);
     bob.refresh().await.is(200);
 
-    // Nothing was published about it that another node would act upon.
+    // No revocation was published that another node would apply.
     use tower_jwt_sessions::store::{LogPosition, SessionStore as _};
     let log = world.store.read_log(LogPosition::START, millis(0)).await.expect("the log");
     let bobs: SessionId = id.parse().expect("an id");

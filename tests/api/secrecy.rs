@@ -19,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::support::{log::Log, *};
 
-/// What must not be seen: every token that a client ever got, and what is in it.
+/// The secrets: every token that a client received, and its parts.
 #[derive(Default)]
 struct Secrets(Vec<String>);
 
@@ -30,7 +30,7 @@ impl Secrets {
 
     fn token(&mut self, token: &str) {
         self.0.push(claims_of(token)["sid"].as_str().expect("an id").to_owned());
-        // Signatures and payloads are secrets of their own: headers are the same for every token.
+        // Signatures and payloads are secrets, too; headers are the same for every token.
         self.0.extend(token.split('.').skip(1).map(|part| part[..20].to_owned()));
     }
 
@@ -198,9 +198,10 @@ async fn native_log_contains_no_secret(backend: Backend) {
     secrets.are_not_in(&text);
     assert!(!text.contains("eyJ"), "no part of a token");
     assert!(!text.contains("private@name.example"));
-    for told in ["a Bearer token and a session cookie", "no single Bearer token", "token refused", "authn_token_reuse"]
+    for expected in
+        ["a Bearer token and a session cookie", "no single Bearer token", "token refused", "authn_token_reuse"]
     {
-        assert!(text.contains(told), "{told} is not in {text}");
+        assert!(text.contains(expected), "{expected} is not in {text}");
     }
 }
 
@@ -272,13 +273,13 @@ async fn printed_values_contain_no_secret() {
     print(&SessionManager::<Claims>::builder().build().err());
     print(&Router::<()>::new().nest("/auth", sessions.router()).layer(sessions.layer()));
 
-    for told in ["Session", "SessionManager", "SessionCookies", "[redacted]", "connection refused"] {
-        assert!(printed.contains(told), "{told} was not printed");
+    for expected in ["Session", "SessionManager", "SessionCookies", "[redacted]", "connection refused"] {
+        assert!(printed.contains(expected), "{expected} was not printed");
     }
     secrets.are_not_in(&printed);
 }
 
-/// What applications keep in sessions, where it could be printed.
+/// The data that applications keep in sessions.
 const CANARY: &str = "canary-of-the-application";
 const CANARY_AGENT: &str = "canary/1.0 (browser)";
 const CANARY_IP: &str = "203.0.113.77";
@@ -336,7 +337,7 @@ async fn debug_output_contains_no_session_contents() {
     print(&new.device);
     print(&SessionRejectionKind::Unauthenticated(VerifyError::Revoked));
 
-    // What is there is not what was asked for, at any place and of any type.
+    // The stored value has another type than the requested one, at any place.
     #[derive(Debug, Deserialize)]
     struct Note {
         #[serde(rename = "note")]
@@ -375,8 +376,8 @@ async fn debug_output_contains_no_session_contents() {
     for hidden in [CANARY, CANARY_AGENT, CANARY_IP, "99, 97, 110, 97, 114, 121"] {
         assert!(!printed.contains(hidden), "{hidden} is in {printed}");
     }
-    let told = ["expected `One`", "expected u8", "session operation failed", "[redacted]", "bytes]", "data_or_else"];
-    for told in told {
-        assert!(printed.contains(told), "{told} was not printed: {printed}");
+    let texts = ["expected `One`", "expected u8", "session operation failed", "[redacted]", "bytes]", "data_or_else"];
+    for expected in texts {
+        assert!(printed.contains(expected), "{expected} was not printed: {printed}");
     }
 }

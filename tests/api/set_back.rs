@@ -17,7 +17,7 @@ on_every_store!(
 
 const WINDOWS: [ReplayWindow; 2] = [ReplayWindow::Fixed(seconds(10)), ReplayWindow::UntilConfirmed(seconds(10))];
 
-/// A world that has been there for longer than its clock is set back.
+/// A world that has run for longer than its clock is set back.
 async fn world(backend: Backend, window: ReplayWindow) -> World {
     let world = World::with(backend, |builder| builder.replay_window(window)).await;
     world.clock.advance(hours(2));
@@ -36,7 +36,7 @@ async fn superseded_token_stays_superseded_when_the_clock_is_set_back(backend: B
         let old = browser.clone();
         browser.refresh().await.is(200);
         world.clock.advance(seconds(20));
-        // The first use of the new one, by whichever window.
+        // The first use of the new token, with either window.
         browser.refresh().await.is(200);
         world.clock.advance(seconds(30 * 60));
         set_back(&world, hours(1));

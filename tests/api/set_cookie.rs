@@ -50,7 +50,7 @@ async fn write(world: &World, access: (&str, &str), refresh: (&str, &str)) {
     let response = browser.post("/auth/logout").await;
     assert_eq!(attributes(&response), removal);
     assert_eq!((response.cookie(access.0).as_deref(), response.cookie(refresh.0).as_deref()), (Some(""), Some("")));
-    assert_eq!(browser.cookies(), "", "the browser rejects both cookies");
+    assert_eq!(browser.cookies(), "", "the browser deletes both cookies");
 }
 
 #[tokio::test]

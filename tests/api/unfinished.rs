@@ -30,7 +30,7 @@ on_every_store!(
 pub(crate) async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds().await {
-        assert!(Instant::now() < deadline, "unexpected: {what}");
+        assert!(Instant::now() < deadline, "timed out waiting: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -94,7 +94,7 @@ async fn failed_logout_stays_a_failure_while_the_store_is_down(backend: Backend)
     }
 }
 
-/// Before the node tries again by itself.
+/// Before the node's own retry.
 async fn failed_logout_is_completed_by_a_refresh(backend: Backend) {
     for path in ["/auth/logout", "/auth/logout-all"] {
         let (world, mut browser) = logged_in(backend).await;
@@ -226,7 +226,7 @@ async fn retried_end_of_all_with_clock_behind_spares_no_session(backend: Backend
     browser.refresh().await.is_problem(401, "invalid_refresh_token");
 }
 
-/// Whose session an id is only the store knows.
+/// Only the store knows the user of a session id.
 async fn failed_end_of_another_users_session_changes_nothing(backend: Backend) {
     let (world, mut victim) = logged_in(backend).await;
     let id: SessionId = claims_of(&victim.access())["sid"].as_str().expect("an id").parse().expect("an id");

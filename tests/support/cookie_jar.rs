@@ -19,7 +19,7 @@ pub(crate) enum SameSite {
     Strict,
     Lax,
     None,
-    /// Nothing, or nothing that is known: not protected everywhere.
+    /// No value or an unknown one, which not every browser protects.
     Default,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Kept {
     pub(crate) expires_at: Option<Duration>,
 }
 
-/// Why a line was ignored.
+/// The reason why a line was ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ignored {
     ControlCharacter,
@@ -166,7 +166,7 @@ impl CookieJar {
         Ok(())
     }
 
-    /// What there is at this time.
+    /// Returns the cookies that exist at this time.
     pub(crate) fn at(&mut self, now: Duration) -> &[Kept] {
         self.kept.retain(|kept| kept.expires_at.is_none_or(|end| now < end));
         &self.kept

@@ -44,10 +44,10 @@ pub(crate) async fn refuses_soon(node: &SessionManager, headers: &HeaderMap) {
 }
 
 /// Waits until a condition holds.
-pub(crate) async fn soon(what: &str, happened: impl Fn() -> bool) {
+pub(crate) async fn soon(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !happened() {
-        assert!(Instant::now() < deadline, "unexpected: {what}");
+    while !holds() {
+        assert!(Instant::now() < deadline, "timed out waiting: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn send_body<V: AsRef<[u8]>>(
     }
 }
 
-/// What a browser tells a cookie by: name, domain, path and partition.
+/// The identity of a cookie in a browser: name, domain, path and partition.
 fn name_and_scope(line: &str) -> Vec<&str> {
     let counts = |part: &&str| ["Domain=", "Path=", "Partitioned"].iter().any(|name| part.starts_with(name));
     let mut scope: Vec<&str> = line.split("; ").skip(1).filter(counts).collect();
@@ -63,7 +63,7 @@ fn name_and_scope(line: &str) -> Vec<&str> {
 }
 
 impl TestResponse {
-    /// No token outside of `Set-Cookie`, no cookie twice, and nothing with our cookies is stored by a cache.
+    /// Asserts that no token is outside of `Set-Cookie`, no cookie is duplicate, and session cookies are not cached.
     fn check(&self) {
         assert!(!self.body.contains(TOKEN_HEAD), "a token in the body: {}", self.body);
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::SET_COOKIE) {
@@ -96,7 +96,7 @@ impl TestResponse {
         lines.map(|line| line.to_str().expect("a cookie of text")).collect()
     }
 
-    /// The value that is set for a cookie.
+    /// Returns the value that is set for a cookie.
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         let value = |line: &&str| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
         let value = self.set_cookies().iter().find_map(value)?;
@@ -109,7 +109,7 @@ impl TestResponse {
         self
     }
 
-    /// A problem document, whole and true, that touches no cookie (RFC 9457, RFC 6750).
+    /// Asserts a complete problem document that sets no cookie (RFC 9457, RFC 6750).
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
         self.is(status);

@@ -1,7 +1,7 @@
 //! The `Cookie` header: the session cookies that are found agree with a plain reading of it.
 //!
-//! Inputs are the lines of the header, apart from some bytes that no header has and that stand for what chance would
-//! hardly spell: names and tokens.
+//! Inputs are the lines of the header, except that some bytes that no header has stand for names and tokens, which
+//! random mutations hardly produce.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use tower_jwt_sessions::auth::VerifyError;

@@ -94,11 +94,11 @@ fn plain_access(token: &[u8]) -> Option<Plain> {
 fn plain_refresh(token: &[u8]) -> Option<Plain> {
     let payload = plain_payload(&SERVICE.refresh, token)?;
     let plain = plain_claims(&payload, &format!("{ISSUER}#refresh"), false)?;
-    // Their end is judged by the clock of the store, in the step.
+    // The store's clock decides their expiry, in the step.
     payload.ends_with(&format!(r#","exp":{}}}"#, plain.exp)).then_some(plain)
 }
 
-/// The payload of a token whose other parts, and whose spelling, are exactly ours.
+/// Returns the payload of a token whose header, signature and spelling are exactly those of issued tokens.
 fn plain_payload(kind: &Kind, token: &[u8]) -> Option<String> {
     let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= 4096)?;
     let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else { return None };
@@ -149,12 +149,12 @@ fn plain_claims(payload: &str, audience: &str, is_access: bool) -> Option<Plain>
     ((1..=255).contains(&plain.user.len()) && is_id(session)).then_some(plain)
 }
 
-/// A number in the one spelling that it has, of no more digits than always fit.
+/// Returns a number in its one spelling, of no more digits than always fit.
 fn number(text: &str) -> Option<u64> {
     text.parse::<u64>().ok().filter(|number| number.to_string() == text && text.len() < 20)
 }
 
-/// Told to be strict, and with the same clock.
+/// Verifies with strict settings and the same clock.
 fn agrees_with_jsonwebtoken(kind: &Kind, token: &[u8], audience: &str, plain: &Plain) {
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
     validation.set_issuer(&[ISSUER]);
@@ -182,7 +182,7 @@ impl Kind {
     }
 }
 
-/// The members of an object, each there once and none of them a claim of ours.
+/// Returns the members of an object without duplicates and reserved claims.
 fn once(object: &str) -> Option<Map<String, Value>> {
     const OURS: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"];
     let Pairs(pairs) = serde_json::from_str(object).ok()?;
@@ -191,7 +191,7 @@ fn once(object: &str) -> Option<Map<String, Value>> {
     (members.len() == count && !OURS.iter().any(|name| members.contains_key(*name))).then_some(members)
 }
 
-/// The members of an object as they stand there.
+/// Returns the members of an object in their order.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {

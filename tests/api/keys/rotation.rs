@@ -136,7 +136,7 @@ async fn overlap_shorter_than_longest_token_is_rejected() {
             refused(access(long_access - too_short - Duration::from_millis(1)), long_access);
             refused(renew(long_refresh - too_short - Duration::from_millis(1)), long_refresh);
         }
-        // Nor may it be left out, whatever its state.
+        // Nor may it be left out, in any state.
         refused(node.replace_access_keys(KeyRing::new(eddsa(7))), long_access);
         refused(node.replace_access_keys(KeyRing::new(hs256(1))), long_access);
         refused(node.replace_refresh_keys(KeyRing::new(eddsa(8))), long_refresh);

@@ -47,7 +47,7 @@ impl Crowd {
             assert!(accepts(here, headers) && accepts(there, headers), "browser {at}");
             let fresh = refresh(there, headers).await;
             assert!(accepts(here, &fresh) && accepts(there, &fresh), "browser {at} refreshed");
-            // Its response was lost, so it asks the other node.
+            // Its response was lost, so it repeats the request at the other node.
             let repeated = refresh(here, headers).await;
             assert!(accepts(here, &repeated) && accepts(there, &repeated), "browser {at} repeated");
             assert_eq!(generation(&repeated), generation(&fresh));

@@ -1,4 +1,4 @@
-//! The signature cache: an altered, expired or revoked token and one of a replaced key are rejected all the same.
+//! The signature cache: altered, expired and revoked tokens, and those of replaced keys, are rejected.
 
 use std::time::{Duration, SystemTime};
 

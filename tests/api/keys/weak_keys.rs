@@ -49,7 +49,7 @@ fn with_sign(mut y: [u8; 32], sign: bool) -> [u8; 32] {
     y
 }
 
-/// Every encoding of a point of small order that a lenient reader takes for one.
+/// Every encoding of a point of small order that a lenient reader accepts.
 fn small_order_keys() -> Vec<[u8; 32]> {
     let ys = small_order_ys().into_iter().chain([P, plus(P, 1)]);
     ys.flat_map(|y| [with_sign(y, false), with_sign(y, true)]).collect()
