@@ -57,7 +57,7 @@ async fn main() {
     let (here, there) = (node(&server.url()).await, node(&server.url()).await);
     let store = RedisStore::connect(&server.url()).await.expect("the server runs");
 
-    let (mut ends, mut from_call, mut from_answer, mut reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ends, mut from_call, mut from_response, mut reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for user in 0..REVOCATIONS {
         let headers = browser(here.login(user).await.expect("a login"));
         assert!(there.verifier().verify(&headers).is_ok(), "it is not revoked yet");
@@ -74,12 +74,12 @@ async fn main() {
         });
         let began = Instant::now();
         let cookies = here.logout(&presented).await.expect("a logout");
-        let answered = Instant::now();
-        let refused = watcher.await.expect("it is refused in the end");
+        let responded = Instant::now();
+        let refused = watcher.await.expect("the session is refused");
         drop(cookies);
-        ends.push(answered - began);
+        ends.push(responded - began);
         from_call.push(refused - began);
-        from_answer.push(refused.saturating_duration_since(answered));
+        from_response.push(refused.saturating_duration_since(responded));
 
         let began = Instant::now();
         let page = store.read_log(LogPosition::START, Duration::ZERO).await.expect("the log");
@@ -90,7 +90,7 @@ async fn main() {
     }
     println!("{REVOCATIONS} revocations, two nodes, one redis-server on loopback");
     print("from the call of logout until the other node refuses", from_call);
-    print("from the response of logout until the other node refuses", from_answer);
+    print("from the response of logout until the other node refuses", from_response);
     print("logout itself", ends);
     print("for comparison, a read of the log (XINFO and XREAD together)", reads);
 }

@@ -98,7 +98,7 @@ struct Actor {
 
 /// The outcome of an operation.
 #[derive(Default)]
-struct Told {
+struct Outcome {
     /// The cookies of a login or a refresh.
     jar: Option<Jar>,
     error: Option<ErrorKind>,
@@ -106,7 +106,7 @@ struct Told {
     is_anonymous: bool,
 }
 
-impl Told {
+impl Outcome {
     fn of<T>(outcome: Result<T, Error>) -> Self {
         Self { error: outcome.err().map(|error| error.kind()), ..Self::default() }
     }
@@ -125,39 +125,39 @@ fn build(store: TestStore, users: Users, clock: &TestClock) -> Node {
 }
 
 impl Actor {
-    async fn run(self, op: Op, proof: ProofStart) -> Told {
+    async fn run(self, op: Op, proof: ProofStart) -> Outcome {
         let Self { node, users, mut jar, id, other } = self;
-        let anonymous = || Told { is_anonymous: true, ..Told::default() };
+        let anonymous = || Outcome { is_anonymous: true, ..Outcome::default() };
         match op {
             Login => match node.login("alice").proven_since(proof).await {
-                Ok(cookies) => Told { jar: Some(Jar::of(cookies)), ..Told::default() },
-                refused => Told::of(refused),
+                Ok(cookies) => Outcome { jar: Some(Jar::of(cookies)), ..Outcome::default() },
+                refused => Outcome::of(refused),
             },
             Refresh => match jar.ask(&node).await {
                 Ok(cookies) => {
                     jar.keep(cookies);
-                    Told { jar: Some(jar), ..Told::default() }
+                    Outcome { jar: Some(jar), ..Outcome::default() }
                 }
-                refused => Told::of(refused),
+                refused => Outcome::of(refused),
             },
-            Logout => Told::of(node.logout(&node.verifier().present(&jar.headers())).await),
-            End => Told::of(node.end("alice", id).await),
+            Logout => Outcome::of(node.logout(&node.verifier().present(&jar.headers())).await),
+            End => Outcome::of(node.end("alice", id).await),
             EndOthers => match other.visit(&node) {
-                Some(session) => Told::of(node.end_others(&session).await),
+                Some(session) => Outcome::of(node.end_others(&session).await),
                 None => anonymous(),
             },
-            EndAll => Told::of(node.end_all("alice").await),
+            EndAll => Outcome::of(node.end_all("alice").await),
             ExpireAccess => {
                 users.rank.fetch_add(1, SeqCst);
-                Told::of(node.expire_access("alice").await)
+                Outcome::of(node.expire_access("alice").await)
             }
             Confirm => {
                 let is_seen = jar.visit(&node).is_some();
                 settle().await;
-                if is_seen { Told::default() } else { anonymous() }
+                if is_seen { Outcome::default() } else { anonymous() }
             }
             Data => match jar.visit(&node) {
-                Some(session) => Told::of(node.update_data(&session, |n: Option<u32>| n.unwrap_or(0) + 1).await),
+                Some(session) => Outcome::of(node.update_data(&session, |n: Option<u32>| n.unwrap_or(0) + 1).await),
                 None => anonymous(),
             },
         }
@@ -207,8 +207,8 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     settle().await;
 
     // Sessions that must have ended.
-    let told = [(held, &first), (other, &second)];
-    let was_run = |op: Op| told.iter().any(|(run, told)| *run == op && !told.is_anonymous);
+    let outcomes = [(held, &first), (other, &second)];
+    let was_run = |op: Op| outcomes.iter().any(|(run, outcome)| *run == op && !outcome.is_anonymous);
     let is_over = [Logout, End, EndOthers, EndAll].into_iter().any(was_run);
     let nodes = [&here, &there];
     let what = format!("{held:?} held at point {point}, {other:?}");
@@ -216,17 +216,17 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     // Outcomes of the operations.
     let mut jars = vec![jar];
     let mut logins = Vec::new();
-    for (position, (op, told)) in told.into_iter().enumerate() {
-        match (op, told.error) {
+    for (position, (op, outcome)) in outcomes.into_iter().enumerate() {
+        match (op, outcome.error) {
             (Login, error) => {
                 let ends = [EndOthers, EndAll].contains(if position == 0 { &other } else { &held });
                 // The first of them, if the second had ended everything before it ran.
                 let is_refused = position == 0 && ends && !was_created && !second.is_anonymous;
                 assert_eq!(error, is_refused.then_some(ErrorKind::ProofOutdated), "{what}");
                 let is_ended = ends && (position == 0 || !had_ended);
-                logins.extend(told.jar.clone().map(|jar| (jar, is_ended)));
+                logins.extend(outcome.jar.clone().map(|jar| (jar, is_ended)));
             }
-            (Refresh, None) => jars.extend(told.jar.clone()),
+            (Refresh, None) => jars.extend(outcome.jar.clone()),
             (Refresh, Some(error)) => assert_eq!((error, is_over), (ErrorKind::InvalidRefreshToken, true), "{what}"),
             (Data, Some(error)) => assert_eq!((error, is_over), (ErrorKind::SessionEnded, true), "{what}"),
             (_, error) => assert_eq!(error, None, "{what}"),
@@ -234,7 +234,7 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
         // Without the session, the operation does nothing.
         let by_other = if op == EndOthers { was_run(EndAll) } else { is_over };
         let may_be_anonymous = by_other || was_run(ExpireAccess);
-        assert!(!told.is_anonymous || may_be_anonymous, "{what}");
+        assert!(!outcome.is_anonymous || may_be_anonymous, "{what}");
     }
 
     // The sessions that remain.
@@ -245,7 +245,8 @@ async fn race(held: Op, other: Op, point: usize) -> bool {
     assert_eq!(expected.len(), logins.iter().filter(|(_, is_ended)| !is_ended).count(), "{what}");
 
     let rank = users.rank.load(SeqCst);
-    let written = told.iter().filter(|(op, told)| *op == Data && told.error.is_none() && !told.is_anonymous).count();
+    let written =
+        outcomes.iter().filter(|(op, outcome)| *op == Data && outcome.error.is_none() && !outcome.is_anonymous).count();
     let newest = jars.len() - 1;
     for (n, jar) in jars.into_iter().enumerate() {
         match is_over {

@@ -45,7 +45,7 @@ async fn optional(node: &SessionManager, jar: &Jar) -> Result<Option<StoreChecke
     <StoreChecked<Session> as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await
 }
 
-fn told(rejection: &SessionRejection) -> (u16, &'static str) {
+fn status_and_code(rejection: &SessionRejection) -> (u16, &'static str) {
     let problem = rejection.problem();
     (problem.status().as_u16(), problem.code())
 }
@@ -76,14 +76,14 @@ async fn end_unknown_to_node_is_found_in_store() {
 
     here.expire_access("alice").await.unwrap();
     assert!(jar.visit(&there).is_some(), "this node has not read the end");
-    assert_eq!(told(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
+    assert_eq!(status_and_code(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
     assert!(optional(&there, &jar).await.unwrap().is_none());
     jar.refresh(&here).await.unwrap();
     assert!(live(&there, &jar).await.is_ok());
 
     here.end_all("alice").await.unwrap();
     assert!(jar.visit(&there).is_some(), "this node has not read the end");
-    assert_eq!(told(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
+    assert_eq!(status_and_code(&live(&there, &jar).await.unwrap_err()), (401, "invalid_token"));
     assert!(optional(&there, &jar).await.unwrap().is_none());
 }
 
@@ -94,7 +94,7 @@ async fn unavailable_store_is_503() {
     store.set_down(true);
     let rejection = live(&here, &jar).await.unwrap_err();
     assert_eq!(rejection.kind(), SessionRejectionKind::StoreUnavailable);
-    assert_eq!(told(&rejection), (503, "store_unavailable"));
+    assert_eq!(status_and_code(&rejection), (503, "store_unavailable"));
     assert_eq!(optional(&here, &jar).await.unwrap_err().kind(), SessionRejectionKind::StoreUnavailable);
     let response = rejection.into_response();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -109,8 +109,8 @@ async fn end_known_to_node_is_refused_without_store() {
     let mut parts = arrived(&here, &jar).await;
     here.end_all("alice").await.unwrap();
     store.set_down(true);
-    assert_eq!(told(&extracted(&mut parts).await.unwrap_err()), (401, "invalid_token"));
-    assert_eq!(told(&live(&here, &Jar::default()).await.unwrap_err()), (401, "missing_credentials"));
+    assert_eq!(status_and_code(&extracted(&mut parts).await.unwrap_err()), (401, "invalid_token"));
+    assert_eq!(status_and_code(&live(&here, &Jar::default()).await.unwrap_err()), (401, "missing_credentials"));
     assert_eq!(store.finds(), 0);
 }
 
@@ -120,6 +120,6 @@ async fn store_checked_without_store_is_500() {
     parts.extensions.insert(Session::for_test("alice", ()).unwrap());
     let rejection = extracted(&mut parts).await.unwrap_err();
     assert_eq!(rejection.kind(), SessionRejectionKind::NoStore);
-    assert_eq!(told(&rejection), (500, "internal_error"));
+    assert_eq!(status_and_code(&rejection), (500, "internal_error"));
     assert_eq!(StoreChecked::for_test(Session::for_test("bob", ()).unwrap()).user_id().as_str(), "bob");
 }

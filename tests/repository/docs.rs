@@ -227,10 +227,10 @@ fn operations_page_lists_metrics_events_and_log_lines() {
                 };
                 // Arguments of the format are in the row, too.
                 let pieces: Vec<&str> = text.split(['{', '}']).step_by(2).collect();
-                let told = |line: &str| {
+                let is_listed = |line: &str| {
                     line.starts_with(&format!("| {level} |")) && pieces.iter().all(|piece| line.contains(piece))
                 };
-                assert!(page.lines().any(told), "{level} {text:?} has no row");
+                assert!(page.lines().any(is_listed), "{level} {text:?} has no row");
                 logged += 1;
             }
         }
@@ -245,8 +245,8 @@ fn operations_page_lists_metrics_events_and_log_lines() {
     let names: BTreeSet<&str> = literals(names).into_iter().collect();
     assert!(names.iter().all(|name| row(name)), "{names:?}");
     let chapter = page.split("\n## Events\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a chapter");
-    let told = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(told.collect::<BTreeSet<_>>(), names, "events that do not exist");
+    let listed = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(listed.collect::<BTreeSet<_>>(), names, "events that do not exist");
 }
 
 #[test]

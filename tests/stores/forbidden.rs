@@ -49,15 +49,15 @@ async fn failures(store: &RedisStore, user: &Owner, id: SessionId) -> Vec<StoreE
     failures.into_iter().map(|failure| failure.expect("an error")).collect()
 }
 
-fn is_told_without_arguments(error: &StoreError, said: &str, user: &Owner, id: SessionId) {
-    let told = chain(error);
-    assert!(told.contains(said), "{told}");
+fn is_reported_without_arguments(error: &StoreError, said: &str, user: &Owner, id: SessionId) {
+    let text = chain(error);
+    assert!(text.contains(said), "{text}");
     let raw = String::from_utf8_lossy(id.as_bytes()).into_owned();
     let encoded = URL_SAFE_NO_PAD.encode(user.user_id().as_str());
     for sent in [&raw, &id.to_string(), &encoded, "sessions:", AGENT, DATA, "KEYS", "args"] {
-        assert!(!told.contains(sent), "{sent:?} is in {told}");
+        assert!(!text.contains(sent), "{sent:?} is in {text}");
     }
-    assert!(user.user_id().as_str().len() == 1 || !told.contains(user.user_id().as_str()), "{told}");
+    assert!(user.user_id().as_str().len() == 1 || !text.contains(user.user_id().as_str()), "{text}");
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn unknown_command_is_reported_without_arguments() {
         for user in users() {
             for id in ids() {
                 for error in failures(&store, &user, id).await {
-                    is_told_without_arguments(&error, &format!("ERR unknown command '{command}'"), &user, id);
+                    is_reported_without_arguments(&error, &format!("ERR unknown command '{command}'"), &user, id);
                 }
             }
         }
@@ -83,7 +83,7 @@ async fn unknown_command_is_reported_without_arguments() {
         store.end(&EndSessions::new(user.clone(), WhichSessions::All, HOUR)).await.unwrap();
         for wait in [Duration::ZERO, Duration::from_secs(1)] {
             let error = store.read_log(LogPosition::START, wait).await.unwrap_err();
-            is_told_without_arguments(&error, &format!("ERR unknown command '{command}'"), &user, ids()[0]);
+            is_reported_without_arguments(&error, &format!("ERR unknown command '{command}'"), &user, ids()[0]);
         }
     }
 }
@@ -104,7 +104,7 @@ async fn revoked_permission_is_reported_and_restored_works() {
     for (taken, given, said) in [("-evalsha", "+evalsha", "evalsha"), ("resetkeys", "~*", "NOPERM")] {
         allow(taken).await;
         for error in failures(&store, &user, other).await {
-            is_told_without_arguments(&error, said, &user, other);
+            is_reported_without_arguments(&error, said, &user, other);
             assert!(chain(&error).contains("NOPERM"), "{}", chain(&error));
         }
         allow(given).await;
@@ -120,13 +120,13 @@ async fn server_returning_without_command_is_quoted() {
     let [_, id, _] = ids();
     store.create(&NewSession::new(user.clone(), id, HOUR, HOUR, HOUR)).await.unwrap();
     server.restart_with(&["--rename-command", "EVALSHA", ""]);
-    let told = loop {
-        let told = store.find(&user, id).await.unwrap_err();
+    let error = loop {
+        let error = store.find(&user, id).await.unwrap_err();
         // Until it has reconnected.
-        if chain(&told).contains("ERR ") {
-            break told;
+        if chain(&error).contains("ERR ") {
+            break error;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    is_told_without_arguments(&told, "ERR unknown command 'EVALSHA'", &user, id);
+    is_reported_without_arguments(&error, "ERR unknown command 'EVALSHA'", &user, id);
 }

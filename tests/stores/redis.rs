@@ -448,7 +448,7 @@ async fn end_of_lost_session_is_published_once() {
     store.list(&user()).await.unwrap();
     assert!(
         raw.get(&sessions_key(&prefix, &user()), id(1).as_bytes()).await.is_none(),
-        "it is gone with the log's retention"
+        "the tombstone outlives the log's retention"
     );
 }
 

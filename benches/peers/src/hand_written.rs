@@ -18,7 +18,7 @@ use axum::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{ISSUER, SECRET, User, alice, answer};
+use crate::{ISSUER, SECRET, User, alice, page};
 
 #[derive(Serialize)]
 struct Issued<'a> {
@@ -70,7 +70,7 @@ async fn login() -> Result<AppendHeaders<[(header::HeaderName, String); 1]>, Sta
 }
 
 async fn me(authenticated: Authenticated) -> &'static str {
-    answer(&authenticated.user.role)
+    page(&authenticated.user.role)
 }
 
 pub(crate) fn app() -> Router {

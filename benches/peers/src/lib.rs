@@ -48,7 +48,7 @@ fn alice() -> User {
 }
 
 /// The response of `GET /me`.
-fn answer(role: &str) -> &'static str {
+fn page(role: &str) -> &'static str {
     if role == ROLE { "an administrator" } else { "a user" }
 }
 
@@ -100,7 +100,7 @@ impl Peer {
 /// Returns the apps that need no server; the first two are the reference for the others.
 pub async fn in_process() -> Result<Vec<Peer>, BoxError> {
     // Unused, but `Peer::new` logs in to every app.
-    let bare = || Router::new().route("/me", get(async || answer(ROLE))).route("/login", get(async || ()));
+    let bare = || Router::new().route("/me", get(async || page(ROLE))).route("/login", get(async || ()));
     let ours = Peer::new("tower-jwt-sessions", ours::app(0).await?).await?;
     // All send the same request.
     let with_cookies = |name, app| Peer { name, app, cookies: ours.cookies.clone() };

@@ -13,7 +13,7 @@ use tower_jwt_sessions::{
     KeyRing, MemoryStore, Session, SessionManager, UserId, redis::RedisStore, store::SessionStore,
 };
 
-use crate::{BoxError, ISSUER, Peer, SECRET, User, alice, answer};
+use crate::{BoxError, ISSUER, Peer, SECRET, User, alice, page};
 
 async fn user(_: UserId) -> std::result::Result<Option<User>, Infallible> {
     Ok(Some(alice()))
@@ -36,7 +36,7 @@ async fn login(State(sessions): State<SessionManager<User>>) -> Result<impl Into
 }
 
 async fn me(session: Session<User>) -> &'static str {
-    answer(&session.claims().role)
+    page(&session.claims().role)
 }
 
 fn routes(sessions: SessionManager<User>) -> Router {

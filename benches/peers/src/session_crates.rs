@@ -11,7 +11,7 @@ use axum_session::{SessionConfig, SessionLayer, SessionNullPool};
 use session_guard::{AuthSession, Guard, NewSession, SessionStore, ValkeyStore, axum::Sessions};
 use tower_sessions_redis_store::fred::{self, interfaces::ClientLike as _};
 
-use crate::{BoxError, User, alice, answer};
+use crate::{BoxError, User, alice, page};
 
 const KEY: &str = "user";
 const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
@@ -25,7 +25,7 @@ macro_rules! tower_sessions_app {
 
         async fn me(session: $version::Session) -> Result<&'static str, StatusCode> {
             let user: Option<User> = session.get(KEY).await.map_err(|_| FAILED)?;
-            Ok(answer(&user.ok_or(StatusCode::UNAUTHORIZED)?.role))
+            Ok(page(&user.ok_or(StatusCode::UNAUTHORIZED)?.role))
         }
 
         Router::new()
@@ -52,7 +52,7 @@ fn session_guard_app<St: SessionStore>(store: St) -> Router {
     }
 
     async fn me(session: AuthSession<User>) -> &'static str {
-        answer(&session.subject.role)
+        page(&session.subject.role)
     }
 
     let guard = Guard::builder(store, session_guard::GuardConfig::default()).subject::<User>().build();
@@ -79,7 +79,7 @@ pub(crate) async fn axum_session_in_memory() -> Result<Router, BoxError> {
 
     async fn me(session: Session) -> Result<&'static str, StatusCode> {
         let user: Option<User> = session.get(KEY);
-        Ok(answer(&user.ok_or(StatusCode::UNAUTHORIZED)?.role))
+        Ok(page(&user.ok_or(StatusCode::UNAUTHORIZED)?.role))
     }
 
     let store = axum_session::SessionStore::<SessionNullPool>::new(None, SessionConfig::default()).await?;

@@ -33,11 +33,11 @@ where
     for (property, expectation) in properties {
         report.push_str(&format!("  {expectation:?}: {property}\n"));
     }
-    tell(&report);
+    print(&report);
 }
 
 /// Writes to standard error in one piece, so that passing tests show it, too.
-pub(crate) fn tell(report: &str) {
+pub(crate) fn print(report: &str) {
     stderr().write_all(report.as_bytes()).expect("standard error is writable");
 }
 
@@ -52,5 +52,5 @@ where
     let path = checker
         .discovery(broken)
         .unwrap_or_else(|| panic!("{name}: not violated in {} states: {broken}", checker.unique_state_count()));
-    tell(&format!("{name}: breaks in {} steps: {broken}\n", path.into_actions().len()));
+    print(&format!("{name}: breaks in {} steps: {broken}\n", path.into_actions().len()));
 }

@@ -54,7 +54,7 @@ struct Node {
     caught_up: bool,
     restarted: bool,
     /// The greatest that was delivered to the node or done by it and is still in the log or in its memory.
-    told: u32,
+    delivered: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +69,7 @@ struct State {
     ended: bool,
     /// A client was told that the session has ended.
     end_answered: bool,
-    /// A refresh succeeded at a node that had been told of the end, or, without a failover, after the end.
+    /// A refresh succeeded at a node to which the end was delivered, or, without a failover, after the end.
     revived: bool,
     /// A refresh failed although the session had not ended.
     refused: bool,
@@ -109,7 +109,7 @@ impl State {
 
     fn revoke(&mut self, conduct: Conduct, node: usize, min_epoch: u32) {
         let Some(node) = self.nodes.get_mut(node) else { return };
-        node.told = node.told.max(min_epoch);
+        node.delivered = node.delivered.max(min_epoch);
         node.min_epoch = match conduct {
             Conduct::LastWins => min_epoch,
             _ => node.min_epoch.max(min_epoch),
@@ -118,10 +118,10 @@ impl State {
 
     /// A process starts empty and reads the log.
     fn restart(&mut self, conduct: Conduct, node: usize) {
-        let told = self.store.log.iter().map(|(_, min_epoch)| *min_epoch).max().unwrap_or(0);
+        let delivered = self.store.log.iter().map(|(_, min_epoch)| *min_epoch).max().unwrap_or(0);
         let Some(node) = self.nodes.get_mut(node) else { return };
         let caught_up = conduct == Conduct::ServesAtOnce;
-        *node = Node { restarted: true, told: told.min(node.told), caught_up, ..Node::default() };
+        *node = Node { restarted: true, delivered: delivered.min(node.delivered), caught_up, ..Node::default() };
     }
 
     /// One entry of the log arrives, or the end of the log.
@@ -156,7 +156,7 @@ impl State {
     }
 }
 
-const HONOURS: &str = "a node that was told of a revocation accepts nothing that it revokes";
+const HONOURS: &str = "a node accepts nothing that a delivered revocation revokes";
 const NO_REVIVAL: &str = "no ended session is refreshed";
 const CONVERGES: &str = "when every node has read the log, no token of an ended session is accepted anywhere";
 const PUBLISHED: &str = "an end that was reported is in the log";
@@ -230,7 +230,7 @@ impl Model for Nodes {
                 }
             }
             Action::Refresh(node) => {
-                let told_ended = state.nodes.get(node)?.told == ENDED;
+                let end_delivered = state.nodes.get(node)?.delivered == ENDED;
                 let knows = state.nodes.get(node)?.min_epoch == ENDED;
                 if knows && self.conduct != Conduct::RefreshesWhatItKnowsEnded {
                     return None;
@@ -251,7 +251,7 @@ impl Model for Nodes {
                     state.newest_epoch = state.newest_epoch.max(record.0.epoch);
                     state.locked_out |= record.0.epoch < min_epoch;
                 }
-                state.revived |= refreshed && (told_ended || state.ended && !state.failed_over);
+                state.revived |= refreshed && (end_delivered || state.ended && !state.failed_over);
                 state.refused |= !refreshed && !state.ended && !state.failed_over;
             }
             Action::Deliver(node) => state.deliver(self.conduct, node)?,
@@ -261,7 +261,7 @@ impl Model for Nodes {
                 state.store = state.backup.take()?;
                 state.failed_over = true;
                 // Entries that were only in the log are lost.
-                state.nodes.iter_mut().for_each(|node| node.told = node.min_epoch);
+                state.nodes.iter_mut().for_each(|node| node.delivered = node.min_epoch);
             }
         }
         Some(state)
@@ -269,12 +269,12 @@ impl Model for Nodes {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
-            Property::always(HONOURS, |_, state: &State| !state.anyone_accepts(|node| node.told)),
+            Property::always(HONOURS, |_, state: &State| !state.anyone_accepts(|node| node.delivered)),
             Property::always(NO_REVIVAL, |_, state: &State| !state.revived),
             Property::always(STAYS, |_, state: &State| !state.refused),
             Property::always(ACCEPTS_ITS_OWN, |_, state: &State| !state.locked_out),
-            Property::sometimes("a node accepts before it is told", |_, state: &State| {
-                state.ended && state.anyone_accepts(|node| if node.told == ENDED { 0 } else { ENDED })
+            Property::sometimes("a node accepts before delivery", |_, state: &State| {
+                state.ended && state.anyone_accepts(|node| if node.delivered == ENDED { 0 } else { ENDED })
             }),
             Property::sometimes("a new epoch is accepted", |_, state: &State| {
                 state.newest_epoch > 0 && state.nodes.iter().any(|node| state.accepts(node, state.newest_epoch))

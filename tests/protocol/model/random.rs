@@ -29,7 +29,7 @@ const ROUND_TRIP: u64 = 5;
 #[derive(Clone, Debug)]
 enum Op {
     Send,
-    Process { flight: usize, node: usize, answered: bool, again: bool },
+    Process { flight: usize, node: usize, responded: bool, again: bool },
     Land { flight: usize },
     Use { node: usize },
     Wait { seconds: u64 },
@@ -40,7 +40,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         3 => Just(Op::Send),
         5 => (flight.clone(), 0..2_usize, prop::bool::weighted(0.8), prop::bool::weighted(0.2))
-            .prop_map(|(flight, node, answered, again)| Op::Process { flight, node, answered, again }),
+            .prop_map(|(flight, node, responded, again)| Op::Process { flight, node, responded, again }),
         4 => flight.prop_map(|flight| Op::Land { flight }),
         1 => (0..2_usize).prop_map(|node| Op::Use { node }),
         3 => prop_oneof![4 => 1..6_u64, 1 => Just(WINDOW), 1 => Just(2 * WINDOW), 1 => Just(7_200)]
@@ -170,7 +170,7 @@ impl<S: SessionStore + Clone> World<S> {
             let index = |flight: usize| flight.checked_rem(flights.len());
             match *op {
                 Op::Send => flights.push(Flight { sent: now, request: jar.headers(), response: None }),
-                Op::Process { flight, node, answered, again } => {
+                Op::Process { flight, node, responded, again } => {
                     let Some(flight) = index(flight).and_then(|index| flights.get_mut(index)) else { continue };
                     if flight.response.is_some() {
                         continue;
@@ -181,7 +181,7 @@ impl<S: SessionStore + Clone> World<S> {
                     if after.generation() > newest {
                         (newest, rotated_at) = (after.generation(), now);
                     }
-                    match (answered, again) {
+                    match (responded, again) {
                         (_, true) => {}
                         (true, false) => flight.response = Some(response),
                         (false, false) => flight.sent = now.saturating_sub(ROUND_TRIP),
@@ -222,7 +222,7 @@ impl<S: SessionStore + Clone> World<S> {
             match *op {
                 Op::Wait { seconds } => self.clock.advance(SECOND * seconds as u32),
                 Op::Use { node } => self.use_access(node, &user, &victim).await,
-                Op::Process { node, answered: true, .. } => {
+                Op::Process { node, responded: true, .. } => {
                     victim.take(&self.refresh(node, &victim.headers()).await.unwrap());
                 }
                 _ => {}

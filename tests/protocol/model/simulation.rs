@@ -12,7 +12,7 @@ use tower_jwt_sessions::{
     store::{RefreshAttempt, RotateDecision, Rotation, SessionRecord},
 };
 
-use crate::model::{explore::tell, table::Table};
+use crate::model::{explore::print, table::Table};
 
 mod honest;
 mod thief;

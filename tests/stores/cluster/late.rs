@@ -75,7 +75,7 @@ async fn steps_fail_soon_and_do_not_accumulate_without_cluster() {
         let steps = (0..300).map(|_| store.find(&user, id(1)));
         assert!(futures_util::future::join_all(steps).await.iter().all(Result::is_err));
         assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
-        soon("what they began ends", || tasks() < before + 10).await;
+        soon("the tasks of failed steps end", || tasks() < before + 10).await;
     }
     // Once the servers are known not to respond, steps fail without waiting.
     soon_works(async || {
@@ -105,7 +105,7 @@ async fn connections_close_with_store() {
     };
     soon_works(async || clients().await == 0).await;
     let tasks = || Handle::current().metrics().num_alive_tasks();
-    soon("the tasks of those who asked end", || tasks() == 0).await;
+    soon("the tasks of callers end", || tasks() == 0).await;
     let store = redis_store(&servers.url(), "").await;
     store.read_log(LogPosition::START, Duration::from_millis(1)).await.unwrap();
     assert_eq!(clients().await, 4, "one for each server, and one for the log");

@@ -88,7 +88,7 @@ async fn eventually<T, F: Future<Output = Result<T, StoreError>>>(step: impl Fn(
     let deadline = Instant::now() + PATIENCE;
     loop {
         match step().await {
-            Ok(answer) => return answer,
+            Ok(outcome) => return outcome,
             Err(error) => assert!(Instant::now() < deadline, "no recovery: {error:?}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -63,7 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// What was reported to clients and operators.
-struct Told<'a> {
+struct Reports<'a> {
     scene: &'a Scene<'static>,
     refuses: bool,
     /// The newest generation of the token of each login; `None` if the login failed.
@@ -76,7 +76,7 @@ struct Told<'a> {
     reported: BTreeSet<(SessionId, u32)>,
 }
 
-impl Told<'_> {
+impl Reports<'_> {
     fn session(&self, n: u8) -> u8 {
         n.checked_rem(u8::try_from(self.tried.len()).expect("few sessions")).unwrap_or(200)
     }
@@ -93,11 +93,11 @@ impl Told<'_> {
     }
 
     /// Returns the outcome, unless the log fails.
-    fn answer<T>(&self, outcome: Result<T, StoreError>) -> Result<Option<T>, TestCaseError> {
+    fn result<T>(&self, outcome: Result<T, StoreError>) -> Result<Option<T>, TestCaseError> {
         match outcome {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(value) => Ok(Some(value)),
             Err(_) if self.refuses => Ok(None),
-            Err(error) => Err(TestCaseError::fail(format!("nothing is in the way: {error:?}"))),
+            Err(error) => Err(TestCaseError::fail(format!("a step failed without a cause: {error:?}"))),
         }
     }
 
@@ -122,7 +122,7 @@ impl Told<'_> {
                 if limit.is_some() {
                     self.may_be_over.extend((0..).zip(&self.tried).map(|(n, _)| id(n)));
                 }
-                let created = self.answer(scene.store.create(&new).await)?;
+                let created = self.result(scene.store.create(&new).await)?;
                 self.tried.push(created.is_some().then_some(1));
                 if let Some(CreateOutcome::Created { ended, .. }) = created {
                     self.are_over(ended);
@@ -137,7 +137,7 @@ impl Told<'_> {
                 if Some(generation) != known {
                     self.may_be_over.insert(id(n));
                 }
-                match self.answer(scene.store.rotate(&scene.rotation(n, generation)).await)? {
+                match self.result(scene.store.rotate(&scene.rotation(n, generation)).await)? {
                     None => prop_assert!(self.may_be_over.contains(&id(n))),
                     Some(RotateOutcome::Reused) => self.are_over([id(n)]),
                     Some(RotateOutcome::Live { record, .. }) => {
@@ -160,18 +160,18 @@ impl Told<'_> {
                 let meant: Vec<_> = self.logged_in().filter(|known| which.includes(*known)).collect();
                 let tried = (0..).zip(&self.tried).map(|(n, _)| id(n)).chain([session]);
                 self.may_be_over.extend(tried.filter(|tried| which.includes(*tried)));
-                if let Some(ended) = self.answer(scene.end(which).await)? {
+                if let Some(ended) = self.result(scene.end(which).await)? {
                     self.are_over(ended);
                     self.are_over(meant);
                 }
             }
             Op::ExpireAccess => {
-                let raised = self.answer(scene.store.expire_access(&scene.user, HOUR).await)?;
+                let raised = self.result(scene.store.expire_access(&scene.user, HOUR).await)?;
                 self.reported.extend(raised.into_iter().flatten());
             }
             Op::Find { session } => {
                 let n = self.session(session);
-                match self.answer(scene.store.find(&scene.user, id(n)).await)? {
+                match self.result(scene.store.find(&scene.user, id(n)).await)? {
                     Some(Some(_)) => prop_assert!(!self.over.contains(&id(n)), "the ended session is live"),
                     Some(None) if self.logged_in().any(|known| known == id(n)) => {
                         prop_assert!(self.may_be_over.contains(&id(n)), "the session was not ended");
@@ -181,7 +181,7 @@ impl Told<'_> {
                     None => prop_assert!(self.may_be_over.contains(&id(n)), "the session has not ended"),
                 }
             }
-            Op::Put { session } => drop(self.answer(scene.store.put_data(&scene.put(self.session(session))).await)?),
+            Op::Put { session } => drop(self.result(scene.store.put_data(&scene.put(self.session(session))).await)?),
         }
         self.check().await
     }
@@ -241,7 +241,7 @@ fn random_steps_with_failing_log_lose_and_revive_nothing() {
         cases.set(cases.get() + 1);
         runtime.block_on(async {
             let scene = first.beside().await;
-            let mut told = Told {
+            let mut reports = Reports {
                 scene: &scene,
                 refuses: false,
                 tried: Vec::new(),
@@ -250,9 +250,9 @@ fn random_steps_with_failing_log_lose_and_revive_nothing() {
                 reported: BTreeSet::new(),
             };
             for op in ops {
-                told.take(op).await?;
+                reports.take(op).await?;
             }
-            told.finish().await
+            reports.finish().await
         })
     });
     if let Err(error) = outcome {

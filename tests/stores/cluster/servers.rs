@@ -129,9 +129,9 @@ pub(crate) async fn ask(
 ) -> Result<Value, fred::error::Error> {
     let client = Client::new(Config::from_url(&server.url())?, None, None, None);
     let router = client.init().await?;
-    let answer = client.custom(CustomCommand::new_static(command, ClusterHash::FirstKey, false), args).await;
+    let outcome = client.custom(CustomCommand::new_static(command, ClusterHash::FirstKey, false), args).await;
     router.abort();
-    answer
+    outcome
 }
 
 /// Returns how many scripts a server has run.

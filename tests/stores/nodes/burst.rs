@@ -37,7 +37,7 @@ const SESSIONS: usize = 100_000;
 const USERS: usize = 1_000;
 const AT_ONCE: usize = 64;
 
-/// A client that sends requests meanwhile, and their durations.
+/// A client that sends requests meanwhile. The task returns their number and the longest duration.
 struct Visitor {
     stop: Stop,
     task: tokio::task::JoinHandle<(u64, Duration)>,
@@ -58,22 +58,22 @@ impl Visitor {
         let task = tokio::task::spawn_blocking({
             let stop = Arc::clone(&stop);
             move || {
-                let (mut answers, mut longest) = (0, Duration::ZERO);
+                let (mut requests, mut longest) = (0, Duration::ZERO);
                 while !stop.load(Relaxed) {
                     let asked = Instant::now();
                     assert!(accepts(&node, &headers), "a live session is refused");
                     longest = longest.max(asked.elapsed());
-                    answers += 1;
+                    requests += 1;
                     // Yields the processor.
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                (answers, longest)
+                (requests, longest)
             }
         });
         Self { stop: Stop(stop), task }
     }
 
-    async fn leaves(self) -> (u64, Duration) {
+    async fn stop(self) -> (u64, Duration) {
         drop(self.stop);
         self.task.await.unwrap()
     }
@@ -132,16 +132,16 @@ async fn burst_of_revocations_arrives_completely() {
     soon("all of them arrive", || browsers.iter().all(|headers| !accepts(&there, headers))).await;
     let arrived = began.elapsed();
 
-    let (answers, longest) = visitor.leaves().await;
+    let (requests, longest) = visitor.stop().await;
     let entries = command(&redis, "XLEN", &["sessions:log"]).await.as_u64().unwrap();
     let bytes = command(&redis, "MEMORY", &["USAGE", "sessions:log", "SAMPLES", "0"]).await.as_u64().unwrap();
     println!(
         "to end {SESSIONS} sessions took {published:.2?}, all were refused elsewhere after {arrived:.2?}; meanwhile \
-         {answers} requests there, the longest {longest:.2?}; the log has {bytes} bytes"
+         {requests} requests there, the longest {longest:.2?}; the log has {bytes} bytes"
     );
     assert_eq!(entries, (SESSIONS / 10 + at_once.len()) as u64);
     assert!(bytes < 50 * SESSIONS as u64, "{bytes}");
-    assert!(answers > 0, "no request was served meanwhile");
+    assert!(requests > 0, "no request was served meanwhile");
 
     // A node that starts now reads all ends before it serves.
     let late = patient_node(&server).await;

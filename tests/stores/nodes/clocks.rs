@@ -55,7 +55,7 @@ async fn clock_briefly_ahead_drops_no_revocation() {
     let own = TestClock::at(clock.now());
     let there = node(store).clock(own.clone()).build().unwrap();
     let marker = browser(here.login("marker").await.unwrap());
-    let told = there.verifier().verify(&marker).unwrap().ended();
+    let marker_ended = there.verifier().verify(&marker).unwrap().ended();
     let ended = ended_sessions(&here, 0..200).await;
     for headers in &ended {
         refuses_soon(&there, headers).await;
@@ -64,7 +64,7 @@ async fn clock_briefly_ahead_drops_no_revocation() {
     own.set(clock.now().saturating_add(2 * HOUR));
     ended_sessions(&here, 200..800).await;
     here.end_all("marker").await.unwrap();
-    tokio::time::timeout(PATIENCE, told).await.expect("the node reads all ends");
+    tokio::time::timeout(PATIENCE, marker_ended).await.expect("the node reads all ends");
     own.set(clock.now());
     let served = served(&there, &ended);
     println!("{served} of 200 ended sessions are served");

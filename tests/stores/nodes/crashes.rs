@@ -69,10 +69,10 @@ async fn end_with_broken_connection_is_applied_entirely_or_not_at_all() {
             tokio::time::sleep(Duration::from_micros(8 * n)).await;
             command(&killer, "CLIENT", &["KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
         };
-        let (answer, ()) = futures_util::future::join(ending, killing).await;
+        let (outcome, ()) = futures_util::future::join(ending, killing).await;
         soon_works(async || here.list(user).await.is_ok()).await;
         // After an error the outcome is unknown, after a success the session has ended.
-        assert!(answer.is_err() || here.list(user).await.unwrap().is_empty());
+        assert!(outcome.is_err() || here.list(user).await.unwrap().is_empty());
     }
     is_one_of_both(&server, &users).await;
 }

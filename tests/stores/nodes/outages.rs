@@ -185,9 +185,9 @@ async fn node_serves_sessions_only_after_catching_up() {
     let stores = (redis_store(&server.url(), "").await, redis_store(&server.url(), "").await);
     server.freeze();
     let late = node(stores.0).build().unwrap();
-    let told = node(stores.1).serve_before_catch_up().build().unwrap();
+    let early = node(stores.1).serve_before_catch_up().build().unwrap();
     assert_eq!(late.verifier().verify(&headers).unwrap_err(), VerifyError::RevocationsUnknown);
-    assert!(accepts(&told, &headers));
+    assert!(accepts(&early, &headers));
     server.thaw();
     late.revocation_feed().caught_up().await;
     assert!(accepts(&late, &headers));

@@ -42,14 +42,14 @@ async fn failed_logout_is_completed_without_request_and_reaches_other_node() {
     assert_eq!(why(&here, &headers), Some(VerifyError::EndUnfinished));
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::Store), "a failed logout is taken for done");
     assert!(accepts(&there, &headers), "the end cannot have reached it");
-    soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
+    soon("the end is retried", || Log::so_far().contains("session ends unfinished")).await;
 
     server.thaw();
     refuses_soon(&there, &headers).await;
     refuses_soon(&here, &headers).await;
     assert_eq!(refresh(&there, &headers).await, Err(ErrorKind::InvalidRefreshToken));
     assert_eq!(refresh(&here, &headers).await, Err(ErrorKind::InvalidRefreshToken));
-    soon("it is told", || Log::so_far().contains("unfinished session ends completed")).await;
+    soon("completion is logged", || Log::so_far().contains("unfinished session ends completed")).await;
     let log = Log::captured();
     let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert_eq!((count("session ends unfinished"), count("unfinished session ends completed")), (1, 1), "{log}");
@@ -107,7 +107,7 @@ async fn failed_end_of_all_spares_later_login() {
     server.freeze();
     Log::capture(LevelFilter::DEBUG);
     assert_eq!(here.end_all("alice").await.unwrap_err().kind(), ErrorKind::Store);
-    soon("it is tried again", || Log::so_far().contains("session ends unfinished")).await;
+    soon("the end is retried", || Log::so_far().contains("session ends unfinished")).await;
     clock.advance(MAX_CLOCK_SKEW * 2);
     server.thaw();
     let mut new = None;

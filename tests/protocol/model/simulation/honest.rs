@@ -166,7 +166,7 @@ fn days(network: &Network, table: Table, runs: u64) -> (u64, Vec<u64>) {
     while furthest.last() == Some(&0) {
         furthest.pop();
     }
-    tell(&format!(
+    print(&format!(
         "{runs} honest browsers, {:.0} % of what they send or get is lost, {:.0} % in bad minutes, {table:?}: {out} logged \
          out in {refreshes} refreshes; responses lost in a row at most, by browsers: {furthest:?}\n",
         network.loses * 100.0,

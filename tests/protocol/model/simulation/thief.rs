@@ -222,7 +222,7 @@ fn unseen(rules: Rules, plan: Plan, runs: u64) -> usize {
         served.push(requests);
     }
     let (found, out, served) = (spread(found, HOUR), spread(out, HOUR), spread(served, 1));
-    tell(&format!(
+    print(&format!(
         "{runs} thieves, {plan:?}, {rules:?}: found {found}; out {out}; unseen for 120 hours: {unseen}; requests \
          served {served}\n"
     ));
