@@ -60,7 +60,7 @@ async fn main() {
     let (mut ends, mut from_call, mut from_response, mut reads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for user in 0..REVOCATIONS {
         let headers = browser(here.login(user).await.expect("a login"));
-        assert!(there.verifier().verify(&headers).is_ok(), "it is not revoked yet");
+        assert!(there.verifier().verify(&headers).is_ok(), "the session is revoked too early");
         let presented = here.verifier().present(&headers);
         // Repeated by a thread that yields the processor to Redis in between.
         let watcher = tokio::task::spawn_blocking({

@@ -153,13 +153,13 @@ async fn key_rotation_keeps_sessions_and_publishes_next_key() {
     assert_eq!(client.get("/auth/jwks.json").await.0, StatusCode::NOT_FOUND);
     assert!(key_rotation::activate(&sessions, next.clone()).is_err(), "an unpublished key is activated");
 
-    key_rotation::publish(&sessions, &next).expect("it is published");
+    key_rotation::publish(&sessions, &next).expect("a published key");
     let (status, jwks) = client.get("/auth/jwks.json").await;
     assert_eq!(status, StatusCode::OK);
     let reports = verify_only::app(&verify_only::verifier(&jwks).expect("a verifier"));
     assert_eq!(client.at(&reports).get("/report").await.0, StatusCode::UNAUTHORIZED, "signed with the secret");
 
-    key_rotation::activate(&sessions, next).expect("it is active");
+    key_rotation::activate(&sessions, next).expect("an active key");
     assert_eq!(client.get("/me").await.0, StatusCode::OK, "a token of the old key is refused");
     assert_eq!(client.post("/auth/refresh").await.0, StatusCode::OK);
     assert_eq!(client.get("/me").await.0, StatusCode::OK);
@@ -182,14 +182,14 @@ async fn websocket_closes_when_its_session_ends() {
     request.headers_mut().insert(header::COOKIE, cookies);
     let socket = tokio::task::spawn_blocking(move || {
         let (mut socket, _) = tungstenite::connect(request).expect("a WebSocket");
-        socket.send(Message::text("hello")).expect("it is sent");
+        socket.send(Message::text("hello")).expect("a sent message");
         assert_eq!(socket.read().expect("a response"), Message::text("hello"));
         socket
     });
     let mut socket = socket.await.expect("the echo");
     assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
     let closed = tokio::task::spawn_blocking(move || socket.read().expect("a close frame"));
-    let Message::Close(Some(frame)) = closed.await.expect("it closes") else { panic!("no close frame") };
+    let Message::Close(Some(frame)) = closed.await.expect("a closed socket") else { panic!("no close frame") };
     assert_eq!(u16::from(frame.code), 4401);
 }
 

@@ -71,7 +71,7 @@ fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket
 }
 
 fn echoes(socket: &mut Socket) {
-    socket.send(Message::text("hello")).expect("it is open");
+    socket.send(Message::text("hello")).expect("an open socket");
     assert_eq!(socket.read().expect("an echo"), Message::text("hello"));
 }
 
@@ -90,8 +90,8 @@ fn streams_and_sockets_close_when_another_node_ends_the_session() {
     let alice = one.alice();
     let mut there = alice.at_node(two.url());
     let mut other = two.alice();
-    let (mut events, mut socket) = (Events::of(&alice), connect(&alice, &[]).expect("it opens"));
-    let (mut others, mut other_socket) = (Events::of(&other), connect(&other, &[]).expect("it opens"));
+    let (mut events, mut socket) = (Events::of(&alice), connect(&alice, &[]).expect("an open socket"));
+    let (mut others, mut other_socket) = (Events::of(&other), connect(&other, &[]).expect("an open socket"));
     assert_eq!(events.next().as_deref(), Some("tick"));
     echoes(&mut socket);
 
@@ -126,7 +126,7 @@ fn streams_and_sockets_survive_refresh_and_role_change() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis);
     let bob = one.bob();
-    let (mut events, mut socket) = (Events::of(&bob), connect(&bob, &[]).expect("it opens"));
+    let (mut events, mut socket) = (Events::of(&bob), connect(&bob, &[]).expect("an open socket"));
     bob.at_node(two.url()).post("/auth/refresh").expect_status(200);
     let mut alice = two.alice();
     alice.send("PUT", "/admin/users/bob/role", &json!({ "role": "admin" })).expect_status(200);
@@ -164,7 +164,7 @@ fn socket_from_other_origin_is_refused() {
     }
     alice.page_of_another_site().get("/ws").expect_problem(403, "cross_site_request");
     for headers in [&[("origin", own)][..], &[("sec-fetch-site", "same-origin"), ("origin", own)], &[]] {
-        echoes(&mut connect(&alice, headers).expect("it opens"));
+        echoes(&mut connect(&alice, headers).expect("an open socket"));
     }
 }
 
@@ -173,13 +173,13 @@ fn socket_from_other_origin_is_refused() {
 fn open_streams_do_not_delay_shutdown() {
     let demo = Demo::start();
     let alice = demo.alice();
-    let (mut events, mut socket) = (Events::of(&alice), connect(&alice, &[]).expect("it opens"));
+    let (mut events, mut socket) = (Events::of(&alice), connect(&alice, &[]).expect("an open socket"));
     assert_eq!(events.next().as_deref(), Some("tick"));
     let begun = std::time::Instant::now();
     let closed = std::thread::spawn(move || (close_frame(&mut socket).code, socket.flush()));
     assert_eq!(demo.stop("-TERM").code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    assert_eq!(u16::from(closed.join().expect("it is closed").0), 1001);
+    assert_eq!(u16::from(closed.join().expect("a close frame").0), 1001);
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Scene {
         let act = move || Handle::current().block_on(between(&scene));
         let clock = ActingClock { clock: self.clock.clone(), asked: Arc::default(), act: Arc::new(act) };
         let raised = self.store.clone().with_clock(clock.clone()).expire_access(&user(), HOUR).await;
-        assert!(clock.asked.load(SeqCst) > 2, "it takes several scripts");
+        assert!(clock.asked.load(SeqCst) > 2, "access was expired by one script");
         raised.expect("expire_access")
     }
 

@@ -35,7 +35,7 @@ async fn fails_soon<T: std::fmt::Debug>(step: impl Future<Output = Result<T, Sto
     let begun = Instant::now();
     let outcome = tokio::time::timeout(Duration::from_secs(20), step).await.expect("the step hangs");
     let took = begun.elapsed();
-    assert!(took < SOON, "it took {took:?}");
+    assert!(took < SOON, "the step took {took:?}");
     outcome.expect_err("the server is down")
 }
 

@@ -228,7 +228,7 @@ async fn unsettled_end_is_published_again_without_reviving_session() {
         let scene = two_sessions().await;
         scene.refuse_log().await;
         take_ending(&scene, how).await;
-        let flagged = scene.pending().await.expect("it is pending");
+        let flagged = scene.pending().await.expect("a pending end");
         scene.allow_log().await;
         take_later(&scene, "find").await;
         assert_eq!(ends_of(1, &scene.published().await), 1);
@@ -248,7 +248,7 @@ async fn only_published_ends_are_settled() {
     let scene = two_sessions().await;
     scene.refuse_log().await;
     scene.store.expire_access(&scene.user, HOUR).await.unwrap_err();
-    let raised = scene.pending().await.expect("it is pending");
+    let raised = scene.pending().await.expect("a pending end");
     scene.clock.advance(A_WHILE);
     scene.end(WhichSessions::One(id(1))).await.unwrap_err();
     assert_eq!(scene.pending().await.map(|pending| pending.len()), Some(raised.len()), "one entry for each session");

@@ -54,7 +54,7 @@ async fn node_started_before_cluster_recovers_by_itself() {
         alice.is_some()
     })
     .await;
-    let alice = browser(alice.expect("it worked"));
+    let alice = browser(alice.expect("a login"));
     assert!(accepts(&here, &alice));
     let there = node(redis_store(&servers.url(), "").await).build().unwrap();
     assert_eq!(there.end_all("alice").await.unwrap(), 1);
@@ -130,7 +130,7 @@ async fn reader_waits_at_current_server_of_log() {
         here.is_some()
     })
     .await;
-    let here = node(here.expect("it worked")).build().unwrap();
+    let here = node(here.expect("a connected store")).build().unwrap();
     here.revocation_feed().caught_up().await;
     let headers = browser(here.login("alice").await.unwrap());
     let port = Value::from(new.port().to_string());

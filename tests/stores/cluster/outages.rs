@@ -79,7 +79,7 @@ impl Cluster {
 async fn fails_soon<T: std::fmt::Debug>(step: impl Future<Output = Result<T, StoreError>>) {
     let begun = Instant::now();
     let outcome = tokio::time::timeout(PATIENCE, step).await.expect("the step hangs");
-    assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(1), "the step took {:?}", begun.elapsed());
     outcome.expect_err("a server is down");
 }
 

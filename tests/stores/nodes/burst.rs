@@ -129,7 +129,7 @@ async fn burst_of_revocations_arrives_completely() {
     });
     tokio::join!(logouts.buffer_unordered(AT_ONCE).collect::<()>(), ends.buffer_unordered(AT_ONCE).collect::<()>());
     let published = began.elapsed();
-    soon("all of them arrive", || browsers.iter().all(|headers| !accepts(&there, headers))).await;
+    soon("all ends arrive", || browsers.iter().all(|headers| !accepts(&there, headers))).await;
     let arrived = began.elapsed();
 
     let (requests, longest) = visitor.stop().await;

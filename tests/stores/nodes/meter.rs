@@ -90,7 +90,7 @@ async fn feed_state_is_metered() {
     // For this thread, on which the node runs, too.
     let meter = Meter::default();
     let _guard = metrics::set_default_local_recorder(&meter);
-    let shows = async |value| soon("the gauge shows it", || meter.shows(FEED) == Some(value)).await;
+    let shows = async |value| soon("the gauge shows the state", || meter.shows(FEED) == Some(value)).await;
     let mut server = RedisServer::start();
     let node = node(redis_store(&server.url(), "").await).build().unwrap();
     becomes(&node, is_up_to_date).await;
@@ -122,7 +122,7 @@ async fn panicked_follower_is_metered() {
     let (store, clock) = (MemoryStore::new(), Fragile::default());
     let here = node(store.clone()).clock(clock.clone()).build().unwrap();
     let _ = here.login("alice").await.unwrap();
-    soon("it is live", || meter.shows(FEED) == Some(1.0)).await;
+    soon("the feed is live", || meter.shows(FEED) == Some(1.0)).await;
     clock.0.store(true, Ordering::Relaxed);
     // Makes the follower read its clock.
     let end = EndSessions::new(owner("alice"), WhichSessions::All, Duration::from_secs(60));
@@ -157,6 +157,6 @@ async fn unfinished_ends_and_skipped_entries_are_metered() {
     // A hundred ends of alice, one of bob.
     assert_eq!((meter.shows(UNFINISHED), meter.shows(DROPPED)), (Some(101.0), Some(2.0)));
     server.restart();
-    soon("all of them are completed", || meter.shows(UNFINISHED) == Some(0.0)).await;
+    soon("all ends are completed", || meter.shows(UNFINISHED) == Some(0.0)).await;
     soon_works(async || here.login("alice").await.is_ok()).await;
 }
