@@ -99,7 +99,7 @@ async fn invalid_bearer_token_is_refused_on_public_pages_too() {
     // The store has revocations that this node has not read.
     let late = world.native("carol").await;
     let other = world.node(|builder| builder.accept_bearer_tokens()).await;
-    other.sessions.end_all("carol").await.expect("it ends");
+    other.sessions.end_all("carol").await.expect("the session ends");
     for page in ["GET /live", "GET /greet-live"] {
         late.send(page).await.is_problem(401, "invalid_token");
     }
@@ -356,7 +356,7 @@ async fn stale_node_that_fails_closed_refuses_bearer_token_with_503() {
         .accept_bearer_tokens()
         .when_stale(StalePolicy::FailClosedAfter(seconds(0)))
         .build()
-        .expect("a configuration that works");
+        .expect("a valid configuration");
     let giving = builder::<()>(&TestStore::open(Backend::Memory, &clock).await, &clock).build().expect("another");
     let tokens = giving.login("alice").tokens().await.expect("tokens");
     let app = app(&sessions).merge(native_routes(&sessions));

@@ -49,7 +49,7 @@ async fn untagged_enum_with_unit_variant_is_refused_and_tagged_one_accepted() {
         "guest" => Tagged::Guest,
         _ => Tagged::Member { role: "admin".to_owned() },
     };
-    let (world, app) = with_claims(tagged).await.expect("a configuration that works");
+    let (world, app) = with_claims(tagged).await.expect("a valid configuration");
     for (user, claims) in
         [("guest", json!({ "type": "Guest" })), ("alice", json!({ "type": "Member", "role": "admin" }))]
     {

@@ -25,7 +25,7 @@ async fn forbidden_command_is_logged_without_user_data() {
         Log::capture(LevelFilter::TRACE);
         let claims = async |(), _| Ok::<_, Infallible>(Some(Claims { role: "member".to_owned() }));
         let builder = builder::<Claims>(&world.store, &world.clock).claims_with((), claims).store(store);
-        let sessions = builder.build().expect("a configuration that works");
+        let sessions = builder.build().expect("a valid configuration");
         if is_followed {
             sessions.revocation_feed().caught_up().await;
         }

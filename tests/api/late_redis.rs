@@ -53,7 +53,7 @@ async fn node_started_before_redis_is_unavailable_until_connected() {
     let mut server = down();
     Log::capture(LevelFilter::TRACE);
     let begun = Instant::now();
-    let sessions = over(&world, in_background(&server, &world)).build().expect("a configuration that works");
+    let sessions = over(&world, in_background(&server, &world)).build().expect("a valid configuration");
     assert!(begun.elapsed() < seconds(1), "it took {:?}", begun.elapsed());
     let node = app(&sessions);
     let mut browser = Browser::new(&node, &world.clock);
@@ -100,7 +100,7 @@ async fn node_started_before_redis_may_serve_signed_tokens() {
     early.login("alice").await;
     let server = down();
     let builder = over(&world, in_background(&server, &world)).serve_before_catch_up();
-    let sessions = builder.build().expect("a configuration that works");
+    let sessions = builder.build().expect("a valid configuration");
     send(&app(&sessions), "GET /me", &[("cookie", &early.cookies())]).await.is(200);
     assert_eq!(sessions.revocation_feed().status(), FeedStatus::CatchingUp, "the status reports the missing log");
 }
@@ -113,12 +113,12 @@ async fn node_started_before_redis_learns_of_earlier_ends_first() {
     alive.login("bob").await;
 
     let mut server = down();
-    let sessions = over(&world, in_background(&server, &world)).build().expect("a configuration that works");
+    let sessions = over(&world, in_background(&server, &world)).build().expect("a valid configuration");
     let node = app(&sessions);
     // Redis and another node are running again before this node connects.
     server.restart();
     let other = RedisStore::connect(&server.url()).await.expect("a connection").with_clock(world.clock.clone());
-    let elsewhere = over(&world, other).build().expect("a configuration that works");
+    let elsewhere = over(&world, other).build().expect("a valid configuration");
     elsewhere.revocation_feed().caught_up().await;
     let mut there = Browser::new(&app(&elsewhere), &world.clock);
     for name in [ACCESS, REFRESH] {

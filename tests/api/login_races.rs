@@ -137,14 +137,14 @@ impl Scene {
             let response = browser.post(&path).await;
             (browser, response)
         });
-        read.await.expect("it reads");
+        read.await.expect("the login reads the table");
         self.world.clock.advance(millis(300));
         (go, login)
     }
 }
 
 async fn finish((go, login): (oneshot::Sender<()>, JoinHandle<(Browser, TestResponse)>)) -> (Browser, TestResponse) {
-    go.send(()).expect("it waits");
+    go.send(()).expect("the login waits");
     login.await.expect("a response")
 }
 
@@ -167,7 +167,7 @@ async fn login_to_account_closed_while_claims_are_read_again_is_refused(backend:
     // The login loads the claims again, and is held again.
     let ((has_read, read), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
     *scene.account.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((has_read, wait));
-    login.0.send(()).expect("it waits");
+    login.0.send(()).expect("the login waits");
     read.await.expect("the login reads the table again");
     scene.account.change(None);
     assert_eq!(there.world.sessions.end_all("alice").await.expect("an end"), 0);

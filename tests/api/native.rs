@@ -210,7 +210,7 @@ async fn invalid_native_refresh_tokens_are_refused() {
     ] {
         let form = format!("grant_type=refresh_token&refresh_token={token}");
         send_form(&world.app, "POST /oauth/token", &form).await.is_oauth_error("invalid_grant");
-        let error = world.sessions.refresh_with_token(&token).await.expect_err("it is bad");
+        let error = world.sessions.refresh_with_token(&token).await.expect_err("an invalid token");
         assert_eq!(error.kind(), ErrorKind::InvalidRefreshToken);
     }
     assert_eq!(world.sessions.refresh_with_token("").await.expect_err("none").kind(), ErrorKind::InvalidRefreshToken);
@@ -329,8 +329,8 @@ async fn revocation_route_ends_session() {
         native.send("GET /me").await.is_problem(401, "invalid_token");
     }
     let native = world.native("alice").await;
-    assert!(world.sessions.end_with_token(&native.refresh).await.expect("it ends"));
-    assert!(!world.sessions.end_with_token(&native.refresh).await.expect("it has ended"));
+    assert!(world.sessions.end_with_token(&native.refresh).await.expect("the session ends"));
+    assert!(!world.sessions.end_with_token(&native.refresh).await.expect("the session has ended"));
     assert!(!world.sessions.end_with_token("x").await.expect("no session to end"));
 }
 

@@ -36,7 +36,7 @@ async fn expired_refresh_token_is_refused_without_store_and_claims(backend: Back
         let response = send(&world.app, "POST /auth/refresh", &[("cookie", &cookies)]).await;
         response.is_problem(401, "invalid_refresh_token");
         native.ask().await.is_oauth_error("invalid_grant");
-        let error = world.sessions.refresh_with_token(&native.refresh).await.expect_err("it has expired");
+        let error = world.sessions.refresh_with_token(&native.refresh).await.expect_err("an expired token");
         assert_eq!(error.kind(), ErrorKind::InvalidRefreshToken);
         world.store.set_down(false);
         assert_eq!(

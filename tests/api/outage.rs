@@ -167,7 +167,7 @@ async fn node_that_never_read_log_serves_no_session() {
     let sessions = builder::<Claims>(&world.store, &world.clock)
         .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Claims { role: "member".to_owned() })))
         .build()
-        .expect("a configuration that works");
+        .expect("a valid configuration");
     let node = app(&sessions);
     let cookies = browser.cookies();
     for what in ["GET /me", "GET /greet", "GET /auth/sessions", "DELETE /auth/sessions/AAECAwQFBgcICQoLDA0ODw"] {
@@ -195,7 +195,7 @@ async fn node_that_never_read_log_ends_sessions() {
     let sessions = builder::<Claims>(&world.store, &world.clock)
         .claims_with((), async |(), _| Ok::<_, Infallible>(Some(Claims { role: "member".to_owned() })))
         .build()
-        .expect("a configuration that works");
+        .expect("a valid configuration");
     let cookies = browser.cookies();
     let response = send(&app(&sessions), "POST /auth/logout", &[("cookie", &cookies)]).await;
     response.is_problem(503, "store_unavailable");

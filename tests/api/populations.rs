@@ -26,8 +26,8 @@ async fn users_of_two_populations_are_separate(backend: Backend) {
     assert_eq!((customers.count("42").await, staff.count("42").await), (1, 1));
     let id = claims_of(&admin.access())["sid"].as_str().expect("an id").to_owned();
     customer.send(&format!("DELETE /auth/sessions/{id}"), &[]).await.is_problem(404, "session_not_found");
-    assert_eq!(customers.sessions.end_all("42").await.expect("it works"), 1);
-    assert_eq!(customers.sessions.expire_access("42").await.expect("it works"), 0);
+    assert_eq!(customers.sessions.end_all("42").await.expect("the store succeeds"), 1);
+    assert_eq!(customers.sessions.expire_access("42").await.expect("the store succeeds"), 0);
     admin.get("/me").await.is(200);
     admin.refresh().await.is(200);
     assert_eq!(staff.count("42").await, 1);
@@ -71,13 +71,13 @@ async fn log_retention_follows_longest_access_lifetime(backend: Backend) {
     for _ in 0..LOGOUTS {
         customers.sessions.login("7").await.expect("a login").expires_in().expect("cookies");
     }
-    assert_eq!(customers.sessions.end_all("7").await.expect("it works"), 100, "the limit per user");
+    assert_eq!(customers.sessions.end_all("7").await.expect("the store succeeds"), 100, "the limit per user");
 
     customers.clock.advance(hours(12));
     let staff = customers.node(|builder| builder.audience("https://admin.test")).await;
     for _ in 0..LOGOUTS * 2 {
         staff.sessions.login("7").await.expect("a login").expires_in().expect("cookies");
-        staff.sessions.end_all("7").await.expect("it works");
+        staff.sessions.end_all("7").await.expect("the store succeeds");
     }
     // A node that reads the log only now knows of the end.
     let late = customers.node(|builder| builder.audience("https://shop.test").access_lifetime(day)).await;

@@ -93,7 +93,7 @@ async fn repeated_logout_succeeds(backend: Backend) {
         assert_eq!(response.is(200).json(), json!({ "success": true }));
         assert_eq!((response.cookie(ACCESS).as_deref(), response.cookie(REFRESH).as_deref()), (Some(""), Some("")));
     }
-    assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)], "it ended once");
+    assert_eq!(world.events(), [Event::Ended(EndReason::LoggedOut)], "the session ended once");
 }
 
 #[tokio::test]

@@ -255,5 +255,5 @@ async fn open_connections_close_when_failed_end_is_completed(backend: Backend) {
     browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
     assert!(futures_util::poll!(&mut ended).is_pending(), "an outage ends no session");
     world.store.set_down(false);
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("then it ends");
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the session ends");
 }

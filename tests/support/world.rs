@@ -168,7 +168,7 @@ pub(crate) async fn build<C>(builder: SessionManagerBuilder<C>) -> SessionManage
 where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    let sessions = builder.build().expect("a configuration that works");
+    let sessions = builder.build().expect("a valid configuration");
     sessions.revocation_feed().caught_up().await;
     sessions
 }
