@@ -7,10 +7,7 @@ use std::{
 };
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{
-    Layer as _, filter::dynamic_filter_fn, fmt::format::FmtSpan, layer::SubscriberExt as _,
-    util::SubscriberInitExt as _,
-};
+use tracing_subscriber::{Layer as _, filter::dynamic_filter_fn, fmt::format::FmtSpan, layer::SubscriberExt as _};
 
 /// Captures what this thread logs.
 pub(crate) struct Log;
@@ -31,7 +28,9 @@ impl Log {
             let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_span_events(FmtSpan::FULL);
             let of_this_thread = dynamic_filter_fn(|metadata, _| *metadata.level() <= LEVEL.get());
             let captured = lines.with_writer(|| Self).with_filter(of_this_thread);
-            tracing_subscriber::registry().with(captured).try_init().expect("no other subscriber");
+            // Not `try_init`, which also forwards what other crates write to `log`.
+            tracing::subscriber::set_global_default(tracing_subscriber::registry().with(captured))
+                .expect("no other subscriber");
             tracing::callsite::rebuild_interest_cache();
         });
         LEVEL.set(level);

@@ -62,7 +62,7 @@ async fn token_issued_beyond_clock_skew_is_refused() {
     let cookies = browser(behind.login("alice").await.unwrap());
     Log::capture(LevelFilter::DEBUG);
     assert!(!accepts(&behind, &cookies));
-    assert!(Log::captured().contains("from the future"), "the log does not name the clocks");
+    assert!(Log::captured().contains("access token refused: issued in the future"), "the log does not name the clocks");
 }
 
 #[tokio::test]
