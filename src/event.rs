@@ -45,7 +45,8 @@ pub enum SessionEventKind {
     /// The session ended.
     Ended(EndReason),
     /// A superseded refresh token was presented after its window, or after too many unused responses in a row
-    /// ([`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS)): the token or its successor was stolen. An [`EndReason::RefreshTokenReused`] follows.
+    /// ([`MAX_LOST_ANSWERS`](crate::store::SessionRecord::MAX_LOST_ANSWERS)): the token or its successor was stolen. An
+    /// [`EndReason::RefreshTokenReused`] follows.
     RefreshTokenReused,
     /// A refresh token that had expired, or whose session had ended, was presented.
     UsedAfterEnd,

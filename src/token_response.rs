@@ -15,8 +15,8 @@ use crate::cookie::forbid_storage;
 /// [`Login::tokens`](crate::manager::Login::tokens) or
 /// [`SessionManager::refresh_with_token`](crate::SessionManager::refresh_with_token).
 ///
-/// They grant access to the session, and are for native clients, which keep them in the credential storage of their system.
-/// Never give them to a page in a browser, where every script can read them: cookies are for that.
+/// They grant access to the session, and are for native clients, which keep them in the credential storage of their
+/// system. Never give them to a page in a browser, where every script can read them: cookies are for that.
 ///
 /// It is a response, the JSON of RFC 6749, section 5.1, with `Cache-Control: no-store`:
 ///
@@ -24,8 +24,8 @@ use crate::cookie::forbid_storage;
 /// {"access_token":"…","token_type":"Bearer","expires_in":3600,"refresh_token":"…"}
 /// ```
 ///
-/// `refresh_token` is missing if the client keeps the one that it has: see [`refresh_token`](Self::refresh_token). The type
-/// is not `Serialize`, and `Debug` prints no token.
+/// `refresh_token` is missing if the client keeps the one that it has: see [`refresh_token`](Self::refresh_token). The
+/// type is not `Serialize`, and `Debug` prints no token.
 #[must_use = "the tokens must be sent to the client"]
 #[derive(Clone)]
 pub struct SessionTokens {
@@ -54,13 +54,14 @@ impl SessionTokens {
         &self.access.token
     }
 
-    /// The lifetime of the access token. A duration and not a point in time, since the clock of the client may be wrong.
+    /// The lifetime of the access token. A duration and not a point in time, since the clock of the client may be
+    /// wrong.
     pub const fn expires_in(&self) -> Duration {
         self.access.lives
     }
 
-    /// The new refresh token, which replaces the previous one. `None` if the presented token remains the newest, because
-    /// another refresh was answered a moment ago: then the client keeps its token.
+    /// The new refresh token, which replaces the previous one. `None` if the presented token remains the newest,
+    /// because another refresh was answered a moment ago: then the client keeps its token.
     ///
     /// Always `Some` after a login.
     pub fn refresh_token(&self) -> Option<&str> {

@@ -29,8 +29,8 @@ pub struct VerifierBuilder<C = ()> {
 }
 
 impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
-    /// Begins the configuration of a verifier for a service that does not log users in: it has the public keys of the one
-    /// that does, and neither a store nor a key that signs. Layer and extractors work on it as usual.
+    /// Begins the configuration of a verifier for a service that does not log users in: it has the public keys of the
+    /// one that does, and neither a store nor a key that signs. Layer and extractors work on it as usual.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -55,9 +55,9 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// # ⚠️ Warning
     ///
-    /// **It does not learn of revocations.** A session that has logged out, was ended, or whose theft was detected is accepted
-    /// here until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime` where it is
-    /// issued, or use a [`SessionManager`](crate::SessionManager) on the same store where that is too long.
+    /// **It does not learn of revocations.** A session that has logged out, was ended, or whose theft was detected is
+    /// accepted here until its access token expires, and no [`StalePolicy`] changes that. Shorten `access_lifetime`
+    /// where it is issued, or use a [`SessionManager`](crate::SessionManager) on the same store where that is too long.
     ///
     /// It does not know refresh tokens either: a [`PresentedTokens`](crate::PresentedTokens) proves an access token at
     /// most.
@@ -110,8 +110,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
         self
     }
 
-    /// Sets the names of the cookies, as the other service has them. Both services receive them when they are on one host,
-    /// or the cookies have a [`domain`](CookieConfig::domain).
+    /// Sets the names of the cookies, as the other service has them. Both services receive them when they are on one
+    /// host, or the cookies have a [`domain`](CookieConfig::domain).
     pub fn cookies(mut self, cookies: CookieConfig) -> Self {
         self.options.cookies = cookies;
         self

@@ -13,7 +13,7 @@ use axum_core::response::Response;
 use super::{
     ClaimsSource, Inner, SessionManager,
     claims_source::{ClaimsLoader, WithState},
-    keys::KeyRings,
+    key_rings::KeyRings,
 };
 #[cfg(feature = "router")]
 use crate::csrf::{CrossSiteGuard, CsrfConfig};

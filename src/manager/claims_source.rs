@@ -4,11 +4,10 @@ use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
 use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
 
-/// Where the claims of a user come from: asked at every login and again at every refresh, so that a role that changed
-/// or a user who was deleted is noticed.
+/// Loads the claims of a user: called at every login and refresh, so that changed roles and deleted users are noticed.
 ///
-/// Implemented for functions of a [`UserId`] that return `Result<Option<C>, E>` in the future; a struct with a
-/// connection pool implements it with an `async fn`.
+/// Implemented for async functions of a [`UserId`] that return `Result<Option<C>, E>`. A struct with a connection pool
+/// implements it with an `async fn`.
 ///
 /// ```
 /// use tower_jwt_sessions::{UserId, manager::ClaimsSource};
@@ -30,17 +29,18 @@ use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
 /// }
 /// ```
 ///
-/// Claims are a struct or a map, since they stand at the top level of the token, and must be readable as they are
-/// written: a field that is skipped when it is empty needs `#[serde(default)]`, a float must not be NaN, and within
-/// `#[serde(flatten)]` serde reads no `u128`. Other claims are refused before anything is changed, with a `500` that
-/// the log explains. An enum with a variant that has no fields needs `#[serde(tag = "type")]`, or `build()` refuses it.
+/// Claims must be a struct or a map, since they are at the top level of the token, and serde must be able to read what
+/// it has written: a field that is skipped when it is empty needs `#[serde(default)]`, a float must not be NaN, and
+/// within `#[serde(flatten)]` serde does not support `u128`. Other claims are refused before anything is changed, with
+/// a `500` that is explained in the log. An enum that has a variant without fields needs `#[serde(tag = "type")]`, or
+/// `build()` returns an error.
 ///
 /// # ⚠️ Warning
 ///
-/// `None` means that there is no such user, and **ends the session**. Never answer it because a replica lags behind or
-/// a query failed: that is what `Err` is for, which changes nothing and is answered with `503`.
+/// `None` means that the user does not exist, and **ends the session**. Never return it because a replica lags behind
+/// or a query failed: return `Err`, which changes nothing and is answered with `503`.
 pub trait ClaimsSource<C>: Send + Sync + 'static {
-    /// The claims of this user, `None` if there is no such user.
+    /// Loads the claims of this user; `None` if the user does not exist.
     fn load(&self, user: &UserId) -> impl Future<Output = Result<Option<C>, BoxError>> + Send;
 }
 

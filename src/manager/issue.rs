@@ -19,8 +19,8 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Issue {
     AccessOnly,
-    /// An access token as short as the skew of clocks allows, so that the client soon refreshes again. Every one of a
-    /// superseded generation is short.
+    /// An access token that is as short-lived as the clock skew allows, so that the client soon refreshes again. Always
+    /// for a superseded generation.
     ShortAccess,
     Both,
 }
@@ -28,8 +28,8 @@ pub(super) enum Issue {
 impl<C: Claims> SessionManager<C> {
     /// Signs what the record says at the store's time `now`.
     ///
-    /// Access tokens count from `now`. Refresh tokens are a function of the record alone, so that one that was lost
-    /// can be issued again.
+    /// Access tokens are issued at `now`. Refresh tokens depend on the record alone, so that a lost one can be issued
+    /// again.
     pub(super) fn issue(
         &self,
         user: &UserId,
@@ -68,7 +68,7 @@ impl<C: Claims> SessionManager<C> {
         Ok(SessionTokens::new(issued, Some(IssuedToken { token, lives: rounded(ends_at, now) })))
     }
 
-    /// Puts tokens into the cookies of a browser.
+    /// Writes tokens into cookies.
     pub(super) fn cookies(&self, tokens: SessionTokens) -> Result<SessionCookies, Error> {
         let settings = &self.verification().sources.cookies;
         let (access, refresh) = tokens.into_parts();
@@ -99,7 +99,7 @@ impl<C: Claims> SessionManager<C> {
     }
 }
 
-/// What is left of a token in whole seconds, as both dates stand in the token.
+/// The remaining lifetime of a token in whole seconds, as it follows from the dates in the token.
 fn rounded(expires_at: Timestamp, now: Timestamp) -> Duration {
     Duration::from_secs(expires_at.as_secs().saturating_sub(now.as_secs()))
 }

@@ -2,33 +2,8 @@
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::SessionManager;
-use crate::{
-    claims::Claims,
-    error::{ConfigError, ConfigErrorKind},
-    event::LOG_TARGET,
-    keys::KeyRing,
-};
-
-/// The rings of both kinds of tokens, known to fit together.
-pub(super) struct KeyRings {
-    pub(super) access: KeyRing,
-    pub(super) refresh: KeyRing,
-}
-
-impl KeyRings {
-    pub(super) fn new(access: KeyRing, refresh: KeyRing) -> Result<Self, ConfigError> {
-        refresh.check_for_refresh_tokens()?;
-        if access.shares_a_key_with(&refresh) {
-            return Err(ConfigError::new(
-                ConfigErrorKind::SharedKey,
-                "access_keys and refresh_keys share a key: give each ring secrets of its own, for example from \
-                 JWT_SECRET and REFRESH_SECRET",
-            ));
-        }
-        Ok(Self { access, refresh })
-    }
-}
+use super::{SessionManager, key_rings::KeyRings};
+use crate::{claims::Claims, error::ConfigError, event::LOG_TARGET, keys::KeyRing};
 
 impl<C: Claims> SessionManager<C> {
     /// Returns the current keys of access tokens, without retired ones whose time is over.
@@ -76,9 +51,10 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// [`ConfigErrorKind::InvalidKeyChange`] when this node did not verify with the new signing key before, or when a
-    /// key would go before its last token: it has to stay for `max_access_lifetime` and
-    /// [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW); [`ConfigErrorKind::SharedKey`].
+    /// [`ConfigErrorKind::InvalidKeyChange`](crate::error::ConfigErrorKind::InvalidKeyChange) when this node did not
+    /// verify with the new signing key before, or when a key would go before its last token: it has to stay for
+    /// `max_access_lifetime` and [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW);
+    /// [`ConfigErrorKind::SharedKey`](crate::error::ConfigErrorKind::SharedKey).
     pub fn replace_access_keys(&self, ring: KeyRing) -> Result<(), ConfigError> {
         let mut current = self.key_rings();
         let now = self.now();
@@ -96,8 +72,8 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// # Errors
     ///
-    /// Those of [`replace_access_keys`](Self::replace_access_keys); [`ConfigErrorKind::UnsupportedAlgorithm`] for
-    /// ES256.
+    /// Those of [`replace_access_keys`](Self::replace_access_keys);
+    /// [`ConfigErrorKind::UnsupportedAlgorithm`](crate::error::ConfigErrorKind::UnsupportedAlgorithm) for ES256.
     pub fn replace_refresh_keys(&self, ring: KeyRing) -> Result<(), ConfigError> {
         let mut current = self.key_rings();
         let now = self.now();

@@ -35,12 +35,12 @@ impl<C: Claims> SessionManager<C> {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] when the store failed: the session may live on, and the cookies stay so that the logout can
-    /// be tried again. This node remembers the logout: it answers `503` to the session's access token, and completes the
-    /// logout when the store has recovered, or when the session is refreshed here. Until then other nodes serve the
+    /// be tried again. This node remembers the logout: it answers `503` to the session's access token, and completes
+    /// the logout when the store has recovered, or when the session is refreshed here. Until then other nodes serve the
     /// session, and it stays alive if this process exits first.
     ///
-    /// [`ErrorKind::InvalidRequest`] when the credentials are ambiguous or too many, and [`ErrorKind::WrongManager`]. In
-    /// both cases nothing was changed.
+    /// [`ErrorKind::InvalidRequest`] when the credentials are ambiguous or too many, and [`ErrorKind::WrongManager`].
+    /// In both cases nothing was changed.
     pub async fn logout(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         self.check_unambiguous(presented)?;
         let sessions = self.sessions_to_end(self.session_refs(presented));

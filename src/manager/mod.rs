@@ -46,6 +46,7 @@ mod sessions;
 mod end;
 
 mod data;
+mod key_rings;
 mod keys;
 
 mod claims;
@@ -63,7 +64,7 @@ pub use self::{
     builder::SessionManagerBuilder, claims_source::ClaimsSource, data::Versioned, login::Login, proof::ProofStart,
     sessions::SessionInfo,
 };
-use self::{claims_source::ClaimsLoader, keys::KeyRings};
+use self::{claims_source::ClaimsLoader, key_rings::KeyRings};
 pub use crate::token_response::SessionTokens;
 use crate::{
     auth::{Verifier, VerifierInner},

@@ -1,4 +1,4 @@
-//! When the proof of a login began: an end of the user's sessions since then makes the proof worthless.
+//! The time at which the proof of a login began. Ending the user's sessions after that invalidates the proof.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     store::{EndMark, LoginProof},
 };
 
-/// When the proof of a login began: see [`SessionManager::start_proof`].
+/// The time at which the proof of a login began: see [`SessionManager::start_proof`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofStart {
     began: Moment,
@@ -18,9 +18,9 @@ pub struct ProofStart {
 }
 
 impl ProofStart {
-    /// A moment that is earlier by this much, for a login that takes several requests, such as a password in one and a
-    /// code in the next. The first proof counts: the application keeps when it began. If another node may have noted
-    /// that, add [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW).
+    /// Returns a start that is earlier by this much, for logins that take several requests, such as a password in one
+    /// and a code in the next. The first proof counts, and the application stores when it began. If another node may
+    /// have stored that, add [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW).
     ///
     /// ```
     /// # use std::time::{Duration, SystemTime};
@@ -46,7 +46,7 @@ impl ProofStart {
 }
 
 impl<C: Claims> SessionManager<C> {
-    /// Begins the proof of who a user is. Call this *before* reading what the proof is compared with, such as a
+    /// Starts the proof of a user's identity. Call this *before* reading what the proof is compared with, such as a
     /// password hash, and pass the result to [`Login::proven_since`](crate::manager::Login::proven_since).
     ///
     /// Checking a password takes time, in which the user may change the password and end all sessions. Without this,
@@ -56,14 +56,14 @@ impl<C: Claims> SessionManager<C> {
     }
 }
 
-/// The proof of a login that is under way.
+/// The proof of a login in progress.
 pub(super) struct Proof {
     start: ProofStart,
     newer_than: Option<Timestamp>,
     doubts: u32,
 }
 
-/// How often the store is asked for a mark while the order of mark and proof is in doubt. A faster answer may resolve
+/// How often the store is asked for a mark while the order of mark and proof is unknown. A faster response may resolve
 /// it.
 const MAX_DOUBTS: u32 = 3;
 
@@ -72,15 +72,15 @@ impl Proof {
         Self { start, newer_than: None, doubts: 0 }
     }
 
-    /// What to state to the store; `None` when the proof is so old that the store may have forgotten a mark.
+    /// Returns what to state to the store; `None` if the proof is so old that the store may have forgotten a mark.
     pub(super) fn stated(&self, now: Moment) -> Option<LoginProof> {
         (self.start.age(now) < UNDER_WAY).then_some(LoginProof { newer_than: self.newer_than })
     }
 
-    /// Compares the proof with the mark in the store's answer. Says whether to take the step again.
+    /// Compares the proof with the mark in the store's response. Returns whether to repeat the operation.
     ///
-    /// The ages of mark and proof are by two clocks, at two moments. That of the proof is taken after the answer, so
-    /// that it is too large if anything: a proof from before the mark never passes for a later one.
+    /// The ages of mark and proof come from two clocks, at two moments. That of the proof is taken after the response,
+    /// so it is never too small: a proof from before the mark is never accepted as a later one.
     pub(super) fn outlasts(&mut self, mark: EndMark, answered: Moment) -> bool {
         if self.start.age(answered) < mark.age - mark.age / CLOCK_DRIFT {
             self.newer_than = Some(mark.at);

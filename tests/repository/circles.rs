@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Circles that are still to be removed. Each entry covers the circles among its files; one without a circle fails.
-const ALLOWED: &[&[&str]] = &[&["manager", "manager::keys"]];
+const ALLOWED: &[&[&str]] = &[];
 
 /// The code of each file by its module path, as in `jwt::codec`.
 type Files = BTreeMap<String, String>;
