@@ -140,8 +140,8 @@ where
 /// during an outage of the revocation log. For the few routes where that is too late, such as deleting an account or
 /// moving money, this extractor reads the record: one round trip to the store.
 ///
-/// The handler runs if the session is alive and its access was not expired. Otherwise the answer is `401`, and `503`
-/// with the code `store_unavailable` if the store does not answer. `Option<StoreChecked<Session<C>>>` is `None` instead
+/// The handler runs if the session is alive and its access was not expired. Otherwise the response is `401`, or `503`
+/// with the code `store_unavailable` if the store does not respond. `Option<StoreChecked<Session<C>>>` is `None` instead
 /// of the `401`.
 ///
 /// ```

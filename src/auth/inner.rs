@@ -127,7 +127,7 @@ fn ambiguous(warning: &WarnOnce) -> VerifyError {
     VerifyError::AmbiguousCookie
 }
 
-/// The token is authentic, so nodes are configured differently or their clocks disagree: the answer does not tell.
+/// The token is authentic, so nodes are configured differently or their clocks disagree, which the response does not tell.
 #[cold]
 fn invalid_claims() -> VerifyError {
     tracing::debug!(
