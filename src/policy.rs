@@ -197,6 +197,11 @@ impl Lifetimes {
         [self.access, self.refresh, self.absolute] = level.minutes().map(|minutes| Duration::from_secs(minutes * 60));
     }
 
+    /// Returns how long a session lasts without a refresh whose login may have set a shorter limit.
+    pub(crate) fn refresh_within(&self, limit: Option<Duration>) -> Duration {
+        limit.map_or(self.refresh, |limit| limit.min(self.refresh))
+    }
+
     /// Checks the lifetimes against each other. `max_access` is what the builder was given.
     pub(crate) fn validate(self, max_access: Option<Duration>) -> Result<Self, ConfigError> {
         let Self { access, refresh, absolute, .. } = self;

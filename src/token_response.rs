@@ -31,6 +31,8 @@ use crate::cookie::forbid_storage;
 pub struct SessionTokens {
     access: IssuedToken,
     refresh: Option<IssuedToken>,
+    /// Whether cookies with them outlast the browser.
+    is_persistent: bool,
 }
 
 /// A token and its lifetime, in whole seconds.
@@ -41,8 +43,12 @@ pub(crate) struct IssuedToken {
 }
 
 impl SessionTokens {
-    pub(crate) const fn new(access: IssuedToken, refresh: Option<IssuedToken>) -> Self {
-        Self { access, refresh }
+    pub(crate) const fn new(access: IssuedToken, refresh: Option<IssuedToken>, is_persistent: bool) -> Self {
+        Self { access, refresh, is_persistent }
+    }
+
+    pub(crate) const fn is_persistent(&self) -> bool {
+        self.is_persistent
     }
 
     pub(crate) fn into_parts(self) -> (IssuedToken, Option<IssuedToken>) {

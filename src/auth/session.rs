@@ -6,10 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::VerifierInner;
 use crate::{
     clock::Timestamp,
     cookie::TokenCookie,
+    error::Error,
     id::{SessionId, UserId},
     jwt::RegisteredClaims,
     revocation::{Ended, SessionBackend, StalePolicy},
@@ -56,6 +59,22 @@ impl<C> Session<C> {
     /// Returns the application's claims, as its claims source gave them at login or at the last refresh.
     pub fn claims(&self) -> &C {
         &self.verified.claims
+    }
+
+    /// Returns the session claims, which the login set for this one session; `None` if it set none.
+    ///
+    /// See [`Login::session_claims`](crate::manager::Login::session_claims). Read from the token, without I/O.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DataFormat`](crate::error::ErrorKind::DataFormat) if they are no `T`: a `500`; the log says what was
+    /// expected, but not what was found.
+    pub fn session_claims<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let Some(terms) = self.verified.registered.terms.as_deref() else { return Ok(None) };
+        match self.verifier() {
+            Some(verifier) => terms.claims_as(&verifier.renderer),
+            None => terms.session_claims(),
+        }
     }
 
     /// Returns how long the access token was still valid when the request was verified.
@@ -196,6 +215,7 @@ impl<C> Session<C> {
             auth_time: now,
             issued_at: now,
             expires_at: now.saturating_add(Duration::from_secs(3600)),
+            terms: None,
         };
         Ok(Self::new(registered, now, claims, None, StalePolicy::default()))
     }

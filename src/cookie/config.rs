@@ -168,6 +168,8 @@ impl CookieConfig {
     }
 
     /// Omits `Max-Age`, so that the cookies are gone when the browser is closed (NIST SP 800-63B-4, section 5.1).
+    ///
+    /// For a single login there is [`Login::persistent`](crate::manager::Login::persistent).
     pub const fn browser_session(mut self) -> Self {
         self.browser_session = true;
         self

@@ -35,6 +35,8 @@ const MAX_COOKIE_LEN: usize = 4096;
 pub struct SessionCookies {
     cookies: Vec<ReadyCookie>,
     expires_in: Option<Duration>,
+    /// Whether the cookies outlast the browser, where the configuration says so.
+    is_persistent: bool,
     /// `Clear-Site-Data`, only with a removal.
     clear_site_data: Option<HeaderValue>,
 }
@@ -56,7 +58,13 @@ pub(crate) enum IssueCookieError {
 
 impl SessionCookies {
     pub(crate) const fn new() -> Self {
-        Self { cookies: Vec::new(), expires_in: None, clear_site_data: None }
+        Self { cookies: Vec::new(), expires_in: None, is_persistent: true, clear_site_data: None }
+    }
+
+    /// Sets whether the cookies that follow outlast the browser, as far as the configuration lets them.
+    pub(crate) const fn persistent(mut self, persistent: bool) -> Self {
+        self.is_persistent = persistent;
+        self
     }
 
     /// Sets the access cookie.
@@ -127,7 +135,7 @@ impl SessionCookies {
         // Before the cookie is set, since clients that ignore domain and path keep the last cookie of a name.
         self.remove_former(settings, which)?;
         let mut cookie = base(settings, which, token);
-        if settings.max_age {
+        if settings.max_age && self.is_persistent {
             cookie.set_max_age(CookieDuration::seconds(i64::try_from(lives.as_secs()).unwrap_or(i64::MAX)));
         }
         self.cookies.push(ready(cookie)?);

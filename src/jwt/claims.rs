@@ -1,13 +1,13 @@
 //! The claims of a token: those that the crate writes, and those of the application, which follow them.
 
-use std::{any::Any, collections::HashSet, fmt};
+use std::{any::Any, collections::HashSet, fmt, sync::Arc};
 
 use serde::{
     Deserializer, Serialize,
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::variants::unit_variants;
+use super::{terms::SessionTerms, variants::unit_variants};
 use crate::{
     clock::Timestamp,
     error::{ConfigError, ConfigErrorKind, expectation},
@@ -25,6 +25,8 @@ pub(crate) struct RegisteredClaims {
     pub(crate) auth_time: Timestamp,
     pub(crate) issued_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    /// What the login said about the session, if anything.
+    pub(crate) terms: Option<Arc<SessionTerms>>,
 }
 
 /// Returns the name if applications cannot use it: one of RFC 7519, section 4.1, or one that the crate writes.
@@ -43,6 +45,7 @@ fn reserved(name: &[u8]) -> Option<&'static str> {
         b"gen" => "gen",
         b"epoch" => "epoch",
         b"auth_time" => "auth_time",
+        b"sess" => "sess",
         _ => return None,
     })
 }

@@ -13,6 +13,7 @@ use super::{
     claims::{AppClaims, ClaimsShape, RegisteredClaims},
     cursor::Cursor,
     signature_cache::SignatureCache,
+    terms::SessionTerms,
 };
 use crate::{
     clock::Timestamp,
@@ -166,17 +167,19 @@ impl Codec {
         Self { signing: Some(signing), ..self.with_keys(ring.verification_keys()) }
     }
 
-    /// Returns the length of the longest token for this user with these claims: with the longest numbers, so that a
-    /// token which fits once fits at every refresh.
-    pub(crate) fn longest(&self, user: &UserId, app: &AppClaims) -> usize {
+    /// Returns the length of the longest token for this user with these terms and claims: with the longest numbers, so
+    /// that a token which fits once fits at every refresh.
+    pub(crate) fn longest(&self, user: &UserId, terms: Option<&SessionTerms>, app: &AppClaims) -> usize {
         let (header_len, signature_len) = self.signing.as_ref().map_or((0, 0), |signing| {
             (signing.header.len(), signing.key.verification_key().algorithm().signature_len())
         });
-        header_len + base64_len(self.longest_payload(&json_string(user.as_str()), app)) + 1 + base64_len(signature_len)
+        let terms = terms.map(SessionTerms::members).unwrap_or_default();
+        let payload_len = self.longest_payload(&json_string(user.as_str()), &terms, app);
+        header_len + base64_len(payload_len) + 1 + base64_len(signature_len)
     }
 
-    fn longest_payload(&self, user: &str, app: &AppClaims) -> usize {
-        self.payload_head.len() + user.len() + LONGEST_REST + app.members().len()
+    fn longest_payload(&self, user: &str, terms: &str, app: &AppClaims) -> usize {
+        self.payload_head.len() + user.len() + LONGEST_REST + terms.len() + app.members().len()
     }
 
     /// Signs a token.
@@ -199,7 +202,8 @@ impl Codec {
 
     pub(super) fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {
         let user = json_string(claims.user_id.as_str());
-        let mut payload = String::with_capacity(self.longest_payload(&user, app));
+        let terms = claims.terms.as_deref().map(SessionTerms::members).unwrap_or_default();
+        let mut payload = String::with_capacity(self.longest_payload(&user, &terms, app));
         payload.push_str(&self.payload_head);
         payload.push_str(&user);
         payload.push_str(r#","sid":""#);
@@ -211,6 +215,7 @@ impl Codec {
         write_number(&mut payload, r#","auth_time":"#, claims.auth_time.as_secs());
         write_number(&mut payload, r#","iat":"#, claims.issued_at.as_secs());
         write_number(&mut payload, r#","exp":"#, claims.expires_at.as_secs());
+        payload.push_str(&terms);
         payload.push_str(app.members());
         payload.push('}');
         payload
@@ -302,7 +307,9 @@ impl Codec {
         let issued_at = Timestamp::from_secs(cursor.number()?);
         cursor.text(r#","exp":"#)?;
         let expires_at = Timestamp::from_secs(cursor.number()?);
-        let registered = RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at };
+        let terms = SessionTerms::read(&mut cursor)?;
+        let registered =
+            RegisteredClaims { user_id, session_id, generation, epoch, auth_time, issued_at, expires_at, terms };
         Some((registered, payload.len().checked_sub(cursor.remaining())?))
     }
 }
@@ -342,11 +349,11 @@ const fn decoded_len(len: usize) -> usize {
     len * 3 / 4
 }
 
-fn json_string(text: &str) -> String {
+pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The length of a payload without its head, the user and the application's claims, with the longest numbers. Times
+/// The length of a payload without its head, the user, the terms and the application's claims, with the longest numbers. Times
 /// have ten digits until the year 2286.
 const LONGEST_REST: usize = concat!(
     r#","sid":"0123456789012345678901","gen":4294967295,"epoch":4294967295"#,

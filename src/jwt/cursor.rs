@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
+
 /// Reads a payload from left to right. A method that returns `None` has found something else than it expects.
 pub(super) struct Cursor<'p> {
     rest: &'p [u8],
@@ -18,6 +20,17 @@ impl<'p> Cursor<'p> {
     /// Returns how many bytes are left.
     pub(super) const fn remaining(&self) -> usize {
         self.rest.len()
+    }
+
+    /// Returns what is left.
+    pub(super) const fn rest(&self) -> &'p [u8] {
+        self.rest
+    }
+
+    /// Whether this text is next.
+    #[inline]
+    pub(super) fn is_at(&self, expected: &str) -> bool {
+        self.rest.starts_with(expected.as_bytes())
     }
 
     /// Reads exactly this text. Inlined, so that short constants are compared in place.
@@ -63,6 +76,14 @@ impl<'p> Cursor<'p> {
         let text = values.next()?.ok()?;
         let spelling = self.take(values.byte_offset())?;
         (spelling == write(&text).as_bytes()).then_some(Cow::Owned(text))
+    }
+
+    /// Reads a JSON object, in whatever spelling.
+    pub(super) fn object(&mut self) -> Option<&'p str> {
+        self.is_at("{").then_some(())?;
+        let mut values = serde_json::Deserializer::from_slice(self.rest).into_iter::<IgnoredAny>();
+        let IgnoredAny = values.next()?.ok()?;
+        std::str::from_utf8(self.take(values.byte_offset())?).ok()
     }
 }
 

@@ -2,24 +2,28 @@
 //!
 //! A token is accepted only if its header segment is byte for byte one that an accepted key writes, and its registered
 //! claims stand in the order in which this crate writes them. No header is parsed, so attacks with `alg`, `crit`, `jku`
-//! or `kid` have no target. The application's claims follow and are read by serde_json.
+//! or `kid` have no target. What the login said about the session follows in `sess`, if it said anything. Then come the
+//! application's claims, which are read by serde_json.
 //!
 //! ```text
-//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":… , application claims}
-//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…}
+//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":…,"sess":{…} , application claims}
+//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…,"sess":{…}}
 //! ```
 
 mod claims;
 mod codec;
 mod cursor;
 mod signature_cache;
+mod terms;
 mod variants;
 
 #[cfg(all(test, feature = "router"))]
 pub(crate) use self::codec::SIGNATURES_CHECKED;
+pub use self::terms::SessionTerms;
 pub(crate) use self::{
     claims::{AppClaims, ClaimsShape, RegisteredClaims, check_claims_type, unit_claims},
     codec::{Buffer, Codec, IssueError, MAX_TOKEN_LEN, Opened, TokenError, TokenKind},
+    terms::InvalidSessionClaims,
 };
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod app_claims;
 mod chance;
 mod names;
+mod terms;
 
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ fn registered(user: &str) -> RegisteredClaims {
         auth_time,
         issued_at: auth_time.saturating_add(Duration::from_secs(600)),
         expires_at: auth_time.saturating_add(Duration::from_secs(4200)),
+        terms: None,
     }
 }
 
@@ -180,7 +182,7 @@ fn algorithms_round_trip_and_refuse_each_other() {
     let app = written(&claims()).unwrap();
     for (writer_at, writer) in rings.iter().enumerate() {
         let token = access_codec(writer).seal(&registered("alice"), &app).unwrap();
-        assert!(token.len() <= access_codec(writer).longest(&UserId::new("alice").unwrap(), &app));
+        assert!(token.len() <= access_codec(writer).longest(&UserId::new("alice").unwrap(), None, &app));
         for (reader_at, reader) in rings.iter().enumerate() {
             let read = open::<Claims>(&access_codec(reader), &token);
             assert_eq!(read.is_ok(), writer_at == reader_at, "{writer:?} read by {reader:?}");

@@ -8,7 +8,7 @@ use crate::{
     clock::Moment,
     error::{Error, ErrorKind},
     id::UserId,
-    jwt::{AppClaims, MAX_TOKEN_LEN},
+    jwt::{AppClaims, MAX_TOKEN_LEN, SessionTerms},
     store::{AccessExpiry, ClaimsAge},
 };
 
@@ -31,9 +31,16 @@ const CLAIMS_SLACK: Duration = Duration::from_secs(1);
 impl<C: Claims> SessionManager<C> {
     /// Loads the claims of a user and makes sure that they can be issued, before anything is changed. `None` when the
     /// user is gone.
-    pub(super) async fn load_claims(&self, user: &UserId) -> Result<Option<LoadedClaims>, Error> {
+    pub(super) async fn load_claims(
+        &self,
+        user: &UserId,
+        terms: Option<&SessionTerms>,
+    ) -> Result<Option<LoadedClaims>, Error> {
         let asked_at = self.moment();
-        let loaded = self.inner.claims.load(user).await;
+        let loaded = match terms {
+            Some(terms) => self.inner.claims.load(user, terms).await,
+            None => self.inner.claims.load(user, &SessionTerms::default()).await,
+        };
         let Some(claims) = loaded.map_err(|failure| self.error_caused_by(ErrorKind::ClaimsSource, failure))? else {
             return Ok(None);
         };
@@ -44,8 +51,9 @@ impl<C: Claims> SessionManager<C> {
         let claims = AppClaims::new(&claims, verification.shape)
             .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let settings = &verification.sources.cookies;
-        let access = settings.access_name.len() + verification.access.load().longest(user, &claims);
-        let refresh = settings.refresh_name.len() + verification.refresh.load().longest(user, &AppClaims::none());
+        let access = settings.access_name.len() + verification.access.load().longest(user, terms, &claims);
+        let refresh =
+            settings.refresh_name.len() + verification.refresh.load().longest(user, terms, &AppClaims::none());
         if access.max(refresh) > MAX_TOKEN_LEN {
             return Err(self.error(ErrorKind::TokenTooLong));
         }
@@ -56,6 +64,7 @@ impl<C: Claims> SessionManager<C> {
     pub(super) async fn load_claims_after(
         &self,
         user: &UserId,
+        terms: Option<&SessionTerms>,
         outdated: &LoadedClaims,
         expiry: AccessExpiry,
     ) -> Result<Option<LoadedClaims>, Error> {
@@ -65,7 +74,11 @@ impl<C: Claims> SessionManager<C> {
                 self.error_caused_by(ErrorKind::ClaimsSource, "access is expired faster than claims are loaded")
             );
         }
-        Ok(self.load_claims(user).await?.map(|loaded| LoadedClaims { newer_than: Some(expiry), loads, ..loaded }))
+        Ok(self.load_claims(user, terms).await?.map(|loaded| LoadedClaims {
+            newer_than: Some(expiry),
+            loads,
+            ..loaded
+        }))
     }
 
     /// How old they are, for the step that will be signed with them. The store's clock and ours may differ, so it

@@ -2,7 +2,12 @@
 
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
-use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
+use crate::{
+    error::BoxError,
+    health::Health,
+    id::UserId,
+    jwt::{SessionTerms, unit_claims},
+};
 
 /// Loads the claims of a user: called at every login and refresh, so that changed roles and deleted users are noticed.
 ///
@@ -42,6 +47,52 @@ use crate::{error::BoxError, health::Health, id::UserId, jwt::unit_claims};
 pub trait ClaimsSource<C>: Send + Sync + 'static {
     /// Loads the claims of this user; `None` if the user does not exist.
     fn load(&self, user: &UserId) -> impl Future<Output = Result<Option<C>, BoxError>> + Send;
+
+    /// Loads the claims of this user for a session with these terms. Called in place of [`load`](Self::load), which is
+    /// the default: implement it if the claims depend on what the login said about its session, such as the tenant.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{Error, UserId, manager::{ClaimsSource, SessionTerms}};
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Claims {
+    ///     role: String,
+    /// }
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Tenant {
+    ///     tenant: u32,
+    /// }
+    ///
+    /// struct Users;
+    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// impl Users {
+    ///     async fn role(&self, user: &UserId, tenant: Option<u32>) -> Result<Option<Claims>, BoxError> {
+    ///         // … look it up
+    /// #       let _ = (user, tenant);
+    /// #       Ok(None)
+    ///     }
+    /// }
+    ///
+    /// impl ClaimsSource<Claims> for Users {
+    ///     async fn load(&self, user: &UserId) -> Result<Option<Claims>, BoxError> {
+    ///         self.role(user, None).await
+    ///     }
+    ///     async fn load_for_session(&self, user: &UserId, terms: &SessionTerms) -> Result<Option<Claims>, BoxError> {
+    ///         let tenant = terms.session_claims::<Tenant>()?.map(|claims| claims.tenant);
+    ///         self.role(user, tenant).await
+    ///     }
+    /// }
+    /// ```
+    fn load_for_session(
+        &self,
+        user: &UserId,
+        terms: &SessionTerms,
+    ) -> impl Future<Output = Result<Option<C>, BoxError>> + Send {
+        let _ = terms;
+        self.load(user)
+    }
 }
 
 impl<C, F, Answer, E> ClaimsSource<C> for F
@@ -77,12 +128,12 @@ where
 type Loading<'a, C> = Pin<Box<dyn Future<Output = Result<Option<C>, BoxError>> + Send + 'a>>;
 
 trait DynClaimsSource<C>: Send + Sync {
-    fn load<'a>(&'a self, user: &'a UserId) -> Loading<'a, C>;
+    fn load<'a>(&'a self, user: &'a UserId, terms: &'a SessionTerms) -> Loading<'a, C>;
 }
 
 impl<C: 'static, S: ClaimsSource<C>> DynClaimsSource<C> for S {
-    fn load<'a>(&'a self, user: &'a UserId) -> Loading<'a, C> {
-        Box::pin(ClaimsSource::load(self, user))
+    fn load<'a>(&'a self, user: &'a UserId, terms: &'a SessionTerms) -> Loading<'a, C> {
+        Box::pin(self.load_for_session(user, terms))
     }
 }
 
@@ -108,8 +159,8 @@ impl<C: 'static> ClaimsLoader<C> {
         unit_claims::<C>().map(|_| Self::new(Nothing))
     }
 
-    pub(super) async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        let loaded = self.source.load(user).await;
+    pub(super) async fn load(&self, user: &UserId, terms: &SessionTerms) -> Result<Option<C>, BoxError> {
+        let loaded = self.source.load(user, terms).await;
         self.health.observe(loaded.as_ref().err().map(|failure| &**failure as _));
         loaded
     }

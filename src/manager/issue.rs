@@ -1,6 +1,6 @@
 //! Signs the tokens of a session record, and puts them into cookies.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::SessionManager;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     cookie::{IssueCookieError, SessionCookies},
     error::{Error, ErrorKind},
     id::{SessionId, UserId},
-    jwt::{AppClaims, IssueError, RegisteredClaims},
+    jwt::{AppClaims, IssueError, RegisteredClaims, SessionTerms},
     policy::MAX_CLOCK_SKEW,
     store::SessionRecord,
     token_response::{IssuedToken, SessionTokens},
@@ -28,12 +28,11 @@ pub(super) enum Issue {
 impl<C: Claims> SessionManager<C> {
     /// Signs what the record says at the store's time `now`.
     ///
-    /// Access tokens are issued at `now`. Refresh tokens depend on the record alone, so that a lost one can be issued
-    /// again.
+    /// Access tokens are issued at `now`. Refresh tokens depend only on the record and on what the login said, so that
+    /// a lost one can be issued again.
     pub(super) fn issue(
         &self,
-        user: &UserId,
-        session: SessionId,
+        (user, session, terms): (&UserId, SessionId, Option<Arc<SessionTerms>>),
         record: &SessionRecord,
         now: Timestamp,
         claims: &AppClaims,
@@ -53,11 +52,13 @@ impl<C: Claims> SessionManager<C> {
             auth_time: record.created_at,
             issued_at: now,
             expires_at: now.saturating_add(lifetime).min(ends_at),
+            terms,
         };
+        let is_persistent = access.terms.as_deref().is_none_or(SessionTerms::is_persistent);
         let token = verification.access.load().seal(&access, claims).map_err(|failure| self.issue_error(failure))?;
         let issued = IssuedToken { token, lives: rounded(access.expires_at, now) };
         if which != Issue::Both {
-            return Ok(SessionTokens::new(issued, None));
+            return Ok(SessionTokens::new(issued, None, is_persistent));
         }
         let refresh = RegisteredClaims { epoch: 0, issued_at: record.refreshed_at(), expires_at: ends_at, ..access };
         let token = verification
@@ -65,14 +66,16 @@ impl<C: Claims> SessionManager<C> {
             .load()
             .seal(&refresh, &AppClaims::none())
             .map_err(|failure| self.issue_error(failure))?;
-        Ok(SessionTokens::new(issued, Some(IssuedToken { token, lives: rounded(ends_at, now) })))
+        let refresh = IssuedToken { token, lives: rounded(ends_at, now) };
+        Ok(SessionTokens::new(issued, Some(refresh), is_persistent))
     }
 
     /// Writes tokens into cookies.
     pub(super) fn cookies(&self, tokens: SessionTokens) -> Result<SessionCookies, Error> {
         let settings = &self.verification().sources.cookies;
+        let cookies = SessionCookies::new().persistent(tokens.is_persistent());
         let (access, refresh) = tokens.into_parts();
-        let cookies = SessionCookies::new().with_access(settings, access.token, access.lives);
+        let cookies = cookies.with_access(settings, access.token, access.lives);
         let cookies = match refresh {
             Some(refresh) => cookies.and_then(|cookies| cookies.with_refresh(settings, refresh.token, refresh.lives)),
             None => cookies,

@@ -1,6 +1,6 @@
 //! Login: creates a session with a new random id (OWASP ASVS 5.0, 7.2.4).
 
-use std::{future::IntoFuture, net::IpAddr, pin::Pin};
+use std::{future::IntoFuture, net::IpAddr, pin::Pin, time::Duration};
 
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ use crate::{
     error::{Error, ErrorKind},
     event::{EndReason, SessionEventKind},
     id::{InvalidUserId, SessionId, UserId},
+    jwt::{InvalidSessionClaims, SessionTerms},
+    policy::MAX_CLOCK_SKEW,
     store::{CreateOutcome, Device, LoginProof, NewSession},
     token_response::SessionTokens,
 };
@@ -36,6 +38,8 @@ pub struct Login<'m, C = ()> {
     data: Option<Result<Vec<u8>, serde_json::Error>>,
     device: Device,
     proof: Option<Proof>,
+    terms: Result<SessionTerms, InvalidSessionClaims>,
+    absolute_lifetime: Option<Duration>,
 }
 
 const MAX_USER_AGENT_LEN: usize = 255;
@@ -60,6 +64,8 @@ impl<C: Claims> SessionManager<C> {
             data: None,
             device: Device::default(),
             proof: None,
+            terms: Ok(SessionTerms::default()),
+            absolute_lifetime: None,
         }
     }
 }
@@ -90,6 +96,88 @@ impl<'m, C: Claims> Login<'m, C> {
     /// Sets the initial data of the session, for example carried over from before the login.
     pub fn data(mut self, data: &impl Serialize) -> Self {
         self.data = Some(serde_json::to_vec(data));
+        self
+    }
+
+    /// Sets whether the cookies outlast the browser: "remember me". Default: `true`, unless
+    /// [`CookieConfig::browser_session`](crate::cookie::CookieConfig::browser_session) says `false` for all.
+    ///
+    /// With `false` the cookies of this login and of every refresh have no `Max-Age`, so that the browser drops them when
+    /// it ends; many browsers keep them when they restore their windows, so set shorter limits, too:
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+    /// # async fn login(sessions: &SessionManager, remember: bool) -> Result<SessionCookies, Error> {
+    /// let login = sessions.login("alice").persistent(remember);
+    /// let login = match remember {
+    ///     true => login,
+    ///     false => login
+    ///         .refresh_lifetime(Duration::from_secs(2 * 60 * 60))
+    ///         .absolute_lifetime(Duration::from_secs(24 * 60 * 60)),
+    /// };
+    /// login.await
+    /// # }
+    /// # let _ = login;
+    /// ```
+    pub fn persistent(self, persistent: bool) -> Self {
+        self.with_terms(|terms| {
+            terms.set_persistent(persistent);
+            Ok(())
+        })
+    }
+
+    /// Sets how long this session lasts without a refresh. Default, and longest: the
+    /// [`refresh_lifetime`](crate::manager::SessionManagerBuilder::refresh_lifetime) of the manager, so that a change of
+    /// the configuration fails no login. Counted in whole seconds, and at least a minute, by which clocks may differ.
+    pub fn refresh_lifetime(self, lifetime: Duration) -> Self {
+        self.with_terms(|terms| {
+            terms.set_refresh_lifetime(lifetime);
+            Ok(())
+        })
+    }
+
+    /// Sets how long this session lasts, refreshed or not. Default, and longest: the
+    /// [`absolute_lifetime`](crate::manager::SessionManagerBuilder::absolute_lifetime) of the manager. At least a minute,
+    /// by which clocks may differ.
+    pub const fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
+        self.absolute_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets small facts about this one session, such as how the user was authenticated, or the tenant: a struct or a
+    /// map. They travel with the session through every refresh, unchanged, and are read by
+    /// [`Session::session_claims`](crate::Session::session_claims) without I/O and by
+    /// [`ClaimsSource::load_for_session`](crate::manager::ClaimsSource::load_for_session). Default: none.
+    ///
+    /// They are in both tokens, signed but readable by the holder of the cookie, and count against the 4096 bytes of
+    /// each. What may change belongs into the claims of the user, and what is large or secret into the
+    /// [`data`](Self::data) of the session. Claims that cannot be written as a JSON object fail the login with
+    /// [`ErrorKind::Claims`].
+    ///
+    /// ```no_run
+    /// # use tower_jwt_sessions::{Error, Session, SessionCookies, SessionManager};
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Authentication {
+    ///     method: String,
+    /// }
+    ///
+    /// async fn login(sessions: &SessionManager) -> Result<SessionCookies, Error> {
+    ///     sessions.login("alice").session_claims(&Authentication { method: "passkey".into() }).await
+    /// }
+    ///
+    /// async fn used_passkey(session: &Session) -> Result<bool, Error> {
+    ///     let claims: Option<Authentication> = session.session_claims()?;
+    ///     Ok(claims.is_some_and(|claims| claims.method == "passkey"))
+    /// }
+    /// # let _ = (login, used_passkey);
+    /// ```
+    pub fn session_claims(self, claims: &impl Serialize) -> Self {
+        self.with_terms(|terms| terms.set_claims(claims))
+    }
+
+    fn with_terms(mut self, set: impl FnOnce(&mut SessionTerms) -> Result<(), InvalidSessionClaims>) -> Self {
+        self.terms = self.terms.and_then(|mut terms| set(&mut terms).map(|()| terms));
         self
     }
 
@@ -133,12 +221,13 @@ impl<'m, C: Claims> Login<'m, C> {
     }
 
     async fn run(self) -> Result<SessionTokens, Error> {
-        let Self { sessions, user, presented, data, device, mut proof } = self;
+        let Self { sessions, user, presented, data, device, mut proof, terms, absolute_lifetime } = self;
         sessions.check_presented(&presented)?;
         let user = user.map_err(|invalid| sessions.error_caused_by(ErrorKind::InvalidUserId, invalid))?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
+        let terms = terms.map_err(|invalid| sessions.error_caused_by(ErrorKind::Claims, invalid))?.into_shared();
         sessions.stated(proof.as_ref())?;
-        let Some(mut loaded) = sessions.load_claims(&user).await? else {
+        let Some(mut loaded) = sessions.load_claims(&user, terms.as_deref()).await? else {
             return Err(sessions.error(ErrorKind::UserNotFound));
         };
 
@@ -156,8 +245,9 @@ impl<'m, C: Claims> Login<'m, C> {
         let mut new = NewSession {
             owner: sessions.owner(&user),
             id,
-            refresh_lifetime: lifetimes.refresh,
-            absolute_lifetime: lifetimes.absolute,
+            refresh_lifetime: lifetimes.refresh_within(terms.as_deref().and_then(SessionTerms::refresh_lifetime)),
+            absolute_lifetime: absolute_lifetime
+                .map_or(lifetimes.absolute, |limit| limit.max(MAX_CLOCK_SKEW).min(lifetimes.absolute)),
             limit: sessions.inner.limit,
             replaces,
             data,
@@ -175,7 +265,7 @@ impl<'m, C: Claims> Login<'m, C> {
                 CreateOutcome::Created { record, now, ended } => break (record, now, ended),
                 CreateOutcome::LimitReached => return Err(sessions.error(ErrorKind::SessionLimitReached)),
                 CreateOutcome::ClaimsOutdated(expiry) => {
-                    let newer = sessions.load_claims_after(&user, &loaded, expiry).await?;
+                    let newer = sessions.load_claims_after(&user, terms.as_deref(), &loaded, expiry).await?;
                     loaded = newer.ok_or_else(|| sessions.error(ErrorKind::UserNotFound))?;
                 }
                 CreateOutcome::ProofOutdated(mark) => {
@@ -194,7 +284,7 @@ impl<'m, C: Claims> Login<'m, C> {
             sessions.ended(&user, gone, reason);
         }
         sessions.emit(&user, id, SessionEventKind::Created);
-        sessions.issue(&user, id, &record, now, &loaded.claims, Issue::Both)
+        sessions.issue((&user, id, terms), &record, now, &loaded.claims, Issue::Both)
     }
 }
 

@@ -65,7 +65,6 @@ pub use self::{
     sessions::SessionInfo,
 };
 use self::{claims_source::ClaimsLoader, key_rings::KeyRings};
-pub use crate::token_response::SessionTokens;
 use crate::{
     auth::{Verifier, VerifierInner},
     claims::Claims,
@@ -77,6 +76,7 @@ use crate::{
     revocation::{RevocationFeed, Revocations, SessionBackend, SessionEnder},
     store::{DynStore, MARKS_REMEMBERED, Owner, Revocation, StoreError},
 };
+pub use crate::{jwt::SessionTerms, token_response::SessionTokens};
 
 /// How old the claims or the proof of a login may be when its session is created: the store must still know what
 /// happened since then, even if its clock is ahead.

@@ -8,7 +8,7 @@ use crate::{
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, RefreshKind, SessionEventKind},
-    jwt::RegisteredClaims,
+    jwt::{RegisteredClaims, SessionTerms},
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token_response::SessionTokens,
 };
@@ -89,7 +89,7 @@ impl<C: Claims> SessionManager<C> {
 
     /// Rotates the session of a refresh token whose signature is verified.
     pub(super) async fn rotate(&self, token: &RegisteredClaims) -> Result<SessionTokens, Error> {
-        let (user, id) = (&token.user_id, token.session_id);
+        let (user, id, terms) = (&token.user_id, token.session_id, token.terms.as_deref());
         // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
         if has_certainly_expired(token, self.now()) {
             tracing::debug!(target: LOG_TARGET, "refresh token refused: expired");
@@ -97,12 +97,13 @@ impl<C: Claims> SessionManager<C> {
         }
         // Read before the claims, so that they are newer than every `expire_access` that this epoch includes.
         let min_epoch = self.min_epoch(token).await?;
-        let Some(mut loaded) = self.load_claims(user).await? else {
+        let Some(mut loaded) = self.load_claims(user, terms).await? else {
             return Err(self.user_gone(token).await);
         };
 
         let (window, lifetimes) = (self.inner.replay_window, self.inner.lifetimes);
-        let mut attempt = RefreshAttempt::new(token.generation, token.expires_at, window, lifetimes.refresh);
+        let refresh_lifetime = lifetimes.refresh_within(terms.and_then(SessionTerms::refresh_lifetime));
+        let mut attempt = RefreshAttempt::new(token.generation, token.expires_at, window, refresh_lifetime);
         attempt.min_epoch = min_epoch;
         let mut step = RotateSession::new(self.owner(user), id, attempt, lifetimes.revocation_retention());
         let (rotation, record, now) = loop {
@@ -118,7 +119,7 @@ impl<C: Claims> SessionManager<C> {
                 // Before the step and not after it, so that a failure of the source does not use up the token.
                 RotateOutcome::ClaimsOutdated(expiry) => {
                     step.attempt.min_epoch = self.min_epoch(token).await?;
-                    match self.load_claims_after(user, &loaded, expiry).await? {
+                    match self.load_claims_after(user, terms, &loaded, expiry).await? {
                         Some(newer) => loaded = newer,
                         None => return Err(self.user_gone(token).await),
                     }
@@ -152,7 +153,7 @@ impl<C: Claims> SessionManager<C> {
             Rotation::Current => (Issue::AccessOnly, presented),
             Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
         };
-        self.issue(user, id, &record, now, &loaded.claims, which)
+        self.issue((user, id, token.terms.clone()), &record, now, &loaded.claims, which)
     }
 
     /// Returns the smallest epoch of the session that this node accepts. After a failover the store may have a smaller

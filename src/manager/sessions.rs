@@ -11,6 +11,7 @@ use crate::{
     clock::Timestamp,
     error::Error,
     id::{SessionId, UserId},
+    jwt::SessionTerms,
     store::{ListedSession, Redacted},
 };
 
@@ -117,9 +118,11 @@ impl<C: Claims> SessionManager<C> {
         self.check_session(session)?;
         let mut sessions = self.sessions_of(session.user_id()).await?;
         let token = session.registered();
+        let limit = token.terms.as_deref().and_then(SessionTerms::refresh_lifetime);
+        let refresh_lifetime = self.inner.lifetimes.refresh_within(limit);
         for ListedSession { record, .. } in sessions.iter_mut().filter(|listed| listed.id == session.id()) {
             record.rotated_at = Some(token.issued_at);
-            record.idle_end = token.issued_at.saturating_add(self.inner.lifetimes.refresh).min(record.absolute_end);
+            record.idle_end = token.issued_at.saturating_add(refresh_lifetime).min(record.absolute_end);
         }
         Ok(listed(sessions))
     }

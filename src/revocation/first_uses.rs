@@ -141,6 +141,7 @@ mod tests {
             auth_time: NOW,
             issued_at: NOW,
             expires_at: NOW.saturating_add(Duration::from_secs(3600)),
+            terms: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn session(manager: &SessionManager, id: u8) -> Session {
         auth_time: now,
         issued_at: now,
         expires_at: now.saturating_add(std::time::Duration::from_secs(3600)),
+        terms: None,
     };
     Session::new(registered, now, (), Some(Arc::clone(manager.verifier().inner())), StalePolicy::default())
 }

@@ -31,6 +31,7 @@ mod origin_spelling;
 mod outage;
 mod pace;
 mod passed;
+mod per_login;
 mod plain_http;
 mod populations;
 mod problems;

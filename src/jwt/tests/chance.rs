@@ -20,6 +20,7 @@ fn plain(payload: &str) -> Option<(RegisteredClaims, Value)> {
         auth_time: time(take("auth_time"))?,
         issued_at: time(take("iat"))?,
         expires_at: time(take("exp"))?,
+        terms: None,
     };
     Some((claims, Value::Object(members)))
 }
@@ -49,6 +50,7 @@ proptest! {
         (generation, epoch) in (1..=u32::MAX, any::<u32>()),
         times in any::<[u32; 3]>(),
         claims in any_claims(),
+        terms in super::terms::any_terms(),
     ) {
         let codec = access_codec(&KeyRing::hs256(SECRET).unwrap());
         let [auth_time, issued_at, expires_at] = times.map(|secs| Timestamp::from_secs(secs.into()));
@@ -56,10 +58,11 @@ proptest! {
             user_id: UserId::new(&user).unwrap(),
             session_id: SessionId::from_bytes(sid),
             generation, epoch, auth_time, issued_at, expires_at,
+            terms: terms.into_shared(),
         };
         let app = written(&claims).unwrap();
         let token = codec.seal(&registered, &app).unwrap();
-        prop_assert!(token.len() <= codec.longest(&registered.user_id, &app));
+        prop_assert!(token.len() <= codec.longest(&registered.user_id, registered.terms.as_deref(), &app));
 
         let (read, read_claims) = open::<Value>(&codec, &token).unwrap();
         prop_assert_eq!(&read, &registered);
@@ -68,6 +71,7 @@ proptest! {
         let mut theirs = oracle(&token).expect("jsonwebtoken refuses our token");
         let members = theirs.as_object_mut().unwrap();
         let registered_names = ["iss", "aud", "sub", "sid", "gen", "epoch", "auth_time", "iat", "exp"];
+        members.remove("sess");
         let taken = registered_names.map(|name| members.remove(name).unwrap());
         prop_assert_eq!(&taken[2], &json!(user));
         prop_assert_eq!(&taken[3], &json!(registered.session_id.to_string()));

@@ -1,0 +1,242 @@
+//! What a login says about its own session: how long it lasts, whether its cookies outlast the browser, and facts.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tower_jwt_sessions::{
+    Error, PresentedTokens, Session, SessionCookies, SessionManager, UserId,
+    clock::Clock as _,
+    manager::{ClaimsSource, Login, SessionTerms},
+    policy::ReplayWindow,
+};
+
+use crate::support::*;
+
+on_every_store!(
+    cookies_of_a_login_that_is_not_persistent_end_with_the_browser_after_every_refresh,
+    shorter_limits_of_a_login_hold_and_longer_ones_do_not,
+    session_claims_travel_through_every_refresh,
+    claims_source_sees_the_terms,
+);
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Facts {
+    method: String,
+    tenant: u32,
+}
+
+fn facts() -> Facts {
+    Facts { method: "passkey".to_owned(), tenant: 7 }
+}
+
+type Configure = fn(Login<'_, Claims>) -> Login<'_, Claims>;
+
+/// An application with a login that says more, and a page that shows it.
+fn site(sessions: &SessionManager<Claims>, configure: Configure) -> Router {
+    let login = async move |State(sessions): State<SessionManager<Claims>>,
+                            presented: PresentedTokens<Claims>,
+                            Path(user): Path<String>|
+                -> Result<SessionCookies, Error> {
+        configure(sessions.login(user).replacing(presented)).await
+    };
+    let routes = Router::new().route("/say/{user}", post(login)).route("/facts", get(show_facts));
+    routes.layer(sessions.layer()).with_state(sessions.clone()).merge(app(sessions))
+}
+
+async fn show_facts(session: Session<Claims>) -> Result<String, Error> {
+    Ok(json!(session.session_claims::<Facts>()?).to_string())
+}
+
+/// A browser that logs in to such an application.
+async fn visitor(world: &World, configure: Configure) -> Browser {
+    let mut browser = Browser::new(&site(&world.sessions, configure), &world.clock);
+    browser.post("/say/alice").await.is(200);
+    browser
+}
+
+/// The names of the cookies that a response sets, and whether each outlasts the browser.
+fn outlasting(response: &TestResponse) -> Vec<(&str, bool)> {
+    let name = |line: &'_ str| line.split('=').next().unwrap_or_default().len();
+    response.set_cookies().into_iter().map(|line| (&line[..name(line)], line.contains("Max-Age="))).collect()
+}
+
+async fn cookies_of_a_login_that_is_not_persistent_end_with_the_browser_after_every_refresh(backend: Backend) {
+    let world = World::with(backend, |builder| builder.replay_window(ReplayWindow::Fixed(seconds(10)))).await;
+    for persistent in [true, false] {
+        let say: Configure = match persistent {
+            true => |login| login.persistent(false).persistent(true),
+            false => |login| login.persistent(false),
+        };
+        let mut browser = Browser::new(&site(&world.sessions, say), &world.clock);
+        let both = [(ACCESS, persistent), (REFRESH, persistent)];
+        assert_eq!(outlasting(browser.post("/say/alice").await.is(200)), both);
+
+        world.clock.advance(hours(2));
+        let before = browser.clone();
+        assert_eq!(outlasting(browser.refresh().await.is(200)), both);
+        // Repeated, from another tab: the same tokens.
+        world.clock.advance(seconds(1));
+        let repeated = before.send_only("POST /auth/refresh", &[]).await;
+        assert_eq!(outlasting(repeated.is(200)), both);
+        assert_eq!(repeated.cookie(REFRESH), browser.cookie(REFRESH));
+        // An access token only.
+        assert_eq!(outlasting(browser.refresh().await.is(200)), [(ACCESS, persistent)]);
+
+        // New claims, on another node.
+        world.sessions.expire_access("alice").await.unwrap();
+        let node = world.node(|builder| builder).await;
+        browser.visit(&node.app);
+        browser.get("/me").await.is_problem(401, "invalid_token");
+        world.clock.advance(hours(1));
+        assert_eq!(outlasting(browser.refresh().await.is(200)), both);
+        browser.get("/me").await.is(200);
+    }
+}
+
+async fn shorter_limits_of_a_login_hold_and_longer_ones_do_not(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut kiosk = visitor(&world, |login| login.refresh_lifetime(hours(2)).absolute_lifetime(hours(5))).await;
+    let mut greedy =
+        visitor(&world, |login| login.refresh_lifetime(hours(24 * 365)).absolute_lifetime(hours(24 * 365))).await;
+    let mut plain = world.browser();
+    plain.login("alice").await;
+    let refresh_cookie = |browser: &Browser| browser.cookies().contains(REFRESH);
+
+    let expires_at = async |browser: &mut Browser| {
+        let list = browser.get("/auth/sessions").await.is(200).json();
+        let own = list["sessions"].as_array().unwrap().iter().find(|listed| listed["current"] == true).cloned();
+        own.unwrap()["expires_at"].as_u64().unwrap()
+    };
+    let login = world.clock.now().as_secs();
+    assert_eq!(expires_at(&mut kiosk).await, login + 2 * 3600);
+    for at_most in [4, 5] {
+        world.clock.advance(hours(2) - seconds(1));
+        kiosk.refresh().await.is(200);
+        // Times of a refresh are rounded down to the minute.
+        let shown = expires_at(&mut kiosk).await;
+        assert!((login + at_most * 3600 - 60..=login + at_most * 3600).contains(&shown), "{shown}");
+    }
+    // The absolute limit comes before the idle one.
+    world.clock.advance(hours(1));
+    assert_eq!(kiosk.get("/me").await.json()["expires_in"], json!(null));
+    kiosk.refresh().await.is(200);
+    assert_eq!(kiosk.get("/me").await.is(200).json()["expires_in"], 2);
+    world.clock.advance(seconds(2));
+    assert!(!refresh_cookie(&kiosk), "the cookie ends with the session");
+    assert_eq!(world.count("alice").await, 2);
+
+    // As long as the configuration allows, and no longer.
+    for browser in [&mut greedy, &mut plain] {
+        browser.refresh().await.is(200);
+    }
+    world.clock.advance(hours(7 * 24) - seconds(1));
+    assert!(refresh_cookie(&greedy) && refresh_cookie(&plain));
+    assert_eq!(world.count("alice").await, 2);
+    world.clock.advance(seconds(1));
+    assert!(!refresh_cookie(&greedy) && !refresh_cookie(&plain));
+    assert_eq!(world.count("alice").await, 0);
+
+    // The idle limit alone, also by the clock of the store.
+    let mut idle = visitor(&world, |login| login.refresh_lifetime(hours(2))).await;
+    world.clock.advance(hours(1));
+    idle.refresh().await.is(200);
+    let token = idle.refresh_token();
+    world.clock.advance(hours(2));
+    let cookie = format!("{REFRESH}={token}");
+    send(&world.app, "POST /auth/refresh", &[("cookie", cookie)]).await.is_problem(401, "invalid_refresh_token");
+}
+
+async fn session_claims_travel_through_every_refresh(backend: Backend) {
+    let world = World::for_natives(backend).await;
+    let mut browser = visitor(&world, |login| login.session_claims(&facts())).await;
+    let shown = json!(facts());
+    assert_eq!(browser.get("/facts").await.is(200).json(), shown);
+    assert_eq!(browser.get("/me").await.json()["claims"], json!({ "role": "member" }));
+
+    for round in 0..3 {
+        world.users.set_role("alice", &format!("role {round}"));
+        world.clock.advance(hours(2));
+        let lost = browser.clone();
+        lost.send_only("POST /auth/refresh", &[]).await.is(200);
+        browser.refresh().await.is(200);
+        assert_eq!(browser.get("/facts").await.is(200).json(), shown);
+        assert_eq!(browser.get("/me").await.json()["claims"], json!({ "role": format!("role {round}") }));
+    }
+    // A client without cookies refreshes the same session.
+    world.clock.advance(hours(2));
+    let tokens = world.sessions.refresh_with_token(&browser.refresh_token()).await.unwrap();
+    let bearer = format!("Bearer {}", tokens.access_token());
+    let site = site(&world.sessions, |login| login);
+    assert_eq!(send(&site, "GET /facts", &[("authorization", bearer)]).await.is(200).json(), shown);
+
+    // Of this session only.
+    let mut other = Browser::new(&site, &world.clock);
+    other.login("alice").await;
+    assert_eq!(other.get("/facts").await.is(200).json(), Value::Null);
+}
+
+/// The role of a user in the tenant that the login named.
+struct Tenants;
+
+impl ClaimsSource<Claims> for Tenants {
+    async fn load(&self, user: &UserId) -> Result<Option<Claims>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Some(Claims { role: format!("{user}, no tenant") }))
+    }
+
+    async fn load_for_session(
+        &self,
+        user: &UserId,
+        terms: &SessionTerms,
+    ) -> Result<Option<Claims>, Box<dyn std::error::Error + Send + Sync>> {
+        match terms.session_claims::<Facts>()? {
+            Some(facts) => Ok(Some(Claims { role: format!("{user} in {}", facts.tenant) })),
+            None => self.load(user).await,
+        }
+    }
+}
+
+async fn claims_source_sees_the_terms(backend: Backend) {
+    let world = World::with(backend, |builder| builder.claims_source(Tenants)).await;
+    for (say, role) in [
+        ((|login| login.session_claims(&facts())) as Configure, "alice in 7"),
+        (|login| login.persistent(false), "alice, no tenant"),
+        (|login| login, "alice, no tenant"),
+    ] {
+        let mut browser = visitor(&world, say).await;
+        assert_eq!(browser.get("/me").await.is(200).json()["claims"]["role"], role);
+        world.clock.advance(hours(2));
+        browser.refresh().await.is(200);
+        assert_eq!(browser.get("/me").await.is(200).json()["claims"]["role"], role);
+    }
+}
+
+#[tokio::test]
+async fn unusable_session_claims_fail_the_login_and_change_nothing() {
+    let world = World::new(Backend::Memory).await;
+    let large = "x".repeat(3000);
+    for (claims, kind) in
+        [(json!([1]), "Claims"), (json!("passkey"), "Claims"), (json!({ "photo": large }), "TokenTooLong")]
+    {
+        let error = world.sessions.login("alice").session_claims(&claims).await.unwrap_err();
+        assert_eq!(format!("{:?}", error.kind()), kind, "{error}");
+    }
+    assert_eq!(world.count("alice").await, 0);
+    // They fit as long as the rest of the token leaves room for them, in every later token.
+    let error = world.sessions.login("alice").session_claims(&json!({ "photo": &large[..2900] })).await.unwrap_err();
+    assert_eq!(error.problem().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    drop(world.sessions.login("alice").session_claims(&json!({ "photo": &large[..2000] })).await.unwrap());
+}
+
+#[tokio::test]
+async fn session_claims_of_another_type_are_an_error_without_their_content() {
+    let world = World::new(Backend::Memory).await;
+    let mut browser =
+        visitor(&world, |login| login.session_claims(&json!({ "method": ["confidential"], "tenant": 7 }))).await;
+    browser.get("/facts").await.is_problem(500, "internal_error");
+    browser.get("/me").await.is(200);
+}
