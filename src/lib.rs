@@ -13,6 +13,7 @@ mod credentials;
 pub mod csrf;
 pub mod error;
 pub mod event;
+pub mod guard;
 mod health;
 mod id;
 mod jwt;

@@ -1,6 +1,6 @@
 //! Error responses: problem documents (RFC 9457) with the `WWW-Authenticate` of RFC 6750.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum_core::{
     body::Body,
@@ -32,6 +32,10 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 401. The refresh token is invalid, expired or superseded, or its session has ended: log in.
 /// # `proof_outdated`
 /// 401. The user's sessions were ended while the login was under way, or the login took too long: log in again.
+/// # `insufficient_user_authentication`
+/// 401. The login is longer ago than the `max_age` of the challenge, in seconds (RFC 9470): log in again.
+/// # `insufficient_scope`
+/// 403. The session does not permit this.
 /// # `cross_site_request`
 /// 403. The request came from another site.
 /// # `user_not_found`
@@ -55,13 +59,35 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
-    challenge: Option<&'static str>,
+    challenge: Option<Challenge>,
     retry_after: bool,
+}
+
+/// The `WWW-Authenticate` header of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Challenge {
+    Fixed(&'static str),
+    /// The login is older than this many seconds (RFC 9470, section 3).
+    LoginWithin(u64),
+}
+
+impl Challenge {
+    fn to_header(self) -> HeaderValue {
+        match self {
+            Self::Fixed(challenge) => HeaderValue::from_static(challenge),
+            Self::LoginWithin(max_age) => {
+                HeaderValue::try_from(format!("{CHALLENGE_OLD_LOGIN}, max_age=\"{max_age}\""))
+                    .unwrap_or(HeaderValue::from_static(CHALLENGE_OLD_LOGIN))
+            }
+        }
+    }
 }
 
 /// No error code without credentials (RFC 6750, section 3.1).
 const CHALLENGE: &str = r#"Bearer realm="session""#;
 const CHALLENGE_INVALID_REQUEST: &str = r#"Bearer realm="session", error="invalid_request""#;
+const CHALLENGE_SCOPE: &str = r#"Bearer realm="session", error="insufficient_scope""#;
+const CHALLENGE_OLD_LOGIN: &str = r#"Bearer realm="session", error="insufficient_user_authentication""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="session", error="invalid_token""#;
 
 impl Problem {
@@ -70,7 +96,7 @@ impl Problem {
     }
 
     const fn unauthorized(code: &'static str, title: &'static str, challenge: &'static str) -> Self {
-        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, code, title) }
+        Self { challenge: Some(Challenge::Fixed(challenge)), ..Self::new(StatusCode::UNAUTHORIZED, code, title) }
     }
 
     const fn unavailable(code: &'static str, title: &'static str) -> Self {
@@ -78,7 +104,7 @@ impl Problem {
     }
 
     pub(crate) const INVALID_REQUEST: Self = Self {
-        challenge: Some(CHALLENGE_INVALID_REQUEST),
+        challenge: Some(Challenge::Fixed(CHALLENGE_INVALID_REQUEST)),
         ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The credentials are malformed or ambiguous.")
     };
     pub(crate) const MISSING_CREDENTIALS: Self =
@@ -89,6 +115,10 @@ impl Problem {
         Self::unauthorized("invalid_refresh_token", "The session cannot be refreshed.", CHALLENGE_INVALID);
     pub(crate) const PROOF_OUTDATED: Self =
         Self::unauthorized("proof_outdated", "The login must be repeated.", CHALLENGE);
+    pub(crate) const INSUFFICIENT_SCOPE: Self = Self {
+        challenge: Some(Challenge::Fixed(CHALLENGE_SCOPE)),
+        ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "The session does not permit this.")
+    };
     #[cfg(feature = "router")]
     pub(crate) const CROSS_SITE_REQUEST: Self =
         Self::new(StatusCode::FORBIDDEN, "cross_site_request", "Cross-site requests are refused.");
@@ -108,6 +138,14 @@ impl Problem {
     pub(crate) const REVOCATIONS_UNKNOWN: Self =
         Self::unavailable("revocations_unknown", "Sessions cannot be verified at the moment.");
     pub(crate) const CLAIMS_UNAVAILABLE: Self = Self::unavailable("claims_unavailable", "User data is unavailable.");
+
+    /// The login is older than `max_age`.
+    pub(crate) const fn login_not_recent(max_age: Duration) -> Self {
+        Self {
+            challenge: Some(Challenge::LoginWithin(max_age.as_secs())),
+            ..Self::new(StatusCode::UNAUTHORIZED, "insufficient_user_authentication", "A recent login is required.")
+        }
+    }
 
     /// The status.
     pub const fn status(&self) -> StatusCode {
@@ -149,7 +187,7 @@ impl Problem {
 
     fn write_headers(&self, headers: &mut HeaderMap) {
         if let Some(challenge) = self.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            headers.insert(header::WWW_AUTHENTICATE, challenge.to_header());
         }
         if self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -1,6 +1,6 @@
 //! The extractors of handlers.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, time::Duration};
 
 use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -18,7 +18,7 @@ use crate::{
     problem::{Problem, Renderer},
 };
 
-/// Why an extractor rejected a request. It is a response.
+/// Why an extractor or a guard rejected a request. It is a response.
 #[derive(Clone)]
 pub struct SessionRejection {
     kind: SessionRejectionKind,
@@ -31,6 +31,15 @@ pub struct SessionRejection {
 pub enum SessionRejectionKind {
     /// The request has no session. 401, and 400 or 503 where the reason says so.
     Unauthenticated(VerifyError),
+    /// The session does not meet the condition of a guard: [`guard::require`](crate::guard::require) or
+    /// [`Session::require`]. 403.
+    NotPermitted,
+    /// The login is too long ago: [`guard::require_recent_login`](crate::guard::require_recent_login) or
+    /// [`Session::require_recent_login`]. 401.
+    LoginNotRecent {
+        /// How old the login may be.
+        max_age: Duration,
+    },
     /// The store had to be asked and did not answer. 503.
     StoreUnavailable,
     /// The handler asks for a [`StoreChecked`] session, but the verifier has no store, or the session is one of
@@ -46,6 +55,11 @@ pub enum SessionRejectionKind {
 }
 
 impl SessionRejection {
+    /// Rejects a request in which a guard found no session, as the extractor does.
+    pub(crate) fn without_session<C: Send + Sync + 'static>(parts: &Parts) -> Self {
+        find::<C>(parts).map_or_else(|missing| missing, |outcome| unauthenticated(&outcome))
+    }
+
     /// Returns the reason.
     pub const fn kind(&self) -> SessionRejectionKind {
         self.kind
@@ -55,6 +69,8 @@ impl SessionRejection {
     pub const fn problem(&self) -> Problem {
         match self.kind {
             SessionRejectionKind::Unauthenticated(reason) => reason.problem(),
+            SessionRejectionKind::NotPermitted => Problem::INSUFFICIENT_SCOPE,
+            SessionRejectionKind::LoginNotRecent { max_age } => Problem::login_not_recent(max_age),
             SessionRejectionKind::StoreUnavailable => Problem::STORE_UNAVAILABLE,
             SessionRejectionKind::NoStore | SessionRejectionKind::LayerMissing { .. } => Problem::INTERNAL_ERROR,
         }
@@ -65,6 +81,10 @@ impl fmt::Display for SessionRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             SessionRejectionKind::Unauthenticated(reason) => write!(f, "no session: {reason}"),
+            SessionRejectionKind::NotPermitted => f.write_str("the session does not permit this"),
+            SessionRejectionKind::LoginNotRecent { max_age } => {
+                write!(f, "the login is more than {} seconds ago", max_age.as_secs())
+            }
             SessionRejectionKind::StoreUnavailable => f.write_str("session store unavailable"),
             SessionRejectionKind::NoStore => {
                 f.write_str("no store behind the verifier: StoreChecked needs the layer of a SessionManager")
@@ -96,6 +116,14 @@ impl IntoResponse for SessionRejection {
             tracing::error!(target: LOG_TARGET, "{self}");
         }
         self.renderer.render(&self.problem())
+    }
+}
+
+impl<C> Session<C> {
+    /// Rejects what this session may not do.
+    pub(super) fn reject(&self, kind: SessionRejectionKind) -> SessionRejection {
+        let renderer = self.verifier().map(|verifier| verifier.renderer.clone()).unwrap_or_default();
+        SessionRejection { kind, renderer }
     }
 }
 

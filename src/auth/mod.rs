@@ -11,6 +11,8 @@
 //! | [`StoreChecked<Session<C>>`](StoreChecked) | as for `Session<C>`, and the store is asked whether the session lives |
 //! | [`PresentedTokens<C>`](PresentedTokens) | never rejected: what the request presents, for login, refresh and logout |
 //!
+//! [`guard`](crate::guard) has layers that reject requests for whole routers.
+//!
 //! Without axum, read `Session<C>` from the extensions, or call [`Verifier::verify`].
 //!
 //! ```
@@ -47,6 +49,7 @@ mod inner;
 mod layer;
 mod options;
 mod outcome;
+mod require;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -84,7 +84,8 @@ impl<C> Session<C> {
 
     /// Returns when the user logged in: the `auth_time` claim, which no refresh changes.
     ///
-    /// Where this is long ago, ask for a fresh login before a sensitive operation (OWASP ASVS 5.0, 7.5.3).
+    /// Where this is long ago, ask for a fresh login before a sensitive operation (OWASP ASVS 5.0, 7.5.3), as
+    /// [`require_recent_login`](Self::require_recent_login) does.
     pub fn auth_time(&self) -> SystemTime {
         self.verified.registered.auth_time.into()
     }

@@ -14,6 +14,7 @@ mod forbidden;
 mod forgery;
 mod former_cookies;
 mod fuzzing;
+mod guards;
 mod keys;
 mod late_redis;
 mod layer;

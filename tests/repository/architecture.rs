@@ -19,7 +19,7 @@ const ROWS: &[&[&str]] = &[
     &["health", "redis", "credentials"],
     &["revocation"],
     &["auth", "csrf"],
-    &["manager"],
+    &["guard", "manager"],
     &["routes"],
     &["testing"],
 ];
@@ -36,12 +36,12 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("base64_simd", &["id", "jwt"]),
     ("memchr", &["credentials"]),
     ("tower_cookies", &["cookie"]),
-    ("tower_layer", &["auth", "csrf"]),
-    ("tower_service", &["auth", "csrf"]),
+    ("tower_layer", &["auth", "csrf", "guard"]),
+    ("tower_service", &["auth", "csrf", "guard"]),
     ("axum", &["routes"]),
     ("form_urlencoded", &["routes"]),
     // The builders of manager and verifier take a function that renders responses.
-    ("axum_core", &["problem", "error", "cookie", "token_response", "auth", "csrf", "manager"]),
+    ("axum_core", &["problem", "error", "cookie", "token_response", "auth", "csrf", "guard", "manager"]),
     ("metrics", &["event", "health", "revocation"]),
 ];
 

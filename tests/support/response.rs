@@ -125,6 +125,12 @@ impl TestResponse {
         let challenge = match (status, code) {
             (400, _) => r#"Bearer realm="session", error="invalid_request""#,
             (401, "missing_credentials" | "proof_outdated") => r#"Bearer realm="session""#,
+            (401, "insufficient_user_authentication") => {
+                let old = r#"Bearer realm="session", error="insufficient_user_authentication", max_age=""#;
+                assert!(self.header("www-authenticate").starts_with(old), "{:?}", self.headers);
+                self.header("www-authenticate")
+            }
+            (403, "insufficient_scope") => r#"Bearer realm="session", error="insufficient_scope""#,
             (401, _) => r#"Bearer realm="session", error="invalid_token""#,
             _ => "",
         };
