@@ -23,6 +23,8 @@ pub mod policy;
 mod problem;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "router")]
+pub mod renewal;
 pub mod revocation;
 #[cfg(feature = "router")]
 mod routes;

@@ -55,6 +55,8 @@ mod session;
 mod tests;
 mod verifier;
 
+#[cfg(feature = "router")]
+pub(crate) use self::outcome::insert as insert_outcome;
 pub use self::{
     builder::VerifierBuilder,
     error::VerifyError,

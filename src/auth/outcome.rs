@@ -41,7 +41,7 @@ pub(super) struct OtherLayer {
 }
 
 /// Inserts what a layer found, in place of what an outer layer for the same claims found.
-pub(super) fn insert<C: Send + Sync + 'static>(
+pub(crate) fn insert<C: Send + Sync + 'static>(
     extensions: &mut Extensions,
     verifier: &Verifier<C>,
     found: Result<Session<C>, VerifyError>,
@@ -49,7 +49,13 @@ pub(super) fn insert<C: Send + Sync + 'static>(
     match found {
         // `find` looks for it first.
         Ok(session) => {
-            extensions.insert(session);
+            let outer: Option<Session<C>> = extensions.insert(session);
+            // Where the renewal layer is around this one.
+            if outer.is_some_and(|outer| outer.is_renewed())
+                && let Some(session) = extensions.get_mut::<Session<C>>()
+            {
+                session.mark_renewed();
+            }
         }
         Err(reason) => {
             extensions.remove::<Session<C>>();

@@ -43,6 +43,7 @@ struct Verified<C> {
     /// `None` in tests of handlers.
     verifier: Option<Arc<VerifierInner>>,
     stale_policy: StalePolicy,
+    is_renewed: bool,
 }
 
 impl<C> Session<C> {
@@ -88,6 +89,12 @@ impl<C> Session<C> {
     /// [`require_recent_login`](Self::require_recent_login) does.
     pub fn auth_time(&self) -> SystemTime {
         self.verified.registered.auth_time.into()
+    }
+
+    /// Whether the renewal layer (`SessionManager::renewal_layer`) has refreshed the session within this request. The
+    /// claims are then as the claims source gave them just now.
+    pub fn is_renewed(&self) -> bool {
+        self.verified.is_renewed
     }
 
     /// Resolves when the session has ended, for what stays open longer than a request: event streams, WebSockets, long
@@ -139,7 +146,16 @@ impl<C> Session<C> {
         verifier: Option<Arc<VerifierInner>>,
         stale_policy: StalePolicy,
     ) -> Self {
-        Self { verified: Arc::new(Verified { registered, verified_at, claims, verifier, stale_policy }) }
+        Self {
+            verified: Arc::new(Verified { registered, verified_at, claims, verifier, stale_policy, is_renewed: false }),
+        }
+    }
+
+    /// Marks a session that has no clones yet as renewed in this request.
+    pub(crate) fn mark_renewed(&mut self) {
+        if let Some(verified) = Arc::get_mut(&mut self.verified) {
+            verified.is_renewed = true;
+        }
     }
 
     /// Returns the claims of the access token that the crate itself reads.

@@ -161,6 +161,18 @@ impl SessionCookies {
         self.cookies.into_iter().for_each(|ready| jar.add(ready.cookie));
     }
 
+    /// Adds to a response those cookies that it does not set itself, and forbids every cache to store it.
+    #[cfg(feature = "router")]
+    pub(crate) fn add_missing(self, headers: &mut HeaderMap) {
+        for ReadyCookie { cookie, line } in self.cookies {
+            let key = CookieKey::of(&cookie);
+            if !headers.get_all(header::SET_COOKIE).iter().any(|other| key.is_in(other.as_bytes())) {
+                headers.append(header::SET_COOKIE, line);
+            }
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+
     /// Writes the cookies into a response, and stores them in its extensions for the layer.
     fn write_to(self, headers: &mut HeaderMap, extensions: &mut Extensions) {
         let mut asserted = extensions.remove::<AssertedCookies>().unwrap_or_default();

@@ -52,6 +52,13 @@ impl CookieSettings {
         }
     }
 
+    /// Whether browsers send the refresh cookie wherever they send the access cookie.
+    #[cfg(feature = "router")]
+    pub(crate) fn refresh_accompanies_access(&self) -> bool {
+        let rest = self.access_path.strip_prefix(&*self.refresh_path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.refresh_path.ends_with('/'))
+    }
+
     fn key(&self, which: TokenCookie) -> CookieKey {
         let (name, path) = self.place(which);
         let (domain, partitioned) = (self.domain.clone(), self.partitioned);

@@ -4,6 +4,8 @@
 //! 5.6), only space and tab are trimmed, a broken or non-ASCII sibling does not hide them (section 6.1), and a name
 //! that is there twice counts as unusable, since the order says nothing about who set it (section 8.6).
 
+#[cfg(feature = "router")]
+use http::HeaderValue;
 use http::{HeaderMap, header};
 
 use crate::cookie::{CookieSettings, TokenCookie};
@@ -61,6 +63,25 @@ pub(crate) fn session_cookies<'h>(
     plan: &CookieSettings,
 ) -> impl Iterator<Item = (TokenCookie, &'h [u8])> {
     all_pairs(headers).filter_map(|pair| token_cookie(plan, pair))
+}
+
+/// Puts this access token into the `Cookie` header, in place of the one that may be there.
+#[cfg(feature = "router")]
+pub(crate) fn replace_access_cookie(headers: &mut HeaderMap, plan: &CookieSettings, token: &str) {
+    let mut line = Vec::new();
+    for pair in all_pairs(headers).map(trim) {
+        let is_access = matches!(token_cookie(plan, pair), Some((TokenCookie::Access, _)));
+        if !is_access && !pair.is_empty() {
+            line.extend_from_slice(pair);
+            line.extend_from_slice(b"; ");
+        }
+    }
+    line.extend([plan.access_name.as_bytes(), b"=", token.as_bytes()].into_iter().flatten());
+    // Always valid: it consists of parts of such lines. If not, the request would stay as it is.
+    if let Ok(mut line) = HeaderValue::from_bytes(&line) {
+        line.set_sensitive(true);
+        headers.insert(header::COOKIE, line);
+    }
 }
 
 /// The most values under one name that are looked at: one for each scope that the cookie may have had, and some to

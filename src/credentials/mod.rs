@@ -5,9 +5,9 @@ mod cookies;
 
 use http::HeaderMap;
 
-#[cfg(feature = "router")]
-pub(crate) use self::cookies::session_cookies;
 pub(crate) use self::cookies::{Occurrence, RawTokens};
+#[cfg(feature = "router")]
+pub(crate) use self::cookies::{replace_access_cookie, session_cookies};
 use self::{bearer::Bearer, cookies::bounded_session_cookies};
 use crate::{
     cookie::{CookieSettings, TokenCookie},

@@ -46,6 +46,11 @@ impl Guard {
         }
     }
 
+    /// Whether a page of the own origin certainly sent the request.
+    pub(super) fn is_same_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        self.rules.is_same_origin(uri, headers)
+    }
+
     /// The response to a refused request.
     pub(super) fn refusal(&self) -> Response {
         self.renderer.render(&Problem::CROSS_SITE_REQUEST)

@@ -29,6 +29,7 @@ mod service;
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Uri};
 use tower_layer::Layer;
 
 pub(crate) use self::config::CsrfConfig;
@@ -75,6 +76,12 @@ pub struct UpgradeGuard {
 impl CrossSiteGuard {
     pub(crate) fn new(config: CsrfConfig, cookies: CookieSettings, renderer: Renderer) -> Result<Self, ConfigError> {
         Ok(Self { guard: Arc::new(Guard::new(config, cookies, renderer)?) })
+    }
+
+    /// Whether a page of the own origin certainly sent the request: no trusted origin, and no client other than a
+    /// browser.
+    pub(crate) fn is_same_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        self.guard.is_same_origin(uri, headers)
     }
 
     /// The guard that checks requests of every method.

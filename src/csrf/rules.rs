@@ -55,6 +55,24 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Whether a page of the own origin certainly sent the request.
+    pub(super) fn is_same_origin(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        // Without either header nothing is certain, and a trusted origin is another one.
+        let says = |name: &str| single(headers, name).is_ok_and(|value| !value.is_empty());
+        match single(headers, "sec-fetch-site") {
+            Ok(b"same-origin") => true,
+            Ok(b"") => says("origin") && !self.is_trusted(headers) && self.decide(uri, headers).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn is_trusted(&self, headers: &HeaderMap) -> bool {
+        let origin = headers.get("origin").map_or(&b""[..], |origin| origin.as_bytes());
+        self.trusted_origins.iter().any(|trusted| trusted.as_bytes() == origin)
+    }
+}
+
 /// Whether the page of this origin was loaded from this host and port.
 ///
 /// `Host` has no scheme, so that of the origin says which port may be left out. Whether the service has that scheme is

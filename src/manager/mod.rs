@@ -60,6 +60,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "router")]
+pub(crate) use self::refresh::Renewal;
 pub use self::{
     builder::SessionManagerBuilder, claims_source::ClaimsSource, data::Versioned, login::Login, proof::ProofStart,
     sessions::SessionInfo,

@@ -5,13 +5,33 @@ use super::{SessionManager, issue::Issue, session_refs::has_certainly_expired};
 use crate::{
     auth::{PresentedTokens, Session},
     claims::Claims,
+    clock::Timestamp,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, RefreshKind, SessionEventKind},
-    jwt::{RegisteredClaims, SessionTerms},
+    jwt::{AppClaims, RegisteredClaims, SessionTerms},
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token_response::SessionTokens,
 };
+
+/// The tokens of a rotation, and what they were made of.
+#[cfg_attr(not(feature = "router"), expect(dead_code, reason = "only a renewal issues another token"))]
+struct Rotated {
+    tokens: SessionTokens,
+    record: SessionRecord,
+    now: Timestamp,
+    claims: AppClaims,
+    which: Issue,
+}
+
+/// A refresh within a request.
+#[cfg(feature = "router")]
+pub(crate) struct Renewal {
+    /// For the response.
+    pub(crate) cookies: SessionCookies,
+    /// For the rest of the request.
+    pub(crate) access_token: String,
+}
 
 impl<C: Claims> SessionManager<C> {
     /// Exchanges the presented refresh token for fresh cookies.
@@ -41,6 +61,32 @@ impl<C: Claims> SessionManager<C> {
     /// [`ErrorKind::InvalidRequest`] that the request has credentials in two places or too many cookies;
     /// [`ErrorKind::WrongManager`] that `presented` comes from the layer of another manager.
     pub async fn refresh(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
+        let token = self.refreshable(presented)?;
+        let tokens = self.rotate(token).await?.tokens;
+        self.cookies(tokens)
+    }
+
+    /// Refreshes for a request that has not reached its handler yet.
+    ///
+    /// As [`refresh`](Self::refresh), but the request gets an access token of its own, with the generation that the
+    /// client has presented. The use of the newer one would confirm a response that the client does not have yet: if
+    /// that is lost, the client still presents the predecessor, which must not count as reuse.
+    #[cfg(feature = "router")]
+    pub(crate) async fn renew(&self, presented: &PresentedTokens<C>) -> Result<Renewal, Error> {
+        let token = self.refreshable(presented)?;
+        let Rotated { tokens, record, now, claims, which } = self.rotate(token).await?;
+        let which = match which {
+            Issue::Both => Issue::AccessOnly,
+            other => other,
+        };
+        let record = SessionRecord { generation: token.generation, ..record };
+        let named = (&token.user_id, token.session_id, token.terms.clone());
+        let for_request = self.issue(named, &record, now, &claims, which)?;
+        Ok(Renewal { cookies: self.cookies(tokens)?, access_token: for_request.into_parts().0.token })
+    }
+
+    /// Returns the refresh token of a request.
+    fn refreshable<'p>(&self, presented: &'p PresentedTokens<C>) -> Result<&'p RegisteredClaims, Error> {
         self.check_unambiguous(presented)?;
         let Some(token) = &presented.refresh else {
             return Err(self.error(match presented.refresh_attempted {
@@ -53,8 +99,7 @@ impl<C: Claims> SessionManager<C> {
         if presented.session.as_ref().is_some_and(of_another) {
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
-        let tokens = self.rotate(token).await?;
-        self.cookies(tokens)
+        Ok(token)
     }
 
     /// Exchanges a refresh token that a client without cookies sent in the body of its request.
@@ -82,13 +127,13 @@ impl<C: Claims> SessionManager<C> {
     /// [`ErrorKind::Store`] that the outcome is unknown, and to try again with the same token.
     pub async fn refresh_with_token(&self, refresh_token: &str) -> Result<SessionTokens, Error> {
         match self.verification().open_refresh(refresh_token.as_bytes(), self.now()) {
-            Some(token) => self.rotate(&token).await,
+            Some(token) => Ok(self.rotate(&token).await?.tokens),
             None => Err(self.error(ErrorKind::InvalidRefreshToken)),
         }
     }
 
     /// Rotates the session of a refresh token whose signature is verified.
-    pub(super) async fn rotate(&self, token: &RegisteredClaims) -> Result<SessionTokens, Error> {
+    async fn rotate(&self, token: &RegisteredClaims) -> Result<Rotated, Error> {
         let (user, id, terms) = (&token.user_id, token.session_id, token.terms.as_deref());
         // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
         if has_certainly_expired(token, self.now()) {
@@ -153,7 +198,8 @@ impl<C: Claims> SessionManager<C> {
             Rotation::Current => (Issue::AccessOnly, presented),
             Rotation::Rotated | Rotation::Repeated => (Issue::Both, record),
         };
-        self.issue((user, id, token.terms.clone()), &record, now, &loaded.claims, which)
+        let tokens = self.issue((user, id, token.terms.clone()), &record, now, &loaded.claims, which)?;
+        Ok(Rotated { tokens, record, now, claims: loaded.claims, which })
     }
 
     /// Returns the smallest epoch of the session that this node accepts. After a failover the store may have a smaller

@@ -37,6 +37,7 @@ mod plain_http;
 mod populations;
 mod problems;
 mod promises;
+mod renewal;
 mod rotation;
 mod routes;
 mod secrecy;

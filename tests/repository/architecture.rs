@@ -20,7 +20,7 @@ const ROWS: &[&[&str]] = &[
     &["revocation"],
     &["auth", "csrf"],
     &["guard", "manager"],
-    &["routes"],
+    &["renewal", "routes"],
     &["testing"],
 ];
 
@@ -36,8 +36,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("base64_simd", &["id", "jwt"]),
     ("memchr", &["credentials"]),
     ("tower_cookies", &["cookie"]),
-    ("tower_layer", &["auth", "csrf", "guard"]),
-    ("tower_service", &["auth", "csrf", "guard"]),
+    ("tower_layer", &["auth", "csrf", "guard", "renewal"]),
+    ("tower_service", &["auth", "csrf", "guard", "renewal"]),
     ("axum", &["routes"]),
     ("form_urlencoded", &["routes"]),
     // The builders of manager and verifier take a function that renders responses.
