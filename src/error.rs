@@ -284,13 +284,19 @@ impl StdError for Error {
     }
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        // Failures of the store and of the claims source are logged once per outage, where they occur. These are errors
-        // in the application.
+impl Error {
+    /// Logs an error in the application. Failures of the store and of the claims source are logged once per outage,
+    /// where they occur.
+    pub(crate) fn log_if_internal(&self) {
         if self.problem() == Problem::INTERNAL_ERROR {
             tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "session operation failed");
         }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.log_if_internal();
         self.renderer.render(&self.problem())
     }
 }

@@ -51,6 +51,16 @@ async fn request_stays_within_allocation_budget() {
     assert_eq!(added("/greet", &anonymous), 1);
     assert_eq!(added("/greet", &headers("theme=dark; lang=en")), 1);
 
+    // A layer that can renew costs the same where it does not.
+    #[cfg(feature = "router")]
+    {
+        let mut ours = route::without_layer().layer(subject.sessions.renewal_layer());
+        let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);
+        assert_eq!(added("/me", &subject.good(0)), 5);
+        assert_eq!(added("/greet", &subject.garbage()), 3);
+        assert_eq!(added("/greet", &anonymous), 1);
+    }
+
     // With a fourth extension the table has grown already.
     let (mut plain, mut ours) = (served(passing_through()), served(with_sessions(&subject.sessions)));
     let mut added = |path, headers: &HeaderMap| over(&mut plain, &mut ours, path, 200, headers);

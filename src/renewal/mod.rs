@@ -16,11 +16,14 @@
 //!     Router::new()
 //!         .route("/dashboard", get(dashboard))
 //!         .layer(sessions.renewal_layer()) // in place of sessions.layer()
-//!         // After the layer, so that it does not renew for these: they verify and refresh themselves.
+//!         // After the layer, which therefore does not renew these: scripts call them, and refresh first.
 //!         .nest("/auth", sessions.router())
 //! }
 //! # let _ = app;
 //! ```
+//!
+//! Nested before the layer, the companion routes are renewed as all others are: when a user navigates to them, or sends
+//! a form of the site. A logout then still removes the cookies.
 
 mod requests;
 mod service;

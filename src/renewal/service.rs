@@ -37,12 +37,13 @@ const MAX_WAIT: Duration = Duration::from_millis(200);
 /// The service that [`RenewalLayer`] makes.
 pub struct RenewalService<S, C> {
     inner: S,
-    layer: RenewalLayer<C>,
+    /// Shared, since routers clone their services for each request.
+    layer: Arc<RenewalLayer<C>>,
 }
 
 impl<S, C> RenewalService<S, C> {
-    pub(super) const fn new(inner: S, layer: RenewalLayer<C>) -> Self {
-        Self { inner, layer }
+    pub(super) fn new(inner: S, layer: RenewalLayer<C>) -> Self {
+        Self { inner, layer: Arc::new(layer) }
     }
 }
 
@@ -110,7 +111,7 @@ impl<C: Claims> RenewalLayer<C> {
 
 impl<S: Clone, C> Clone for RenewalService<S, C> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone() }
+        Self { inner: self.inner.clone(), layer: Arc::clone(&self.layer) }
     }
 }
 
@@ -142,13 +143,13 @@ where
     C: Claims,
 {
     /// Calls the inner service, with the new session if there is one.
-    fn call(mut self, renewal: Option<Renewal>) -> (S::Future, Option<SessionCookies>) {
+    fn call(mut self, renewal: Option<Renewal>) -> (S::Future, Option<Box<SessionCookies>>) {
         let (mut verified, mut cookies) = (Err(self.reason), None);
         if let Some(renewal) = renewal {
             let settings = &self.verifier.inner().sources.cookies;
             replace_access_cookie(self.request.headers_mut(), settings, &renewal.access_token);
             verified = self.verifier.verify(self.request.headers());
-            cookies = Some(renewal.cookies);
+            cookies = Some(Box::new(renewal.cookies));
         }
         if let Ok(session) = &mut verified {
             session.mark_renewed();
@@ -183,7 +184,7 @@ pin_project! {
             #[pin]
             inner: S::Future,
             // For the response, after a refresh.
-            cookies: Option<SessionCookies>,
+            cookies: Option<Box<SessionCookies>>,
         },
     }
 }
@@ -227,7 +228,10 @@ fn renewed(
 ) -> Option<Renewal> {
     match result {
         Ok(Ok(Ok(renewal))) => return Some(renewal),
-        Ok(Ok(Err(error))) => tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed"),
+        Ok(Ok(Err(error))) => {
+            error.log_if_internal();
+            tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed");
+        }
         Ok(Err(_)) => tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh panicked"),
         Err(_) => tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh takes too long"),
     }

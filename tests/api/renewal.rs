@@ -387,6 +387,21 @@ async fn scripts_are_renewed_where_that_was_chosen() {
     assert_eq!(names(&response), [ACCESS, REFRESH]);
 }
 
+/// An error of the application must not pass for an expired session unnoticed.
+#[tokio::test]
+async fn failure_of_renewal_by_the_application_is_logged() {
+    let world = World::new(Backend::Memory).await;
+    let mut browser = logged_in(&world, &site(&world.sessions)).await;
+    world.clock.advance(hours(2));
+    world.users.set_role("alice", &"x".repeat(5000));
+    log::Log::capture(tracing_subscriber::filter::LevelFilter::ERROR);
+    browser.send("GET /page", NAVIGATION).await.is_problem(401, "invalid_token");
+    assert!(log::Log::captured().contains("session operation failed"));
+    // Nothing is used up by it.
+    world.users.set_role("alice", "admin");
+    assert_eq!(browser.send("GET /page", NAVIGATION).await.is(200).json()["role"], "admin");
+}
+
 #[tokio::test]
 async fn refresh_cookie_that_pages_do_not_receive_is_reported() {
     log::Log::capture(tracing_subscriber::filter::LevelFilter::WARN);
