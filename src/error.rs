@@ -21,8 +21,9 @@
 use std::{error::Error as StdError, fmt};
 
 use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
 
-use crate::problem::Renderer;
+use crate::problem::{Recipient, Renderer};
 pub use crate::{
     id::{InvalidSessionId, InvalidUserId},
     problem::Problem,
@@ -155,6 +156,7 @@ pub struct Error {
     kind: ErrorKind,
     source: Option<BoxError>,
     renderer: Renderer,
+    recipient: Recipient,
 }
 
 /// The kinds of [`Error`].
@@ -201,12 +203,36 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, renderer: &Renderer) -> Self {
-        Self { kind, source: None, renderer: renderer.clone() }
+        Self { kind, source: None, renderer: renderer.clone(), recipient: Recipient::default() }
     }
 
     #[must_use]
     pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Renders the error for this request: as a page for navigations, and for
+    /// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) with its parts. Without it, the response is
+    /// that to a request that is not known: a problem document.
+    ///
+    /// ```
+    /// use axum::extract::{Path, State};
+    /// use http::request::Parts;
+    /// use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+    ///
+    /// async fn login(
+    ///     State(sessions): State<SessionManager>,
+    ///     presented: PresentedTokens,
+    ///     parts: Parts,
+    /// ) -> Result<SessionCookies, Error> {
+    ///     sessions.login("alice").replacing(presented).await.map_err(|error| error.for_request(&parts))
+    /// }
+    /// # let _ = login;
+    /// ```
+    #[must_use]
+    pub fn for_request(mut self, parts: &Parts) -> Self {
+        self.recipient = self.renderer.recipient(parts);
         self
     }
 
@@ -297,6 +323,6 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.log_if_internal();
-        self.renderer.render(&self.problem())
+        self.renderer.render(&self.problem(), &self.recipient)
     }
 }

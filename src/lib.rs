@@ -19,6 +19,7 @@ mod id;
 mod jwt;
 pub mod keys;
 pub mod manager;
+pub mod pages;
 pub mod policy;
 mod problem;
 #[cfg(feature = "redis")]

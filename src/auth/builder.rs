@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use axum_core::response::Response;
+use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::{CommonOptions, ValidOptions, Verifier, VerifierInner, required};
@@ -148,8 +149,18 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
 
     /// Renders error answers in the application's own format, as
     /// [`SessionManagerBuilder::render_errors`](crate::manager::SessionManagerBuilder::render_errors) does.
-    pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
-        self.options.renderer = Renderer::new(render);
+    pub fn render_errors(
+        mut self,
+        render: impl Fn(&Problem, Option<&Parts>) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.options.renderer = Renderer::default().custom(render);
+        self
+    }
+
+    /// Sends browsers without a session from a page to the login, as
+    /// [`SessionManagerBuilder::login_url`](crate::manager::SessionManagerBuilder::login_url) does. Default: `401`.
+    pub fn login_url(mut self, path: impl Into<String>) -> Self {
+        self.options.login_url = Some(path.into());
         self
     }
 

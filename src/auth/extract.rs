@@ -9,13 +9,15 @@ use axum_core::{
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "router")]
+use super::Verifier;
 use super::{
     PresentedTokens, Session, VerifyError,
     outcome::{self, Outcome},
 };
 use crate::{
     event::LOG_TARGET,
-    problem::{Problem, Renderer},
+    problem::{Problem, Recipient, Renderer},
 };
 
 /// Why an extractor or a guard rejected a request. It is a response.
@@ -23,6 +25,7 @@ use crate::{
 pub struct SessionRejection {
     kind: SessionRejectionKind,
     renderer: Renderer,
+    recipient: Recipient,
 }
 
 /// The kinds of [`SessionRejection`].
@@ -57,7 +60,20 @@ pub enum SessionRejectionKind {
 impl SessionRejection {
     /// Rejects a request in which a guard found no session, as the extractor does.
     pub(crate) fn without_session<C: Send + Sync + 'static>(parts: &Parts) -> Self {
-        find::<C>(parts).map_or_else(|missing| missing, |outcome| unauthenticated(&outcome))
+        find::<C>(parts).map_or_else(|missing| missing, |outcome| unauthenticated(&outcome, parts))
+    }
+
+    /// Rejects this request: a page leads to the login.
+    fn new(kind: SessionRejectionKind, renderer: Renderer, parts: &Parts) -> Self {
+        Self { kind, recipient: renderer.visitor(parts), renderer }
+    }
+
+    /// Answers this request: with a page or a redirect to the login where it is a navigation, and for
+    /// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) with its parts. Extractors and guards do
+    /// so themselves; it is for rejections by [`Session::require`] and [`Session::require_recent_login`].
+    #[must_use]
+    pub fn for_request(self, parts: &Parts) -> Self {
+        Self::new(self.kind, self.renderer, parts)
     }
 
     /// Returns the reason.
@@ -115,7 +131,7 @@ impl IntoResponse for SessionRejection {
         if matches!(self.kind, SessionRejectionKind::NoStore | SessionRejectionKind::LayerMissing { .. }) {
             tracing::error!(target: LOG_TARGET, "{self}");
         }
-        self.renderer.render(&self.problem())
+        self.renderer.render(&self.problem(), &self.recipient)
     }
 }
 
@@ -123,7 +139,7 @@ impl<C> Session<C> {
     /// Rejects what this session may not do.
     pub(super) fn reject(&self, kind: SessionRejectionKind) -> SessionRejection {
         let renderer = self.verifier().map(|verifier| verifier.renderer.clone()).unwrap_or_default();
-        SessionRejection { kind, renderer }
+        SessionRejection { kind, renderer, recipient: Recipient::default() }
     }
 }
 
@@ -138,7 +154,7 @@ where
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         match find::<C>(parts)? {
             Outcome::Authenticated(session) => Ok(session.clone()),
-            other => Err(unauthenticated(&other)),
+            other => Err(unauthenticated(&other, parts)),
         }
     }
 }
@@ -157,7 +173,7 @@ where
         match find::<C>(parts)? {
             Outcome::Authenticated(session) => Ok(Some(session.clone())),
             other if may_be_anonymous(&other, other.reason(), parts) => Ok(None),
-            other => Err(unauthenticated(&other)),
+            other => Err(unauthenticated(&other, parts)),
         }
     }
 }
@@ -237,8 +253,7 @@ where
                 Err(_) => SessionRejectionKind::StoreUnavailable,
             },
         };
-        let renderer = Outcome::Authenticated(&session).renderer();
-        Err(SessionRejection { kind, renderer })
+        Err(SessionRejection::new(kind, Outcome::Authenticated(&session).renderer(), parts))
     }
 }
 
@@ -285,15 +300,23 @@ fn find<C: Send + Sync + 'static>(parts: &Parts) -> Result<Outcome<'_, C>, Sessi
     Outcome::find(&parts.extensions).ok_or_else(|| layer_missing::<C>(parts))
 }
 
+#[cfg(feature = "router")]
+impl<C> Verifier<C> {
+    /// Rejects a request that this verifier found no session in.
+    pub(crate) fn reject(&self, reason: VerifyError, parts: &Parts) -> SessionRejection {
+        SessionRejection::new(SessionRejectionKind::Unauthenticated(reason), self.inner().renderer.clone(), parts)
+    }
+}
+
 fn layer_missing<C>(parts: &Parts) -> SessionRejection {
     let (found, renderer) = outcome::find_any(&parts.extensions).map(|other| (other.claims, other.renderer)).unzip();
     let kind = SessionRejectionKind::LayerMissing { asked: std::any::type_name::<C>(), found };
-    SessionRejection { kind, renderer: renderer.unwrap_or_default() }
+    SessionRejection::new(kind, renderer.unwrap_or_default(), parts)
 }
 
-fn unauthenticated<C: Send + Sync + 'static>(outcome: &Outcome<'_, C>) -> SessionRejection {
+fn unauthenticated<C: Send + Sync + 'static>(outcome: &Outcome<'_, C>, parts: &Parts) -> SessionRejection {
     let kind = SessionRejectionKind::Unauthenticated(outcome.reason());
-    SessionRejection { kind, renderer: outcome.renderer() }
+    SessionRejection::new(kind, outcome.renderer(), parts)
 }
 
 /// Whether a request certainly has no session, and did not explicitly claim to have one.

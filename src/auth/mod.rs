@@ -13,6 +13,9 @@
 //!
 //! [`guard`](crate::guard) has layers that reject requests for whole routers.
 //!
+//! With a [`login_url`](crate::manager::SessionManagerBuilder::login_url), browsers that ask for a page go to the login in
+//! place of the `401`.
+//!
 //! Without axum, read `Session<C>` from the extensions, or call [`Verifier::verify`].
 //!
 //! ```

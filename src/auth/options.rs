@@ -7,6 +7,7 @@ use crate::{
     cookie::CookieConfig,
     credentials::CredentialSources,
     error::{ConfigError, ConfigErrorKind},
+    pages::LoginUrl,
     problem::Renderer,
 };
 
@@ -19,6 +20,7 @@ pub(crate) struct CommonOptions {
     pub(crate) cached_signatures: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) renderer: Renderer,
+    pub(crate) login_url: Option<String>,
 }
 
 /// The same options, validated.
@@ -46,13 +48,17 @@ impl CommonOptions {
             ));
         }
         let cookies = self.cookies.validate()?;
+        let renderer = match self.login_url {
+            Some(path) => self.renderer.with_login(LoginUrl::parse(&path).ok_or_else(|| invalid_login_url(&path))?),
+            None => self.renderer,
+        };
         Ok(ValidOptions {
             issuer,
             audience,
             sources: CredentialSources { cookies, accepts_bearer: self.accepts_bearer },
             cached_signatures: self.cached_signatures,
             clock: self.clock,
-            renderer: self.renderer,
+            renderer,
         })
     }
 }
@@ -67,6 +73,7 @@ impl Default for CommonOptions {
             cached_signatures: 0,
             clock: Arc::new(SystemClock),
             renderer: Renderer::default(),
+            login_url: None,
         }
     }
 }
@@ -97,6 +104,14 @@ fn valid_identifier(name: &'static str, identifier: String) -> Result<String, Co
             format!("invalid {name} of {len} bytes: use 1 to 255 bytes, such as the URL of your service"),
         )),
     }
+}
+
+/// Refuses a login page elsewhere, and one whose path would need encoding.
+fn invalid_login_url(path: &str) -> ConfigError {
+    ConfigError::new(
+        ConfigErrorKind::InvalidOption,
+        format!("invalid login_url {path:?}: use the path of the page alone, such as \"/login\", percent-encoded"),
+    )
 }
 
 /// A cached token takes up to four kilobytes, so that more would take more than four gigabytes.

@@ -108,6 +108,14 @@ impl CookieConfig {
         }
     }
 
+    /// Creates a configuration for sites that are reached by links: the defaults, with [`SameSite::Lax`].
+    ///
+    /// Users who follow a link from an e-mail or another site arrive logged in. Requests from other sites that change
+    /// something carry no cookies either way, as long as `GET` changes nothing.
+    pub const fn for_pages() -> Self {
+        Self::new().same_site(SameSite::Lax)
+    }
+
     /// Sets the names of the cookies without their prefix. Default: `access` and `refresh`.
     pub fn names(mut self, access: impl Into<Cow<'static, str>>, refresh: impl Into<Cow<'static, str>>) -> Self {
         self.access_name = access.into();
@@ -150,7 +158,7 @@ impl CookieConfig {
     /// Sets which requests from other sites carry the cookies. Default: [`SameSite::Strict`].
     ///
     /// With `Strict`, users who follow a link from an e-mail or another site arrive logged out on that first page;
-    /// choose [`SameSite::Lax`] if that matters. With `None`, only the `CrossSiteGuard` protects against cross-site
+    /// choose [`SameSite::Lax`] if that matters, or begin with [`for_pages`](Self::for_pages). With `None`, only the `CrossSiteGuard` protects against cross-site
     /// requests.
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;

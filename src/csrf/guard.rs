@@ -1,7 +1,7 @@
 //! What both guards do with a request.
 
 use axum_core::response::Response;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Uri, request::Parts};
 
 use super::{config::CsrfConfig, plain_http, rules::Rules};
 use crate::{
@@ -52,8 +52,8 @@ impl Guard {
     }
 
     /// The response to a refused request.
-    pub(super) fn refusal(&self) -> Response {
-        self.renderer.render(&Problem::CROSS_SITE_REQUEST)
+    pub(super) fn refusal(&self, parts: &Parts) -> Response {
+        self.renderer.render(&Problem::CROSS_SITE_REQUEST, &self.renderer.recipient(parts))
     }
 
     /// The warning that is due if the response to this request sets cookies.

@@ -53,7 +53,7 @@ where
             return GuardFuture::passed(self.inner.call(request), None, false);
         }
         if self.guard.refuses(request.method(), request.uri(), request.headers()) {
-            return GuardFuture::refused(self.guard.refusal());
+            return GuardFuture::refused(self.guard.refusal(&request.into_parts().0));
         }
         let warning = self.guard.plain_http_warning(request.headers());
         GuardFuture::passed(self.inner.call(request), warning, self.guard.enforces())

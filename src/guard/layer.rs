@@ -78,7 +78,7 @@ where
         let checked = request.extensions().get().map(|session: &Session<C>| self.layer.requirement.check(session));
         let rejection = match checked {
             Some(Ok(())) => return RequireFuture { kind: Kind::Passed { inner: self.inner.call(request) } },
-            Some(Err(rejection)) => rejection,
+            Some(Err(rejection)) => rejection.for_request(&request.into_parts().0),
             None => SessionRejection::without_session::<C>(&request.into_parts().0),
         };
         RequireFuture { kind: Kind::Rejected { response: Some(rejection.into_response()) } }

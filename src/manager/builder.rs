@@ -9,15 +9,14 @@ use std::{
 };
 
 use axum_core::response::Response;
+use http::request::Parts;
 
 use super::{
     ClaimsSource, Inner, SessionManager,
     claims_source::{ClaimsLoader, WithState},
     key_rings::KeyRings,
 };
-#[cfg(feature = "router")]
-use crate::csrf::{CrossSiteGuard, CsrfConfig};
-#[cfg(doc)]
+#[cfg(any(doc, feature = "router"))]
 use crate::error::ConfigErrorKind;
 use crate::{
     auth::{CommonOptions, ValidOptions, Verifier, VerifierInner, required},
@@ -33,6 +32,11 @@ use crate::{
     problem::{Problem, Renderer},
     revocation::{BackendConfig, SessionBackend, StalePolicy},
     store::{DynStore, Population, SessionStore},
+};
+#[cfg(feature = "router")]
+use crate::{
+    csrf::{CrossSiteGuard, CsrfConfig},
+    pages::NextPath,
 };
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
@@ -66,6 +70,11 @@ use crate::{
     feature = "router",
     doc = "| cross-site requests | [`own_origin`](Self::own_origin), [`trusted_origin`](Self::trusted_origin), [`refuse_without_origin`](Self::refuse_without_origin), [`report_cross_site_requests_only`](Self::report_cross_site_requests_only) |"
 )]
+#[cfg_attr(
+    feature = "router",
+    doc = "| sites with pages | [`login_url`](Self::login_url), [`after_logout`](Self::after_logout) |"
+)]
+#[cfg_attr(not(feature = "router"), doc = "| sites with pages | [`login_url`](Self::login_url) |")]
 /// | callbacks | [`on_event`](Self::on_event), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
 #[must_use]
 pub struct SessionManagerBuilder<C = ()> {
@@ -83,6 +92,8 @@ pub struct SessionManagerBuilder<C = ()> {
     events: EventHook,
     #[cfg(feature = "router")]
     guard: CsrfConfig,
+    #[cfg(feature = "router")]
+    after_logout: Option<String>,
 }
 
 impl<C: Claims> SessionManagerBuilder<C> {
@@ -102,6 +113,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
             events: EventHook::default(),
             #[cfg(feature = "router")]
             guard: CsrfConfig::default(),
+            #[cfg(feature = "router")]
+            after_logout: None,
         }
     }
 
@@ -320,17 +333,67 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Renders error responses in the application's format. The crate sets status and the problem's headers.
+    /// Sends browsers without a session from a page to the login. Default: they get `401`.
+    ///
+    /// Where a handler asks for a [`Session`](crate::Session) and a
+    /// [navigation](crate::pages#what-counts-as-a-navigation) that accepts HTML has none, the response is
+    /// `303 See Other` to this path, for `GET` and `HEAD` with the parameter `next`, which
+    /// [`NextPath`](crate::pages::NextPath) reads after the login: `/login?next=%2Fdashboard`. All other requests, and all
+    /// other errors, get the problem as before: a `503` is never a login page. The login page itself is not redirected,
+    /// and neither are requests that authenticate by a Bearer token.
+    ///
+    /// The path is that of this site as the browser knows it, percent-encoded, without query. A proxy that removes a
+    /// prefix from paths removes it from `next` too.
+    ///
+    /// # SameSite
+    ///
+    /// By default the cookies are [`SameSite::Strict`](crate::cookie::SameSite::Strict): browsers leave them out when a
+    /// user follows a link from an e-mail or another site, so each of these links shows the login page to users who are
+    /// logged in. Sites that are reached by links want `Lax`:
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{SessionManager, cookie::CookieConfig};
+    ///
+    /// let builder = SessionManager::<()>::builder()
+    ///     .cookies(CookieConfig::for_pages())
+    ///     .login_url("/login");
+    /// # let _ = builder;
+    /// ```
+    pub fn login_url(mut self, path: impl Into<String>) -> Self {
+        self.options.login_url = Some(path.into());
+        self
+    }
+
+    /// Sets where a form that posts to `/logout` or `/logout-all` of the [`router`](SessionManager::router) leads to:
+    /// a path of this site, percent-encoded. Default: [`login_url`](Self::login_url); without one, forms get JSON as
+    /// scripts do.
+    #[cfg(feature = "router")]
+    pub fn after_logout(mut self, path: impl Into<String>) -> Self {
+        self.after_logout = Some(path.into());
+        self
+    }
+
+    /// Renders error responses in the application's format.
+    ///
+    /// The function gets the problem, and the parts of the request where they are known: in extractors, guards and
+    /// companion routes, and for an [`Error`](crate::Error) with
+    /// [`for_request`](crate::Error::for_request). It may choose a status; `200`, which responses have at first, stands
+    /// for that of the problem. The crate sets `Cache-Control`, and the problem's headers if its status stays.
     ///
     /// ```
     /// # use axum_core::response::IntoResponse as _;
     /// # use tower_jwt_sessions::SessionManager;
-    /// let builder = SessionManager::<()>::builder()
-    ///     .render_errors(|problem| format!("error: {}", problem.code()).into_response());
+    /// let builder = SessionManager::<()>::builder().render_errors(|problem, request| {
+    ///     let path = request.map_or("", |request| request.uri.path());
+    ///     format!("error at {path}: {}", problem.code()).into_response()
+    /// });
     /// # let _ = builder;
     /// ```
-    pub fn render_errors(mut self, render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
-        self.options.renderer = Renderer::new(render);
+    pub fn render_errors(
+        mut self,
+        render: impl Fn(&Problem, Option<&Parts>) -> Response + Send + Sync + 'static,
+    ) -> Self {
+        self.options.renderer = Renderer::default().custom(render);
         self
     }
 
@@ -389,6 +452,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
     pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
         let access_keys = required("access_keys", self.access_keys)?;
         let refresh_keys = required("refresh_keys", self.refresh_keys)?;
+        #[cfg(feature = "router")]
+        let after_logout = self.after_logout.or_else(|| self.options.login_url.clone());
         let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;
         let store = required("store", self.store)?;
         let claims = required("claims_source", self.claims.or_else(ClaimsLoader::for_unit))?;
@@ -405,6 +470,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
                 "insecure_http_for_development(): session cookies are sent without Secure; never do this in production"
             );
         }
+        #[cfg(feature = "router")]
+        let after_logout = after_logout.map(own_path).transpose()?;
         #[cfg(feature = "router")]
         let cross_site_guard = CrossSiteGuard::new(self.guard, sources.cookies.clone(), renderer.clone())?;
 
@@ -444,9 +511,18 @@ impl<C: Claims> SessionManagerBuilder<C> {
                 events: self.events,
                 #[cfg(feature = "router")]
                 cross_site_guard,
+                #[cfg(feature = "router")]
+                after_logout,
             }),
         })
     }
+}
+
+#[cfg(feature = "router")]
+fn own_path(path: String) -> Result<NextPath, ConfigError> {
+    let refused =
+        format!("invalid after_logout {path:?}: use a path of this site, such as \"/login\", percent-encoded");
+    NextPath::configured(path).ok_or_else(|| ConfigError::new(ConfigErrorKind::InvalidOption, refused))
 }
 
 impl<C> fmt::Debug for SessionManagerBuilder<C> {

@@ -111,6 +111,9 @@ struct Inner<C> {
     events: EventHook,
     #[cfg(feature = "router")]
     cross_site_guard: crate::csrf::CrossSiteGuard,
+    /// Where forms lead to.
+    #[cfg(feature = "router")]
+    after_logout: Option<crate::pages::NextPath>,
 }
 
 impl<C: Claims> SessionManager<C> {
@@ -122,6 +125,11 @@ impl<C: Claims> SessionManager<C> {
     /// Returns the state of the revocation feed of this node, for health endpoints.
     pub fn revocation_feed(&self) -> &RevocationFeed {
         self.inner.backend.feed()
+    }
+
+    #[cfg(feature = "router")]
+    pub(crate) fn after_logout(&self) -> Option<&crate::pages::NextPath> {
+        self.inner.after_logout.as_ref()
     }
 
     fn verification(&self) -> &VerifierInner {

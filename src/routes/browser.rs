@@ -3,12 +3,11 @@
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::PathRejection},
-    http::HeaderMap,
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use http::{StatusCode, header};
+use http::{StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,6 +18,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::SessionId,
     manager::{SessionInfo, SessionManager},
+    pages::{NextPath, is_form},
     problem::Problem,
 };
 
@@ -35,12 +35,25 @@ impl<C: Claims> SessionManager<C> {
     /// | `POST /logout-all` | the same, every session of the user ended | a valid access token, or an unexpired refresh token of a live session |
     /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
+    /// | `POST /sessions/{id}/end` | the same, for forms, which have no `DELETE` | an access token |
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
     /// [`list_for`](SessionManager::list_for). Errors are [`Problem`] documents. Requests from other sites are refused,
     /// responses are not cached except `jwks.json`, for five minutes, and no body contains a token. The router verifies
     /// requests itself, so it works with and without the layer.
+    ///
+    /// # Forms
+    ///
+    /// A form that a browser submits is answered with `303 See Other` in place of the JSON document, to the path in the
+    /// parameter `next` of its address, read as a [`NextPath`], or, after a logout, to
+    /// [`after_logout`](crate::manager::SessionManagerBuilder::after_logout). If neither is there, forms get JSON as well.
+    /// Without a session they lead to the [`login_url`](crate::manager::SessionManagerBuilder::login_url).
+    ///
+    /// ```html
+    /// <form method="post" action="/auth/logout"><button>Log out</button></form>
+    /// <form method="post" action="/auth/sessions/AAECAwQFBgcICQoLDA0ODw/end?next=/devices"><button>End</button></form>
+    /// ```
     ///
     /// ```
     /// use axum::Router;
@@ -58,6 +71,7 @@ impl<C: Claims> SessionManager<C> {
             .route("/logout-all", post(logout_all))
             .route("/sessions", get(list))
             .route("/sessions/{id}", delete(end))
+            .route("/sessions/{id}/end", post(end))
             .layer(self.cross_site_guard())
             .layer(map_response(no_store))
             // Public and cacheable, for other services: outside of the guard and of no-store.
@@ -66,48 +80,50 @@ impl<C: Claims> SessionManager<C> {
     }
 }
 
-async fn refresh<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+async fn refresh<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
-    let cookies = sessions.refresh(&sessions.verifier().present(&headers)).await?;
+    let refreshed = sessions.refresh(&sessions.verifier().present(&parts.headers)).await;
+    let cookies = refreshed.map_err(|error| error.for_request(&parts))?;
     let expires_in = cookies.expires_in().unwrap_or_default().as_secs();
     Ok((cookies, Json(json!({ "success": true, "expires_in": expires_in }))).into_response())
 }
 
-async fn logout<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+async fn logout<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
-    let cookies = sessions.logout(&sessions.verifier().present(&headers)).await?;
-    Ok((cookies, success()).into_response())
+    let ended = sessions.logout(&sessions.verifier().present(&parts.headers)).await;
+    let cookies = ended.map_err(|error| error.for_request(&parts))?;
+    Ok((cookies, done(&parts, sessions.after_logout())).into_response())
 }
 
-async fn logout_all<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+async fn logout_all<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
-    match sessions.logout_all(&sessions.verifier().present(&headers)).await {
-        Ok(cookies) => Ok((cookies, success()).into_response()),
+    match sessions.logout_all(&sessions.verifier().present(&parts.headers)).await {
+        Ok(cookies) => Ok((cookies, done(&parts, sessions.after_logout())).into_response()),
         // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or
         // cannot be verified now, the response says that instead.
-        Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &headers) {
-            Ok(_) => Err(error),
+        Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &parts) {
+            Ok(_) => Err(error.for_request(&parts)),
             Err(response) => Ok(*response),
         },
-        Err(error) => Err(error),
+        Err(error) => Err(error.for_request(&parts)),
     }
 }
 
-async fn list<C>(State(sessions): State<SessionManager<C>>, headers: HeaderMap) -> Result<Response, Error>
+async fn list<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
-    let session = match authenticate(&sessions, &headers) {
+    let session = match authenticate(&sessions, &parts) {
         Ok(session) => session,
         Err(response) => return Ok(*response),
     };
-    let listed = sessions.list_for(&session).await?;
+    let listed = sessions.list_for(&session).await.map_err(|error| error.for_request(&parts))?;
     let rows: Vec<_> = listed.into_iter().map(|info| row(info, session.id())).collect();
     Ok(Json(json!({ "sessions": rows })).into_response())
 }
@@ -121,21 +137,21 @@ struct SessionPath {
 async fn end<C>(
     State(sessions): State<SessionManager<C>>,
     path: Result<Path<SessionPath>, PathRejection>,
-    headers: HeaderMap,
+    parts: Parts,
 ) -> Result<Response, Error>
 where
     C: Claims,
 {
-    let session = match authenticate(&sessions, &headers) {
+    let session = match authenticate(&sessions, &parts) {
         Ok(session) => session,
         Err(response) => return Ok(*response),
     };
     // Only the sessions of this user are looked up, so the response does not tell whether another user has that one.
     let ended = match path.ok().and_then(|Path(path)| path.id.parse().ok()) {
-        Some(id) => sessions.end(session.user_id(), id).await?,
+        Some(id) => sessions.end(session.user_id(), id).await.map_err(|error| error.for_request(&parts))?,
         None => false,
     };
-    Ok(if ended { success().into_response() } else { sessions.render(&Problem::SESSION_NOT_FOUND) })
+    Ok(if ended { done(&parts, None) } else { sessions.render(&Problem::SESSION_NOT_FOUND, &parts) })
 }
 
 async fn jwks<C>(State(sessions): State<SessionManager<C>>) -> Response
@@ -153,20 +169,27 @@ where
 }
 
 impl<C: Claims> SessionManager<C> {
-    fn render(&self, problem: &Problem) -> Response {
-        self.verifier().inner().renderer.render(problem)
+    fn render(&self, problem: &Problem, parts: &Parts) -> Response {
+        let renderer = &self.verifier().inner().renderer;
+        renderer.render(problem, &renderer.recipient(parts))
     }
 }
 
-fn authenticate<C>(sessions: &SessionManager<C>, headers: &HeaderMap) -> Result<Session<C>, Box<Response>>
+fn authenticate<C>(sessions: &SessionManager<C>, parts: &Parts) -> Result<Session<C>, Box<Response>>
 where
     C: Claims,
 {
-    sessions.verifier().verify(headers).map_err(|reason| Box::new(sessions.render(&reason.problem())))
+    let verifier = sessions.verifier();
+    verifier.verify(&parts.headers).map_err(|reason| Box::new(verifier.reject(reason, parts).into_response()))
 }
 
-fn success() -> Json<serde_json::Value> {
-    Json(json!({ "success": true }))
+/// The response to a command that was carried out: forms go to a page, scripts get a document.
+fn done(parts: &Parts, configured: Option<&NextPath>) -> Response {
+    let place = is_form(&parts.headers).then(|| NextPath::in_query(&parts.uri).or_else(|| configured.cloned()));
+    match place.flatten() {
+        Some(place) => place.into_response(),
+        None => Json(json!({ "success": true })).into_response(),
+    }
 }
 
 fn row(info: SessionInfo, current: SessionId) -> serde_json::Value {

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_jwt_sessions::{
@@ -140,7 +140,8 @@ async fn login_of_week_ago_can_be_recent() {
 
 #[tokio::test]
 async fn rejections_of_guards_are_rendered_by_application() {
-    let render = |problem: &Problem| -> Response { format!("<h1>{}</h1>", problem.code()).into_response() };
+    let render =
+        |problem: &Problem, _: Option<&Parts>| -> Response { format!("<h1>{}</h1>", problem.code()).into_response() };
     let mut world = World::with(Backend::Memory, |builder| builder.render_errors(render)).await;
     world.app = with_admin(&world);
     world.users.set_role("alice", "admin");

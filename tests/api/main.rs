@@ -31,6 +31,7 @@ mod origin;
 mod origin_spelling;
 mod outage;
 mod pace;
+mod pages;
 mod passed;
 mod per_login;
 mod plain_http;

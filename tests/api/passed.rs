@@ -30,7 +30,7 @@ async fn missing_layer_error_names_layers_of_other_claims() {
     async fn proves(presented: PresentedTokens<Asked>) -> String {
         format!("{:?} {}", presented.session().is_some(), presented.has_refresh_token())
     }
-    let teapot = |_: &_| axum::response::Response::new(axum::body::Body::from("a teapot"));
+    let teapot = |_: &_, _: Option<&_>| axum::response::Response::new(axum::body::Body::from("a teapot"));
     let (plain, custom) = (
         World::new(Backend::Memory).await,
         World::with(Backend::Memory, |builder| builder.render_errors(teapot)).await,

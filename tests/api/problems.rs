@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::{
     Error, PresentedTokens, Session, SessionCookies, auth::SessionRejection, error::Problem,
@@ -19,7 +20,7 @@ on_every_store!(oversized_user_ids_are_refused,);
 
 #[tokio::test]
 async fn errors_are_rendered_by_application() {
-    let render = |problem: &Problem| -> Response {
+    let render = |problem: &Problem, _: Option<&Parts>| -> Response {
         // Status and headers are not for the application to get wrong.
         ([("x-code", problem.code()), ("cache-control", "public")], problem.title()).into_response()
     };

@@ -20,12 +20,13 @@ on_every_store!(
     session_of_another_user_cannot_be_ended,
 );
 
-const ROUTES: [(&str, &str); 5] = [
+const ROUTES: [(&str, &str); 6] = [
     ("POST", "/auth/refresh"),
     ("POST", "/auth/logout"),
     ("POST", "/auth/logout-all"),
     ("GET", "/auth/sessions"),
     ("DELETE", "/auth/sessions/AAECAwQFBgcICQoLDA0ODw"),
+    ("POST", "/auth/sessions/AAECAwQFBgcICQoLDA0ODw/end"),
 ];
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use std::{
 
 /// Top to bottom: modules without imports come first. Modules of one row do not import each other.
 const ROWS: &[&[&str]] = &[
-    &["claims", "clock", "id", "problem"],
+    &["claims", "clock", "id", "pages"],
+    &["problem"],
     &["error"],
     &["policy"],
     &["keys", "cookie"],
@@ -38,10 +39,11 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tower_cookies", &["cookie"]),
     ("tower_layer", &["auth", "csrf", "guard", "renewal"]),
     ("tower_service", &["auth", "csrf", "guard", "renewal"]),
-    ("axum", &["routes"]),
+    // The address of a request as the browser has it is an extension that only axum sets.
+    ("axum", &["routes", "problem"]),
     ("form_urlencoded", &["routes"]),
     // The builders of manager and verifier take a function that renders responses.
-    ("axum_core", &["problem", "error", "cookie", "token_response", "auth", "csrf", "guard", "manager"]),
+    ("axum_core", &["pages", "problem", "error", "cookie", "token_response", "auth", "csrf", "guard", "manager"]),
     ("metrics", &["event", "health", "revocation"]),
 ];
 

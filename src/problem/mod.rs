@@ -1,12 +1,13 @@
 //! Error responses: problem documents (RFC 9457) with the `WWW-Authenticate` of RFC 6750.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod render;
 
-use axum_core::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::time::Duration;
+
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode};
+
+pub(crate) use self::render::{Recipient, Renderer};
 
 /// The documentation of every problem, the `type` of its document (RFC 9457, section 3.1.1).
 const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_sessions/error/struct.Problem.html#";
@@ -19,8 +20,10 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// {"type":"https://docs.rs/…#invalid_token","title":"…","status":401,"code":"invalid_token"}
 /// ```
 ///
-/// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) replaces the body. Status and headers of the
-/// problem stay. A problem does not tell *why* a token was refused; the log does.
+/// Where the request is known and is a [navigation](crate::pages#what-counts-as-a-navigation), browsers get a small page
+/// or, if they do not accept HTML, the document as `application/json`.
+/// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) replaces the body and may replace the status.
+/// A problem does not tell *why* a token was refused; the log does.
 ///
 /// # `invalid_request`
 /// 400. Credentials in two places, too many cookies of one name, or an unreadable `Authorization` header.
@@ -177,61 +180,10 @@ impl Problem {
         })
         .to_string()
     }
-
-    fn default_response(&self) -> Response {
-        let mut response = Response::new(Body::from(self.to_json()));
-        let json = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
-    }
-
-    fn write_headers(&self, headers: &mut HeaderMap) {
-        if let Some(challenge) = self.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, challenge.to_header());
-        }
-        if self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        Renderer::default().render(&self)
-    }
-}
-
-/// Renders problems as the application chose, or as problem documents.
-#[derive(Clone, Default)]
-pub(crate) struct Renderer(Option<Arc<Render>>);
-
-type Render = dyn Fn(&Problem) -> Response + Send + Sync;
-
-impl Renderer {
-    pub(crate) fn new(render: impl Fn(&Problem) -> Response + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(render)))
-    }
-
-    /// Whether problems are rendered as problem documents.
-    pub(crate) const fn is_default(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Renders a problem. Status and headers are those of the problem, also if the application renders the body.
-    pub(crate) fn render(&self, problem: &Problem) -> Response {
-        let mut response = match &self.0 {
-            Some(render) => render(problem),
-            None => problem.default_response(),
-        };
-        *response.status_mut() = problem.status;
-        problem.write_headers(response.headers_mut());
-        response
-    }
-}
-
-impl fmt::Debug for Renderer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Renderer(custom)" } else { "Renderer(problem+json)" })
+        Renderer::default().render(&self, &Recipient::default())
     }
 }
