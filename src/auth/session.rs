@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     id::{SessionId, UserId},
     jwt::RegisteredClaims,
-    revocation::{Ended, SessionBackend, StalePolicy},
+    revocation::{Changed, Ended, SessionBackend, StalePolicy},
 };
 
 /// A verified session: the proof that the request carried an access token that is authentic, unexpired and not revoked.
@@ -102,8 +102,8 @@ impl<C> Session<C> {
     ///
     /// A session has ended when any node ended it, which is known within milliseconds, when its idle or absolute limit
     /// has passed, or when the store no longer has it. A refresh on any node does not resolve the future, and neither
-    /// does [`SessionManager::expire_access`](crate::SessionManager::expire_access): after that, load new claims by
-    /// other means, or close what is open.
+    /// does [`SessionManager::expire_access`](crate::SessionManager::expire_access), for which there is
+    /// [`changed`](Self::changed).
     ///
     /// It listens from this call on, also before it is polled. An open connection is no activity: the session is idle
     /// for as long as nothing refreshes it.
@@ -136,6 +136,55 @@ impl<C> Session<C> {
         match self.backend() {
             Some(backend) => Ended::of_session(backend, self.user_id(), self.id(), self.verified.registered.expires_at),
             None => Ended::after(self.expires_in()),
+        }
+    }
+
+    /// Resolves when the claims of the session are out of date or the session has ended, for what stays open longer than
+    /// a request and depends on them: a WebSocket that shows more to an administrator, for example.
+    ///
+    /// Claims are out of date when any node has called
+    /// [`SessionManager::expire_access`](crate::SessionManager::expire_access) since the access token of this session was
+    /// issued. That also counts if it happened before this call. A refresh does not resolve the future. The end is
+    /// reported as by [`ended`](Self::ended), so this future alone is enough.
+    ///
+    /// Keep the future, and await it again after a change: it then waits for the next one, and misses none in between.
+    /// After the end it resolves at once. A second call would begin with this access token again, whose claims stay out
+    /// of date.
+    ///
+    /// It costs what [`ended`](Self::ended) costs, and like it takes no outage for an end. What was published while the
+    /// revocation log could not be read is reported when the log is back. A session of `Session::for_test`, or from a
+    /// verifier without a store, changes only by its end, when its access token expires.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{Session, UserId, revocation::SessionChange};
+    ///
+    /// # async fn role_of(user: &UserId) -> String { user.to_string() }
+    /// async fn serve(session: Session<String>, mut incoming: tokio::sync::mpsc::Receiver<String>) {
+    ///     let mut role = session.claims().clone();
+    ///     let mut changed = session.changed();
+    ///     loop {
+    ///         tokio::select! {
+    ///             change = &mut changed => match change {
+    ///                 // From the table of users: the access token has the old one.
+    ///                 SessionChange::AccessExpired => role = role_of(session.user_id()).await,
+    ///                 _ => break,
+    ///             },
+    ///             message = incoming.recv() => match message {
+    ///                 Some(message) => println!("{role}: {message}"),
+    ///                 None => break,
+    ///             },
+    ///         }
+    ///     }
+    /// }
+    /// # let _ = serve;
+    /// ```
+    pub fn changed(&self) -> Changed {
+        let registered = &self.verified.registered;
+        match self.backend() {
+            Some(backend) => {
+                Changed::of_session(backend, self.user_id(), self.id(), registered.expires_at, registered.epoch)
+            }
+            None => Changed::after(self.expires_in()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What a node knows of ended sessions, and how it learns of them.
 //!
 //! Each node follows the revocation log of the store. [`RevocationFeed`] tells whether it is up to date,
-//! [`StalePolicy`] decides what is served while it is not, and [`Ended`] resolves when a session ends, for connections
-//! that stay open.
+//! [`StalePolicy`] decides what is served while it is not, and [`Ended`] and [`Changed`] resolve when a session ends
+//! or needs new claims, for connections that stay open.
 //!
 //! ```
 //! use axum::http::StatusCode;
@@ -20,6 +20,7 @@
 //! ```
 
 mod backend;
+mod changed;
 mod ended;
 mod ender;
 mod feed;
@@ -33,6 +34,7 @@ mod table;
 mod tests;
 mod unfinished;
 mod waiters;
+mod waiting;
 
 pub(crate) use self::{
     backend::{BackendConfig, SessionBackend},
@@ -40,6 +42,8 @@ pub(crate) use self::{
     revocations::{Revocations, Revoked},
 };
 pub use self::{
+    changed::Changed,
     ended::Ended,
     feed::{FeedStatus, RevocationFeed, StalePolicy},
+    waiting::SessionChange,
 };

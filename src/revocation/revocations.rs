@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{clock::Clock, id::SessionId, store::Revocation};
 
-/// The smallest valid epoch of every session that was revoked lately, and the waiters for an end to be added.
+/// The smallest valid epoch of every session that was revoked lately, and the waiters for one to be added.
 ///
 /// An entry is needed only until the last access token that it concerns has expired, so their number is bounded by the
 /// revocations of that time. Every revocation passes through here, whether this node made it or read it in the log.
@@ -63,8 +63,11 @@ impl Revocations {
         let now = self.elapsed();
         let until = rounded_up(now.saturating_add(lifetime));
         self.epochs.raise(revocation.session, revocation.min_epoch, until, seconds(now));
-        if revocation.min_epoch == Revocation::ENDED {
-            self.waiters.report_end(revocation.session);
+        match revocation.min_epoch {
+            Revocation::ENDED => self.waiters.report_end(revocation.session),
+            // It may be that the session lives on.
+            END_UNFINISHED => {}
+            min_epoch => self.waiters.report_expired_access(revocation.session, min_epoch),
         }
     }
 
@@ -114,12 +117,12 @@ impl Revocations {
         self.waiters.report_gap();
     }
 
-    /// Begins to wait for the end of a session.
+    /// Begins to wait for what happens to a session.
     pub(super) fn wait_for(&self, session: SessionId) -> Waiter {
         self.waiters.register(session)
     }
 
-    /// The number of sessions whose end is awaited.
+    /// The number of sessions that are awaited.
     #[cfg(test)]
     pub(super) fn awaited_sessions(&self) -> usize {
         self.waiters.len()

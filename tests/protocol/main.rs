@@ -1,5 +1,6 @@
 //! The protocol at the level of the manager, with a clock and a store whose time and failures the tests set.
 
+mod changed;
 mod claims_source;
 mod ended;
 mod expire_access;

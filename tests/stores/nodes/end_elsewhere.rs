@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tower_jwt_sessions::{MemoryStore, SessionId, SessionManager, UserId, error::ErrorKind};
+use tower_jwt_sessions::{MemoryStore, SessionId, SessionManager, UserId, error::ErrorKind, revocation::SessionChange};
 
 use crate::{
     nodes::outages::{admin, command, node_on},
@@ -90,4 +90,20 @@ async fn open_connection_learns_of_end_on_another_node() {
     let _removal = here.logout(&here.verifier().present(&headers)).await.unwrap();
     tokio::time::timeout(PATIENCE, ended).await.expect("the end reaches the other node");
     assert!(futures_util::poll!(&mut lives).is_pending(), "expired access is no end");
+}
+
+#[tokio::test]
+async fn open_connection_learns_of_expired_access_on_another_node() {
+    let (here, there) = two_nodes().await;
+    let headers = browser(here.login("alice").await.unwrap());
+    let mut changed = there.verifier().verify(&headers).unwrap().changed();
+    for _ in 0..2 {
+        here.expire_access("alice").await.unwrap();
+        let change = tokio::time::timeout(PATIENCE, &mut changed).await.expect("it reaches the other node");
+        assert_eq!(change, SessionChange::AccessExpired);
+        assert!(futures_util::poll!(&mut changed).is_pending(), "each is reported once");
+    }
+    let _removal = here.logout(&here.verifier().present(&headers)).await.unwrap();
+    let change = tokio::time::timeout(PATIENCE, &mut changed).await.expect("the end reaches the other node");
+    assert_eq!(change, SessionChange::Ended);
 }
