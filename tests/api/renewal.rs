@@ -387,6 +387,19 @@ async fn scripts_are_renewed_where_that_was_chosen() {
     assert_eq!(names(&response), [ACCESS, REFRESH]);
 }
 
+/// What the login said of its session is kept: here that its cookies end with the browser.
+#[tokio::test]
+async fn renewed_cookies_still_end_with_the_browser() {
+    let world = World::new(Backend::Memory).await;
+    let cookies = world.sessions.login("alice").persistent(false).await.expect("a login");
+    let headers = cookies::browser(cookies);
+    let cookie = headers["cookie"].to_str().expect("text");
+    world.clock.advance(hours(2));
+    let response = send(&site(&world.sessions), "GET /page", &[NAVIGATION, &[("cookie", cookie)]].concat()).await;
+    assert_eq!(names(response.is(200)), [ACCESS, REFRESH]);
+    assert!(response.set_cookies().iter().all(|line| !line.contains("Max-Age")), "{:?}", response.set_cookies());
+}
+
 /// An error of the application must not pass for an expired session unnoticed.
 #[tokio::test]
 async fn failure_of_renewal_by_the_application_is_logged() {
