@@ -32,6 +32,11 @@ pub struct SessionEvent {
     pub session_id: SessionId,
     /// The kind of event.
     pub kind: SessionEventKind,
+    /// Who acted as the user in this session ([`Login::acting`](crate::manager::Login::acting)), where the operation
+    /// knows: from the login, and from each token that is presented, as at a refresh or logout. Otherwise `None`, as
+    /// when the session is ended by another, by [`SessionManager::end_all`](crate::SessionManager::end_all) for example:
+    /// the [`Created`](SessionEventKind::Created) of the session has it.
+    pub actor: Option<UserId>,
 }
 
 /// The kinds of [`SessionEvent`].
@@ -100,12 +105,12 @@ impl EventHook {
     }
 
     /// Calls the hook, writes to the log and counts.
-    pub(crate) fn emit(&self, user_id: &UserId, session_id: SessionId, kind: SessionEventKind) {
+    pub(crate) fn emit(&self, user_id: &UserId, session_id: SessionId, actor: Option<&UserId>, kind: SessionEventKind) {
         log(session_id, kind);
         #[cfg(feature = "metrics")]
         metrics::counter!("tower_jwt_sessions_events_total", "event" => name(kind)).increment(1);
         if let Some(hook) = &self.0 {
-            hook(&SessionEvent { user_id: user_id.clone(), session_id, kind });
+            hook(&SessionEvent { user_id: user_id.clone(), session_id, kind, actor: actor.cloned() });
         }
     }
 }

@@ -189,6 +189,8 @@ pub(crate) struct Lifetimes {
     pub(crate) absolute: Duration,
     /// The longest access lifetime of any node, past or present.
     pub(crate) max_access: Duration,
+    /// How long a session lasts in which another acts as its user.
+    pub(crate) acting: Duration,
 }
 
 impl Lifetimes {
@@ -204,12 +206,13 @@ impl Lifetimes {
 
     /// Checks the lifetimes against each other. `max_access` is what the builder was given.
     pub(crate) fn validate(self, max_access: Option<Duration>) -> Result<Self, ConfigError> {
-        let Self { access, refresh, absolute, .. } = self;
+        let Self { access, refresh, absolute, acting, .. } = self;
         let max_access = max_access.unwrap_or(access.max(self.max_access));
         check_lifetime("access_lifetime", access)?;
         check_lifetime("refresh_lifetime", refresh)?;
         check_lifetime("absolute_lifetime", absolute)?;
         check_lifetime("max_access_lifetime", max_access)?;
+        check_lifetime("acting_lifetime", acting)?;
         let problem = if access < MAX_CLOCK_SKEW {
             format!(
                 "access_lifetime ({access:?}) must not be shorter than the clocks of two nodes may differ \
@@ -219,6 +222,11 @@ impl Lifetimes {
             format!(
                 "access_lifetime ({access:?}) exceeds max_access_lifetime ({max_access:?}): raise max_access_lifetime on \
                  every node first"
+            )
+        } else if acting < MAX_CLOCK_SKEW {
+            format!(
+                "acting_lifetime ({acting:?}) must not be shorter than the clocks of two nodes may differ \
+                 ({MAX_CLOCK_SKEW:?}): lengthen it"
             )
         } else if access >= refresh {
             format!(
@@ -259,6 +267,7 @@ impl Default for Lifetimes {
             refresh: Duration::from_secs(7 * 24 * 60 * 60),
             absolute: Duration::from_secs(30 * 24 * 60 * 60),
             max_access: Duration::from_secs(60 * 60),
+            acting: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -62,6 +62,15 @@ impl<C> Session<C> {
         &self.verified.claims
     }
 
+    /// Returns who acts as the user of this session, such as a member of the support staff: the `act` claim (RFC 8693,
+    /// section 4.1). `None` if it is the user.
+    ///
+    /// See [`Login::acting`](crate::manager::Login::acting). Show it on every page, and refuse what only the user may
+    /// do, such as a change of password.
+    pub fn actor(&self) -> Option<&UserId> {
+        self.verified.registered.actor()
+    }
+
     /// Returns the session claims, which the login set for this one session; `None` if it set none.
     ///
     /// See [`Login::session_claims`](crate::manager::Login::session_claims). Read from the token, without I/O.

@@ -29,6 +29,13 @@ pub(crate) struct RegisteredClaims {
     pub(crate) terms: Option<Arc<SessionTerms>>,
 }
 
+impl RegisteredClaims {
+    /// Returns who acts as the user, if it is another.
+    pub(crate) fn actor(&self) -> Option<&UserId> {
+        self.terms.as_deref().and_then(SessionTerms::actor)
+    }
+}
+
 /// Returns the name if applications cannot use it: one of RFC 7519, section 4.1, or one that the crate writes.
 #[inline]
 fn reserved(name: &[u8]) -> Option<&'static str> {
@@ -45,6 +52,7 @@ fn reserved(name: &[u8]) -> Option<&'static str> {
         b"gen" => "gen",
         b"epoch" => "epoch",
         b"auth_time" => "auth_time",
+        b"act" => "act",
         b"sess" => "sess",
         _ => return None,
     })

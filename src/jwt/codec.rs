@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     claims::{AppClaims, ClaimsShape, RegisteredClaims},
-    cursor::Cursor,
+    cursor::{Cursor, json_string},
     signature_cache::SignatureCache,
     terms::SessionTerms,
 };
@@ -347,10 +347,6 @@ const fn base64_len(len: usize) -> usize {
 /// Returns how many bytes this many characters of base64url decode to.
 const fn decoded_len(len: usize) -> usize {
     len * 3 / 4
-}
-
-pub(super) fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// The length of a payload without its head, the user, the terms and the application's claims, with the longest numbers. Times

@@ -87,6 +87,11 @@ impl<'p> Cursor<'p> {
     }
 }
 
+/// Spells a string as this crate does.
+pub(super) fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -2,12 +2,12 @@
 //!
 //! A token is accepted only if its header segment is byte for byte one that an accepted key writes, and its registered
 //! claims stand in the order in which this crate writes them. No header is parsed, so attacks with `alg`, `crit`, `jku`
-//! or `kid` have no target. What the login said about the session follows in `sess`, if it said anything. Then come the
+//! or `kid` have no target. What the login said about the session follows in `act` and `sess`, if it said anything. Then come the
 //! application's claims, which are read by serde_json.
 //!
 //! ```text
-//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":…,"sess":{…} , application claims}
-//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…,"sess":{…}}
+//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…},"sess":{…} , application claims}
+//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…},"sess":{…}}
 //! ```
 
 mod claims;

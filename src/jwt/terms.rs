@@ -5,16 +5,17 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, json_string};
 use crate::{
     error::{Error, ErrorKind, expectation},
+    id::UserId,
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
 };
 
 /// What a login said about its session, and no refresh changes:
-/// [`persistent`](crate::manager::Login::persistent), [`refresh_lifetime`](crate::manager::Login::refresh_lifetime) and
-/// [`session_claims`](crate::manager::Login::session_claims).
+/// [`persistent`](crate::manager::Login::persistent), [`refresh_lifetime`](crate::manager::Login::refresh_lifetime),
+/// [`session_claims`](crate::manager::Login::session_claims) and [`acting`](crate::manager::Login::acting).
 ///
 /// It is in both tokens, so a refresh reads it from the token that it verifies, and a request without I/O. A
 /// [`ClaimsSource`](crate::manager::ClaimsSource) is given it. The default is that of a login which said nothing. `Debug`
@@ -26,6 +27,7 @@ pub struct SessionTerms {
     ends_with_browser: bool,
     /// A JSON object, as it was written at the login.
     claims: Option<Arc<str>>,
+    actor: Option<UserId>,
 }
 
 /// Why session claims cannot be put into a token.
@@ -54,6 +56,11 @@ impl SessionTerms {
         }
     }
 
+    /// Returns who acts as the user of the session: the `act` claim (RFC 8693, section 4.1); `None` if it is the user.
+    pub const fn actor(&self) -> Option<&UserId> {
+        self.actor.as_ref()
+    }
+
     /// Reads the session claims; `None` if the login gave none.
     ///
     /// # Errors
@@ -80,6 +87,10 @@ impl SessionTerms {
         self.idle = Some(lifetime.max(MAX_CLOCK_SKEW).as_secs());
     }
 
+    pub(crate) fn set_actor(&mut self, actor: UserId) {
+        self.actor = Some(actor);
+    }
+
     /// Sets the session claims; an empty object is none.
     pub(crate) fn set_claims(&mut self, claims: &impl Serialize) -> Result<(), InvalidSessionClaims> {
         let json = serde_json::to_string(claims).map_err(InvalidSessionClaims::Unserializable)?;
@@ -104,16 +115,15 @@ impl SessionTerms {
         let persistent = self.ends_with_browser.then(|| r#""persistent":false"#.to_owned());
         let claims = self.claims.as_deref().map(|claims| format!(r#""claims":{claims}"#));
         let session: Vec<String> = [idle, persistent, claims].into_iter().flatten().collect();
-        match session.is_empty() {
-            true => String::new(),
-            false => format!(r#","sess":{{{}}}"#, session.join(",")),
-        }
+        let actor = self.actor.as_ref().map(|actor| format!(r#","act":{{"sub":{}}}"#, json_string(actor.as_str())));
+        let session = (!session.is_empty()).then(|| format!(r#","sess":{{{}}}"#, session.join(",")));
+        actor.unwrap_or_default() + &session.unwrap_or_default()
     }
 
     /// Reads the terms of a payload, `Some(None)` if there are none.
     #[inline]
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Option<Arc<Self>>> {
-        match cursor.is_at(r#","sess":"#) {
+        match cursor.is_at(r#","act":"#) || cursor.is_at(r#","sess":"#) {
             true => Self::read_members(cursor).map(Some),
             false => Some(None),
         }
@@ -122,8 +132,12 @@ impl SessionTerms {
     fn read_members(cursor: &mut Cursor<'_>) -> Option<Arc<Self>> {
         let before = cursor.rest();
         let mut terms = Self::default();
-        cursor.text(r#","sess":{"#)?;
-        loop {
+        if cursor.text(r#","act":{"sub":"#).is_some() {
+            terms.actor = Some(UserId::from_text(&cursor.string(json_string)?).ok()?);
+            cursor.text("}")?;
+        }
+        let mut has_more = cursor.text(r#","sess":{"#).is_some();
+        while has_more {
             if cursor.text(r#""idle":"#).is_some() {
                 terms.idle = Some(cursor.number()?);
             } else if cursor.text(r#""persistent":false"#).is_some() {
@@ -132,10 +146,10 @@ impl SessionTerms {
                 cursor.text(r#""claims":"#)?;
                 terms.claims = Some(cursor.object()?.into());
             }
-            if cursor.text("}").is_some() {
-                break;
+            has_more = cursor.text(",").is_some();
+            if !has_more {
+                cursor.text("}")?;
             }
-            cursor.text(",")?;
         }
         // One spelling and one order of each token.
         let read = before.get(..before.len().checked_sub(cursor.remaining())?)?;
@@ -148,6 +162,7 @@ impl fmt::Debug for SessionTerms {
         f.debug_struct("SessionTerms")
             .field("refresh_lifetime", &self.refresh_lifetime())
             .field("is_persistent", &self.is_persistent())
+            .field("actor", &self.actor)
             .finish_non_exhaustive()
     }
 }

@@ -131,7 +131,16 @@ fn golden_vectors_are_written_and_read() {
     let refresh = RegisteredClaims { epoch: 0, ..registered(user) };
     let token = codec.seal(&refresh, &AppClaims::none()).unwrap();
     assert_eq!(token, golden["refresh_hs256"].as_str().unwrap());
-    assert_eq!(open(&codec, &token).unwrap(), (refresh, ()));
+    assert_eq!(open(&codec, &token).unwrap(), (refresh.clone(), ()));
+
+    let refresh = RegisteredClaims { terms: terms::every_term().into_shared(), ..refresh };
+    let token = codec.seal(&refresh, &AppClaims::none()).unwrap();
+    assert_eq!(token, golden["refresh_hs256_terms"].as_str().unwrap());
+    assert_eq!(open(&codec, &token).unwrap(), (refresh.clone(), ()));
+    let access = RegisteredClaims { terms: refresh.terms, ..registered(user) };
+    let token = access_codec(&hmac).seal(&access, &app).unwrap();
+    assert_eq!(token, golden["access_hs256_terms"].as_str().unwrap());
+    assert_eq!(open(&access_codec(&hmac), &token).unwrap(), (access, claims()));
 }
 
 #[test]

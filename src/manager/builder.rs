@@ -64,7 +64,7 @@ use crate::{
 /// |---|---|
 /// | required | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
 /// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience) |
-/// | lifetimes and limits | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
+/// | lifetimes and limits | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`acting_lifetime`](Self::acting_lifetime), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
 /// | while the store is unavailable | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
 #[cfg_attr(
     feature = "router",
@@ -242,6 +242,14 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// Sets how long a session lasts after its login, refreshed or not. Default: thirty days.
     pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.absolute = lifetime;
+        self
+    }
+
+    /// Sets how long a session lasts at most, refreshed or not, in which another acts as its user
+    /// ([`Login::acting`](crate::manager::Login::acting)), within the [`absolute_lifetime`](Self::absolute_lifetime). At
+    /// least a minute. Default: one hour.
+    pub fn acting_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetimes.acting = lifetime;
         self
     }
 

@@ -109,7 +109,7 @@ impl<C: Claims> SessionManager<C> {
         let raised = self.stored(raised)?;
         for (session, min_epoch) in &raised {
             self.revocations().revoke(Revocation { session: *session, min_epoch: *min_epoch });
-            self.emit(&user, *session, SessionEventKind::AccessExpired);
+            self.emit(&user, *session, None, SessionEventKind::AccessExpired);
         }
         Ok(raised.len())
     }
@@ -131,7 +131,7 @@ impl<C: Claims> SessionManager<C> {
         sessions: &[SessionRef],
         reason: EndReason,
     ) -> Result<Vec<SessionId>, Error> {
-        let ended = self.ender().end_each(&self.end_targets(sessions), reason).await;
+        let ended = self.ender().end_each(self.end_targets(sessions), reason).await;
         ended.map_err(|failure| self.store_error(failure))
     }
 }

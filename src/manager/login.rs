@@ -10,7 +10,7 @@ use super::{
     proof::{Proof, ProofStart},
 };
 use crate::{
-    auth::PresentedTokens,
+    auth::{PresentedTokens, Session},
     claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
@@ -27,7 +27,7 @@ use crate::{
 /// # Errors
 ///
 /// [`ErrorKind::UserNotFound`], [`ErrorKind::ProofOutdated`], [`ErrorKind::SessionLimitReached`],
-/// [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that indicate a mistake in the application:
+/// [`ErrorKind::ActorActs`], [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that indicate a mistake in the application:
 /// [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`], [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`],
 /// [`ErrorKind::WrongManager`].
 #[must_use = "a login happens when it is awaited"]
@@ -40,6 +40,7 @@ pub struct Login<'m, C = ()> {
     proof: Option<Proof>,
     terms: Result<SessionTerms, InvalidSessionClaims>,
     absolute_lifetime: Option<Duration>,
+    actor: Option<Session<C>>,
 }
 
 const MAX_USER_AGENT_LEN: usize = 255;
@@ -66,6 +67,7 @@ impl<C: Claims> SessionManager<C> {
             proof: None,
             terms: Ok(SessionTerms::default()),
             absolute_lifetime: None,
+            actor: None,
         }
     }
 }
@@ -176,6 +178,36 @@ impl<'m, C: Claims> Login<'m, C> {
         self.with_terms(|terms| terms.set_claims(claims))
     }
 
+    /// Logs in on behalf of the user: the user of `actor`, such as a member of the support staff, acts as the user of
+    /// this login. Whether they may is for the application to decide.
+    ///
+    /// [`Session::actor`](crate::Session::actor) tells it in every request, the list of the user's sessions shows it, and
+    /// [events](crate::event::SessionEvent::actor) have it. The session lasts no longer than the
+    /// [`acting_lifetime`](crate::manager::SessionManagerBuilder::acting_lifetime). It counts for the limit of the
+    /// user's sessions, and goes on if the actor's own session ends; log out to end it. A session in which someone acts
+    /// already cannot act as a third user: [`ErrorKind::ActorActs`]. Nor can a session of another manager:
+    /// [`ErrorKind::WrongManager`].
+    ///
+    /// ```no_run
+    /// use tower_jwt_sessions::{Error, PresentedTokens, Session, SessionCookies, SessionManager};
+    ///
+    /// /// The new cookies take the place of those of the staff's own session, which ends.
+    /// async fn act_as(
+    ///     sessions: &SessionManager,
+    ///     staff: Session,
+    ///     presented: PresentedTokens,
+    ///     user: u64,
+    /// ) -> Result<SessionCookies, Error> {
+    ///     // … after checking that the staff may:
+    ///     sessions.login(user).acting(&staff).replacing(presented).await
+    /// }
+    /// # let _ = act_as;
+    /// ```
+    pub fn acting(mut self, actor: &Session<C>) -> Self {
+        self.actor = Some(actor.clone());
+        self
+    }
+
     fn with_terms(mut self, set: impl FnOnce(&mut SessionTerms) -> Result<(), InvalidSessionClaims>) -> Self {
         self.terms = self.terms.and_then(|mut terms| set(&mut terms).map(|()| terms));
         self
@@ -221,11 +253,22 @@ impl<'m, C: Claims> Login<'m, C> {
     }
 
     async fn run(self) -> Result<SessionTokens, Error> {
-        let Self { sessions, user, presented, data, device, mut proof, terms, absolute_lifetime } = self;
+        let Self { sessions, user, presented, data, mut device, mut proof, terms, absolute_lifetime, actor } = self;
         sessions.check_presented(&presented)?;
         let user = user.map_err(|invalid| sessions.error_caused_by(ErrorKind::InvalidUserId, invalid))?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
-        let terms = terms.map_err(|invalid| sessions.error_caused_by(ErrorKind::Claims, invalid))?.into_shared();
+        let mut terms = terms.map_err(|invalid| sessions.error_caused_by(ErrorKind::Claims, invalid))?;
+        let mut longest = sessions.inner.lifetimes.absolute;
+        if let Some(actor) = &actor {
+            sessions.check_session(actor)?;
+            if actor.actor().is_some() {
+                return Err(sessions.error(ErrorKind::ActorActs));
+            }
+            terms.set_actor(actor.user_id().clone());
+            device.actor = Some(actor.user_id().clone());
+            longest = longest.min(sessions.inner.lifetimes.acting);
+        }
+        let terms = terms.into_shared();
         sessions.stated(proof.as_ref())?;
         let Some(mut loaded) = sessions.load_claims(&user, terms.as_deref()).await? else {
             return Err(sessions.error(ErrorKind::UserNotFound));
@@ -234,9 +277,10 @@ impl<'m, C: Claims> Login<'m, C> {
         // A session of the same user can be replaced atomically with the creation of the new one.
         let mut old = sessions.sessions_to_end(sessions.session_refs(&presented));
         let replaces = old.iter().position(|named| named.claims.user_id == user);
-        let replaces = replaces.map(|n| old.remove(n).claims.session_id);
-        for (owner, which) in sessions.end_targets(&old) {
-            let ended = sessions.ender().end_or_leave(&owner, which, EndReason::Replaced).await;
+        let replaced = replaces.map(|n| old.remove(n).claims);
+        let replaces = replaced.as_ref().map(|claims| claims.session_id);
+        for target in sessions.end_targets(&old) {
+            let ended = sessions.ender().end_or_leave(target, EndReason::Replaced).await;
             ended.map_err(|failure| sessions.store_error(failure))?;
         }
 
@@ -246,8 +290,7 @@ impl<'m, C: Claims> Login<'m, C> {
             owner: sessions.owner(&user),
             id,
             refresh_lifetime: lifetimes.refresh_within(terms.as_deref().and_then(SessionTerms::refresh_lifetime)),
-            absolute_lifetime: absolute_lifetime
-                .map_or(lifetimes.absolute, |limit| limit.max(MAX_CLOCK_SKEW).min(lifetimes.absolute)),
+            absolute_lifetime: absolute_lifetime.map_or(longest, |limit| limit.max(MAX_CLOCK_SKEW).min(longest)),
             limit: sessions.inner.limit,
             replaces,
             data,
@@ -280,10 +323,12 @@ impl<'m, C: Claims> Login<'m, C> {
             sessions.revocations().begin_end(replaced);
         }
         for gone in ended {
-            let reason = if Some(gone) == replaces { EndReason::Replaced } else { EndReason::Evicted };
-            sessions.ended(&user, gone, reason);
+            match replaced.as_ref().filter(|replaced| replaced.session_id == gone) {
+                Some(replaced) => sessions.ended(&user, gone, replaced.actor(), EndReason::Replaced),
+                None => sessions.ended(&user, gone, None, EndReason::Evicted),
+            }
         }
-        sessions.emit(&user, id, SessionEventKind::Created);
+        sessions.emit(&user, id, actor.as_ref().map(Session::user_id), SessionEventKind::Created);
         sessions.issue((&user, id, terms), &record, now, &loaded.claims, Issue::Both)
     }
 }

@@ -72,7 +72,7 @@ impl<C: Claims> SessionManager<C> {
         if alive.is_empty() {
             return Err(self.error(ErrorKind::SessionEnded));
         }
-        let ended = self.ender().end_all_of(&self.end_targets(&alive), EndReason::LoggedOut).await;
+        let ended = self.ender().end_all_of(self.end_targets(&alive), EndReason::LoggedOut).await;
         ended.map_err(|failure| self.store_error(failure))?;
         self.removal()
     }

@@ -192,13 +192,13 @@ impl<C: Claims> SessionManager<C> {
     }
 
     /// Records that the store has ended a session.
-    fn ended(&self, user: &UserId, session: SessionId, reason: EndReason) {
+    fn ended(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, reason: EndReason) {
         self.revoke_here(session);
-        self.emit(user, session, SessionEventKind::Ended(reason));
+        self.emit(user, session, actor, SessionEventKind::Ended(reason));
     }
 
-    fn emit(&self, user: &UserId, session: SessionId, kind: SessionEventKind) {
-        self.inner.events.emit(user, session, kind);
+    fn emit(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, kind: SessionEventKind) {
+        self.inner.events.emit(user, session, actor, kind);
     }
 }
 

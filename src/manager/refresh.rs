@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::{EndReason, LOG_TARGET, RefreshKind, SessionEventKind},
     jwt::{AppClaims, RegisteredClaims, SessionTerms},
+    revocation::EndTarget,
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token_response::SessionTokens,
 };
@@ -134,7 +135,8 @@ impl<C: Claims> SessionManager<C> {
 
     /// Rotates the session of a refresh token whose signature is verified.
     async fn rotate(&self, token: &RegisteredClaims) -> Result<Rotated, Error> {
-        let (user, id, terms) = (&token.user_id, token.session_id, token.terms.as_deref());
+        let (user, id, actor) = (&token.user_id, token.session_id, token.actor());
+        let terms = token.terms.as_deref();
         // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
         if has_certainly_expired(token, self.now()) {
             tracing::debug!(target: LOG_TARGET, "refresh token refused: expired");
@@ -157,7 +159,7 @@ impl<C: Claims> SessionManager<C> {
             match self.stored(outcome)? {
                 RotateOutcome::Live { rotation, record, now, rolled_back } => {
                     if rolled_back {
-                        self.emit(user, id, SessionEventKind::StoreRolledBack);
+                        self.emit(user, id, actor, SessionEventKind::StoreRolledBack);
                     }
                     break (rotation, record, now);
                 }
@@ -170,8 +172,8 @@ impl<C: Claims> SessionManager<C> {
                     }
                 }
                 RotateOutcome::Reused => {
-                    self.emit(user, id, SessionEventKind::RefreshTokenReused);
-                    self.ended(user, id, EndReason::RefreshTokenReused);
+                    self.emit(user, id, actor, SessionEventKind::RefreshTokenReused);
+                    self.ended(user, id, actor, EndReason::RefreshTokenReused);
                     return Err(self.error(ErrorKind::InvalidRefreshToken));
                 }
                 RotateOutcome::Ended => return Err(self.used_after_end(token)),
@@ -182,7 +184,7 @@ impl<C: Claims> SessionManager<C> {
             Rotation::Rotated => RefreshKind::Rotated,
             Rotation::Repeated => RefreshKind::Repeated,
         };
-        self.emit(user, id, SessionEventKind::Refreshed(kind));
+        self.emit(user, id, actor, SessionEventKind::Refreshed(kind));
 
         // With the generation that the client keeps: the use of a newer one would confirm a response that never
         // arrived.
@@ -216,14 +218,18 @@ impl<C: Claims> SessionManager<C> {
     }
 
     fn used_after_end(&self, token: &RegisteredClaims) -> Error {
-        self.emit(&token.user_id, token.session_id, SessionEventKind::UsedAfterEnd);
+        self.emit(&token.user_id, token.session_id, token.actor(), SessionEventKind::UsedAfterEnd);
         self.error(ErrorKind::InvalidRefreshToken)
     }
 
     /// Ends every session of a user who no longer exists in the claims source.
     async fn user_gone(&self, token: &RegisteredClaims) -> Error {
-        let presented = (token.user_id.clone(), WhichSessions::Proven(token.session_id));
-        match self.ender().end_all_of(&[presented], EndReason::UserGone).await {
+        let presented = EndTarget {
+            user: token.user_id.clone(),
+            which: WhichSessions::Proven(token.session_id),
+            actor: token.actor().map(|actor| (token.session_id, actor.clone())),
+        };
+        match self.ender().end_all_of(vec![presented], EndReason::UserGone).await {
             Ok(()) => self.error(ErrorKind::InvalidRefreshToken),
             Err(failure) => self.store_error(failure),
         }

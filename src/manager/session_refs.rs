@@ -7,9 +7,9 @@ use crate::{
     clock::Timestamp,
     cookie::TokenCookie,
     error::{Error, ErrorKind},
-    id::UserId,
     jwt::RegisteredClaims,
     policy::{Lifetimes, MAX_CLOCK_SKEW},
+    revocation::EndTarget,
     store::WhichSessions,
 };
 
@@ -99,12 +99,17 @@ impl<C: Claims> SessionManager<C> {
     /// Returns what to end for these tokens. While access tokens of a session may still be valid, its end is published
     /// whether or not the store has the session. Later it is ended only if the store has it: otherwise old tokens would
     /// fill the log.
-    pub(super) fn end_targets(&self, sessions: &[SessionRef]) -> Vec<(UserId, WhichSessions)> {
+    pub(super) fn end_targets(&self, sessions: &[SessionRef]) -> Vec<EndTarget> {
         let now = self.now();
         let which = |named: &SessionRef| match named.is_beyond_access(&self.inner.lifetimes, now) {
             true => WhichSessions::One(named.claims.session_id),
             false => WhichSessions::Proven(named.claims.session_id),
         };
-        sessions.iter().map(|named| (named.claims.user_id.clone(), which(named))).collect()
+        let target = |named: &SessionRef| EndTarget {
+            user: named.claims.user_id.clone(),
+            which: which(named),
+            actor: named.claims.actor().map(|actor| (named.claims.session_id, actor.clone())),
+        };
+        sessions.iter().map(target).collect()
     }
 }

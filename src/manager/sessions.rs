@@ -34,6 +34,8 @@ pub struct SessionInfo {
     pub user_agent: Option<String>,
     /// The address of the login, if the application gave it.
     pub ip: Option<IpAddr>,
+    /// Who acts as the user in this session ([`Login::acting`](crate::manager::Login::acting)); `None` if it is the user.
+    pub actor: Option<UserId>,
 }
 
 impl fmt::Debug for SessionInfo {
@@ -45,6 +47,7 @@ impl fmt::Debug for SessionInfo {
             .field("expires_at", &self.expires_at)
             .field("user_agent", &self.user_agent.as_ref().map(|_| Redacted))
             .field("ip", &self.ip.as_ref().map(|_| Redacted))
+            .field("actor", &self.actor)
             .finish()
     }
 }
@@ -66,6 +69,7 @@ impl From<ListedSession> for SessionInfo {
             expires_at: expires_at.into(),
             user_agent: device.user_agent,
             ip: device.ip,
+            actor: device.actor,
         }
     }
 }

@@ -7,7 +7,7 @@ use fred::{error::Error as FredError, types::Value};
 use crate::{
     clock::Timestamp,
     error::BoxError,
-    id::SessionId,
+    id::{SessionId, UserId},
     store::{Device, ListedSession, SessionData, SessionRecord},
 };
 
@@ -84,7 +84,11 @@ impl Reply {
     }
 
     fn device(&mut self) -> Result<Device, BoxError> {
-        Ok(Device { user_agent: self.text()?, ip: self.text()?.map(|ip| ip.parse::<IpAddr>()).transpose()? })
+        Ok(Device {
+            user_agent: self.text()?,
+            ip: self.text()?.map(|ip| ip.parse::<IpAddr>()).transpose()?,
+            actor: self.text()?.map(UserId::new).transpose()?,
+        })
     }
 
     pub(super) fn data(&mut self) -> Result<SessionData, BoxError> {

@@ -92,7 +92,10 @@ impl SessionStore for RedisStore {
                 optional(ip.as_deref().map(str::as_bytes)),
                 optional(new.data.as_deref()),
             ];
-            let args = args.into_iter().chain(claims(new.claims)).chain([proof(new.proof)]);
+            let args = args
+                .into_iter()
+                .chain(claims(new.claims))
+                .chain([proof(new.proof), optional(new.device.actor.as_ref().map(|actor| actor.as_str().as_bytes()))]);
             let mut reply = self.run(&scripts::CREATE, &new.owner, args).await?;
             let now = reply.time()?;
             match reply.word()?.as_str() {

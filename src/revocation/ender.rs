@@ -24,6 +24,14 @@ pub(crate) struct SessionEnder {
     unfinished: UnfinishedEnds,
 }
 
+/// What to end for a verified token.
+pub(crate) struct EndTarget {
+    pub(crate) user: UserId,
+    pub(crate) which: WhichSessions,
+    /// The session of the token, and who acts as the user in it.
+    pub(crate) actor: Option<(SessionId, UserId)>,
+}
+
 /// The shortest and the longest wait before unfinished ends are tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -39,16 +47,17 @@ impl SessionEnder {
         which: WhichSessions,
         reason: EndReason,
     ) -> Result<Vec<SessionId>, StoreError> {
-        self.run(self.begin(user, which, reason)).await
+        self.run(self.begin(user, which, None, reason)).await
     }
 
     /// Ends sessions of several users. If one end fails, the others are not tried but kept as well.
     pub(crate) async fn end_each(
         &self,
-        sessions: &[(UserId, WhichSessions)],
+        sessions: Vec<EndTarget>,
         reason: EndReason,
     ) -> Result<Vec<SessionId>, StoreError> {
-        let attempts: Vec<_> = sessions.iter().map(|(user, which)| self.begin(user, *which, reason)).collect();
+        let begin = |EndTarget { user, which, actor }| self.begin(&user, which, actor, reason);
+        let attempts: Vec<_> = sessions.into_iter().map(begin).collect();
         let mut ended = Vec::new();
         for attempt in attempts {
             ended.extend(self.run(attempt).await?);
@@ -58,17 +67,13 @@ impl SessionEnder {
 
     /// Ends every session of the users of these sessions. Those given are also ended by themselves, since the store may
     /// have lost them, and other nodes must still learn of their end.
-    pub(crate) async fn end_all_of(
-        &self,
-        sessions: &[(UserId, WhichSessions)],
-        reason: EndReason,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn end_all_of(&self, sessions: Vec<EndTarget>, reason: EndReason) -> Result<(), StoreError> {
         let mut users: Vec<(Attempt<'_>, Vec<Attempt<'_>>)> = Vec::new();
-        for (user, which) in sessions {
-            let one = self.begin(user, *which, reason);
-            match users.iter_mut().find(|(all, _)| all.end.owner.user_id() == user) {
+        for EndTarget { user, which, actor } in sessions {
+            let one = self.begin(&user, which, actor.clone(), reason);
+            match users.iter_mut().find(|(all, _)| *all.end.owner.user_id() == user) {
                 Some((_, of_user)) => of_user.push(one),
-                None => users.push((self.begin(user, WhichSessions::All, reason), vec![one])),
+                None => users.push((self.begin(&user, WhichSessions::All, actor, reason), vec![one])),
             }
         }
         for (all, of_user) in users {
@@ -85,13 +90,9 @@ impl SessionEnder {
     }
 
     /// Ends sessions as part of an operation that fails as a whole if this fails: nothing is kept then.
-    pub(crate) async fn end_or_leave(
-        &self,
-        user: &UserId,
-        which: WhichSessions,
-        reason: EndReason,
-    ) -> Result<(), StoreError> {
-        let ended = self.carry_out(&self.request(user, which, reason), Duration::ZERO).await;
+    pub(crate) async fn end_or_leave(&self, target: EndTarget, reason: EndReason) -> Result<(), StoreError> {
+        let EndTarget { user, which, actor } = target;
+        let ended = self.carry_out(&self.request(&user, which, actor, reason), Duration::ZERO).await;
         self.node.observe(&ended);
         ended.map(drop)
     }
@@ -113,7 +114,7 @@ impl SessionEnder {
         let unfinished = self.unfinished.concerning(&self.node.owner(user), session);
         // The end is being tried at this moment, or was dropped from the table.
         if unfinished.is_empty() && self.node.revocations.is_end_unfinished(session) {
-            let end = self.request(user, WhichSessions::Proven(session), EndReason::LoggedOut);
+            let end = self.request(user, WhichSessions::Proven(session), None, EndReason::LoggedOut);
             return self.carry_out(&end, Duration::ZERO).await.map(drop);
         }
         for (number, end) in unfinished {
@@ -173,15 +174,27 @@ impl SessionEnder {
         age.saturating_sub(age / CLOCK_DRIFT).saturating_sub(MAX_CLOCK_SKEW)
     }
 
-    fn begin(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> Attempt<'_> {
+    fn begin(
+        &self,
+        user: &UserId,
+        which: WhichSessions,
+        actor: Option<(SessionId, UserId)>,
+        reason: EndReason,
+    ) -> Attempt<'_> {
         if let WhichSessions::Proven(session) = which {
             self.node.revocations.begin_end(session);
         }
-        self.unfinished.attempt(self.request(user, which, reason))
+        self.unfinished.attempt(self.request(user, which, actor, reason))
     }
 
-    fn request(&self, user: &UserId, which: WhichSessions, reason: EndReason) -> UnfinishedEnd {
-        UnfinishedEnd { owner: self.node.owner(user), which, reason, requested_at: self.node.clock.instant() }
+    fn request(
+        &self,
+        user: &UserId,
+        which: WhichSessions,
+        actor: Option<(SessionId, UserId)>,
+        reason: EndReason,
+    ) -> UnfinishedEnd {
+        UnfinishedEnd { owner: self.node.owner(user), which, reason, actor, requested_at: self.node.clock.instant() }
     }
 
     async fn run(&self, attempt: Attempt<'_>) -> Result<Vec<SessionId>, StoreError> {
@@ -196,7 +209,7 @@ impl SessionEnder {
     /// Ends sessions in the store, here and for the event hook. `min_age` spares sessions that began after the end was
     /// requested.
     async fn carry_out(&self, end: &UnfinishedEnd, min_age: Duration) -> Result<Vec<SessionId>, StoreError> {
-        let UnfinishedEnd { owner, which, reason, .. } = end;
+        let UnfinishedEnd { owner, which, reason, actor, .. } = end;
         let log_retention = self.node.revocations.retention();
         let step = EndSessions { owner: owner.clone(), which: *which, log_retention, min_age };
         let ended = self.node.store.end(&step).await?;
@@ -206,7 +219,8 @@ impl SessionEnder {
         }
         for session in &ended {
             self.node.revocations.revoke(Revocation::ended(*session));
-            self.events.emit(owner.user_id(), *session, SessionEventKind::Ended(*reason));
+            let actor = actor.as_ref().filter(|(acting, _)| acting == session).map(|(_, actor)| actor);
+            self.events.emit(owner.user_id(), *session, actor, SessionEventKind::Ended(*reason));
         }
         Ok(ended)
     }

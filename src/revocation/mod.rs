@@ -38,7 +38,7 @@ mod waiting;
 
 pub(crate) use self::{
     backend::{BackendConfig, SessionBackend},
-    ender::SessionEnder,
+    ender::{EndTarget, SessionEnder},
     revocations::{Revocations, Revoked},
 };
 pub use self::{

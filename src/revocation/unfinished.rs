@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::{
     event::{EndReason, LOG_TARGET},
-    id::SessionId,
+    id::{SessionId, UserId},
     store::{Owner, WhichSessions},
 };
 
@@ -20,6 +20,8 @@ pub(super) struct UnfinishedEnd {
     pub(super) owner: Owner,
     pub(super) which: WhichSessions,
     pub(super) reason: EndReason,
+    /// Who acts as the user in one of the sessions, if a token told.
+    pub(super) actor: Option<(SessionId, UserId)>,
     /// Sessions that begin later are spared.
     pub(super) requested_at: Instant,
 }
@@ -256,7 +258,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{id::UserId, store::Population};
+    use crate::store::Population;
 
     fn user(n: usize) -> Owner {
         Owner::new(Population::new("https://app.test", "https://app.test"), UserId::new(n).unwrap())
@@ -267,7 +269,7 @@ mod tests {
     }
 
     fn end(user_number: usize, which: WhichSessions, requested_at: Instant) -> UnfinishedEnd {
-        UnfinishedEnd { owner: user(user_number), which, reason: EndReason::LoggedOut, requested_at }
+        UnfinishedEnd { owner: user(user_number), which, reason: EndReason::LoggedOut, actor: None, requested_at }
     }
 
     fn numbers(ends: &UnfinishedEnds, user_number: usize, id: u8) -> Vec<u64> {

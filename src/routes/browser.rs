@@ -33,7 +33,7 @@ impl<C: Claims> SessionManager<C> {
     /// | `POST /refresh` | `{"success":true,"expires_in":3600}` and new cookies | a refresh token |
     /// | `POST /logout` | `{"success":true}`, cookies removed, the session ended | nothing |
     /// | `POST /logout-all` | the same, every session of the user ended | a valid access token, or an unexpired refresh token of a live session |
-    /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip"}]}` | an access token |
+    /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip","actor"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
     /// | `POST /sessions/{id}/end` | the same, for forms, which have no `DELETE` | an access token |
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
@@ -202,5 +202,6 @@ fn row(info: SessionInfo, current: SessionId) -> serde_json::Value {
         "expires_at": seconds(info.expires_at),
         "user_agent": info.user_agent,
         "ip": info.ip,
+        "actor": info.actor,
     })
 }

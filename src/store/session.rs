@@ -3,9 +3,12 @@
 use std::{fmt, net::IpAddr};
 
 use super::{record::SessionRecord, redacted::Redacted};
-use crate::{clock::Timestamp, id::SessionId};
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+};
 
-/// Where a login came from, as the application stated it. Shown in the list of sessions, never used for a decision.
+/// Where a login came from and who is behind it, as the application stated it. Shown in the list of sessions, never used for a decision.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Device {
@@ -13,12 +16,14 @@ pub struct Device {
     pub user_agent: Option<String>,
     /// The address of the client.
     pub ip: Option<IpAddr>,
+    /// Who acts as the user of the session, if it is another.
+    pub actor: Option<UserId>,
 }
 
 impl Device {
-    /// Returns the device with this user agent and address.
+    /// Returns the device with this user agent and address. Set the actor as needed.
     pub const fn new(user_agent: Option<String>, ip: Option<IpAddr>) -> Self {
-        Self { user_agent, ip }
+        Self { user_agent, ip, actor: None }
     }
 }
 
@@ -28,6 +33,7 @@ impl fmt::Debug for Device {
         f.debug_struct("Device")
             .field("user_agent", &self.user_agent.as_ref().map(|_| Redacted))
             .field("ip", &self.ip.as_ref().map(|_| Redacted))
+            .field("actor", &self.actor)
             .finish()
     }
 }

@@ -219,12 +219,17 @@ async fn conflicting_lifetimes_are_refused() {
         ("refresh_lifetime", builder().refresh_lifetime(Duration::ZERO)),
         ("absolute_lifetime", builder().absolute_lifetime(400 * day + secs(1))),
         ("max_access_lifetime", builder().max_access_lifetime(Duration::MAX)),
+        ("acting_lifetime", builder().acting_lifetime(Duration::ZERO)),
     ] {
         let error = refusal(wrong, "at most 400 days");
         assert_eq!(error.kind(), ConfigErrorKind::InvalidLifetime);
         assert!(error.to_string().starts_with(name), "{error}");
     }
     builder().absolute_lifetime(400 * day).build().unwrap();
+
+    let error = refusal(builder().acting_lifetime(secs(59)), "lengthen it");
+    assert!(error.kind() == ConfigErrorKind::InvalidLifetime && error.to_string().contains("acting_lifetime"));
+    builder().acting_lifetime(secs(60)).build().unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use tower_jwt_sessions::{
     Error, PresentedTokens, Session, SessionCookies, SessionManager, UserId,
     clock::Clock as _,
+    error::ErrorKind,
+    event::{EndReason, RefreshKind, SessionEventKind},
     manager::{ClaimsSource, Login, SessionTerms},
     policy::ReplayWindow,
 };
@@ -22,6 +24,8 @@ on_every_store!(
     shorter_limits_of_a_login_hold_and_longer_ones_do_not,
     session_claims_travel_through_every_refresh,
     claims_source_sees_the_terms,
+    actor_is_shown_in_session_list_and_events,
+    acting_ends_at_its_own_limit,
 );
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +182,112 @@ async fn session_claims_travel_through_every_refresh(backend: Backend) {
     let mut other = Browser::new(&site, &world.clock);
     other.login("alice").await;
     assert_eq!(other.get("/facts").await.is(200).json(), Value::Null);
+}
+
+/// An application in which everybody may act as everybody.
+fn support(sessions: &SessionManager<Claims>) -> Router {
+    let act = async |State(sessions): State<SessionManager<Claims>>,
+                     session: Session<Claims>,
+                     presented: PresentedTokens<Claims>,
+                     Path(user): Path<String>|
+           -> Result<SessionCookies, Error> {
+        sessions.login(user).acting(&session).replacing(presented).await
+    };
+    let who = async |session: Session<Claims>| json!([session.user_id(), session.actor()]).to_string();
+    let routes = Router::new().route("/act/{user}", post(act)).route("/who", get(who));
+    routes.layer(sessions.layer()).with_state(sessions.clone()).merge(app(sessions))
+}
+
+async fn actor_is_shown_in_session_list_and_events(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut user = world.browser();
+    user.login("alice").await;
+    let mut staff = Browser::new(&support(&world.sessions), &world.clock);
+    staff.login("support").await;
+    assert_eq!(staff.get("/who").await.is(200).json(), json!(["support", null]));
+    world.whole_events();
+
+    staff.post("/act/alice").await.is(200);
+    assert_eq!(staff.get("/who").await.is(200).json(), json!(["alice", "support"]));
+    assert_eq!(world.count("support").await, 0, "their own session was replaced");
+    // No third user, and nothing changed.
+    staff.post("/act/bob").await.is_problem(403, "actor_acts");
+    assert_eq!((world.count("bob").await, world.count("alice").await), (0, 2));
+
+    world.clock.advance(seconds(1800));
+    staff.refresh().await.is(200);
+    assert_eq!(staff.get("/who").await.is(200).json(), json!(["alice", "support"]));
+    let list = user.get("/auth/sessions").await.is(200).json();
+    let actors: Vec<_> =
+        list["sessions"].as_array().unwrap().iter().map(|row| (&row["current"], &row["actor"])).collect();
+    assert_eq!(actors.len(), 2);
+    assert!(actors.contains(&(&json!(true), &json!(null))), "{list}");
+    assert!(actors.contains(&(&json!(false), &json!("support"))), "{list}");
+    let listed = world.sessions.list("alice").await.unwrap();
+    assert_eq!(
+        listed.iter().filter_map(|info| info.actor.as_ref()).map(UserId::as_str).collect::<Vec<_>>(),
+        ["support"]
+    );
+
+    let stale = staff.clone();
+    staff.post("/auth/logout").await.is(200);
+    stale.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    let mut events = world.whole_events();
+    let own = events.remove(0);
+    assert_eq!((own.user_id.as_str(), own.actor), ("support", None));
+    let kinds: Vec<SessionEventKind> = events.iter().map(|event| event.kind).collect();
+    let expected = [
+        SessionEventKind::Created,
+        SessionEventKind::Refreshed(RefreshKind::Rotated),
+        SessionEventKind::Ended(EndReason::LoggedOut),
+        SessionEventKind::UsedAfterEnd,
+    ];
+    assert_eq!(kinds, expected);
+    for event in events {
+        assert_eq!((event.user_id.as_str(), event.actor.as_ref().map(UserId::as_str)), ("alice", Some("support")));
+    }
+    user.get("/me").await.is(200);
+}
+
+async fn acting_ends_at_its_own_limit(backend: Backend) {
+    for (limit, longest) in [(None, 3600), (Some(seconds(600)), 600), (Some(hours(24 * 399)), 5 * 3600)] {
+        let world = World::with(backend, |builder| {
+            let builder = builder.refresh_lifetime(hours(4)).absolute_lifetime(hours(5));
+            match limit {
+                Some(limit) => builder.acting_lifetime(limit),
+                None => builder,
+            }
+        });
+        let world = world.await;
+        let mut staff = Browser::new(&support(&world.sessions), &world.clock);
+        staff.login("support").await;
+        staff.post("/act/alice").await.is(200);
+        let token = staff.refresh_token();
+        for _ in 0..2 {
+            world.clock.advance(seconds(longest / 2 - 1));
+            staff.refresh().await.is(200);
+        }
+        assert_eq!(world.count("alice").await, 1);
+        world.clock.advance(seconds(2));
+        assert_eq!((world.count("alice").await, staff.cookies().contains(REFRESH)), (0, false));
+        let cookie = format!("{REFRESH}={token}");
+        send(&world.app, "POST /auth/refresh", &[("cookie", cookie)]).await.is_problem(401, "invalid_refresh_token");
+    }
+}
+
+#[tokio::test]
+async fn session_of_another_manager_cannot_act() {
+    let world = World::new(Backend::Memory).await;
+    let other = world.node(|builder| builder).await;
+    let mut staff = world.browser();
+    staff.login("support").await;
+    let cookies = staff.cookies();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("cookie", cookies.parse().unwrap());
+    let session = world.sessions.verifier().verify(&headers).unwrap();
+    let error = other.sessions.login("alice").acting(&session).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongManager);
+    assert_eq!(world.count("alice").await, 0);
 }
 
 /// The role of a user in the tenant that the login named.

@@ -215,6 +215,7 @@ async fn session_list_has_documented_fields(backend: Backend) {
             "expires_at": begin + 120 + 7 * 86_400,
             "user_agent": headers[0].1,
             "ip": "2001:db8::7",
+            "actor": null,
         }),
         "the one refreshed last is first"
     );

@@ -8,7 +8,7 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
 use tower_jwt_sessions::{
-    SessionId,
+    SessionId, UserId,
     clock::{Clock as _, SystemClock, Timestamp},
     policy::{ReplayWindow, SessionLimit},
     redis::RedisStore,
@@ -203,8 +203,9 @@ async fn expired_sessions_are_removed_with_their_data() {
     new.data = Some(b"data".to_vec());
     new.device.user_agent = Some("agent".to_owned());
     new.device.ip = Some([192, 0, 2, 1].into());
+    new.device.actor = Some(UserId::new("support").unwrap());
     store.create(&new).await.unwrap();
-    assert_eq!(raw.command("HLEN", &[&data_key(&prefix, &user())]).await.as_u64(), Some(3));
+    assert_eq!(raw.command("HLEN", &[&data_key(&prefix, &user())]).await.as_u64(), Some(4));
     clock.advance(DAY);
     assert!(store.list(&user()).await.unwrap().sessions.is_empty());
     assert_eq!(raw.keys(&prefix).await, Vec::<String>::new());

@@ -6,15 +6,29 @@ use super::*;
 
 pub(super) fn any_terms() -> impl Strategy<Value = SessionTerms> {
     let claims = prop::collection::btree_map(".{0,6}", ".{0,12}", 0..3);
-    (any::<bool>(), prop::option::of(any::<u32>()), claims).prop_map(|(persistent, idle, claims)| {
+    let actor = prop::option::of(".{1,12}");
+    (any::<bool>(), prop::option::of(any::<u32>()), claims, actor).prop_map(|(persistent, idle, claims, actor)| {
         let mut terms = SessionTerms::default();
         terms.set_persistent(persistent);
         if let Some(idle) = idle {
             terms.set_refresh_lifetime(Duration::from_secs(idle.into()));
         }
         terms.set_claims(&claims).unwrap();
+        if let Some(actor) = actor {
+            terms.set_actor(UserId::new(actor).unwrap());
+        }
         terms
     })
+}
+
+/// What a login says that says everything.
+pub(super) fn every_term() -> SessionTerms {
+    let mut terms = SessionTerms::default();
+    terms.set_persistent(false);
+    terms.set_refresh_lifetime(Duration::from_secs(900));
+    terms.set_claims(&json!({ "tenant": 7 })).unwrap();
+    terms.set_actor(UserId::new("support \"é\"").unwrap());
+    terms
 }
 
 /// Reads a payload that ends with these members.
@@ -26,15 +40,25 @@ fn read(members: &str) -> Result<(RegisteredClaims, Value), TokenError> {
 
 #[test]
 fn terms_have_one_spelling_and_precede_the_claims_of_the_application() {
-    let spelled = r#","sess":{"idle":900,"persistent":false,"claims":{"tenant":7,"by":"é}"}}"#;
+    let spelled =
+        r#","act":{"sub":"support \"é\""},"sess":{"idle":900,"persistent":false,"claims":{"tenant":7,"by":"é}"}}"#;
     let (registered, app) = read(&format!(r#"{spelled},"role":"admin""#)).unwrap();
     let terms = registered.terms.unwrap();
     assert_eq!((terms.refresh_lifetime(), terms.is_persistent()), (Some(Duration::from_secs(900)), false));
     assert_eq!(terms.session_claims::<Value>().unwrap(), Some(json!({ "tenant": 7, "by": "é}" })));
+    assert_eq!(terms.actor().map(UserId::as_str), Some("support \"é\""));
     assert_eq!(terms.members(), spelled);
+    let (registered, _) = read(r#","act":{"sub":"support"}"#).unwrap();
+    assert_eq!(registered.actor().map(UserId::as_str), Some("support"));
     assert_eq!(app, json!({ "role": "admin" }));
 
     for refused in [
+        r#","act":{"sub":""}"#,
+        r#","act":{"sub":"support","act":{"sub":"other"}}"#,
+        r#","act":{"sub":"\u0061"}"#,
+        r#","act":"support""#,
+        r#","act":{"sub":"support"},"act":{"sub":"support"}"#,
+        r#","sess":{"idle":900},"act":{"sub":"support"}"#,
         r#","sess":{}"#,
         r#","sess":null"#,
         r#","sess":{"idle":900"#,

@@ -1,7 +1,7 @@
 -- ARGV: now, sid, refresh lifetime, absolute lifetime, log retention, limit (0: none), 'evict' or 'refuse', the
 -- session to replace or '', then user agent, ip and data, each '' or '+' and the value;
 -- then of the claims: age, and time and epoch of the expiry that they are newer than; and of the proof: '' for none, or
--- '+' and the mark that it is newer than, if any.
+-- '+' and the mark that it is newer than, if any; then the actor, '' or '+' and the value.
 local sid, refresh, absolute, retention = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local limit, when_full, replaces = tonumber(ARGV[6]), ARGV[7], ARGV[8]
 -- Without a limit, a login looks at this many sessions and removes those that have expired. That keeps the share of
@@ -114,6 +114,9 @@ for i, kind in ipairs({ 'u', 'i' }) do
   if ARGV[8 + i] ~= '' then
     redis.call('HSET', DATA, kind .. sid, string.sub(ARGV[8 + i], 2))
   end
+end
+if ARGV[16] ~= '' then
+  redis.call('HSET', DATA, 'a' .. sid, string.sub(ARGV[16], 2))
 end
 if ARGV[11] ~= '' then
   redis.call('HSET', DATA, 'd' .. sid, struct.pack('>I8', 1) .. string.sub(ARGV[11], 2))

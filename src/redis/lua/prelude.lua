@@ -124,7 +124,9 @@ end
 local function remove(sids)
   local data = {}
   for _, sid in ipairs(sids) do
-    data[#data + 1], data[#data + 2], data[#data + 3] = 'u' .. sid, 'i' .. sid, 'd' .. sid
+    for _, kind in ipairs({ 'u', 'i', 'a', 'd' }) do
+      data[#data + 1] = kind .. sid
+    end
   end
   call_with('HDEL', SESSIONS, sids)
   call_with('HDEL', DATA, data)

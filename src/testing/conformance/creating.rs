@@ -5,6 +5,7 @@ use std::{net::IpAddr, num::NonZeroU32};
 use super::support::*;
 use crate::{
     clock::Clock,
+    id::UserId,
     policy::SessionLimit,
     store::{CreateOutcome, Device, LogPosition, Rotation, SessionData, SessionRecord, SessionStore, WhichSessions},
     testing::TestClock,
@@ -48,7 +49,7 @@ pub async fn create_stores_the_first_data<S: SessionStore>(store: S, _: TestCloc
     }
 }
 
-/// User agent and address come back in the list as they were given.
+/// User agent, address and actor come back in the list as they were given.
 pub async fn create_stores_the_device<S: SessionStore>(store: S, _: TestClock) {
     let agents = [None, Some(String::new()), Some("Mozilla/5.0 (ü; 漢字)".to_owned()), Some("x".repeat(255))];
     let ips = [None, Some(IpAddr::from([192, 0, 2, 7])), Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7]))];
@@ -56,7 +57,8 @@ pub async fn create_stores_the_device<S: SessionStore>(store: S, _: TestClock) {
     for user_agent in agents {
         for ip in ips {
             let mut new = new_session(&user("user"), id(u8::try_from(devices.len()).unwrap_or(u8::MAX)));
-            new.device = Device { user_agent: user_agent.clone(), ip };
+            let actor = ip.and_then(|_| UserId::new("support \"é\"").ok());
+            new.device = Device { user_agent: user_agent.clone(), ip, actor };
             create(&store, &new).await;
             devices.push((new.id, new.device));
         }
