@@ -56,7 +56,9 @@
 //! | the condition of [`require`] does not hold | 403, with the challenge of RFC 6750, section 3.1 | `insufficient_scope` |
 //! | the login is older than [`require_recent_login`] allows | 401, with the challenge of RFC 9470 and its `max_age` | `insufficient_user_authentication` |
 //!
-//! All of them are a [`SessionRejection`](crate::auth::SessionRejection). A guard decides by the claims of the access
+//! All of them are a [`SessionRejection`](crate::auth::SessionRejection). Where there is a
+//! [`login_url`](crate::manager::SessionManagerBuilder::login_url), a `401` to a page leads to the login; inside a handler
+//! that takes [`for_request`](crate::auth::SessionRejection::for_request). A guard decides by the claims of the access
 //! token; [`expire_access`](crate::SessionManager::expire_access) makes a changed role count at the next request.
 
 mod layer;
