@@ -2,19 +2,25 @@
 
 use std::{env, num::NonZeroU32, time::Duration};
 
-use tower_jwt_sessions::{ConfigError, KeyRing};
+use tower_jwt_sessions::{
+    ConfigError, KeyRing,
+    manager::SessionManagerBuilder,
+    policy::{ReplayWindow, SessionLimit},
+};
+
+use crate::Claims;
 
 pub(crate) struct Config {
     pub(crate) port: u16,
     pub(crate) storage: Storage,
-    pub(crate) access_keys: KeyRing,
-    pub(crate) refresh_keys: KeyRing,
+    access_keys: KeyRing,
+    refresh_keys: KeyRing,
     // `None` leaves the default of the library.
-    pub(crate) access_ttl: Option<Duration>,
-    pub(crate) refresh_ttl: Option<Duration>,
-    pub(crate) absolute_ttl: Option<Duration>,
-    pub(crate) replay_window: Option<Duration>,
-    pub(crate) max_sessions: Option<NonZeroU32>,
+    access_ttl: Option<Duration>,
+    refresh_ttl: Option<Duration>,
+    absolute_ttl: Option<Duration>,
+    replay_window: Option<Duration>,
+    max_sessions: Option<NonZeroU32>,
 }
 
 /// Where sessions and users are kept.
@@ -42,6 +48,30 @@ impl Config {
             replay_window: seconds("REPLAY_WINDOW")?,
             max_sessions: number("MAX_SESSIONS")?,
         })
+    }
+}
+
+impl Config {
+    /// Sets keys and limits.
+    pub(crate) fn apply_to(&self, builder: SessionManagerBuilder<Claims>) -> SessionManagerBuilder<Claims> {
+        let (access, refresh) = (self.access_keys.clone(), self.refresh_keys.clone());
+        let mut builder = builder.access_keys(access).refresh_keys(refresh);
+        if let Some(lifetime) = self.access_ttl {
+            builder = builder.access_lifetime(lifetime);
+        }
+        if let Some(lifetime) = self.refresh_ttl {
+            builder = builder.refresh_lifetime(lifetime);
+        }
+        if let Some(lifetime) = self.absolute_ttl {
+            builder = builder.absolute_lifetime(lifetime);
+        }
+        if let Some(window) = self.replay_window {
+            builder = builder.replay_window(ReplayWindow::Fixed(window));
+        }
+        if let Some(max) = self.max_sessions {
+            builder = builder.session_limit(SessionLimit::evict(max));
+        }
+        builder
     }
 }
 

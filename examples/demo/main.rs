@@ -27,10 +27,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "redis")]
 use tower_jwt_sessions::redis::RedisStore;
-use tower_jwt_sessions::{
-    MemoryStore, SessionManager,
-    policy::{ReplayWindow, SessionLimit},
-};
+use tower_jwt_sessions::{MemoryStore, SessionManager};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -64,26 +61,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     let config = Config::from_env()?;
-    let mut builder = SessionManager::<Claims>::builder()
-        .access_keys(config.access_keys)
-        .refresh_keys(config.refresh_keys)
-        .issuer(ISSUER);
-    if let Some(lifetime) = config.access_ttl {
-        builder = builder.access_lifetime(lifetime);
-    }
-    if let Some(lifetime) = config.refresh_ttl {
-        builder = builder.refresh_lifetime(lifetime);
-    }
-    if let Some(lifetime) = config.absolute_ttl {
-        builder = builder.absolute_lifetime(lifetime);
-    }
-    if let Some(window) = config.replay_window {
-        builder = builder.replay_window(ReplayWindow::Fixed(window));
-    }
-    if let Some(max) = config.max_sessions {
-        builder = builder.session_limit(SessionLimit::evict(max));
-    }
-    builder = match &config.storage {
+    let builder = config.apply_to(SessionManager::<Claims>::builder().issuer(ISSUER));
+    let builder = match &config.storage {
         Storage::Memory => {
             tracing::info!("REDIS_URL is not set: sessions and users are kept in this process and end with it");
             builder.store(MemoryStore::new())

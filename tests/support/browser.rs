@@ -8,7 +8,7 @@ use tower_jwt_sessions::{clock::Clock as _, testing::TestClock};
 use super::{
     ACCESS, REFRESH, TestResponse,
     cookie_jar::{CookieJar, Place},
-    response::send_unchecked,
+    response::{send_body, send_unchecked},
     send,
 };
 
@@ -18,6 +18,15 @@ pub(crate) struct Browser {
     clock: TestClock,
     jar: CookieJar,
 }
+
+/// What browsers send when a user opens a page of the site from another one.
+const NAVIGATION: [(&str, &str); 5] = [
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("sec-fetch-site", "same-origin"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-user", "?1"),
+];
 
 /// The address of the application, as cookies see it.
 const fn place(path: &str) -> Place<'_> {
@@ -40,6 +49,26 @@ impl Browser {
 
     pub(crate) async fn post(&mut self, path: &str) -> TestResponse {
         self.send(&format!("POST {path}"), &[]).await
+    }
+
+    /// Opens a page as a user does who follows a link of the site.
+    pub(crate) async fn navigate(&mut self, path: &str) -> TestResponse {
+        self.send(&format!("GET {path}"), &NAVIGATION).await
+    }
+
+    /// Submits a form of the site.
+    pub(crate) async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> TestResponse {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let cookies = self.cookies_for(path);
+        let mut headers = NAVIGATION.to_vec();
+        headers.extend([("content-type", "application/x-www-form-urlencoded"), ("origin", "https://app.test")]);
+        if !cookies.is_empty() {
+            headers.push(("cookie", &cookies));
+        }
+        let response = send_body(&self.app, &format!("POST {path}"), &headers, &form).await;
+        response.check();
+        self.keep(&response);
+        response
     }
 
     /// Logs in, which must succeed.

@@ -64,7 +64,7 @@ fn name_and_scope(line: &str) -> Vec<&str> {
 
 impl TestResponse {
     /// Asserts that no token is outside of `Set-Cookie`, no cookie is duplicate, and session cookies are not cached.
-    fn check(&self) {
+    pub(super) fn check(&self) {
         assert!(!self.body.contains(TOKEN_HEAD), "a token in the body: {}", self.body);
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::SET_COOKIE) {
             assert!(

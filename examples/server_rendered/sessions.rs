@@ -1,0 +1,30 @@
+//! What the sessions of this site are like.
+
+use serde::{Deserialize, Serialize};
+use tower_jwt_sessions::{
+    SessionManager,
+    cookie::{CookieConfig, SameSite},
+    manager::SessionManagerBuilder,
+};
+
+use crate::users::{Role, Users};
+
+/// What every page knows of the user without asking the database: the claims of the access token.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Claims {
+    pub(crate) role: Role,
+}
+
+pub(crate) type Sessions = SessionManager<Claims>;
+pub(crate) type Session = tower_jwt_sessions::Session<Claims>;
+pub(crate) type PresentedTokens = tower_jwt_sessions::PresentedTokens<Claims>;
+
+/// Everything but the keys and the store.
+pub(crate) fn builder(users: Users) -> SessionManagerBuilder<Claims> {
+    SessionManager::builder()
+        .issuer("https://pages.example")
+        // Links from other sites lead to pages that know the user. Forms of other sites still send no cookie.
+        .cookies(CookieConfig::new().same_site(SameSite::Lax))
+        .login_url("/login")
+        .claims_source(users)
+}
