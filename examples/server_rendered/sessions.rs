@@ -1,11 +1,7 @@
 //! What the sessions of this site are like.
 
 use serde::{Deserialize, Serialize};
-use tower_jwt_sessions::{
-    SessionManager,
-    cookie::{CookieConfig, SameSite},
-    manager::SessionManagerBuilder,
-};
+use tower_jwt_sessions::{SessionManager, cookie::CookieConfig, manager::SessionManagerBuilder};
 
 use crate::users::{Role, Users};
 
@@ -24,7 +20,7 @@ pub(crate) fn builder(users: Users) -> SessionManagerBuilder<Claims> {
     SessionManager::builder()
         .issuer("https://pages.example")
         // Links from other sites lead to pages that know the user. Forms of other sites still send no cookie.
-        .cookies(CookieConfig::new().same_site(SameSite::Lax))
+        .cookies(CookieConfig::for_pages())
         .login_url("/login")
         .claims_source(users)
 }
