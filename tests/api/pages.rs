@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tower_jwt_sessions::{
     ConfigError, Error, PresentedTokens, Session, SessionManager, StoreChecked,
     auth::SessionRejection,
+    cookie::CookieConfig,
     error::{ConfigErrorKind, Problem},
     event::{EndReason, SessionEventKind as Event},
     guard::{require, require_recent_login},
@@ -492,6 +493,19 @@ async fn forms_of_other_sites_change_nothing(backend: Backend) {
     }
     assert_eq!(world.events(), []);
     assert_eq!(browser.send("GET /dashboard", &NAVIGATION).await.is(200).body, "alice");
+}
+
+/// What users who follow a link from elsewhere need; all else is as by default.
+#[tokio::test]
+async fn cookies_for_pages_are_lax() {
+    let lax = World::with(Backend::Memory, |builder| builder.cookies(CookieConfig::for_pages())).await;
+    let strict = World::new(Backend::Memory).await;
+    let (lax, strict) = (lax.browser().login("alice").await, strict.browser().login("alice").await);
+    let attributes = |line: &&str| line.split_once("; ").expect("attributes").1.to_owned();
+    for (lax, strict) in lax.set_cookies().iter().zip(&strict.set_cookies()) {
+        assert_eq!(attributes(lax), attributes(strict).replace("SameSite=Strict", "SameSite=Lax"));
+        assert!(lax.starts_with("__Host-") && lax.contains("; SameSite=Lax"), "{lax}");
+    }
 }
 
 /// The message says what to write.

@@ -50,7 +50,7 @@ async fn refresh_ignores_query_and_headers() {
 
 /// A redirect could pass credentials on (RFC 9700, section 4.12).
 #[tokio::test]
-async fn responses_never_redirect() {
+async fn responses_to_scripts_never_redirect() {
     let world = World::new(Backend::Memory).await;
     let mut browser = world.browser();
     browser.login("alice").await;

@@ -189,8 +189,8 @@ async fn bearer_is_not_renewed() {
     let bearer = format!("Bearer {}", browser.access());
     world.clock.advance(hours(2));
     let only = [NAVIGATION, &[("authorization", &bearer)]].concat();
-    send(&site, "GET /page", &only).await.is_problem(401, "invalid_token");
-    browser.send_only("GET /page", &only).await.is_problem(400, "invalid_request");
+    send(&site, "GET /page", &only).await.is_json_problem(401, "invalid_token");
+    browser.send_only("GET /page", &only).await.is_json_problem(400, "invalid_request");
     assert_eq!(world.events(), []);
 }
 
@@ -318,16 +318,16 @@ async fn page_after_end_or_expiry_is_anonymous(backend: Backend) {
     let ended = logged_in(&world, &site).await;
     world.sessions.end_all("alice").await.expect("ended");
     assert_eq!(world.events(), [Event::Ended(EndReason::Requested)]);
-    ended.send_only("GET /page", NAVIGATION).await.is_problem(401, "invalid_token");
+    ended.send_only("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
     assert_eq!(world.events(), [Event::UsedAfterEnd]);
 
     // After eight days a browser has dropped the cookies. Here it has not.
     let mut browser = logged_in(&world, &site).await;
     let cookies = browser.cookies();
     world.clock.advance(hours(8 * 24));
-    browser.send("GET /page", NAVIGATION).await.is_problem(401, "missing_credentials");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "missing_credentials");
     let kept = [NAVIGATION, &[("cookie", &*cookies)]].concat();
-    send(&site, "GET /page", &kept).await.is_problem(401, "invalid_token");
+    send(&site, "GET /page", &kept).await.is_json_problem(401, "invalid_token");
     assert_eq!(world.events(), []);
 }
 
@@ -338,10 +338,10 @@ async fn page_during_outage_is_anonymous_and_keeps_cookies(backend: Backend) {
     world.clock.advance(hours(2));
     let cookies = browser.cookies();
     world.store.set_down(true);
-    browser.send("GET /page", NAVIGATION).await.is_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
     world.store.set_down(false);
     world.users.set_down(true);
-    browser.send("GET /page", NAVIGATION).await.is_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
     world.users.set_down(false);
     assert_eq!(browser.cookies(), cookies);
     assert_eq!(browser.send("GET /page", NAVIGATION).await.is(200).json()["renewed"], true);
@@ -359,7 +359,7 @@ async fn slow_store_delays_page_by_200_ms() {
     browser.visit(&site(&slow.sessions).layer(slow.sessions.renewal_layer()));
     world.clock.advance(hours(2));
     let begun = tokio::time::Instant::now();
-    browser.send("GET /page", NAVIGATION).await.is_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
     assert_eq!(begun.elapsed(), millis(200));
     assert!(gate.is_holding());
     // The refresh is completed, and nothing is lost.
@@ -408,7 +408,7 @@ async fn failure_of_renewal_by_the_application_is_logged() {
     world.clock.advance(hours(2));
     world.users.set_role("alice", &"x".repeat(5000));
     log::Log::capture(tracing_subscriber::filter::LevelFilter::ERROR);
-    browser.send("GET /page", NAVIGATION).await.is_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
     assert!(log::Log::captured().contains("session operation failed"));
     // Nothing is used up by it.
     world.users.set_role("alice", "admin");

@@ -113,6 +113,17 @@ impl TestResponse {
     /// Asserts a complete problem document that sets no cookie (RFC 9457, RFC 6750).
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+        self.is_problem_as("application/problem+json", status, code)
+    }
+
+    /// Asserts the same for a navigation that does not accept HTML: browsers show JSON, but not every problem document.
+    #[track_caller]
+    pub(crate) fn is_json_problem(&self, status: u16, code: &str) -> &Self {
+        self.is_problem_as("application/json", status, code)
+    }
+
+    #[track_caller]
+    fn is_problem_as(&self, media_type: &str, status: u16, code: &str) -> &Self {
         self.is(status);
         let document = self.json();
         assert_eq!(document["code"], code);
@@ -121,7 +132,7 @@ impl TestResponse {
         let kind = document["type"].as_str().unwrap_or_default();
         assert!(kind.starts_with("https://") && kind.ends_with(&format!("#{code}")), "{kind}");
         assert_eq!(document.as_object().map(serde_json::Map::len), Some(4), "{document}");
-        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("content-type"), media_type);
         assert_eq!(self.header("cache-control"), "no-store");
         let challenge = match (status, code) {
             (400, _) => r#"Bearer realm="session", error="invalid_request""#,
