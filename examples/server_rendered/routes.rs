@@ -210,7 +210,7 @@ async fn change_password(
         return Ok(refused("The current password is wrong."));
     }
     users.set_password(name, new).await?;
-    // Whoever knew the old password is out.
+    // A thief of the old password is out.
     sessions.end_others(&session).await?;
     let flash = |data: Option<Data>| Data {
         flash: Some("Password changed. Your other devices are logged out.".to_owned()),
