@@ -38,6 +38,7 @@
 //!     Ok((cookies, form.next.or("/dashboard")).into_response())
 //! }
 //!
+//! # #[cfg(feature = "router")]
 //! fn app(sessions: &SessionManager) -> Router {
 //!     Router::new()
 //!         .route("/dashboard", get(dashboard))
@@ -45,6 +46,7 @@
 //!         .layer(sessions.layer())
 //!         .with_state(sessions.clone())
 //! }
+//! # #[cfg(feature = "router")]
 //! # let _ = app;
 //! ```
 //!
