@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
-use super::{Format, NextPath};
+use super::{Format, NextPath, is_speculative};
 
 /// The path of the login page: valid in a `Location`, without query and fragment.
 #[derive(Clone, Debug)]
@@ -15,10 +15,15 @@ impl LoginUrl {
         is_plain.then(|| Self(path.into()))
     }
 
-    /// Returns where to send a request without a session; `None` if it cannot follow: it is no navigation to a page, or
-    /// asks for the login itself, which would never end.
+    /// Returns where to send a request without a session; `None` if it cannot follow: it is no navigation to a page, asks
+    /// for the login itself, which would never end, or is speculative. A browser drops a prefetched error and asks again
+    /// when the user does; it would keep the login, which the user may not need.
     pub(crate) fn location(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-        if Format::of(headers) != Format::Html || has_bearer(headers) || uri.path() == &*self.0 {
+        if Format::of(headers) != Format::Html
+            || is_speculative(headers)
+            || has_bearer(headers)
+            || uri.path() == &*self.0
+        {
             return None;
         }
         // After the login a form would be gone, and its address often has no page.

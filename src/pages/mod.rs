@@ -62,6 +62,10 @@ mod navigation;
 mod next_path;
 
 #[cfg(feature = "router")]
-pub(crate) use self::navigation::is_form;
+pub(crate) use self::navigation::{accepts_html, is_form};
 pub use self::next_path::NextPath;
-pub(crate) use self::{login_url::LoginUrl, navigation::Format, next_path::see_other};
+pub(crate) use self::{
+    login_url::LoginUrl,
+    navigation::{Format, is_speculative},
+    next_path::see_other,
+};

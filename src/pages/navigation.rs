@@ -30,9 +30,20 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     match (modes.next(), modes.next()) {
         (Some(mode), None) => mode == "navigate",
         (Some(_), Some(_)) => false,
-        // Not by `*/*`, which `fetch` and curl send.
-        (None, _) => accepts(headers, is_html),
+        (None, _) => accepts_html(headers),
     }
+}
+
+/// Whether the `Accept` header names HTML. Not by `*/*`, which `fetch` and curl send.
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
+    accepts(headers, is_html)
+}
+
+/// Whether the browser prefetches or prerenders a page that no user has asked for yet.
+///
+/// Today's name is `Sec-Purpose` (Fetch standard, section 3.6); the others are those of older browsers.
+pub(crate) fn is_speculative(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// Whether a browser submits a form, and not a script that reads the response.

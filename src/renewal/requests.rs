@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, Method, header};
 
+use crate::pages::{accepts_html, is_speculative};
+
 /// Which requests are renewed, beside navigations and forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -48,28 +50,6 @@ pub(super) fn qualifies(
         Method::POST => (is_navigation || is_of_script) && is_same_origin(),
         _ => is_of_script && is_same_origin(),
     }
-}
-
-/// Whether the browser prefetches or prerenders a page that no user has asked for yet.
-///
-/// Today's name is `Sec-Purpose` (Fetch standard, section 3.6); the others are those of older browsers.
-fn is_speculative(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| headers.contains_key(*name))
-}
-
-/// Whether the `Accept` header names HTML. Scripts send `*/*` unless they are told otherwise.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).into_iter();
-    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(|range| {
-        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"text/html"));
-        is_html && !parts.any(is_zero_weight)
-    })
-}
-
-/// `weight = "q=" qvalue` (RFC 9110, section 12.4.2), where zero means "not acceptable".
-fn is_zero_weight(parameter: &[u8]) -> bool {
-    matches!(parameter, [b'q' | b'Q', b'=', b'0', rest @ ..] if rest.iter().all(|byte| matches!(byte, b'.' | b'0')))
 }
 
 /// The value of a header: empty if it is missing, `None` if there is more than one.

@@ -246,6 +246,11 @@ async fn only_navigations_lead_to_the_login() {
     let headers = [("sec-fetch-mode", "navigate"), ("accept", "application/json")];
     let json = send(&site, "GET /dashboard", &headers).await;
     assert_eq!(json.is(401).header("content-type"), "application/json");
+    // A browser keeps what it has prefetched, but not an error.
+    for purpose in [("sec-purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")] {
+        let headers = [&NAVIGATION[..], &[purpose]].concat();
+        assert_eq!(send(&site, "GET /dashboard", &headers).await.is(401).header("location"), "");
+    }
 }
 
 /// The login page that needs a session by mistake says so; it does not redirect to itself.
