@@ -7,7 +7,7 @@ use crate::{credentials::InvalidCredentials, problem::Problem};
 /// Why a request has no session.
 ///
 /// For the log, and for pages that greet a user whose session has expired differently. Clients are told five cases
-/// only: no credentials, invalid credentials, revocations unknown, an end unfinished, and, for every other reason, an
+/// only: no credentials, invalid credentials, revocations unknown, store unavailable, and, for every other reason, an
 /// invalid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +30,10 @@ pub enum VerifyError {
     /// An end of the session failed in the store: it may be alive there, and this node retries until it has ended.
     /// Answered with `503`, since `401` would look like a successful logout.
     EndUnfinished,
+    /// The access token is missing or cannot be used, and the renewal layer (`SessionManager::renewal_layer`) could not
+    /// refresh the session, since the store or the claims source failed or was too slow. Answered with `503`, since
+    /// `401` would look like a logout.
+    NotRenewed,
     /// The access token is valid, but this node does not know enough of what other nodes ended: see
     /// [`StalePolicy`](crate::revocation::StalePolicy). Answered with `503`.
     RevocationsUnknown,
@@ -42,7 +46,7 @@ impl VerifyError {
             Self::NoCredentials => Problem::MISSING_CREDENTIALS,
             Self::InvalidRequest => Problem::INVALID_REQUEST,
             Self::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
-            Self::EndUnfinished => Problem::STORE_UNAVAILABLE,
+            Self::EndUnfinished | Self::NotRenewed => Problem::STORE_UNAVAILABLE,
             Self::OnlyRefreshToken | Self::AmbiguousCookie | Self::InvalidToken | Self::Expired | Self::Revoked => {
                 Problem::INVALID_TOKEN
             }
@@ -61,6 +65,7 @@ impl fmt::Display for VerifyError {
             Self::Expired => "access token expired",
             Self::Revoked => "session ended or access expired",
             Self::EndUnfinished => "end of the session unfinished",
+            Self::NotRenewed => "session not refreshed: store or claims source unavailable",
             Self::RevocationsUnknown => "revocations unknown",
         })
     }

@@ -59,6 +59,10 @@ pub(crate) fn insert<C: Send + Sync + 'static>(
         }
         Err(reason) => {
             extensions.remove::<Session<C>>();
+            // The renewal layer around this one found an outage. This layer sees only what that led to.
+            if extensions.get().is_some_and(|outer: &Rejected<C>| outer.reason == VerifyError::NotRenewed) {
+                return;
+            }
             // Errors that the application renders need the verifier.
             if reason == VerifyError::NoCredentials && verifier.inner().renderer.is_default() {
                 extensions.remove::<Rejected<C>>();

@@ -54,9 +54,10 @@ use crate::{
 /// prerendering, and clients with a Bearer token. So an idle tab that polls does not keep its session alive
 /// indefinitely.
 ///
-/// The request waits for a refresh for 200 ms at most. If the store or the claims source is slower, fails, or the
-/// refresh is refused, the request goes on without a session, as under `SessionLayer`, and the cookies stay: a removal
-/// could arrive after the cookies of a newer login. There is no redirect, so there is no loop.
+/// The request waits for a refresh for 200 ms at most. If the refresh is refused, the request goes on without a session,
+/// as under `SessionLayer`. If the store or the claims source fails or is slower, it goes on as well, but the extractor
+/// [`Session`](crate::Session) responds with `503`: an outage must not look like a logout. The cookies stay in both cases:
+/// a removal could arrive after the cookies of a newer login. There is no redirect, so there is no loop.
 ///
 /// The response sets the new cookies, except those that the handler sets itself by login, refresh or logout, and
 /// `Cache-Control: private, no-store` in place of the handler's. If the response is lost, nothing is: the tokens that

@@ -25,7 +25,7 @@ use crate::{
     claims::Claims,
     cookie::{SessionCookies, assert_cookies},
     credentials::replace_access_cookie,
-    error::Error,
+    error::{Error, ErrorKind},
     event::LOG_TARGET,
     manager::Renewal,
 };
@@ -143,14 +143,16 @@ where
     C: Claims,
 {
     /// Calls the inner service, with the new session if there is one.
-    fn call(mut self, renewal: Option<Renewal>) -> (S::Future, Option<Box<SessionCookies>>) {
-        let (mut verified, mut cookies) = (Err(self.reason), None);
-        if let Some(renewal) = renewal {
-            let settings = &self.verifier.inner().sources.cookies;
-            replace_access_cookie(self.request.headers_mut(), settings, &renewal.access_token);
-            verified = self.verifier.verify(self.request.headers());
-            cookies = Some(Box::new(renewal.cookies));
-        }
+    fn call(mut self, renewal: Result<Renewal, NotRenewed>) -> (S::Future, Option<Box<SessionCookies>>) {
+        let (mut verified, cookies) = match renewal {
+            Ok(renewal) => {
+                let settings = &self.verifier.inner().sources.cookies;
+                replace_access_cookie(self.request.headers_mut(), settings, &renewal.access_token);
+                (self.verifier.verify(self.request.headers()), Some(Box::new(renewal.cookies)))
+            }
+            Err(NotRenewed::Refused) => (Err(self.reason), None),
+            Err(NotRenewed::Unavailable) => (Err(VerifyError::NotRenewed), None),
+        };
         if let Ok(session) = &mut verified {
             session.mark_renewed();
         }
@@ -222,20 +224,37 @@ where
     }
 }
 
+/// Why a request was not renewed.
+enum NotRenewed {
+    /// The session has ended or its refresh token cannot be used, or the application failed.
+    Refused,
+    /// Store or claims source failed or were too slow: the session may live.
+    Unavailable,
+}
+
 /// Logs why a request was not renewed. Outages are logged where they are noticed.
 fn renewed(
     result: Result<Result<Result<Renewal, Error>, tokio::task::JoinError>, tokio::time::error::Elapsed>,
-) -> Option<Renewal> {
+) -> Result<Renewal, NotRenewed> {
     match result {
-        Ok(Ok(Ok(renewal))) => return Some(renewal),
+        Ok(Ok(Ok(renewal))) => Ok(renewal),
         Ok(Ok(Err(error))) => {
             error.log_if_internal();
             tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed");
+            Err(match error.kind() {
+                ErrorKind::Store | ErrorKind::ClaimsSource => NotRenewed::Unavailable,
+                _ => NotRenewed::Refused,
+            })
         }
-        Ok(Err(_)) => tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh panicked"),
-        Err(_) => tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh takes too long"),
+        Ok(Err(_)) => {
+            tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh panicked");
+            Err(NotRenewed::Unavailable)
+        }
+        Err(_) => {
+            tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh takes too long");
+            Err(NotRenewed::Unavailable)
+        }
     }
-    None
 }
 
 impl<S, Body, C> fmt::Debug for RenewalFuture<S, Body, C>

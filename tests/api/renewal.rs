@@ -26,7 +26,7 @@ on_every_store!(
     parallel_navigations_log_no_user_out,
     page_after_expire_access_has_new_claims,
     page_after_end_or_expiry_is_anonymous,
-    page_during_outage_is_anonymous_and_keeps_cookies,
+    page_during_outage_is_503_and_keeps_cookies,
 );
 
 type Headers = &'static [(&'static str, &'static str)];
@@ -58,6 +58,7 @@ fn site(sessions: &SessionManager<Claims>) -> Router {
                     Ok::<_, Error>((sessions.login("bob").replacing(presented).await?, "hello, bob"))
                 }),
             )
+            .route("/greeting", get(async |session: Option<Session<Claims>>| session.map_or("stranger", |_| "friend")))
             .route("/crash", get(async || -> () { panic!("a bug in a handler") }))
     };
     pages()
@@ -331,17 +332,21 @@ async fn page_after_end_or_expiry_is_anonymous(backend: Backend) {
     assert_eq!(world.events(), []);
 }
 
-async fn page_during_outage_is_anonymous_and_keeps_cookies(backend: Backend) {
+async fn page_during_outage_is_503_and_keeps_cookies(backend: Backend) {
     let world = World::new(backend).await;
     let site = site(&world.sessions);
     let mut browser = logged_in(&world, &site).await;
     world.clock.advance(hours(2));
     let cookies = browser.cookies();
     world.store.set_down(true);
-    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(503, "store_unavailable");
+    // Below an inner layer too, which sees only the old token.
+    browser.send("GET /inner/page", NAVIGATION).await.is_json_problem(503, "store_unavailable");
+    // A public page is shown to a stranger.
+    assert_eq!(browser.send("GET /greeting", NAVIGATION).await.is(200).body, "stranger");
     world.store.set_down(false);
     world.users.set_down(true);
-    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(503, "store_unavailable");
     world.users.set_down(false);
     assert_eq!(browser.cookies(), cookies);
     assert_eq!(browser.send("GET /page", NAVIGATION).await.is(200).json()["renewed"], true);
@@ -359,7 +364,7 @@ async fn slow_store_delays_page_by_200_ms() {
     browser.visit(&site(&slow.sessions).layer(slow.sessions.renewal_layer()));
     world.clock.advance(hours(2));
     let begun = tokio::time::Instant::now();
-    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(503, "store_unavailable");
     assert_eq!(begun.elapsed(), millis(200));
     assert!(gate.is_holding());
     // The refresh is completed, and nothing is lost.
