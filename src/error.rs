@@ -163,9 +163,9 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The session that should act as another user is one in which someone acts already
+    /// The session that is to act as a user is already acting as another one
     /// ([`Login::acting`](crate::manager::Login::acting)). Nothing was changed. 403.
-    ActorActs,
+    AlreadyActing,
     /// The claims cannot be written into a token: they are not an object, or use a reserved name. 500.
     Claims,
     /// The claims source failed. Nothing was changed. 503.
@@ -247,7 +247,7 @@ impl Error {
     /// Returns the problem that the client receives.
     pub const fn problem(&self) -> Problem {
         match self.kind {
-            ErrorKind::ActorActs => Problem::ACTOR_ACTS,
+            ErrorKind::AlreadyActing => Problem::ALREADY_ACTING,
             ErrorKind::ClaimsSource => Problem::CLAIMS_UNAVAILABLE,
             ErrorKind::Store => Problem::STORE_UNAVAILABLE,
             ErrorKind::DataConflict => Problem::DATA_CONFLICT,
@@ -271,7 +271,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            ErrorKind::ActorActs => "the actor is acting as another user already",
+            ErrorKind::AlreadyActing => "the session is already acting as another user",
             ErrorKind::Claims => "invalid claims",
             ErrorKind::ClaimsSource => "claims source failed",
             ErrorKind::DataConflict => "session data changed concurrently",

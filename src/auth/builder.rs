@@ -168,7 +168,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first setting that is missing or cannot work, and the help.
+    /// [`ConfigError`] names the first setting that is missing or cannot work, and says what to do.
     pub fn build(self) -> Result<Verifier<C>, ConfigError> {
         let keys = required("keys", self.keys)?;
         let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;

@@ -46,7 +46,12 @@ impl<C> Session<C> {
     /// # Errors
     ///
     /// [`SessionRejectionKind::LoginNotRecent`] if it was longer ago: 401 `insufficient_user_authentication`.
+    /// [`SessionRejectionKind::NotPermitted`] if another acts as the user ([`Session::actor`]), who has not logged in
+    /// here at all: 403 `insufficient_scope`.
     pub fn require_recent_login(&self, max_age: Duration) -> Result<(), SessionRejection> {
+        if self.actor().is_some() {
+            return Err(self.reject(SessionRejectionKind::NotPermitted));
+        }
         let now = self.verifier().map_or_else(|| SystemClock.now(), |verifier| verifier.clock.now());
         if now.since(self.registered().auth_time) <= max_age {
             return Ok(());

@@ -158,8 +158,8 @@ impl CookieConfig {
     /// Sets which requests from other sites carry the cookies. Default: [`SameSite::Strict`].
     ///
     /// With `Strict`, users who follow a link from an e-mail or another site arrive logged out on that first page;
-    /// choose [`SameSite::Lax`] if that matters, or begin with [`for_pages`](Self::for_pages). With `None`, only the `CrossSiteGuard` protects against cross-site
-    /// requests.
+    /// choose [`SameSite::Lax`] if that matters, or begin with [`for_pages`](Self::for_pages). With `None`, only the
+    /// `CrossSiteGuard` protects against cross-site requests.
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self

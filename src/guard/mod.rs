@@ -96,7 +96,8 @@ where
 
 /// Returns a layer that lets requests pass whose user logged in at most `max_age` ago, and rejects others with `401`
 /// `insufficient_user_authentication`: the client should ask for the password again, and log in anew (OWASP ASVS 5.0,
-/// 7.5.3). A refresh does not count as a login.
+/// 7.5.3). A refresh does not count as a login, and neither does [acting](crate::manager::Login::acting) as the user: such
+/// a session is rejected with `403` `insufficient_scope`.
 ///
 /// The age is that of [`Session::auth_time`], which has whole seconds, by the clock of the verifier. Clocks of nodes may
 /// differ by a minute, so allow several.

@@ -27,9 +27,9 @@ use crate::{
 /// # Errors
 ///
 /// [`ErrorKind::UserNotFound`], [`ErrorKind::ProofOutdated`], [`ErrorKind::SessionLimitReached`],
-/// [`ErrorKind::ActorActs`], [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that indicate a mistake in the application:
-/// [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`], [`ErrorKind::DataFormat`], [`ErrorKind::TokenTooLong`],
-/// [`ErrorKind::WrongManager`].
+/// [`ErrorKind::AlreadyActing`], [`ErrorKind::ClaimsSource`], [`ErrorKind::Store`], or one of the kinds that indicate a
+/// mistake in the application: [`ErrorKind::InvalidUserId`], [`ErrorKind::Claims`], [`ErrorKind::DataFormat`],
+/// [`ErrorKind::TokenTooLong`], [`ErrorKind::WrongManager`].
 #[must_use = "a login happens when it is awaited"]
 pub struct Login<'m, C = ()> {
     sessions: &'m SessionManager<C>,
@@ -185,7 +185,7 @@ impl<'m, C: Claims> Login<'m, C> {
     /// [events](crate::event::SessionEvent::actor) have it. The session lasts no longer than the
     /// [`acting_lifetime`](crate::manager::SessionManagerBuilder::acting_lifetime). It counts for the limit of the
     /// user's sessions, and goes on if the actor's own session ends; log out to end it. A session in which someone acts
-    /// already cannot act as a third user: [`ErrorKind::ActorActs`]. Nor can a session of another manager:
+    /// already cannot act as a third user: [`ErrorKind::AlreadyActing`]. Nor can a session of another manager:
     /// [`ErrorKind::WrongManager`].
     ///
     /// ```no_run
@@ -262,7 +262,7 @@ impl<'m, C: Claims> Login<'m, C> {
         if let Some(actor) = &actor {
             sessions.check_session(actor)?;
             if actor.actor().is_some() {
-                return Err(sessions.error(ErrorKind::ActorActs));
+                return Err(sessions.error(ErrorKind::AlreadyActing));
             }
             terms.set_actor(actor.user_id().clone());
             device.actor = Some(actor.user_id().clone());

@@ -43,8 +43,8 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 403. The request came from another site.
 /// # `user_not_found`
 /// 403. The claims source does not know the user who logs in.
-/// # `actor_acts`
-/// 403. Who acts as another user cannot act as a third one: return to the own session first.
+/// # `already_acting`
+/// 403. Someone who is acting as a user cannot act as another one: log in again first.
 /// # `session_not_found`
 /// 404. The user has no such session.
 /// # `session_limit_reached`
@@ -127,8 +127,8 @@ impl Problem {
     #[cfg(feature = "router")]
     pub(crate) const CROSS_SITE_REQUEST: Self =
         Self::new(StatusCode::FORBIDDEN, "cross_site_request", "Cross-site requests are refused.");
-    pub(crate) const ACTOR_ACTS: Self =
-        Self::new(StatusCode::FORBIDDEN, "actor_acts", "The session acts as another user already.");
+    pub(crate) const ALREADY_ACTING: Self =
+        Self::new(StatusCode::FORBIDDEN, "already_acting", "The session is already acting as another user.");
     pub(crate) const USER_NOT_FOUND: Self =
         Self::new(StatusCode::FORBIDDEN, "user_not_found", "The user does not exist.");
     #[cfg(feature = "router")]

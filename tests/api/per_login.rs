@@ -194,7 +194,8 @@ fn support(sessions: &SessionManager<Claims>) -> Router {
         sessions.login(user).acting(&session).replacing(presented).await
     };
     let who = async |session: Session<Claims>| json!([session.user_id(), session.actor()]).to_string();
-    let routes = Router::new().route("/act/{user}", post(act)).route("/who", get(who));
+    let recent = async |session: Session<Claims>| session.require_recent_login(hours(1)).map(|()| "recent");
+    let routes = Router::new().route("/act/{user}", post(act)).route("/who", get(who)).route("/recent", get(recent));
     routes.layer(sessions.layer()).with_state(sessions.clone()).merge(app(sessions))
 }
 
@@ -205,13 +206,16 @@ async fn actor_is_shown_in_session_list_and_events(backend: Backend) {
     let mut staff = Browser::new(&support(&world.sessions), &world.clock);
     staff.login("support").await;
     assert_eq!(staff.get("/who").await.is(200).json(), json!(["support", null]));
+    staff.get("/recent").await.is(200);
     world.whole_events();
 
     staff.post("/act/alice").await.is(200);
+    // The user has not logged in here, however recent the session is.
+    staff.get("/recent").await.is_problem(403, "insufficient_scope");
     assert_eq!(staff.get("/who").await.is(200).json(), json!(["alice", "support"]));
     assert_eq!(world.count("support").await, 0, "their own session was replaced");
     // No third user, and nothing changed.
-    staff.post("/act/bob").await.is_problem(403, "actor_acts");
+    staff.post("/act/bob").await.is_problem(403, "already_acting");
     assert_eq!((world.count("bob").await, world.count("alice").await), (0, 2));
 
     world.clock.advance(seconds(1800));
