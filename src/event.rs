@@ -14,7 +14,9 @@
 //! # let _ = builder;
 //! ```
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use serde_json::json;
 
 pub(crate) use crate::error::LOG_TARGET;
 use crate::id::{SessionId, UserId};
@@ -22,8 +24,9 @@ use crate::id::{SessionId, UserId};
 /// An event in the life of a session (OWASP ASVS 5.0, 16.3; OWASP logging vocabulary).
 ///
 /// Every event is also written to `tracing` under the target `tower_jwt_sessions`, with a digest in place of the
-/// session id and without the user id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// session id and without the user id. [`to_json`](Self::to_json) is a form for audit logs. `Debug` omits user agent and
+/// address, which are personal.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionEvent {
     /// The user of the session.
@@ -37,6 +40,73 @@ pub struct SessionEvent {
     /// when the session is ended by another, by [`SessionManager::end_all`](crate::SessionManager::end_all) for example:
     /// the [`Created`](SessionEventKind::Created) of the session has it.
     pub actor: Option<UserId>,
+    /// The `User-Agent` that the login stated ([`Login::user_agent`](crate::manager::Login::user_agent)). Only in
+    /// [`Created`](SessionEventKind::Created).
+    pub user_agent: Option<String>,
+    /// The address that the login stated ([`Login::ip`](crate::manager::Login::ip)). Only in
+    /// [`Created`](SessionEventKind::Created).
+    pub ip: Option<IpAddr>,
+}
+
+impl SessionEvent {
+    pub(crate) fn new(user_id: &UserId, session_id: SessionId, actor: Option<&UserId>, kind: SessionEventKind) -> Self {
+        Self { user_id: user_id.clone(), session_id, kind, actor: actor.cloned(), user_agent: None, ip: None }
+    }
+
+    /// Returns the event as one line of JSON, for an audit log. It has no time: your log adds its own.
+    ///
+    /// The members are `event`, `user_id`, `session_id`, and where they apply `reason` (of an end), `tokens` (of a
+    /// refresh), `actor`, `user_agent` and `ip`. Later versions may add members and values, but change none.
+    ///
+    /// | `event` | |
+    /// |---|---|
+    /// | `session_created` | [`Created`](SessionEventKind::Created) |
+    /// | `session_renewed` | [`Refreshed`](SessionEventKind::Refreshed), with `tokens`: `access_only`, `rotated` or `repeated` |
+    /// | `session_logout` | [`Ended`](SessionEventKind::Ended) by a logout, with `reason`: `logged_out` |
+    /// | `authn_token_revoked` | `Ended` otherwise, with `reason`: `requested`, `replaced`, `evicted`, `refresh_token_reused` or `user_gone` |
+    /// | `authn_token_reuse` | [`RefreshTokenReused`](SessionEventKind::RefreshTokenReused) |
+    /// | `session_use_after_expire` | [`UsedAfterEnd`](SessionEventKind::UsedAfterEnd) |
+    /// | `session_access_expired` | [`AccessExpired`](SessionEventKind::AccessExpired) |
+    /// | `session_store_rolled_back` | [`StoreRolledBack`](SessionEventKind::StoreRolledBack) |
+    ///
+    /// ```
+    /// use tower_jwt_sessions::SessionManager;
+    ///
+    /// let builder = SessionManager::<()>::builder().on_event(|event| println!("{}", event.to_json()));
+    /// # let _ = builder;
+    /// ```
+    pub fn to_json(&self) -> String {
+        let mut json = json!({
+            "event": name(self.kind),
+            "user_id": self.user_id,
+            "session_id": self.session_id,
+        });
+        let mut add = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                json[name] = value.into();
+            }
+        };
+        match self.kind {
+            SessionEventKind::Ended(reason) => add("reason", Some(reason.name().to_owned())),
+            SessionEventKind::Refreshed(kind) => add("tokens", Some(kind.name().to_owned())),
+            _ => {}
+        }
+        add("actor", self.actor.as_ref().map(ToString::to_string));
+        add("user_agent", self.user_agent.clone());
+        add("ip", self.ip.map(|ip| ip.to_string()));
+        json.to_string()
+    }
+}
+
+impl fmt::Debug for SessionEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionEvent")
+            .field("user_id", &self.user_id)
+            .field("session_id", &self.session_id)
+            .field("kind", &self.kind)
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The kinds of [`SessionEvent`].
@@ -75,6 +145,16 @@ pub enum RefreshKind {
     Repeated,
 }
 
+impl RefreshKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AccessOnly => "access_only",
+            Self::Rotated => "rotated",
+            Self::Repeated => "repeated",
+        }
+    }
+}
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,6 +173,19 @@ pub enum EndReason {
     UserGone,
 }
 
+impl EndReason {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged_out",
+            Self::Requested => "requested",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::UserGone => "user_gone",
+        }
+    }
+}
+
 /// The hook of the application.
 #[derive(Clone, Default)]
 pub(crate) struct EventHook(Option<Arc<Hook>>);
@@ -105,12 +198,12 @@ impl EventHook {
     }
 
     /// Calls the hook, writes to the log and counts.
-    pub(crate) fn emit(&self, user_id: &UserId, session_id: SessionId, actor: Option<&UserId>, kind: SessionEventKind) {
-        log(session_id, kind);
+    pub(crate) fn emit(&self, event: &SessionEvent) {
+        log(event.session_id, event.kind);
         #[cfg(feature = "metrics")]
-        metrics::counter!("tower_jwt_sessions_events_total", "event" => name(kind)).increment(1);
+        metrics::counter!("tower_jwt_sessions_events_total", "event" => name(event.kind)).increment(1);
         if let Some(hook) = &self.0 {
-            hook(&SessionEvent { user_id: user_id.clone(), session_id, kind, actor: actor.cloned() });
+            hook(event);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
-    event::{EndReason, SessionEventKind},
+    event::{EndReason, SessionEvent, SessionEventKind},
     id::{InvalidUserId, SessionId, UserId},
     jwt::{InvalidSessionClaims, SessionTerms},
     policy::MAX_CLOCK_SKEW,
@@ -328,7 +328,9 @@ impl<'m, C: Claims> Login<'m, C> {
                 None => sessions.ended(&user, gone, None, EndReason::Evicted),
             }
         }
-        sessions.emit(&user, id, actor.as_ref().map(Session::user_id), SessionEventKind::Created);
+        let created = SessionEvent::new(&user, id, actor.as_ref().map(Session::user_id), SessionEventKind::Created);
+        let Device { user_agent, ip, .. } = new.device;
+        sessions.inner.events.emit(&SessionEvent { user_agent, ip, ..created });
         sessions.issue((&user, id, terms), &record, now, &loaded.claims, Issue::Both)
     }
 }

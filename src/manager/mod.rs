@@ -72,7 +72,7 @@ use crate::{
     claims::Claims,
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
-    event::{EndReason, EventHook, SessionEventKind},
+    event::{EndReason, EventHook, SessionEvent, SessionEventKind},
     id::{SessionId, UserId},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
     revocation::{RevocationFeed, Revocations, SessionBackend, SessionEnder},
@@ -198,7 +198,7 @@ impl<C: Claims> SessionManager<C> {
     }
 
     fn emit(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, kind: SessionEventKind) {
-        self.inner.events.emit(user, session, actor, kind);
+        self.inner.events.emit(&SessionEvent::new(user, session, actor, kind));
     }
 }
 

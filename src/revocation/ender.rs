@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::jittered,
-    event::{EndReason, EventHook, SessionEventKind},
+    event::{EndReason, EventHook, SessionEvent, SessionEventKind},
     id::{SessionId, UserId},
     policy::{CLOCK_DRIFT, MAX_CLOCK_SKEW},
     store::{EndSessions, Revocation, StoreError, WhichSessions},
@@ -220,7 +220,8 @@ impl SessionEnder {
         for session in &ended {
             self.node.revocations.revoke(Revocation::ended(*session));
             let actor = actor.as_ref().filter(|(acting, _)| acting == session).map(|(_, actor)| actor);
-            self.events.emit(owner.user_id(), *session, actor, SessionEventKind::Ended(*reason));
+            let kind = SessionEventKind::Ended(*reason);
+            self.events.emit(&SessionEvent::new(owner.user_id(), *session, actor, kind));
         }
         Ok(ended)
     }

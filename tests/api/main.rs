@@ -1,6 +1,7 @@
 //! The crate as its users see it: requests in, responses out, on every store, with a clock that the tests hold.
 
 mod attacks;
+mod audit;
 mod bearer;
 mod claims;
 mod clear_site_data;
