@@ -87,8 +87,8 @@ impl SessionEvent {
             }
         };
         match self.kind {
-            SessionEventKind::Ended(reason) => add("reason", Some(reason.name().to_owned())),
-            SessionEventKind::Refreshed(kind) => add("tokens", Some(kind.name().to_owned())),
+            SessionEventKind::Ended(reason) => add("reason", Some(reason.as_str().to_owned())),
+            SessionEventKind::Refreshed(kind) => add("tokens", Some(kind.as_str().to_owned())),
             _ => {}
         }
         add("actor", self.actor.as_ref().map(ToString::to_string));
@@ -146,7 +146,7 @@ pub enum RefreshKind {
 }
 
 impl RefreshKind {
-    const fn name(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::AccessOnly => "access_only",
             Self::Rotated => "rotated",
@@ -174,7 +174,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    const fn name(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::LoggedOut => "logged_out",
             Self::Requested => "requested",

@@ -1,42 +1,33 @@
-//! The options of a manager, validated together by `build`.
+//! The options of a manager. `build` validates them together.
 
-use std::{
-    fmt,
-    future::Future,
-    marker::PhantomData,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod build;
+
+use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
 
 use axum_core::response::Response;
 use http::request::Parts;
 
+#[cfg(doc)]
+use super::SessionManager;
 use super::{
-    ClaimsSource, Inner, SessionManager,
+    ClaimsSource,
     claims_source::{ClaimsLoader, WithState},
-    key_rings::KeyRings,
 };
-#[cfg(any(doc, feature = "router"))]
-use crate::error::ConfigErrorKind;
+#[cfg(feature = "router")]
+use crate::csrf::CsrfConfig;
 use crate::{
-    auth::{CommonOptions, ValidOptions, Verifier, VerifierInner, required},
+    auth::CommonOptions,
     claims::Claims,
     clock::Clock,
     cookie::CookieConfig,
-    error::{BoxError, ConfigError, LOG_TARGET},
+    error::BoxError,
     event::{EventHook, SessionEvent},
     id::UserId,
-    jwt::{ClaimsShape, Codec, TokenKind, check_claims_type},
     keys::KeyRing,
     policy::{AssuranceLevel, Lifetimes, ReplayWindow, SessionLimit},
     problem::{Problem, Renderer},
-    revocation::{BackendConfig, SessionBackend, StalePolicy},
-    store::{DynStore, Population, SessionStore},
-};
-#[cfg(feature = "router")]
-use crate::{
-    csrf::{CrossSiteGuard, CsrfConfig},
-    pages::NextPath,
+    revocation::StalePolicy,
+    store::{DynStore, SessionStore},
 };
 
 /// Configures a [`SessionManager`]. Begin with [`SessionManager::builder`].
@@ -449,88 +440,6 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self.guard.reports_only = true;
         self
     }
-
-    /// Validates the options, builds the manager and starts to follow the revocation log, on the current tokio runtime,
-    /// for as long as the manager, a layer or a session of it exists.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the first option that is missing or cannot work, and what to change;
-    /// [`ConfigErrorKind::NoRuntime`] outside of a tokio runtime.
-    pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
-        let access_keys = required("access_keys", self.access_keys)?;
-        let refresh_keys = required("refresh_keys", self.refresh_keys)?;
-        #[cfg(feature = "router")]
-        let after_logout = self.after_logout.or_else(|| self.options.login_url.clone());
-        let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;
-        let store = required("store", self.store)?;
-        let claims = required("claims_source", self.claims.or_else(ClaimsLoader::for_unit))?;
-
-        let shape = ClaimsShape::of::<C>();
-        check_claims_type::<C>(shape)?;
-
-        let keys = KeyRings::new(access_keys, refresh_keys)?;
-        let lifetimes = self.lifetimes.validate(self.max_access_lifetime)?;
-        let replay_window = self.replay_window.validate()?;
-        if !sources.cookies.secure {
-            tracing::warn!(
-                target: LOG_TARGET,
-                "insecure_http_for_development(): session cookies are sent without Secure; never do this in production"
-            );
-        }
-        #[cfg(feature = "router")]
-        let after_logout = after_logout.map(own_path).transpose()?;
-        #[cfg(feature = "router")]
-        let cross_site_guard = CrossSiteGuard::new(self.guard, sources.cookies.clone(), renderer.clone())?;
-
-        // Bound to one population, as the store's keys are. If an audience of access tokens is called like this, keys
-        // and `typ` still differ.
-        let refresh_audience = format!("{audience}#refresh");
-        let backend = SessionBackend::start(BackendConfig {
-            store,
-            population: Population::new(&issuer, &audience),
-            clock: Arc::clone(&clock),
-            retention: lifetimes.revocation_retention(),
-            replay_window,
-            serve_before_catch_up: self.serve_before_catch_up,
-            events: self.events.clone(),
-        })?;
-        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached_signatures);
-        let refresh = Codec::new(TokenKind::Refresh, &issuer, &refresh_audience, 0);
-        let inner = VerifierInner {
-            access: Arc::new(access.with_ring(&keys.access)).into(),
-            refresh: Arc::new(refresh.with_ring(&keys.refresh)).into(),
-            sources,
-            backend: Some(Arc::clone(&backend)),
-            clock,
-            renderer,
-            max_access_lifetime: lifetimes.max_access,
-            shape,
-        };
-        Ok(SessionManager {
-            inner: Arc::new(Inner {
-                verifier: Verifier::new(Arc::new(inner), self.stale_policy),
-                keys: Mutex::new(keys),
-                backend,
-                claims,
-                lifetimes,
-                replay_window,
-                limit: self.limit,
-                events: self.events,
-                #[cfg(feature = "router")]
-                cross_site_guard,
-                #[cfg(feature = "router")]
-                after_logout,
-            }),
-        })
-    }
-}
-
-#[cfg(feature = "router")]
-fn own_path(path: String) -> Result<NextPath, ConfigError> {
-    let refused =
-        format!("invalid after_logout {path:?}: use a path of this site, such as \"/login\", percent-encoded");
-    NextPath::configured(path).ok_or_else(|| ConfigError::new(ConfigErrorKind::InvalidOption, refused))
 }
 
 impl<C> fmt::Debug for SessionManagerBuilder<C> {

@@ -8,7 +8,8 @@ use crate::{
     id::{SessionId, UserId},
 };
 
-/// Where a login came from and who is behind it, as the application stated it. Shown in the list of sessions, never used for a decision.
+/// Where a login came from and who is behind it, as the application stated it. Shown in the list of sessions, never used
+/// for a decision.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Device {

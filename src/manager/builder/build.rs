@@ -1,0 +1,102 @@
+//! Validates the options and builds the manager.
+
+use std::sync::{Arc, Mutex};
+
+use super::SessionManagerBuilder;
+#[cfg(any(doc, feature = "router"))]
+use crate::error::ConfigErrorKind;
+use crate::{
+    auth::{ValidOptions, Verifier, VerifierInner, required},
+    claims::Claims,
+    error::{ConfigError, LOG_TARGET},
+    jwt::{ClaimsShape, Codec, TokenKind, check_claims_type},
+    manager::{Inner, SessionManager, claims_source::ClaimsLoader, key_rings::KeyRings},
+    revocation::{BackendConfig, SessionBackend},
+    store::Population,
+};
+#[cfg(feature = "router")]
+use crate::{csrf::CrossSiteGuard, pages::NextPath};
+
+impl<C: Claims> SessionManagerBuilder<C> {
+    /// Validates the options, builds the manager and starts to follow the revocation log, on the current tokio runtime,
+    /// for as long as the manager, a layer or a session of it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first option that is missing or cannot work, and what to change;
+    /// [`ConfigErrorKind::NoRuntime`] outside of a tokio runtime.
+    pub fn build(self) -> Result<SessionManager<C>, ConfigError> {
+        let access_keys = required("access_keys", self.access_keys)?;
+        let refresh_keys = required("refresh_keys", self.refresh_keys)?;
+        #[cfg(feature = "router")]
+        let after_logout = self.after_logout.or_else(|| self.options.login_url.clone());
+        let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;
+        let store = required("store", self.store)?;
+        let claims = required("claims_source", self.claims.or_else(ClaimsLoader::for_unit))?;
+
+        let shape = ClaimsShape::of::<C>();
+        check_claims_type::<C>(shape)?;
+
+        let keys = KeyRings::new(access_keys, refresh_keys)?;
+        let lifetimes = self.lifetimes.validate(self.max_access_lifetime)?;
+        let replay_window = self.replay_window.validate()?;
+        if !sources.cookies.secure {
+            tracing::warn!(
+                target: LOG_TARGET,
+                "insecure_http_for_development(): session cookies are sent without Secure; never do this in production"
+            );
+        }
+        #[cfg(feature = "router")]
+        let after_logout = after_logout.map(own_path).transpose()?;
+        #[cfg(feature = "router")]
+        let cross_site_guard = CrossSiteGuard::new(self.guard, sources.cookies.clone(), renderer.clone())?;
+
+        // Bound to one population, as the store's keys are. If an audience of access tokens is called like this, keys
+        // and `typ` still differ.
+        let refresh_audience = format!("{audience}#refresh");
+        let backend = SessionBackend::start(BackendConfig {
+            store,
+            population: Population::new(&issuer, &audience),
+            clock: Arc::clone(&clock),
+            retention: lifetimes.revocation_retention(),
+            replay_window,
+            serve_before_catch_up: self.serve_before_catch_up,
+            events: self.events.clone(),
+        })?;
+        let access = Codec::new(TokenKind::Access, &issuer, &audience, cached_signatures);
+        let refresh = Codec::new(TokenKind::Refresh, &issuer, &refresh_audience, 0);
+        let inner = VerifierInner {
+            access: Arc::new(access.with_ring(&keys.access)).into(),
+            refresh: Arc::new(refresh.with_ring(&keys.refresh)).into(),
+            sources,
+            backend: Some(Arc::clone(&backend)),
+            clock,
+            renderer,
+            max_access_lifetime: lifetimes.max_access,
+            shape,
+        };
+        Ok(SessionManager {
+            inner: Arc::new(Inner {
+                verifier: Verifier::new(Arc::new(inner), self.stale_policy),
+                keys: Mutex::new(keys),
+                backend,
+                claims,
+                lifetimes,
+                replay_window,
+                limit: self.limit,
+                events: self.events,
+                #[cfg(feature = "router")]
+                cross_site_guard,
+                #[cfg(feature = "router")]
+                after_logout,
+            }),
+        })
+    }
+}
+
+#[cfg(feature = "router")]
+fn own_path(path: String) -> Result<NextPath, ConfigError> {
+    let refused =
+        format!("invalid after_logout {path:?}: use a path of this site, such as \"/login\", percent-encoded");
+    NextPath::configured(path).ok_or_else(|| ConfigError::new(ConfigErrorKind::InvalidOption, refused))
+}
