@@ -16,7 +16,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use serde_json::json;
+use serde_json::{Map, Value};
 
 pub(crate) use crate::error::LOG_TARGET;
 use crate::id::{SessionId, UserId};
@@ -76,16 +76,15 @@ impl SessionEvent {
     /// # let _ = builder;
     /// ```
     pub fn to_json(&self) -> String {
-        let mut json = json!({
-            "event": name(self.kind),
-            "user_id": self.user_id,
-            "session_id": self.session_id,
-        });
+        let mut members = Map::new();
         let mut add = |name: &str, value: Option<String>| {
             if let Some(value) = value {
-                json[name] = value.into();
+                members.insert(name.to_owned(), value.into());
             }
         };
+        add("event", Some(name(self.kind).to_owned()));
+        add("user_id", Some(self.user_id.to_string()));
+        add("session_id", Some(self.session_id.to_string()));
         match self.kind {
             SessionEventKind::Ended(reason) => add("reason", Some(reason.as_str().to_owned())),
             SessionEventKind::Refreshed(kind) => add("tokens", Some(kind.as_str().to_owned())),
@@ -94,7 +93,7 @@ impl SessionEvent {
         add("actor", self.actor.as_ref().map(ToString::to_string));
         add("user_agent", self.user_agent.clone());
         add("ip", self.ip.map(|ip| ip.to_string()));
-        json.to_string()
+        Value::Object(members).to_string()
     }
 }
 

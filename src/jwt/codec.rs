@@ -349,8 +349,8 @@ const fn decoded_len(len: usize) -> usize {
     len * 3 / 4
 }
 
-/// The length of a payload without its head, the user, the terms and the application's claims, with the longest numbers. Times
-/// have ten digits until the year 2286.
+/// The length of a payload without its head, the user, the terms and the application's claims, with the longest numbers.
+/// Times have ten digits until the year 2286.
 const LONGEST_REST: usize = concat!(
     r#","sid":"0123456789012345678901","gen":4294967295,"epoch":4294967295"#,
     r#","auth_time":9999999999,"iat":9999999999,"exp":9999999999}"#
