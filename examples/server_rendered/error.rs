@@ -1,4 +1,4 @@
-//! What a handler that fails responds with.
+//! What a browser shows when something fails.
 
 use axum::{
     http::StatusCode,
@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::html;
 
-use crate::pages::page;
+use crate::pages;
 
 /// An error of the database, or of the sessions, which know their own response.
 pub(crate) enum AppError {
@@ -32,9 +32,22 @@ impl IntoResponse for AppError {
             Self::Sessions(error) => error.into_response(),
             Self::Database(error) => {
                 tracing::error!(%error, "database failed");
-                let body = page("Something went wrong", None, None, html! { p { "Please try again in a moment." } });
-                (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+                (StatusCode::INTERNAL_SERVER_ERROR, page("Please try again in a moment.")).into_response()
             }
         }
     }
+}
+
+/// A page of the site that says what is wrong.
+pub(crate) fn page(text: &str) -> Response {
+    let content = html! {
+        p.error role="alert" { (text) }
+        p { a href="/dashboard" { "To the dashboard" } }
+    };
+    pages::page("This did not work", None, None, content).into_response()
+}
+
+/// For paths that lead nowhere.
+pub(crate) async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, page("There is no such page.")).into_response()
 }

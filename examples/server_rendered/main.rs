@@ -13,9 +13,13 @@
 //! | `REPLAY_WINDOW`, `MAX_SESSIONS` | | as in the demo |
 //! | `RUST_LOG` | info | the filter of the log, which goes to standard error |
 
+mod account;
+mod admin;
 #[path = "../demo/config.rs"]
 mod config;
+mod devices;
 mod error;
+mod notes;
 mod pages;
 mod routes;
 #[path = "../demo/server.rs"]

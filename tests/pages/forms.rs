@@ -61,9 +61,7 @@ async fn logout_everywhere_ends_every_device(backend: Backend) {
 async fn device_is_ended_from_another(backend: Backend) {
     let site = Site::new(backend).await;
     let (mut laptop, mut phone) = (site.logged_in("alice", true).await, site.logged_in("alice", true).await);
-    let page = laptop.navigate("/devices").await;
-    let end = page.shows("(this device)").body.split(r#"action="/devices/"#).nth(1).expect("another device");
-    let id = end.split('/').next().expect("an id").to_owned();
+    let id = laptop.navigate("/devices").await.other_device();
     let mut bob = site.logged_in("bob", true).await;
     bob.submit(&format!("/devices/{id}/end"), &[]).await.leads_to("/devices");
     phone.navigate("/dashboard").await.shows("Welcome, alice");
@@ -88,7 +86,9 @@ async fn forms_of_other_sites_are_refused(backend: Backend) {
     let site = Site::new(backend).await;
     let mut browser = site.logged_in("alice", true).await;
     let elsewhere = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("origin", "https://evil.test")];
-    for path in ["/login", "/notes", "/logout", "/logout-all", "/password", "/admin/users/bob/role"] {
+    for path in
+        ["/login", "/notes", "/logout", "/logout-all", "/password", "/admin/users/bob/role", "/admin/users/bob/act"]
+    {
         browser.send(&format!("POST {path}"), &elsewhere).await.is(403);
     }
     browser.navigate("/dashboard").await.shows("Welcome, alice");

@@ -68,4 +68,19 @@ impl TestResponse {
         assert!(self.body.contains(text), "no {text:?} in {}", self.body);
         self
     }
+
+    /// Asserts a page of the site, not of the library, that has this text.
+    #[track_caller]
+    pub(crate) fn is_page(&self, text: &str) -> &Self {
+        assert_eq!(self.header("content-type"), "text/html; charset=utf-8");
+        assert!(self.body.contains("/style.css") && self.body.contains(text), "no {text:?} in {}", self.body);
+        self
+    }
+
+    /// The session id of another device in the list of devices.
+    #[track_caller]
+    pub(crate) fn other_device(&self) -> String {
+        let form = self.shows("(this device)").body.split(r#"action="/devices/"#).nth(1).expect("another device");
+        form.split('/').next().expect("an id").to_owned()
+    }
 }
