@@ -3,38 +3,14 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use tower_jwt_sessions::{
-    SessionManager,
+    Session,
     revocation::{
         Changed, FeedStatus,
         SessionChange::{self, AccessExpired, Ended},
     },
-    testing::TestClock,
 };
 
-use crate::{
-    support::TestStore,
-    world::{DAY, HOUR, Jar, SECOND, feed_becomes, node, pass, settle},
-};
-
-struct Scene {
-    clock: TestClock,
-    store: TestStore,
-    here: SessionManager,
-    there: SessionManager,
-    jar: Jar,
-    changed: Changed,
-}
-
-/// A session from a login on one node, with an open connection on another.
-async fn scene() -> Scene {
-    let clock = TestClock::new();
-    let store = TestStore::memory(&clock);
-    let here = node(store.clone(), &clock).build().unwrap();
-    let there = node(store.clone(), &clock).build().unwrap();
-    let jar = Jar::of(here.login("alice").await.unwrap());
-    let changed = jar.visit(&there).unwrap().changed();
-    Scene { clock, store, here, there, jar, changed }
-}
+use crate::world::{DAY, HOUR, Jar, SECOND, Scene, feed_becomes, pass, scene, settle};
 
 /// Returns the next change, if there is one already.
 async fn change(changed: &mut Changed) -> Option<SessionChange> {
@@ -44,7 +20,7 @@ async fn change(changed: &mut Changed) -> Option<SessionChange> {
 
 #[tokio::test(start_paused = true)]
 async fn expired_access_on_another_node_resolves_changed_each_time() {
-    let Scene { store, here, there, mut jar, mut changed, .. } = scene().await;
+    let Scene { store, here, there, mut jar, future: mut changed, .. } = scene(Session::changed).await;
     let other = Jar::of(here.login("bob").await.unwrap());
     let mut other = other.visit(&there).unwrap().changed();
     assert_eq!(change(&mut changed).await, None);
@@ -61,7 +37,7 @@ async fn expired_access_on_another_node_resolves_changed_each_time() {
 
 #[tokio::test(start_paused = true)]
 async fn end_resolves_changed_for_good() {
-    let Scene { here, jar, mut changed, .. } = scene().await;
+    let Scene { here, jar, future: mut changed, .. } = scene(Session::changed).await;
     here.expire_access("alice").await.unwrap();
     let _removal = here.logout(&here.verifier().present(&jar.headers())).await.unwrap();
     for _ in 0..3 {
@@ -72,7 +48,7 @@ async fn end_resolves_changed_for_good() {
 /// A handler takes its time, for example to open a WebSocket.
 #[tokio::test(start_paused = true)]
 async fn expiry_between_request_and_call_is_reported() {
-    let Scene { clock, here, there, mut jar, changed, .. } = scene().await;
+    let Scene { clock, here, there, mut jar, future: changed, .. } = scene(Session::changed).await;
     let session = jar.visit(&there).unwrap();
     // No other future waits for it, so that only the list of revocations has it.
     drop(changed);
@@ -87,7 +63,7 @@ async fn expiry_between_request_and_call_is_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn changed_listens_before_first_poll_and_between_polls() {
-    let Scene { here, mut changed, store, .. } = scene().await;
+    let Scene { here, future: mut changed, store, .. } = scene(Session::changed).await;
     for _ in 0..2 {
         here.expire_access("alice").await.unwrap();
         here.expire_access("alice").await.unwrap();
@@ -102,7 +78,7 @@ async fn changed_listens_before_first_poll_and_between_polls() {
 
 #[tokio::test(start_paused = true)]
 async fn all_futures_of_a_session_resolve() {
-    let Scene { here, there, jar, mut changed, .. } = scene().await;
+    let Scene { here, there, jar, future: mut changed, .. } = scene(Session::changed).await;
     let session = jar.visit(&there).unwrap();
     let (mut late, mut ended) = (session.changed(), session.ended());
     here.expire_access("alice").await.unwrap();
@@ -118,7 +94,7 @@ async fn all_futures_of_a_session_resolve() {
 /// Thousands of connections wait for an end only.
 #[tokio::test(start_paused = true)]
 async fn expired_access_makes_no_waiter_ask_the_store() {
-    let Scene { store, here, there, jar, mut changed, .. } = scene().await;
+    let Scene { store, here, there, jar, future: mut changed, .. } = scene(Session::changed).await;
     let mut ended: Vec<_> = (0..100).map(|_| jar.visit(&there).unwrap().ended()).collect();
     for ended in &mut ended {
         assert!(futures_util::poll!(ended).is_pending());
@@ -132,7 +108,7 @@ async fn expired_access_makes_no_waiter_ask_the_store() {
 
 #[tokio::test(start_paused = true)]
 async fn gap_in_log_makes_changed_check_store() {
-    let Scene { store, here, there, mut changed, .. } = scene().await;
+    let Scene { store, here, there, future: mut changed, .. } = scene(Session::changed).await;
     for (n, expected) in [(1, None), (2, Some(AccessExpired)), (3, Some(Ended))] {
         store.switches.log_is_lost.store(true, SeqCst);
         match n {
@@ -152,7 +128,7 @@ async fn gap_in_log_makes_changed_check_store() {
 
 #[tokio::test(start_paused = true)]
 async fn change_is_reported_after_days_and_end_at_limits() {
-    let Scene { clock, here, mut jar, mut changed, .. } = scene().await;
+    let Scene { clock, here, mut jar, future: mut changed, .. } = scene(Session::changed).await;
     for _ in 0..3 {
         pass(&clock, 4 * DAY).await;
         jar.refresh(&here).await.unwrap();

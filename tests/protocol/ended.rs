@@ -3,39 +3,15 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use tower_jwt_sessions::{
-    SessionManager,
+    Session,
     revocation::{Ended, FeedStatus},
-    testing::TestClock,
 };
 
-use crate::{
-    support::TestStore,
-    world::{DAY, HOUR, Jar, SECOND, feed_becomes, is_over, node, pass, settle},
-};
-
-struct Scene {
-    clock: TestClock,
-    store: TestStore,
-    here: SessionManager,
-    there: SessionManager,
-    jar: Jar,
-    ended: Ended,
-}
-
-/// A session from a login on one node, with an open connection on another.
-async fn scene() -> Scene {
-    let clock = TestClock::new();
-    let store = TestStore::memory(&clock);
-    let here = node(store.clone(), &clock).build().unwrap();
-    let there = node(store.clone(), &clock).build().unwrap();
-    let jar = Jar::of(here.login("alice").await.unwrap());
-    let ended = jar.visit(&there).unwrap().ended();
-    Scene { clock, store, here, there, jar, ended }
-}
+use crate::world::{DAY, HOUR, Jar, SECOND, Scene, feed_becomes, is_over, node, pass, scene, settle};
 
 #[tokio::test(start_paused = true)]
 async fn logout_on_another_node_resolves_ended() {
-    let Scene { here, jar, mut ended, store, .. } = scene().await;
+    let Scene { here, jar, future: mut ended, store, .. } = scene(Session::ended).await;
     let other = Jar::of(here.login("alice").await.unwrap());
     let mut other = other.visit(&here).unwrap().ended();
     assert!(!is_over(&mut ended).await);
@@ -47,7 +23,7 @@ async fn logout_on_another_node_resolves_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn ended_resolves_for_session_already_over() {
-    let Scene { here, jar, ended, .. } = scene().await;
+    let Scene { here, jar, future: ended, .. } = scene(Session::ended).await;
     let session = jar.visit(&here).unwrap();
     // No other future waits for it, so that only the list of revocations has it.
     drop(ended);
@@ -58,7 +34,7 @@ async fn ended_resolves_for_session_already_over() {
 
 #[tokio::test(start_paused = true)]
 async fn ended_listens_before_first_poll() {
-    let Scene { here, mut ended, store, .. } = scene().await;
+    let Scene { here, future: mut ended, store, .. } = scene(Session::ended).await;
     here.end_all("alice").await.unwrap();
     settle().await;
     store.set_down(true);
@@ -67,7 +43,7 @@ async fn ended_listens_before_first_poll() {
 
 #[tokio::test(start_paused = true)]
 async fn expired_access_does_not_resolve_ended() {
-    let Scene { here, there, mut jar, mut ended, .. } = scene().await;
+    let Scene { here, there, mut jar, future: mut ended, .. } = scene(Session::ended).await;
     here.expire_access("alice").await.unwrap();
     assert!(!is_over(&mut ended).await);
     jar.refresh(&here).await.unwrap();
@@ -79,7 +55,7 @@ async fn expired_access_does_not_resolve_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn ended_follows_refreshes_elsewhere_until_idle_end() {
-    let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
+    let Scene { clock, store, here, mut jar, future: mut ended, .. } = scene(Session::ended).await;
     // The access token lasts an hour, the session seven days from the last refresh.
     pass(&clock, 2 * HOUR).await;
     assert!(!is_over(&mut ended).await);
@@ -104,7 +80,7 @@ async fn ended_follows_refreshes_elsewhere_until_idle_end() {
 
 #[tokio::test(start_paused = true)]
 async fn gap_in_log_makes_ended_check_store() {
-    let Scene { store, here, there, mut ended, .. } = scene().await;
+    let Scene { store, here, there, future: mut ended, .. } = scene(Session::ended).await;
     store.switches.log_is_lost.store(true, SeqCst);
     here.end_all("alice").await.unwrap();
     assert!(!is_over(&mut ended).await, "this node has not read the end");
@@ -119,7 +95,7 @@ async fn gap_in_log_makes_ended_check_store() {
 
 #[tokio::test(start_paused = true)]
 async fn after_gap_only_ended_sessions_resolve() {
-    let Scene { store, here, there, jar, mut ended, .. } = scene().await;
+    let Scene { store, here, there, jar, future: mut ended, .. } = scene(Session::ended).await;
     let mut others: Vec<Ended> = (0..100).map(|_| jar.visit(&there).unwrap().ended()).collect();
     for other in &mut others {
         assert!(futures_util::poll!(other).is_pending());
@@ -140,7 +116,7 @@ async fn after_gap_only_ended_sessions_resolve() {
 
 #[tokio::test(start_paused = true)]
 async fn outage_does_not_resolve_ended() {
-    let Scene { clock, store, here, mut jar, mut ended, .. } = scene().await;
+    let Scene { clock, store, here, mut jar, future: mut ended, .. } = scene(Session::ended).await;
     store.set_down(true);
     // Past the expiry of the token and the known idle end of the session, which a refresh may have moved.
     pass(&clock, 2 * HOUR).await;
@@ -161,7 +137,7 @@ async fn outage_does_not_resolve_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn absolute_end_resolves_ended_without_store() {
-    let Scene { clock, store, mut ended, .. } = scene().await;
+    let Scene { clock, store, future: mut ended, .. } = scene(Session::ended).await;
     pass(&clock, 2 * HOUR).await;
     assert!(!is_over(&mut ended).await);
     store.set_down(true);
@@ -173,7 +149,7 @@ async fn absolute_end_resolves_ended_without_store() {
 
 #[tokio::test(start_paused = true)]
 async fn ended_resolves_after_managers_are_dropped() {
-    let Scene { store, clock, here, there, mut ended, .. } = scene().await;
+    let Scene { store, clock, here, there, future: mut ended, .. } = scene(Session::ended).await;
     assert!(!is_over(&mut ended).await);
     drop((here, there));
     let third = node(store, &clock).build().unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_jwt_sessions::{
-    SessionManager,
+    Session, SessionManager,
     manager::SessionManagerBuilder,
     revocation::{Ended, FeedStatus},
     store::SessionStore,
@@ -11,7 +11,7 @@ use tower_jwt_sessions::{
 };
 
 pub(crate) use crate::support::cookies::Jar;
-use crate::support::nodes;
+use crate::support::{TestStore, nodes};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -45,4 +45,24 @@ pub(crate) async fn feed_becomes(node: &SessionManager, expected: fn(FeedStatus)
     while !expected(feed.status()) {
         feed.changed().await;
     }
+}
+
+/// A session from a login on one node, and what an open connection on another node waits for.
+pub(crate) struct Scene<F> {
+    pub(crate) clock: TestClock,
+    pub(crate) store: TestStore,
+    pub(crate) here: SessionManager,
+    pub(crate) there: SessionManager,
+    pub(crate) jar: Jar,
+    pub(crate) future: F,
+}
+
+pub(crate) async fn scene<F>(wait: impl FnOnce(&Session) -> F) -> Scene<F> {
+    let clock = TestClock::new();
+    let store = TestStore::memory(&clock);
+    let here = node(store.clone(), &clock).build().unwrap();
+    let there = node(store.clone(), &clock).build().unwrap();
+    let jar = Jar::of(here.login("alice").await.unwrap());
+    let future = wait(&jar.visit(&there).unwrap());
+    Scene { clock, store, here, there, jar, future }
 }
