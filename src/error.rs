@@ -216,22 +216,24 @@ impl Error {
     }
 
     /// Renders the error for this request: as a page for navigations, and for
-    /// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) with its parts. Without it, the response is
-    /// that to a request that is not known: a problem document.
+    /// [`render_errors`](crate::manager::SessionManagerBuilder::render_errors) with its parts.
+    ///
+    /// Few handlers need it. The errors of a manager that the handler has
+    /// [as an extractor](crate::SessionManager#within-a-request) know their request, and so do those of operations that
+    /// are given the [`PresentedTokens`](crate::PresentedTokens) of an extractor. For any other error, such as one of
+    /// [`Session::session_claims`](crate::Session::session_claims), the response is that to a request that is not known:
+    /// a problem document. No layer changes that afterwards, since it would have to remember every request until its
+    /// response, and could not replace bodies of any type.
     ///
     /// ```
-    /// use axum::extract::{Path, State};
     /// use http::request::Parts;
-    /// use tower_jwt_sessions::{Error, PresentedTokens, SessionCookies, SessionManager};
+    /// use tower_jwt_sessions::{Error, Session};
     ///
-    /// async fn login(
-    ///     State(sessions): State<SessionManager>,
-    ///     presented: PresentedTokens,
-    ///     parts: Parts,
-    /// ) -> Result<SessionCookies, Error> {
-    ///     sessions.login("alice").replacing(presented).await.map_err(|error| error.for_request(&parts))
+    /// async fn tenant(session: Session, parts: Parts) -> Result<String, Error> {
+    ///     let claims = session.session_claims::<(String,)>().map_err(|error| error.for_request(&parts))?;
+    ///     Ok(claims.map(|(tenant,)| tenant).unwrap_or_default())
     /// }
-    /// # let _ = login;
+    /// # let _ = tenant;
     /// ```
     #[must_use]
     pub fn for_request(mut self, parts: &Parts) -> Self {
@@ -316,10 +318,21 @@ impl StdError for Error {
 }
 
 impl Error {
+    /// Sets whom the response is for.
+    pub(crate) fn addressed_to(mut self, recipient: &Recipient) -> Self {
+        self.recipient = recipient.clone();
+        self
+    }
+
+    /// Whether it is an error in the application.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.problem() == Problem::INTERNAL_ERROR
+    }
+
     /// Logs an error in the application. Failures of the store and of the claims source are logged once per outage,
     /// where they occur.
     pub(crate) fn log_if_internal(&self) {
-        if self.problem() == Problem::INTERNAL_ERROR {
+        if self.is_internal() {
             tracing::error!(target: LOG_TARGET, error = %self, kind = ?self.kind(), "session operation failed");
         }
     }

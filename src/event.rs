@@ -35,28 +35,135 @@ pub struct SessionEvent {
     pub session_id: SessionId,
     /// The kind of event.
     pub kind: SessionEventKind,
+    /// The operation that caused the event.
+    pub operation: Operation,
     /// Who acted as the user in this session ([`Login::acting`](crate::manager::Login::acting)), where the operation
     /// knows: from the login, and from each token that is presented, as at a refresh or logout. Otherwise `None`, as
-    /// when the session is ended by another, by [`SessionManager::end_all`](crate::SessionManager::end_all) for example:
-    /// the [`Created`](SessionEventKind::Created) of the session has it.
+    /// when the session is ended by its id, by the limit of sessions or by
+    /// [`SessionManager::end_all`](crate::SessionManager::end_all), or its access is expired, since only another read of
+    /// the store could tell: the [`Created`](SessionEventKind::Created) of the session has it.
     pub actor: Option<UserId>,
-    /// The `User-Agent` that the login stated ([`Login::user_agent`](crate::manager::Login::user_agent)). Only in
-    /// [`Created`](SessionEventKind::Created).
+    /// The `User-Agent` of the request that caused the event, truncated to 255 bytes, where the manager knows the request
+    /// ([within a request](crate::SessionManager#within-a-request)): always in companion routes and in renewed requests.
+    /// In [`Created`](SessionEventKind::Created) what the login stated
+    /// ([`Login::user_agent`](crate::manager::Login::user_agent)) comes first.
     pub user_agent: Option<String>,
-    /// The address that the login stated ([`Login::ip`](crate::manager::Login::ip)). Only in
-    /// [`Created`](SessionEventKind::Created).
+    /// The address of the client that sent the request, where the manager knows the request and
+    /// [`client_ip`](crate::manager::SessionManagerBuilder::client_ip) finds it. In
+    /// [`Created`](SessionEventKind::Created) what the login stated ([`Login::ip`](crate::manager::Login::ip)) comes
+    /// first.
     pub ip: Option<IpAddr>,
 }
 
+/// The operation that caused a [`SessionEvent`]: a method of the [`SessionManager`](crate::SessionManager), whether the
+/// application, a companion route or the renewal layer called it.
+///
+/// How the user was authenticated is not known here: an application that audits it can write it to its
+/// [session claims](crate::manager::Login::session_claims), and to its own log at the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`login`](crate::SessionManager::login): also of the ends of the sessions that it replaces or evicts.
+    Login,
+    /// [`refresh`](crate::SessionManager::refresh) or
+    /// [`refresh_with_token`](crate::SessionManager::refresh_with_token).
+    Refresh,
+    /// A refresh by the renewal layer, before the handler of a request.
+    Renewal,
+    /// [`logout`](crate::SessionManager::logout) or [`end_with_token`](crate::SessionManager::end_with_token).
+    Logout,
+    /// [`logout_all`](crate::SessionManager::logout_all).
+    LogoutAll,
+    /// [`end`](crate::SessionManager::end), as by the list of sessions.
+    End,
+    /// [`end_all`](crate::SessionManager::end_all).
+    EndAll,
+    /// [`end_others`](crate::SessionManager::end_others).
+    EndOthers,
+    /// [`expire_access`](crate::SessionManager::expire_access).
+    ExpireAccess,
+}
+
+impl Operation {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+            Self::Renewal => "renewal",
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::End => "end",
+            Self::EndAll => "end_all",
+            Self::EndOthers => "end_others",
+            Self::ExpireAccess => "expire_access",
+        }
+    }
+}
+
+/// What caused an event: the operation, and who sent its request, where that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    pub(crate) operation: Operation,
+    pub(crate) client: Option<Arc<Client>>,
+}
+
+/// Why a session ends, and what caused that.
+#[derive(Clone, Debug)]
+pub(crate) struct EndCause {
+    pub(crate) reason: EndReason,
+    pub(crate) cause: Cause,
+}
+
+/// Who sent a request. `Debug` omits all of it, which is personal.
+pub(crate) struct Client {
+    pub(crate) user_agent: Option<String>,
+    pub(crate) ip: Option<IpAddr>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// The longest `User-Agent` that is kept, in bytes.
+const MAX_USER_AGENT_LEN: usize = 255;
+
+/// Truncates a `User-Agent`, between two characters.
+pub(crate) fn truncated_user_agent(mut user_agent: String) -> String {
+    let mut end = user_agent.len().min(MAX_USER_AGENT_LEN);
+    while !user_agent.is_char_boundary(end) {
+        end -= 1;
+    }
+    user_agent.truncate(end);
+    user_agent
+}
+
 impl SessionEvent {
-    pub(crate) fn new(user_id: &UserId, session_id: SessionId, actor: Option<&UserId>, kind: SessionEventKind) -> Self {
-        Self { user_id: user_id.clone(), session_id, kind, actor: actor.cloned(), user_agent: None, ip: None }
+    pub(crate) fn new(
+        user_id: &UserId,
+        session_id: SessionId,
+        actor: Option<&UserId>,
+        kind: SessionEventKind,
+        cause: &Cause,
+    ) -> Self {
+        let client = cause.client.as_deref();
+        Self {
+            user_id: user_id.clone(),
+            session_id,
+            kind,
+            operation: cause.operation,
+            actor: actor.cloned(),
+            user_agent: client.and_then(|client| client.user_agent.clone()),
+            ip: client.and_then(|client| client.ip),
+        }
     }
 
     /// Returns the event as one line of JSON, for an audit log. It has no time: your log adds its own.
     ///
-    /// The members are `event`, `user_id`, `session_id`, and where they apply `reason` (of an end), `tokens` (of a
-    /// refresh), `actor`, `user_agent` and `ip`. Later versions may add members and values, but change none.
+    /// The members are `event`, `user_id`, `session_id`, `operation` (the name of the [`Operation`] in snake case), and
+    /// where they apply `reason` (of an end), `tokens` (of a refresh), `actor`, `user_agent` and `ip`. Later versions may
+    /// add members and values, but change none.
     ///
     /// | `event` | |
     /// |---|---|
@@ -85,6 +192,7 @@ impl SessionEvent {
         add("event", Some(name(self.kind).to_owned()));
         add("user_id", Some(self.user_id.to_string()));
         add("session_id", Some(self.session_id.to_string()));
+        add("operation", Some(self.operation.as_str().to_owned()));
         match self.kind {
             SessionEventKind::Ended(reason) => add("reason", Some(reason.as_str().to_owned())),
             SessionEventKind::Refreshed(kind) => add("tokens", Some(kind.as_str().to_owned())),
@@ -103,6 +211,7 @@ impl fmt::Debug for SessionEvent {
             .field("user_id", &self.user_id)
             .field("session_id", &self.session_id)
             .field("kind", &self.kind)
+            .field("operation", &self.operation)
             .field("actor", &self.actor)
             .finish_non_exhaustive()
     }

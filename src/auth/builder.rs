@@ -183,6 +183,7 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
             renderer,
             max_access_lifetime: self.max_access_lifetime,
             shape: ClaimsShape::of::<C>(),
+            client_ip: None,
         };
         Ok(Verifier::new(Arc::new(inner), StalePolicy::KeepServing))
     }

@@ -6,9 +6,9 @@ use crate::{credentials::InvalidCredentials, problem::Problem};
 
 /// Why a request has no session.
 ///
-/// For the log, and for pages that greet a user whose session has expired differently. Clients are told five cases
-/// only: no credentials, invalid credentials, revocations unknown, store unavailable, and, for every other reason, an
-/// invalid token.
+/// For the log, and for pages that greet a user whose session has expired differently. Clients are told six cases
+/// only: no credentials, invalid credentials, revocations unknown, store unavailable, an error in the application, and,
+/// for every other reason, an invalid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -34,6 +34,10 @@ pub enum VerifyError {
     /// refresh the session, since the store or the claims source failed or was too slow. Answered with `503`, since
     /// `401` would look like a logout.
     NotRenewed,
+    /// The access token is missing or cannot be used, and the renewal layer could not refresh the session because of an
+    /// error in the application, such as claims that are too long for a token. Answered with `500`, since the session
+    /// has not ended; the log says what failed.
+    RenewalFailed,
     /// The access token is valid, but this node does not know enough of what other nodes ended: see
     /// [`StalePolicy`](crate::revocation::StalePolicy). Answered with `503`.
     RevocationsUnknown,
@@ -47,6 +51,7 @@ impl VerifyError {
             Self::InvalidRequest => Problem::INVALID_REQUEST,
             Self::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
             Self::EndUnfinished | Self::NotRenewed => Problem::STORE_UNAVAILABLE,
+            Self::RenewalFailed => Problem::INTERNAL_ERROR,
             Self::OnlyRefreshToken | Self::AmbiguousCookie | Self::InvalidToken | Self::Expired | Self::Revoked => {
                 Problem::INVALID_TOKEN
             }
@@ -66,6 +71,7 @@ impl fmt::Display for VerifyError {
             Self::Revoked => "session ended or access expired",
             Self::EndUnfinished => "end of the session unfinished",
             Self::NotRenewed => "session not refreshed: store or claims source unavailable",
+            Self::RenewalFailed => "session not refreshed: error in the application",
             Self::RevocationsUnknown => "revocations unknown",
         })
     }

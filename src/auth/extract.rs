@@ -291,7 +291,7 @@ where
     type Rejection = SessionRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        find::<C>(parts)?.present(&parts.headers).ok_or_else(|| layer_missing::<C>(parts))
+        find::<C>(parts)?.present(parts).ok_or_else(|| layer_missing::<C>(parts))
     }
 }
 

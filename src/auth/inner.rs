@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use serde::de::IgnoredAny;
 
-use super::VerifyError;
+use super::{ClientIp, VerifyError};
 use crate::{
     clock::{Clock, Timestamp},
     cookie::{TokenCookie, WarnOnce},
@@ -32,6 +32,8 @@ pub(crate) struct VerifierInner {
     /// The longest that an access token may live: revocations are forgotten after that.
     pub(crate) max_access_lifetime: Duration,
     pub(crate) shape: ClaimsShape,
+    /// For the events of operations, never for a request alone.
+    pub(crate) client_ip: Option<Arc<ClientIp>>,
 }
 
 impl VerifierInner {

@@ -46,6 +46,7 @@
 //! ```
 
 mod builder;
+mod context;
 mod error;
 mod extract;
 mod inner;
@@ -69,6 +70,7 @@ pub use self::{
     verifier::Verifier,
 };
 pub(crate) use self::{
+    context::{ClientIp, RequestContext},
     inner::VerifierInner,
     options::{CommonOptions, ValidOptions, required},
 };

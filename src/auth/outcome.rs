@@ -5,10 +5,10 @@
 
 use std::{any::type_name, marker::PhantomData};
 
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, request::Parts};
 use serde::de::DeserializeOwned;
 
-use super::{PresentedTokens, Session, Verifier, VerifierInner, VerifyError};
+use super::{PresentedTokens, RequestContext, Session, Verifier, VerifierInner, VerifyError};
 use crate::problem::Renderer;
 
 /// What the innermost layer for claims of type `C` found in a request.
@@ -59,12 +59,13 @@ pub(crate) fn insert<C: Send + Sync + 'static>(
         }
         Err(reason) => {
             extensions.remove::<Session<C>>();
-            // The renewal layer around this one found an outage. This layer sees only what that led to.
-            if extensions.get().is_some_and(|outer: &Rejected<C>| outer.reason == VerifyError::NotRenewed) {
+            // The renewal layer around this one found a failure. This layer sees only what that led to.
+            let is_failure = |reason| matches!(reason, VerifyError::NotRenewed | VerifyError::RenewalFailed);
+            if extensions.get().is_some_and(|outer: &Rejected<C>| is_failure(outer.reason)) {
                 return;
             }
-            // Errors that the application renders need the verifier.
-            if reason == VerifyError::NoCredentials && verifier.inner().renderer.is_default() {
+            // Errors that the application renders need the verifier, and so does the address that it finds.
+            if reason == VerifyError::NoCredentials && !verifier.inner().needs_request() {
                 extensions.remove::<Rejected<C>>();
                 extensions.insert(Anonymous::<C>(PhantomData));
                 return;
@@ -110,15 +111,18 @@ impl<'r, C: Send + Sync + 'static> Outcome<'r, C> {
         }
     }
 
-    /// Returns what these headers prove to the layer; `None` for a session of a test, which has no verifier.
-    pub(super) fn present(&self, headers: &HeaderMap) -> Option<PresentedTokens<C>>
+    /// Returns what a request proves to the layer; `None` for a session of a test, which has no verifier.
+    pub(super) fn present(&self, parts: &Parts) -> Option<PresentedTokens<C>>
     where
         C: DeserializeOwned,
     {
         match self {
-            Self::Authenticated(session) => Some(Verifier::of(session)?.present(headers)),
-            Self::Rejected(rejected) => Some(rejected.verifier.present(headers)),
-            Self::Anonymous => Some(PresentedTokens::default()),
+            Self::Authenticated(session) => Some(Verifier::of(session)?.present_of(parts)),
+            Self::Rejected(rejected) => Some(rejected.verifier.present_of(parts)),
+            Self::Anonymous => {
+                let context = RequestContext::new(Renderer::default().recipient(parts), &parts.headers, None);
+                Some(PresentedTokens { context: Some(context), ..PresentedTokens::default() })
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::VerifierInner;
+use super::{RequestContext, VerifierInner};
 use crate::{
     clock::Timestamp,
     cookie::TokenCookie,
@@ -325,6 +325,7 @@ pub struct PresentedTokens<C = ()> {
     pub(crate) unverified: Vec<(TokenCookie, Box<[u8]>)>,
     /// The verifier that read the request.
     pub(crate) verifier: Option<Arc<VerifierInner>>,
+    pub(crate) context: Option<Arc<RequestContext>>,
 }
 
 impl<C> PresentedTokens<C> {
@@ -354,6 +355,7 @@ impl<C> Default for PresentedTokens<C> {
             is_invalid: false,
             unverified: Vec::new(),
             verifier: None,
+            context: None,
         }
     }
 }
@@ -367,6 +369,7 @@ impl<C> Clone for PresentedTokens<C> {
             is_invalid: self.is_invalid,
             unverified: self.unverified.clone(),
             verifier: self.verifier.clone(),
+            context: self.context.clone(),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use http::HeaderMap;
+use http::{Extensions, HeaderMap, request::Parts};
 use serde::de::DeserializeOwned;
 
-use super::{PresentedTokens, Session, VerifierInner, VerifyError, inner::refused};
+use super::{PresentedTokens, RequestContext, Session, VerifierInner, VerifyError, inner::refused};
 use crate::{
     clock::Timestamp,
     cookie::TokenCookie,
@@ -65,9 +65,24 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
     ///
     /// Checks two signatures at most. Other values may name sessions, which matters to a login or a logout only.
     pub fn present(&self, headers: &HeaderMap) -> PresentedTokens<C> {
+        self.present_in(headers, &Extensions::new())
+    }
+
+    /// Returns the same for a request with these extensions.
+    pub(crate) fn present_in(&self, headers: &HeaderMap, extensions: &Extensions) -> PresentedTokens<C> {
+        self.presented(headers, self.inner.partial_context(headers, extensions))
+    }
+
+    /// Returns the same for a request that is known.
+    pub(super) fn present_of(&self, parts: &Parts) -> PresentedTokens<C> {
+        self.presented(&parts.headers, self.inner.context(parts))
+    }
+
+    fn presented(&self, headers: &HeaderMap, context: Arc<RequestContext>) -> PresentedTokens<C> {
         let inner = &self.inner;
         let now = inner.clock.now();
-        let mut presented = PresentedTokens { verifier: Some(Arc::clone(inner)), ..PresentedTokens::default() };
+        let mut presented =
+            PresentedTokens { verifier: Some(Arc::clone(inner)), context: Some(context), ..PresentedTokens::default() };
         let Ok(values) = inner.sources.find_all(headers) else {
             return PresentedTokens { is_invalid: true, ..presented };
         };

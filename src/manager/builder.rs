@@ -2,10 +2,10 @@
 
 mod build;
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, future::Future, marker::PhantomData, net::IpAddr, sync::Arc, time::Duration};
 
 use axum_core::response::Response;
-use http::request::Parts;
+use http::{Extensions, HeaderMap, request::Parts};
 
 #[cfg(doc)]
 use super::SessionManager;
@@ -16,7 +16,7 @@ use super::{
 #[cfg(feature = "router")]
 use crate::csrf::CsrfConfig;
 use crate::{
-    auth::CommonOptions,
+    auth::{ClientIp, CommonOptions},
     claims::Claims,
     clock::Clock,
     cookie::CookieConfig,
@@ -66,7 +66,7 @@ use crate::{
     doc = "| sites with pages | [`login_url`](Self::login_url), [`after_logout`](Self::after_logout) |"
 )]
 #[cfg_attr(not(feature = "router"), doc = "| sites with pages | [`login_url`](Self::login_url) |")]
-/// | callbacks | [`on_event`](Self::on_event), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
+/// | callbacks | [`on_event`](Self::on_event), [`client_ip`](Self::client_ip), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
 #[must_use]
 pub struct SessionManagerBuilder<C = ()> {
     access_keys: Option<KeyRing>,
@@ -81,6 +81,7 @@ pub struct SessionManagerBuilder<C = ()> {
     stale_policy: StalePolicy,
     serve_before_catch_up: bool,
     events: EventHook,
+    client_ip: Option<Arc<ClientIp>>,
     #[cfg(feature = "router")]
     guard: CsrfConfig,
     #[cfg(feature = "router")]
@@ -102,6 +103,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
             stale_policy: StalePolicy::default(),
             serve_before_catch_up: false,
             events: EventHook::default(),
+            client_ip: None,
             #[cfg(feature = "router")]
             guard: CsrfConfig::default(),
             #[cfg(feature = "router")]
@@ -372,11 +374,37 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
+    /// Sets how the address of a client is found, for [`SessionEvent::ip`]. Default: it is not, since only the application
+    /// knows which proxies are in front of it. The list of sessions has the address that the login states
+    /// ([`Login::ip`](crate::manager::Login::ip)).
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::extract::ConnectInfo;
+    /// use tower_jwt_sessions::SessionManager;
+    ///
+    /// // Without a proxy, where axum serves `into_make_service_with_connect_info::<SocketAddr>()`:
+    /// let direct = SessionManager::<()>::builder()
+    ///     .client_ip(|_, extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()));
+    /// // Behind a proxy that sets this header, whatever the client sent in it:
+    /// let proxied = SessionManager::<()>::builder()
+    ///     .client_ip(|headers, _| headers.get("x-real-ip")?.to_str().ok()?.parse().ok());
+    /// # let _ = (direct, proxied);
+    /// ```
+    pub fn client_ip(
+        mut self,
+        find: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.client_ip = Some(Arc::new(find));
+        self
+    }
+
     /// Renders error responses in the application's format.
     ///
     /// The function gets the problem, and the parts of the request where they are known: in extractors, guards and
-    /// companion routes, and for an [`Error`](crate::Error) with
-    /// [`for_request`](crate::Error::for_request). It may choose a status; `200`, which responses have at first, stands
+    /// companion routes, for errors of a manager [within a request](SessionManager#within-a-request), and for an
+    /// [`Error`](crate::Error) with [`for_request`](crate::Error::for_request). It may choose a status; `200`, which responses have at first, stands
     /// for that of the problem. The crate sets `Cache-Control`, and the problem's headers if its status stays.
     ///
     /// ```

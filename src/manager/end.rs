@@ -7,7 +7,7 @@ use crate::{
     auth::Session,
     claims::Claims,
     error::Error,
-    event::{EndReason, SessionEventKind},
+    event::{EndCause, EndReason, Operation, SessionEventKind},
     id::{SessionId, UserId},
     store::{Revocation, WhichSessions},
 };
@@ -31,7 +31,7 @@ impl<C: Claims> SessionManager<C> {
     /// has ended the session or the process exits. Sessions that begin after this call are not affected.
     pub async fn end(&self, user: impl ToString, session: SessionId) -> Result<bool, Error> {
         let user = self.user_id(user)?;
-        let ended = self.end_in_store(&user, WhichSessions::One(session), EndReason::Requested).await?;
+        let ended = self.end_in_store(&user, WhichSessions::One(session), Operation::End).await?;
         Ok(!ended.is_empty())
     }
 
@@ -58,7 +58,7 @@ impl<C: Claims> SessionManager<C> {
     /// As [`SessionManager::end`].
     pub async fn end_all(&self, user: impl ToString) -> Result<usize, Error> {
         let user = self.user_id(user)?;
-        Ok(self.end_in_store(&user, WhichSessions::All, EndReason::Requested).await?.len())
+        Ok(self.end_in_store(&user, WhichSessions::All, Operation::EndAll).await?.len())
     }
 
     /// Ends every other session of this session's user, for example after a change of password (OWASP ASVS 5.0,
@@ -82,7 +82,7 @@ impl<C: Claims> SessionManager<C> {
     pub async fn end_others(&self, session: &Session<C>) -> Result<usize, Error> {
         self.check_session(session)?;
         let others = WhichSessions::Others(session.id());
-        Ok(self.end_in_store(session.user_id(), others, EndReason::Requested).await?.len())
+        Ok(self.end_in_store(session.user_id(), others, Operation::EndOthers).await?.len())
     }
 
     /// Expires every access token of a user, for example after a role was revoked. The sessions live on: the next
@@ -107,21 +107,23 @@ impl<C: Claims> SessionManager<C> {
         let retention = self.inner.lifetimes.revocation_retention();
         let raised = self.store().expire_access(&self.owner(&user), retention).await;
         let raised = self.stored(raised)?;
+        let cause = self.cause(Operation::ExpireAccess);
         for (session, min_epoch) in &raised {
             self.revocations().revoke(Revocation { session: *session, min_epoch: *min_epoch });
-            self.emit(&user, *session, None, SessionEventKind::AccessExpired);
+            self.emit(&user, *session, None, SessionEventKind::AccessExpired, &cause);
         }
         Ok(raised.len())
     }
 
-    /// Ends sessions of a user, in the store and on this node. Returns those that were live.
-    pub(super) async fn end_in_store(
+    /// Ends sessions of a user at their request, in the store and on this node. Returns those that were live.
+    async fn end_in_store(
         &self,
         user: &UserId,
         which: WhichSessions,
-        reason: EndReason,
+        operation: Operation,
     ) -> Result<Vec<SessionId>, Error> {
-        let ended = self.ender().end(user, which, reason).await;
+        let why = self.end_cause(EndReason::Requested, operation);
+        let ended = self.ender().end(user, which, &why).await;
         ended.map_err(|failure| self.store_error(failure))
     }
 
@@ -129,9 +131,9 @@ impl<C: Claims> SessionManager<C> {
     pub(super) async fn end_referenced(
         &self,
         sessions: &[SessionRef],
-        reason: EndReason,
+        why: &EndCause,
     ) -> Result<Vec<SessionId>, Error> {
-        let ended = self.ender().end_each(self.end_targets(sessions), reason).await;
+        let ended = self.ender().end_each(self.end_targets(sessions), why).await;
         ended.map_err(|failure| self.store_error(failure))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     claims::Claims,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
-    event::{EndReason, SessionEvent, SessionEventKind},
+    event::{EndReason, Operation, SessionEvent, SessionEventKind, truncated_user_agent},
     id::{InvalidUserId, SessionId, UserId},
     jwt::{InvalidSessionClaims, SessionTerms},
     policy::MAX_CLOCK_SKEW,
@@ -42,8 +42,6 @@ pub struct Login<'m, C = ()> {
     absolute_lifetime: Option<Duration>,
     actor: Option<Session<C>>,
 }
-
-const MAX_USER_AGENT_LEN: usize = 255;
 
 impl<C: Claims> SessionManager<C> {
     /// Begins a session for a user whose identity was verified, for example by a password.
@@ -215,13 +213,7 @@ impl<'m, C: Claims> Login<'m, C> {
 
     /// Sets the `User-Agent` of the request, for the list of sessions; truncated to 255 bytes.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
-        let mut user_agent = user_agent.into();
-        let mut end = user_agent.len().min(MAX_USER_AGENT_LEN);
-        while !user_agent.is_char_boundary(end) {
-            end -= 1;
-        }
-        user_agent.truncate(end);
-        self.device.user_agent = Some(user_agent);
+        self.device.user_agent = Some(truncated_user_agent(user_agent.into()));
         self
     }
 
@@ -254,6 +246,8 @@ impl<'m, C: Claims> Login<'m, C> {
 
     async fn run(self) -> Result<SessionTokens, Error> {
         let Self { sessions, user, presented, data, mut device, mut proof, terms, absolute_lifetime, actor } = self;
+        let sessions = &sessions.within(&presented);
+        let cause = sessions.cause(Operation::Login);
         sessions.check_presented(&presented)?;
         let user = user.map_err(|invalid| sessions.error_caused_by(ErrorKind::InvalidUserId, invalid))?;
         let data = data.transpose().map_err(|invalid| sessions.error_caused_by(ErrorKind::DataFormat, invalid))?;
@@ -279,8 +273,9 @@ impl<'m, C: Claims> Login<'m, C> {
         let replaces = old.iter().position(|named| named.claims.user_id == user);
         let replaced = replaces.map(|n| old.remove(n).claims);
         let replaces = replaced.as_ref().map(|claims| claims.session_id);
+        let why = sessions.end_cause(EndReason::Replaced, Operation::Login);
         for target in sessions.end_targets(&old) {
-            let ended = sessions.ender().end_or_leave(target, EndReason::Replaced).await;
+            let ended = sessions.ender().end_or_leave(target, &why).await;
             ended.map_err(|failure| sessions.store_error(failure))?;
         }
 
@@ -324,13 +319,18 @@ impl<'m, C: Claims> Login<'m, C> {
         }
         for gone in ended {
             match replaced.as_ref().filter(|replaced| replaced.session_id == gone) {
-                Some(replaced) => sessions.ended(&user, gone, replaced.actor(), EndReason::Replaced),
-                None => sessions.ended(&user, gone, None, EndReason::Evicted),
+                Some(replaced) => sessions.ended(&user, gone, replaced.actor(), EndReason::Replaced, &cause),
+                None => sessions.ended(&user, gone, None, EndReason::Evicted, &cause),
             }
         }
-        let created = SessionEvent::new(&user, id, actor.as_ref().map(Session::user_id), SessionEventKind::Created);
+        let created =
+            SessionEvent::new(&user, id, actor.as_ref().map(Session::user_id), SessionEventKind::Created, &cause);
         let Device { user_agent, ip, .. } = new.device;
-        sessions.inner.events.emit(&SessionEvent { user_agent, ip, ..created });
+        sessions.inner.events.emit(&SessionEvent {
+            user_agent: user_agent.or_else(|| created.user_agent.clone()),
+            ip: ip.or(created.ip),
+            ..created
+        });
         sessions.issue((&user, id, terms), &record, now, &loaded.claims, Issue::Both)
     }
 }
@@ -349,7 +349,7 @@ impl<'m, C: Claims> IntoFuture for Login<'m, C> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let sessions = self.sessions;
+            let sessions = self.sessions.within(&self.presented);
             sessions.cookies(self.run().await?)
         })
     }

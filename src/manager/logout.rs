@@ -9,7 +9,7 @@ use crate::{
     claims::Claims,
     cookie::{SessionCookies, TokenCookie},
     error::{Error, ErrorKind},
-    event::EndReason,
+    event::{EndReason, Operation},
 };
 
 impl<C: Claims> SessionManager<C> {
@@ -42,10 +42,11 @@ impl<C: Claims> SessionManager<C> {
     /// [`ErrorKind::InvalidRequest`] when the credentials are ambiguous or too many, and [`ErrorKind::WrongManager`].
     /// In both cases nothing was changed.
     pub async fn logout(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
-        self.check_unambiguous(presented)?;
-        let sessions = self.sessions_to_end(self.session_refs(presented));
-        self.end_referenced(&sessions, EndReason::LoggedOut).await?;
-        self.removal()
+        let this = self.within(presented);
+        this.check_unambiguous(presented)?;
+        let sessions = this.sessions_to_end(this.session_refs(presented));
+        this.end_referenced(&sessions, &this.end_cause(EndReason::LoggedOut, Operation::Logout)).await?;
+        this.removal()
     }
 
     /// Ends every session of the users that the request presents and returns the removal of both cookies.
@@ -57,24 +58,26 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// [`ErrorKind::SessionEnded`] when there is no such token, and the others as in [`SessionManager::logout`].
     pub async fn logout_all(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
-        self.check_unambiguous(presented)?;
+        let this = self.within(presented);
+        this.check_unambiguous(presented)?;
         let is_good = |named: &SessionRef| {
             let session = presented.session.as_ref().map(Session::registered);
             named.which == TokenCookie::Access && session == Some(&named.claims)
         };
-        let (mut alive, others): (Vec<_>, Vec<_>) = self.session_refs(presented).into_iter().partition(is_good);
+        let (mut alive, others): (Vec<_>, Vec<_>) = this.session_refs(presented).into_iter().partition(is_good);
         for named in others {
-            if !alive.iter().any(|other| other.is_of_session(&named)) && self.is_alive(&named).await? {
+            if !alive.iter().any(|other| other.is_of_session(&named)) && this.is_alive(&named).await? {
                 alive.push(named);
             }
         }
-        let alive = self.sessions_to_end(alive);
+        let alive = this.sessions_to_end(alive);
         if alive.is_empty() {
-            return Err(self.error(ErrorKind::SessionEnded));
+            return Err(this.error(ErrorKind::SessionEnded));
         }
-        let ended = self.ender().end_all_of(self.end_targets(&alive), EndReason::LoggedOut).await;
-        ended.map_err(|failure| self.store_error(failure))?;
-        self.removal()
+        let why = this.end_cause(EndReason::LoggedOut, Operation::LogoutAll);
+        let ended = this.ender().end_all_of(this.end_targets(&alive), &why).await;
+        ended.map_err(|failure| this.store_error(failure))?;
+        this.removal()
     }
 
     /// Ends the session of a refresh or access token that a client without cookies sent in the body of its request
@@ -90,7 +93,7 @@ impl<C: Claims> SessionManager<C> {
             return Ok(false);
         };
         let sessions = self.sessions_to_end(vec![SessionRef { which, claims }]);
-        let ended = self.end_referenced(&sessions, EndReason::LoggedOut).await?;
+        let ended = self.end_referenced(&sessions, &self.end_cause(EndReason::LoggedOut, Operation::Logout)).await?;
         Ok(!ended.is_empty())
     }
 

@@ -51,6 +51,7 @@ mod keys;
 
 mod claims;
 mod claims_source;
+mod in_request;
 mod issue;
 mod session_refs;
 
@@ -68,11 +69,11 @@ pub use self::{
 };
 use self::{claims_source::ClaimsLoader, key_rings::KeyRings};
 use crate::{
-    auth::{Verifier, VerifierInner},
+    auth::{RequestContext, Verifier, VerifierInner},
     claims::Claims,
     clock::{Moment, Timestamp},
     error::{BoxError, Error, ErrorKind},
-    event::{EndReason, EventHook, SessionEvent, SessionEventKind},
+    event::{Cause, EndReason, EventHook, SessionEvent, SessionEventKind},
     id::{SessionId, UserId},
     policy::{Lifetimes, ReplayWindow, SessionLimit},
     revocation::{RevocationFeed, Revocations, SessionBackend, SessionEnder},
@@ -95,8 +96,43 @@ const UNDER_WAY: Duration = Duration::from_secs(MARKS_REMEMBERED.as_secs() / 2);
 /// clients. Within a process, a [`Session`](crate::Session) or [`PresentedTokens`](crate::PresentedTokens) belongs to
 /// the manager whose layer or verifier made it, clones included; another manager refuses it with
 /// [`ErrorKind::WrongManager`].
+///
+/// # Within a request
+///
+/// A handler may ask for the manager as an extractor, in place of `State<SessionManager>`. It then knows the request: its
+/// errors are pages for [navigations](crate::pages#what-counts-as-a-navigation) and are rendered by
+/// [`render_errors`](SessionManagerBuilder::render_errors) with the parts of the request, and its
+/// [events](crate::event::SessionEvent) have the user agent and, where
+/// [`client_ip`](SessionManagerBuilder::client_ip) finds it, the address. [`for_request`](Self::for_request) is the same
+/// for code without extractors. Companion routes and the renewal layer know their requests, too, and so does any
+/// operation that is given the [`PresentedTokens`](crate::PresentedTokens) of an extractor.
+///
+/// ```
+/// use axum::extract::Path;
+/// use tower_jwt_sessions::{Error, Session, SessionId, SessionManager};
+///
+/// /// The event of the end tells where the command came from, and an outage shows a page.
+/// async fn end_device(
+///     sessions: SessionManager,
+///     session: Session,
+///     Path(id): Path<SessionId>,
+/// ) -> Result<&'static str, Error> {
+///     sessions.end(session.user_id(), id).await?;
+///     Ok("It is logged out.")
+/// }
+///
+/// fn app(sessions: &SessionManager) -> axum::Router {
+///     use axum::routing::post;
+///
+///     let routes = axum::Router::new().route("/devices/{id}/end", post(end_device));
+///     routes.layer(sessions.layer()).with_state(sessions.clone())
+/// }
+/// # let _ = app;
+/// ```
 pub struct SessionManager<C = ()> {
     inner: Arc<Inner<C>>,
+    /// The request that it is for, within one.
+    context: Option<Arc<RequestContext>>,
 }
 
 struct Inner<C> {
@@ -146,7 +182,11 @@ impl<C: Claims> SessionManager<C> {
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, &self.verification().renderer)
+        let error = Error::new(kind, &self.verification().renderer);
+        match &self.context {
+            Some(context) => error.addressed_to(&context.recipient),
+            None => error,
+        }
     }
 
     fn error_caused_by(&self, kind: ErrorKind, source: impl Into<BoxError>) -> Error {
@@ -192,19 +232,19 @@ impl<C: Claims> SessionManager<C> {
     }
 
     /// Records that the store has ended a session.
-    fn ended(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, reason: EndReason) {
+    fn ended(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, reason: EndReason, cause: &Cause) {
         self.revoke_here(session);
-        self.emit(user, session, actor, SessionEventKind::Ended(reason));
+        self.emit(user, session, actor, SessionEventKind::Ended(reason), cause);
     }
 
-    fn emit(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, kind: SessionEventKind) {
-        self.inner.events.emit(&SessionEvent::new(user, session, actor, kind));
+    fn emit(&self, user: &UserId, session: SessionId, actor: Option<&UserId>, kind: SessionEventKind, cause: &Cause) {
+        self.inner.events.emit(&SessionEvent::new(user, session, actor, kind, cause));
     }
 }
 
 impl<C> Clone for SessionManager<C> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), context: self.context.clone() }
     }
 }
 

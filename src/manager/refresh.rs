@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     cookie::SessionCookies,
     error::{Error, ErrorKind},
-    event::{EndReason, LOG_TARGET, RefreshKind, SessionEventKind},
+    event::{Cause, EndCause, EndReason, LOG_TARGET, Operation, RefreshKind, SessionEventKind},
     jwt::{AppClaims, RegisteredClaims, SessionTerms},
     revocation::EndTarget,
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
@@ -62,9 +62,10 @@ impl<C: Claims> SessionManager<C> {
     /// [`ErrorKind::InvalidRequest`] that the request has credentials in two places or too many cookies;
     /// [`ErrorKind::WrongManager`] that `presented` comes from the layer of another manager.
     pub async fn refresh(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
-        let token = self.refreshable(presented)?;
-        let tokens = self.rotate(token).await?.tokens;
-        self.cookies(tokens)
+        let this = self.within(presented);
+        let token = this.refreshable(presented)?;
+        let tokens = this.rotate(token, Operation::Refresh).await?.tokens;
+        this.cookies(tokens)
     }
 
     /// Refreshes for a request that has not reached its handler yet.
@@ -74,16 +75,17 @@ impl<C: Claims> SessionManager<C> {
     /// that is lost, the client still presents the predecessor, which must not count as reuse.
     #[cfg(feature = "router")]
     pub(crate) async fn renew(&self, presented: &PresentedTokens<C>) -> Result<Renewal, Error> {
-        let token = self.refreshable(presented)?;
-        let Rotated { tokens, record, now, claims, which } = self.rotate(token).await?;
+        let this = self.within(presented);
+        let token = this.refreshable(presented)?;
+        let Rotated { tokens, record, now, claims, which } = this.rotate(token, Operation::Renewal).await?;
         let which = match which {
             Issue::Both => Issue::AccessOnly,
             other => other,
         };
         let record = SessionRecord { generation: token.generation, ..record };
         let named = (&token.user_id, token.session_id, token.terms.clone());
-        let for_request = self.issue(named, &record, now, &claims, which)?;
-        Ok(Renewal { cookies: self.cookies(tokens)?, access_token: for_request.into_parts().0.token })
+        let for_request = this.issue(named, &record, now, &claims, which)?;
+        Ok(Renewal { cookies: this.cookies(tokens)?, access_token: for_request.into_parts().0.token })
     }
 
     /// Returns the refresh token of a request.
@@ -128,13 +130,14 @@ impl<C: Claims> SessionManager<C> {
     /// [`ErrorKind::Store`] that the outcome is unknown, and to try again with the same token.
     pub async fn refresh_with_token(&self, refresh_token: &str) -> Result<SessionTokens, Error> {
         match self.verification().open_refresh(refresh_token.as_bytes(), self.now()) {
-            Some(token) => Ok(self.rotate(&token).await?.tokens),
+            Some(token) => Ok(self.rotate(&token, Operation::Refresh).await?.tokens),
             None => Err(self.error(ErrorKind::InvalidRefreshToken)),
         }
     }
 
     /// Rotates the session of a refresh token whose signature is verified.
-    async fn rotate(&self, token: &RegisteredClaims) -> Result<Rotated, Error> {
+    async fn rotate(&self, token: &RegisteredClaims, operation: Operation) -> Result<Rotated, Error> {
+        let cause = self.cause(operation);
         let (user, id, actor) = (&token.user_id, token.session_id, token.actor());
         let terms = token.terms.as_deref();
         // The store would refuse it by its own clock. Here it costs no call of the claims source and no event.
@@ -143,9 +146,9 @@ impl<C: Claims> SessionManager<C> {
             return Err(self.error(ErrorKind::InvalidRefreshToken));
         }
         // Read before the claims, so that they are newer than every `expire_access` that this epoch includes.
-        let min_epoch = self.min_epoch(token).await?;
+        let min_epoch = self.min_epoch(token, &cause).await?;
         let Some(mut loaded) = self.load_claims(user, terms).await? else {
-            return Err(self.user_gone(token).await);
+            return Err(self.user_gone(token, cause).await);
         };
 
         let (window, lifetimes) = (self.inner.replay_window, self.inner.lifetimes);
@@ -159,24 +162,24 @@ impl<C: Claims> SessionManager<C> {
             match self.stored(outcome)? {
                 RotateOutcome::Live { rotation, record, now, rolled_back } => {
                     if rolled_back {
-                        self.emit(user, id, actor, SessionEventKind::StoreRolledBack);
+                        self.emit(user, id, actor, SessionEventKind::StoreRolledBack, &cause);
                     }
                     break (rotation, record, now);
                 }
                 // Before the step and not after it, so that a failure of the source does not use up the token.
                 RotateOutcome::ClaimsOutdated(expiry) => {
-                    step.attempt.min_epoch = self.min_epoch(token).await?;
+                    step.attempt.min_epoch = self.min_epoch(token, &cause).await?;
                     match self.load_claims_after(user, terms, &loaded, expiry).await? {
                         Some(newer) => loaded = newer,
-                        None => return Err(self.user_gone(token).await),
+                        None => return Err(self.user_gone(token, cause).await),
                     }
                 }
                 RotateOutcome::Reused => {
-                    self.emit(user, id, actor, SessionEventKind::RefreshTokenReused);
-                    self.ended(user, id, actor, EndReason::RefreshTokenReused);
+                    self.emit(user, id, actor, SessionEventKind::RefreshTokenReused, &cause);
+                    self.ended(user, id, actor, EndReason::RefreshTokenReused, &cause);
                     return Err(self.error(ErrorKind::InvalidRefreshToken));
                 }
-                RotateOutcome::Ended => return Err(self.used_after_end(token)),
+                RotateOutcome::Ended => return Err(self.used_after_end(token, &cause)),
             }
         };
         let kind = match rotation {
@@ -184,7 +187,7 @@ impl<C: Claims> SessionManager<C> {
             Rotation::Rotated => RefreshKind::Rotated,
             Rotation::Repeated => RefreshKind::Repeated,
         };
-        self.emit(user, id, actor, SessionEventKind::Refreshed(kind));
+        self.emit(user, id, actor, SessionEventKind::Refreshed(kind), &cause);
 
         // With the generation that the client keeps: the use of a newer one would confirm a response that never
         // arrived.
@@ -209,27 +212,27 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// A session that this node knows to have ended stays ended. An unfinished end is completed first: until the store
     /// confirms it, the session can neither be refreshed nor be reported as ended.
-    async fn min_epoch(&self, token: &RegisteredClaims) -> Result<u32, Error> {
+    async fn min_epoch(&self, token: &RegisteredClaims, cause: &Cause) -> Result<u32, Error> {
         let is_over = self.ender().finish(&token.user_id, token.session_id).await;
         if is_over.map_err(|failure| self.store_error(failure))? {
-            return Err(self.used_after_end(token));
+            return Err(self.used_after_end(token, cause));
         }
-        self.revocations().min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token))
+        self.revocations().min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token, cause))
     }
 
-    fn used_after_end(&self, token: &RegisteredClaims) -> Error {
-        self.emit(&token.user_id, token.session_id, token.actor(), SessionEventKind::UsedAfterEnd);
+    fn used_after_end(&self, token: &RegisteredClaims, cause: &Cause) -> Error {
+        self.emit(&token.user_id, token.session_id, token.actor(), SessionEventKind::UsedAfterEnd, cause);
         self.error(ErrorKind::InvalidRefreshToken)
     }
 
     /// Ends every session of a user who no longer exists in the claims source.
-    async fn user_gone(&self, token: &RegisteredClaims) -> Error {
+    async fn user_gone(&self, token: &RegisteredClaims, cause: Cause) -> Error {
         let presented = EndTarget {
             user: token.user_id.clone(),
             which: WhichSessions::Proven(token.session_id),
             actor: token.actor().map(|actor| (token.session_id, actor.clone())),
         };
-        match self.ender().end_all_of(vec![presented], EndReason::UserGone).await {
+        match self.ender().end_all_of(vec![presented], &EndCause { reason: EndReason::UserGone, cause }).await {
             Ok(()) => self.error(ErrorKind::InvalidRefreshToken),
             Err(failure) => self.store_error(failure),
         }

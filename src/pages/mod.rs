@@ -56,6 +56,11 @@
 //! plain http, one whose `Accept` names `text/html` is taken for one. All others, above all those of `fetch`, get the
 //! status and a problem document. A navigation that fails shows a small page, or `application/json` if it does not
 //! accept HTML.
+//!
+//! That is so for rejections of extractors and guards, for companion routes, and for what a handler returns as an
+//! [`Error`](crate::Error) if its manager or its [`PresentedTokens`](crate::PresentedTokens) are extractors: see
+//! [`SessionManager`](crate::SessionManager#within-a-request). Other errors need
+//! [`Error::for_request`](crate::Error::for_request), which says why.
 
 mod login_url;
 mod navigation;

@@ -31,6 +31,13 @@ pub(crate) struct Recipient {
     parts: Option<Arc<Parts>>,
 }
 
+impl Recipient {
+    /// Returns the recipient of a response to a request of which only the headers are known.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { format: Format::of(headers), ..Self::default() }
+    }
+}
+
 impl Renderer {
     pub(crate) fn custom(self, render: impl Fn(&Problem, Option<&Parts>) -> Response + Send + Sync + 'static) -> Self {
         self.with(|chosen| chosen.render = Some(Arc::new(render)))
@@ -54,7 +61,7 @@ impl Renderer {
     /// Returns what an error response to this request depends on.
     pub(crate) fn recipient(&self, parts: &Parts) -> Recipient {
         let is_custom = self.0.as_ref().is_some_and(|chosen| chosen.render.is_some());
-        Recipient { format: Format::of(&parts.headers), login: None, parts: is_custom.then(|| Arc::new(parts.clone())) }
+        Recipient { parts: is_custom.then(|| Arc::new(parts.clone())), ..Recipient::of(&parts.headers) }
     }
 
     /// Returns the same, for a request that needs a session: a page leads to the login.

@@ -104,7 +104,7 @@ impl<C: Claims> SessionManager<C> {
             );
         }
         let (verifier, guard) = (self.verifier().clone(), self.cross_site_guard());
-        RenewalLayer { sessions: self.clone(), verifier, guard, scope: Scope::default() }
+        RenewalLayer { sessions: self.for_all_requests(), verifier, guard, scope: Scope::default() }
     }
 }
 

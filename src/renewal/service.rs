@@ -96,7 +96,7 @@ impl<C: Claims> RenewalLayer<C> {
         if tried.is_some_and(|tried| Arc::ptr_eq(&tried.0, self.verifier.inner())) {
             return None;
         }
-        let presented = self.verifier.present(request.headers());
+        let presented = self.verifier.present_in(request.headers(), request.extensions());
         if !presented.has_refresh_token() {
             return None;
         }
@@ -151,6 +151,7 @@ where
                 (self.verifier.verify(self.request.headers()), Some(Box::new(renewal.cookies)))
             }
             Err(NotRenewed::Refused) => (Err(self.reason), None),
+            Err(NotRenewed::Failed) => (Err(VerifyError::RenewalFailed), None),
             Err(NotRenewed::Unavailable) => (Err(VerifyError::NotRenewed), None),
         };
         if let Ok(session) = &mut verified {
@@ -226,8 +227,10 @@ where
 
 /// Why a request was not renewed.
 enum NotRenewed {
-    /// The session has ended or its refresh token cannot be used, or the application failed.
+    /// The session has ended or its refresh token cannot be used.
     Refused,
+    /// The application failed: the session lives.
+    Failed,
     /// Store or claims source failed or were too slow: the session may live.
     Unavailable,
 }
@@ -243,13 +246,16 @@ fn renewed(
             tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed");
             Err(match error.kind() {
                 ErrorKind::Store | ErrorKind::ClaimsSource => NotRenewed::Unavailable,
+                _ if error.is_internal() => NotRenewed::Failed,
                 _ => NotRenewed::Refused,
             })
         }
-        Ok(Err(_)) => {
-            tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh panicked");
-            Err(NotRenewed::Unavailable)
+        Ok(Err(failure)) if failure.is_panic() => {
+            tracing::error!(target: LOG_TARGET, "request not renewed: the claims source or the event hook panicked");
+            Err(NotRenewed::Failed)
         }
+        // The runtime shuts down.
+        Ok(Err(_)) => Err(NotRenewed::Unavailable),
         Err(_) => {
             tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh takes too long");
             Err(NotRenewed::Unavailable)

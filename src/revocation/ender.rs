@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::jittered,
-    event::{EndReason, EventHook, SessionEvent, SessionEventKind},
+    event::{Cause, EndCause, EndReason, EventHook, Operation, SessionEvent, SessionEventKind},
     id::{SessionId, UserId},
     policy::{CLOCK_DRIFT, MAX_CLOCK_SKEW},
     store::{EndSessions, Revocation, StoreError, WhichSessions},
@@ -45,18 +45,18 @@ impl SessionEnder {
         &self,
         user: &UserId,
         which: WhichSessions,
-        reason: EndReason,
+        why: &EndCause,
     ) -> Result<Vec<SessionId>, StoreError> {
-        self.run(self.begin(user, which, None, reason)).await
+        self.run(self.begin(user, which, None, why)).await
     }
 
     /// Ends sessions of several users. If one end fails, the others are not tried but kept as well.
     pub(crate) async fn end_each(
         &self,
         sessions: Vec<EndTarget>,
-        reason: EndReason,
+        why: &EndCause,
     ) -> Result<Vec<SessionId>, StoreError> {
-        let begin = |EndTarget { user, which, actor }| self.begin(&user, which, actor, reason);
+        let begin = |EndTarget { user, which, actor }| self.begin(&user, which, actor, why);
         let attempts: Vec<_> = sessions.into_iter().map(begin).collect();
         let mut ended = Vec::new();
         for attempt in attempts {
@@ -67,13 +67,13 @@ impl SessionEnder {
 
     /// Ends every session of the users of these sessions. Those given are also ended by themselves, since the store may
     /// have lost them, and other nodes must still learn of their end.
-    pub(crate) async fn end_all_of(&self, sessions: Vec<EndTarget>, reason: EndReason) -> Result<(), StoreError> {
+    pub(crate) async fn end_all_of(&self, sessions: Vec<EndTarget>, why: &EndCause) -> Result<(), StoreError> {
         let mut users: Vec<(Attempt<'_>, Vec<Attempt<'_>>)> = Vec::new();
         for EndTarget { user, which, actor } in sessions {
-            let one = self.begin(&user, which, actor.clone(), reason);
+            let one = self.begin(&user, which, actor.clone(), why);
             match users.iter_mut().find(|(all, _)| *all.end.owner.user_id() == user) {
                 Some((_, of_user)) => of_user.push(one),
-                None => users.push((self.begin(&user, WhichSessions::All, actor, reason), vec![one])),
+                None => users.push((self.begin(&user, WhichSessions::All, actor, why), vec![one])),
             }
         }
         for (all, of_user) in users {
@@ -90,9 +90,9 @@ impl SessionEnder {
     }
 
     /// Ends sessions as part of an operation that fails as a whole if this fails: nothing is kept then.
-    pub(crate) async fn end_or_leave(&self, target: EndTarget, reason: EndReason) -> Result<(), StoreError> {
+    pub(crate) async fn end_or_leave(&self, target: EndTarget, why: &EndCause) -> Result<(), StoreError> {
         let EndTarget { user, which, actor } = target;
-        let ended = self.carry_out(&self.request(&user, which, actor, reason), Duration::ZERO).await;
+        let ended = self.carry_out(&self.request(&user, which, actor, why), Duration::ZERO).await;
         self.node.observe(&ended);
         ended.map(drop)
     }
@@ -114,7 +114,10 @@ impl SessionEnder {
         let unfinished = self.unfinished.concerning(&self.node.owner(user), session);
         // The end is being tried at this moment, or was dropped from the table.
         if unfinished.is_empty() && self.node.revocations.is_end_unfinished(session) {
-            let end = self.request(user, WhichSessions::Proven(session), None, EndReason::LoggedOut);
+            // Whose request that was, is known there only.
+            let cause = Cause { operation: Operation::Logout, client: None };
+            let why = EndCause { reason: EndReason::LoggedOut, cause };
+            let end = self.request(user, WhichSessions::Proven(session), None, &why);
             return self.carry_out(&end, Duration::ZERO).await.map(drop);
         }
         for (number, end) in unfinished {
@@ -179,12 +182,12 @@ impl SessionEnder {
         user: &UserId,
         which: WhichSessions,
         actor: Option<(SessionId, UserId)>,
-        reason: EndReason,
+        why: &EndCause,
     ) -> Attempt<'_> {
         if let WhichSessions::Proven(session) = which {
             self.node.revocations.begin_end(session);
         }
-        self.unfinished.attempt(self.request(user, which, actor, reason))
+        self.unfinished.attempt(self.request(user, which, actor, why))
     }
 
     fn request(
@@ -192,9 +195,15 @@ impl SessionEnder {
         user: &UserId,
         which: WhichSessions,
         actor: Option<(SessionId, UserId)>,
-        reason: EndReason,
+        why: &EndCause,
     ) -> UnfinishedEnd {
-        UnfinishedEnd { owner: self.node.owner(user), which, reason, actor, requested_at: self.node.clock.instant() }
+        UnfinishedEnd {
+            owner: self.node.owner(user),
+            which,
+            why: why.clone(),
+            actor,
+            requested_at: self.node.clock.instant(),
+        }
     }
 
     async fn run(&self, attempt: Attempt<'_>) -> Result<Vec<SessionId>, StoreError> {
@@ -209,7 +218,7 @@ impl SessionEnder {
     /// Ends sessions in the store, here and for the event hook. `min_age` spares sessions that began after the end was
     /// requested.
     async fn carry_out(&self, end: &UnfinishedEnd, min_age: Duration) -> Result<Vec<SessionId>, StoreError> {
-        let UnfinishedEnd { owner, which, reason, actor, .. } = end;
+        let UnfinishedEnd { owner, which, why, actor, .. } = end;
         let log_retention = self.node.revocations.retention();
         let step = EndSessions { owner: owner.clone(), which: *which, log_retention, min_age };
         let ended = self.node.store.end(&step).await?;
@@ -220,8 +229,8 @@ impl SessionEnder {
         for session in &ended {
             self.node.revocations.revoke(Revocation::ended(*session));
             let actor = actor.as_ref().filter(|(acting, _)| acting == session).map(|(_, actor)| actor);
-            let kind = SessionEventKind::Ended(*reason);
-            self.events.emit(&SessionEvent::new(owner.user_id(), *session, actor, kind));
+            let kind = SessionEventKind::Ended(why.reason);
+            self.events.emit(&SessionEvent::new(owner.user_id(), *session, actor, kind, &why.cause));
         }
         Ok(ended)
     }

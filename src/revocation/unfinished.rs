@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    event::{EndReason, LOG_TARGET},
+    event::{EndCause, LOG_TARGET},
     id::{SessionId, UserId},
     store::{Owner, WhichSessions},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct UnfinishedEnd {
     pub(super) owner: Owner,
     pub(super) which: WhichSessions,
-    pub(super) reason: EndReason,
+    pub(super) why: EndCause,
     /// Who acts as the user in one of the sessions, if a token told.
     pub(super) actor: Option<(SessionId, UserId)>,
     /// Sessions that begin later are spared.
@@ -34,7 +34,7 @@ pub(super) struct UnfinishedEnds {
     capacity: usize,
 }
 
-/// Each takes some 300 bytes.
+/// Each takes some 300 bytes, and up to as many again for the user agent of its request.
 const CAPACITY: usize = 10_000;
 /// One user must not displace the ends of others: `end` takes any id.
 const CAPACITY_OF_USER: usize = 100;
@@ -258,7 +258,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::Population;
+    use crate::{
+        event::{Cause, EndReason, Operation},
+        store::Population,
+    };
 
     fn user(n: usize) -> Owner {
         Owner::new(Population::new("https://app.test", "https://app.test"), UserId::new(n).unwrap())
@@ -269,7 +272,9 @@ mod tests {
     }
 
     fn end(user_number: usize, which: WhichSessions, requested_at: Instant) -> UnfinishedEnd {
-        UnfinishedEnd { owner: user(user_number), which, reason: EndReason::LoggedOut, actor: None, requested_at }
+        let cause = Cause { operation: Operation::Logout, client: None };
+        let why = EndCause { reason: EndReason::LoggedOut, cause };
+        UnfinishedEnd { owner: user(user_number), which, why, actor: None, requested_at }
     }
 
     fn numbers(ends: &UnfinishedEnds, user_number: usize, id: u8) -> Vec<u64> {

@@ -76,30 +76,28 @@ impl<C: Claims> SessionManager<C> {
             .layer(map_response(no_store))
             // Public and cacheable, for other services: outside of the guard and of no-store.
             .route("/jwks.json", get(jwks))
-            .with_state(self.clone())
+            .with_state(self.for_all_requests())
     }
 }
 
-async fn refresh<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
+async fn refresh<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
-    let refreshed = sessions.refresh(&sessions.verifier().present(&parts.headers)).await;
-    let cookies = refreshed.map_err(|error| error.for_request(&parts))?;
+    let cookies = sessions.refresh(&sessions.verifier().present(&parts.headers)).await?;
     let expires_in = cookies.expires_in().unwrap_or_default().as_secs();
     Ok((cookies, Json(json!({ "success": true, "expires_in": expires_in }))).into_response())
 }
 
-async fn logout<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
+async fn logout<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
-    let ended = sessions.logout(&sessions.verifier().present(&parts.headers)).await;
-    let cookies = ended.map_err(|error| error.for_request(&parts))?;
+    let cookies = sessions.logout(&sessions.verifier().present(&parts.headers)).await?;
     Ok((cookies, done(&parts, sessions.after_logout())).into_response())
 }
 
-async fn logout_all<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
+async fn logout_all<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
@@ -108,14 +106,14 @@ where
         // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or
         // cannot be verified now, the response says that instead.
         Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &parts) {
-            Ok(_) => Err(error.for_request(&parts)),
+            Ok(_) => Err(error),
             Err(response) => Ok(*response),
         },
-        Err(error) => Err(error.for_request(&parts)),
+        Err(error) => Err(error),
     }
 }
 
-async fn list<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Result<Response, Error>
+async fn list<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Response, Error>
 where
     C: Claims,
 {
@@ -123,7 +121,7 @@ where
         Ok(session) => session,
         Err(response) => return Ok(*response),
     };
-    let listed = sessions.list_for(&session).await.map_err(|error| error.for_request(&parts))?;
+    let listed = sessions.list_for(&session).await?;
     let rows: Vec<_> = listed.into_iter().map(|info| row(info, session.id())).collect();
     Ok(Json(json!({ "sessions": rows })).into_response())
 }
@@ -135,7 +133,7 @@ struct SessionPath {
 }
 
 async fn end<C>(
-    State(sessions): State<SessionManager<C>>,
+    sessions: SessionManager<C>,
     path: Result<Path<SessionPath>, PathRejection>,
     parts: Parts,
 ) -> Result<Response, Error>
@@ -148,7 +146,7 @@ where
     };
     // Only the sessions of this user are looked up, so the response does not tell whether another user has that one.
     let ended = match path.ok().and_then(|Path(path)| path.id.parse().ok()) {
-        Some(id) => sessions.end(session.user_id(), id).await.map_err(|error| error.for_request(&parts))?,
+        Some(id) => sessions.end(session.user_id(), id).await?,
         None => false,
     };
     Ok(if ended { done(&parts, None) } else { sessions.render(&Problem::SESSION_NOT_FOUND, &parts) })

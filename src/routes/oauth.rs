@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, rejection::BytesRejection},
     http::HeaderMap,
     middleware::map_response,
     response::{IntoResponse, Response},
@@ -62,12 +62,12 @@ impl<C: Claims> SessionManager<C> {
             .route("/revoke", post(revoke))
             .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
             .layer(map_response(no_store))
-            .with_state(self.clone())
+            .with_state(self.for_all_requests())
     }
 }
 
 async fn token<C>(
-    State(sessions): State<SessionManager<C>>,
+    sessions: SessionManager<C>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal>
@@ -84,7 +84,7 @@ where
 }
 
 async fn revoke<C>(
-    State(sessions): State<SessionManager<C>>,
+    sessions: SessionManager<C>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(), Refusal>

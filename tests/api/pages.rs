@@ -9,7 +9,7 @@ use axum::{
 use http::request::Parts;
 use proptest::prelude::*;
 use tower_jwt_sessions::{
-    ConfigError, Error, PresentedTokens, Session, SessionManager, StoreChecked,
+    ConfigError, Error, PresentedTokens, Session, SessionCookies, SessionManager, StoreChecked,
     auth::SessionRejection,
     cookie::CookieConfig,
     error::{ConfigErrorKind, Problem},
@@ -23,6 +23,7 @@ use crate::support::*;
 
 on_every_store!(
     visitor_comes_back_after_login,
+    errors_of_handlers_are_pages,
     outages_never_lead_to_the_login,
     forms_are_answered_with_a_page,
     forms_of_other_sites_change_nothing,
@@ -423,6 +424,56 @@ async fn application_renders_by_request() {
     let app = Router::new().route("/named", get(fail(true))).route("/other", get(fail(false)));
     assert_eq!(send(&app, "GET /named", &FETCH).await.is(500).body, "GET /named false");
     assert_eq!(send(&app, "GET /other", &FETCH).await.is(500).body, "unknown");
+    // And by itself where the manager is an extractor.
+    let extracted = async |sessions: SessionManager<Claims>| -> Result<(), Error> {
+        Err(sessions.login("").await.expect_err("an empty user id"))
+    };
+    let app = Router::new().route("/page", get(extracted)).with_state(world.sessions.clone());
+    assert_eq!(send(&app, "GET /page", &FETCH).await.is(500).body, "GET /page false");
+    // The tokens of an extractor tell the request, with cookies and without.
+    let presented = async |State(sessions): State<SessionManager<Claims>>,
+                           presented: PresentedTokens<Claims>|
+           -> Result<(), Error> { Err(sessions.refresh(&presented).await.expect_err("no token")) };
+    let app = Router::new().route("/page", get(presented)).layer(world.sessions.layer());
+    let app = app.with_state(world.sessions.clone());
+    for cookie in ["", "__Host-access=x"] {
+        let response = send(&app, "GET /page", &[("accept", "*/*"), ("cookie", cookie)]).await;
+        assert_eq!(response.is(401).body, "GET /page false");
+    }
+}
+
+/// What a handler returns by `?` is a page for a person and a problem document for a program.
+async fn errors_of_handlers_are_pages(backend: Backend) {
+    let world = World::new(backend).await;
+    let devices = async |sessions: SessionManager<Claims>, session: Session<Claims>| -> Result<String, Error> {
+        Ok(sessions.list_for(&session).await?.len().to_string())
+    };
+    let logout = async |State(sessions): State<SessionManager<Claims>>,
+                        presented: PresentedTokens<Claims>|
+           -> Result<SessionCookies, Error> { sessions.logout(&presented).await };
+    let login = async |State(sessions): State<SessionManager<Claims>>,
+                       presented: PresentedTokens<Claims>|
+           -> Result<SessionCookies, Error> { sessions.login("bob").replacing(presented).await };
+    let routes =
+        Router::new().route("/devices", get(devices)).route("/logout", get(logout)).route("/login", get(login));
+    let app = routes.layer(world.sessions.layer()).with_state(world.sessions.clone());
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let session = browser.cookies();
+    world.store.set_down(true);
+    for what in ["GET /devices", "GET /logout", "GET /login"] {
+        let ask = async |headers: &[(&'static str, &'static str)], cookies: &str| {
+            let cookies = [("cookie", cookies)];
+            send(&app, what, &[headers, &cookies].concat()).await
+        };
+        let page = ask(&NAVIGATION, &session).await;
+        assert_eq!(page.is(503).header("content-type"), "text/html; charset=utf-8", "{what}");
+        assert!(page.body.contains("store_unavailable") && page.header("retry-after") == "1", "{}", page.body);
+        ask(&FETCH, &session).await.is_problem(503, "store_unavailable");
+    }
+    // Without credentials too.
+    let page = send(&app, "GET /login", &NAVIGATION).await;
+    assert_eq!(page.is(503).header("content-type"), "text/html; charset=utf-8");
 }
 
 async fn forms_are_answered_with_a_page(backend: Backend) {

@@ -10,7 +10,7 @@ use axum::{
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tower_jwt_sessions::{
-    PresentedTokens, Session, SessionManager,
+    PresentedTokens, Session, SessionManager, UserId,
     error::Error,
     event::{EndReason, RefreshKind, SessionEventKind as Event},
     policy::ReplayWindow,
@@ -405,19 +405,40 @@ async fn renewed_cookies_still_end_with_the_browser() {
     assert!(response.set_cookies().iter().all(|line| !line.contains("Max-Age")), "{:?}", response.set_cookies());
 }
 
-/// An error of the application must not pass for an expired session unnoticed.
+/// An error of the application must not pass for an expired session.
 #[tokio::test]
-async fn failure_of_renewal_by_the_application_is_logged() {
+async fn failure_of_renewal_by_the_application_is_500_and_logged() {
     let world = World::new(Backend::Memory).await;
     let mut browser = logged_in(&world, &site(&world.sessions)).await;
     world.clock.advance(hours(2));
     world.users.set_role("alice", &"x".repeat(5000));
     log::Log::capture(tracing_subscriber::filter::LevelFilter::ERROR);
-    browser.send("GET /page", NAVIGATION).await.is_json_problem(401, "invalid_token");
+    let cookies = browser.cookies();
+    for page in ["GET /page", "GET /inner/page"] {
+        browser.send(page, NAVIGATION).await.is_json_problem(500, "internal_error");
+    }
     assert!(log::Log::captured().contains("session operation failed"));
+    // As at the companion route, and not as after a logout.
+    browser.send("POST /auth/refresh", SCRIPT).await.is_problem(500, "internal_error");
+    assert_eq!(browser.cookies(), cookies);
     // Nothing is used up by it.
     world.users.set_role("alice", "admin");
     assert_eq!(browser.send("GET /page", NAVIGATION).await.is(200).json()["role"], "admin");
+}
+
+#[tokio::test]
+async fn panic_of_the_claims_source_during_renewal_is_500_and_logged() {
+    let world = World::new(Backend::Memory).await;
+    let mut browser = logged_in(&world, &site(&world.sessions)).await;
+    let broken = async |_: UserId| -> Result<Option<Claims>, std::io::Error> { panic!("a bug in the claims source") };
+    let broken = world.node(|builder| builder.claims_source(broken)).await;
+    browser.visit(&site(&broken.sessions));
+    world.clock.advance(hours(2));
+    log::Log::capture(tracing_subscriber::filter::LevelFilter::ERROR);
+    browser.send("GET /page", NAVIGATION).await.is_json_problem(500, "internal_error");
+    assert!(log::Log::captured().contains("panicked"));
+    browser.visit(&site(&world.sessions));
+    assert_eq!(browser.send("GET /page", NAVIGATION).await.is(200).json()["renewed"], true);
 }
 
 #[tokio::test]

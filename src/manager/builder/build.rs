@@ -74,8 +74,10 @@ impl<C: Claims> SessionManagerBuilder<C> {
             renderer,
             max_access_lifetime: lifetimes.max_access,
             shape,
+            client_ip: self.client_ip,
         };
         Ok(SessionManager {
+            context: None,
             inner: Arc::new(Inner {
                 verifier: Verifier::new(Arc::new(inner), self.stale_policy),
                 keys: Mutex::new(keys),
