@@ -11,7 +11,7 @@ use http::{Extensions, HeaderMap, request::Parts};
 use super::SessionManager;
 use super::{
     ClaimsSource,
-    claims_source::{ClaimsLoader, WithState},
+    claims_source::{ClaimsLoader, ClaimsSourceError, WithState},
 };
 #[cfg(feature = "router")]
 use crate::csrf::CsrfConfig;
@@ -20,7 +20,6 @@ use crate::{
     claims::Claims,
     clock::Clock,
     cookie::CookieConfig,
-    error::BoxError,
     event::{EventHook, SessionEvent},
     id::UserId,
     keys::KeyRing,
@@ -171,7 +170,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
         St: Clone + Send + Sync + 'static,
         F: Fn(St, UserId) -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Result<Option<C>, E>> + Send + 'static,
-        E: Into<BoxError> + 'static,
+        E: ClaimsSourceError + 'static,
     {
         self.claims_source(WithState { state, load, answer: PhantomData })
     }

@@ -44,6 +44,11 @@ use crate::{
 ///
 /// `None` means that the user does not exist, and **ends the session**. Never return it because a replica lags behind
 /// or a query failed: return `Err`, which changes nothing and is answered with `503`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of the claims `{C}`",
+    note = "expected `async fn(UserId) -> Result<Option<{C}>, E>`, or a type that implements `ClaimsSource<{C}>`",
+    note = "a function that needs a connection pool or other state goes into `claims_with(state, function)`"
+)]
 pub trait ClaimsSource<C>: Send + Sync + 'static {
     /// Loads the claims of this user; `None` if the user does not exist.
     fn load(&self, user: &UserId) -> impl Future<Output = Result<Option<C>, BoxError>> + Send;
@@ -99,10 +104,31 @@ impl<C, F, Answer, E> ClaimsSource<C> for F
 where
     F: Fn(UserId) -> Answer + Send + Sync + 'static,
     Answer: Future<Output = Result<Option<C>, E>> + Send,
-    E: Into<BoxError>,
+    E: ClaimsSourceError,
 {
     async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        self(user.clone()).await.map_err(Into::into)
+        self(user.clone()).await.map_err(E::boxed)
+    }
+}
+
+/// An error that a function which loads claims may return: everything that `?` turns into a
+/// `Box<dyn std::error::Error + Send + Sync>`, such as `sqlx::Error`, `std::io::Error` or `anyhow::Error`.
+///
+/// A trait of its own, so that the compiler can say what is missing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a function that loads claims",
+    label = "its error is not an `Error + Send + Sync + 'static`",
+    note = "return an error type such as `sqlx::Error`, or `Box<dyn std::error::Error + Send + Sync>`"
+)]
+pub trait ClaimsSourceError: Sized {
+    #[doc(hidden)]
+    fn boxed(self) -> BoxError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError>> ClaimsSourceError for E {
+    fn boxed(self) -> BoxError {
+        self.into()
     }
 }
 
@@ -118,10 +144,10 @@ where
     St: Clone + Send + Sync + 'static,
     F: Fn(St, UserId) -> Answer + Send + Sync + 'static,
     Answer: Future<Output = Result<Option<C>, E>> + Send + 'static,
-    E: Into<BoxError>,
+    E: ClaimsSourceError,
 {
     async fn load(&self, user: &UserId) -> Result<Option<C>, BoxError> {
-        (self.load)(self.state.clone(), user.clone()).await.map_err(Into::into)
+        (self.load)(self.state.clone(), user.clone()).await.map_err(E::boxed)
     }
 }
 

@@ -64,7 +64,11 @@ use std::{
 #[cfg(feature = "router")]
 pub(crate) use self::refresh::Renewal;
 pub use self::{
-    builder::SessionManagerBuilder, claims_source::ClaimsSource, data::Versioned, login::Login, proof::ProofStart,
+    builder::SessionManagerBuilder,
+    claims_source::{ClaimsSource, ClaimsSourceError},
+    data::Versioned,
+    login::Login,
+    proof::ProofStart,
     sessions::SessionInfo,
 };
 use self::{claims_source::ClaimsLoader, key_rings::KeyRings};

@@ -5,12 +5,18 @@ use super::{SessionManager, SessionManagerBuilder};
 use crate::csrf::{CrossSiteGuard, UpgradeGuard};
 use crate::{auth::SessionLayer, claims::Claims};
 
-impl<C: Claims> SessionManager<C> {
+// The bound is on the function: where it is on the block, the compiler does not show the note of `Claims`.
+impl<C> SessionManager<C> {
     /// Returns a builder with the default options.
-    pub fn builder() -> SessionManagerBuilder<C> {
+    pub fn builder() -> SessionManagerBuilder<C>
+    where
+        C: Claims,
+    {
         SessionManagerBuilder::new()
     }
+}
 
+impl<C: Claims> SessionManager<C> {
     /// Returns the layer that verifies every request.
     ///
     /// ```

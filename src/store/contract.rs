@@ -90,6 +90,11 @@ use crate::{clock::Timestamp, id::SessionId};
 /// }
 /// # let _ = Timed(MemoryStore::new());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store of sessions",
+    label = "not a `SessionStore`",
+    note = "use `MemoryStore::new()`, or with the feature `redis` the store of `RedisStore::connect(url).await?`"
+)]
 pub trait SessionStore: Send + Sync + 'static {
     /// Creates a session, ends the one it replaces and enforces the limit, in one step. Its cost grows with the number
     /// of sessions only up to the limit, and not at all without one.

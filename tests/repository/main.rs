@@ -2,5 +2,6 @@
 
 mod architecture;
 mod circles;
+mod compile_errors;
 mod docs;
 mod words;
