@@ -19,6 +19,8 @@ mod id;
 mod jwt;
 pub mod keys;
 pub mod manager;
+#[cfg(feature = "utoipa")]
+pub mod openapi;
 pub mod pages;
 pub mod policy;
 mod problem;

@@ -146,6 +146,28 @@ impl Problem {
         Self::unavailable("revocations_unknown", "Sessions cannot be verified at the moment.");
     pub(crate) const CLAIMS_UNAVAILABLE: Self = Self::unavailable("claims_unavailable", "User data is unavailable.");
 
+    /// Every problem, for documents about all of them.
+    #[cfg(feature = "utoipa")]
+    pub(crate) const ALL: [Self; 17] = [
+        Self::INVALID_REQUEST,
+        Self::MISSING_CREDENTIALS,
+        Self::INVALID_TOKEN,
+        Self::INVALID_REFRESH_TOKEN,
+        Self::PROOF_OUTDATED,
+        Self::login_not_recent(Duration::ZERO),
+        Self::INSUFFICIENT_SCOPE,
+        Self::CROSS_SITE_REQUEST,
+        Self::USER_NOT_FOUND,
+        Self::ALREADY_ACTING,
+        Self::SESSION_NOT_FOUND,
+        Self::SESSION_LIMIT_REACHED,
+        Self::DATA_CONFLICT,
+        Self::INTERNAL_ERROR,
+        Self::REVOCATIONS_UNKNOWN,
+        Self::STORE_UNAVAILABLE,
+        Self::CLAIMS_UNAVAILABLE,
+    ];
+
     /// The login is older than `max_age`.
     pub(crate) const fn login_not_recent(max_age: Duration) -> Self {
         Self {
@@ -167,6 +189,18 @@ impl Problem {
     /// A short sentence for humans, the same for every occurrence.
     pub const fn title(&self) -> &'static str {
         self.title
+    }
+
+    /// Whether the response has a `WWW-Authenticate` header.
+    #[cfg(feature = "utoipa")]
+    pub(crate) const fn has_challenge(&self) -> bool {
+        self.challenge.is_some()
+    }
+
+    /// Whether the response has a `Retry-After` header.
+    #[cfg(feature = "utoipa")]
+    pub(crate) const fn has_retry_after(&self) -> bool {
+        self.retry_after
     }
 
     /// The absolute URL of the problem's documentation.

@@ -58,6 +58,18 @@ impl Renderer {
         self.0.is_none()
     }
 
+    /// Whether the application renders the bodies itself.
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn is_custom(&self) -> bool {
+        self.0.as_ref().is_some_and(|chosen| chosen.render.is_some())
+    }
+
+    /// Whether a page without a session leads to a login.
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn has_login(&self) -> bool {
+        self.0.as_ref().is_some_and(|chosen| chosen.login.is_some())
+    }
+
     /// Returns what an error response to this request depends on.
     pub(crate) fn recipient(&self, parts: &Parts) -> Recipient {
         let is_custom = self.0.as_ref().is_some_and(|chosen| chosen.render.is_some());

@@ -3,15 +3,16 @@
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::PathRejection},
+    handler::Handler,
     middleware::map_response,
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
-use http::{StatusCode, header, request::Parts};
+use http::{Method, StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::no_store;
+use super::{no_store, route::BrowserRoute};
 use crate::{
     auth::Session,
     claims::Claims,
@@ -65,18 +66,29 @@ impl<C: Claims> SessionManager<C> {
     /// # let _ = app;
     /// ```
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new()
-            .route("/refresh", post(refresh))
-            .route("/logout", post(logout))
-            .route("/logout-all", post(logout_all))
-            .route("/sessions", get(list))
-            .route("/sessions/{id}", delete(end))
-            .route("/sessions/{id}/end", post(end))
-            .layer(self.cross_site_guard())
-            .layer(map_response(no_store))
-            // Public and cacheable, for other services: outside of the guard and of no-store.
-            .route("/jwks.json", get(jwks))
-            .with_state(self.for_all_requests())
+        let serve = |router: Router<Self>, route: BrowserRoute| router.route(route.path(), handler(route));
+        let guarded = BrowserRoute::GUARDED.into_iter().fold(Router::new(), serve);
+        let router = guarded.layer(self.cross_site_guard()).layer(map_response(no_store));
+        BrowserRoute::PUBLIC.into_iter().fold(router, serve).with_state(self.for_all_requests())
+    }
+}
+
+fn handler<C: Claims>(route: BrowserRoute) -> MethodRouter<SessionManager<C>> {
+    match route {
+        BrowserRoute::Refresh => at(&route.method(), refresh::<C>),
+        BrowserRoute::Logout => at(&route.method(), logout::<C>),
+        BrowserRoute::LogoutAll => at(&route.method(), logout_all::<C>),
+        BrowserRoute::List => at(&route.method(), list::<C>),
+        BrowserRoute::End | BrowserRoute::EndByForm => at(&route.method(), end::<C>),
+        BrowserRoute::Jwks => at(&route.method(), jwks::<C>),
+    }
+}
+
+fn at<T: 'static, S: Clone + Send + Sync + 'static>(method: &Method, handler: impl Handler<T, S>) -> MethodRouter<S> {
+    match *method {
+        Method::GET => get(handler),
+        Method::DELETE => delete(handler),
+        _ => post(handler),
     }
 }
 

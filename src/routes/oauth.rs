@@ -12,7 +12,7 @@ use axum::{
 use http::{StatusCode, header};
 use serde_json::json;
 
-use super::no_store;
+use super::{no_store, route::TokenRoute};
 use crate::{
     claims::Claims,
     error::{Error, ErrorKind},
@@ -57,9 +57,13 @@ impl<C: Claims> SessionManager<C> {
     /// # let _ = app;
     /// ```
     pub fn token_router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new()
-            .route("/token", post(token))
-            .route("/revoke", post(revoke))
+        let serve = |router: Router<Self>, route: TokenRoute| match route {
+            TokenRoute::Token => router.route(route.path(), post(token)),
+            TokenRoute::Revoke => router.route(route.path(), post(revoke)),
+        };
+        TokenRoute::ALL
+            .into_iter()
+            .fold(Router::new(), serve)
             .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
             .layer(map_response(no_store))
             .with_state(self.for_all_requests())

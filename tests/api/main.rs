@@ -28,6 +28,8 @@ mod many_tokens;
 mod native;
 mod nodes;
 mod old_tokens;
+#[cfg(feature = "utoipa")]
+mod openapi;
 mod origin;
 mod origin_spelling;
 mod outage;

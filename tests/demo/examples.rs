@@ -28,6 +28,11 @@ examples! {
     websocket in "../../examples/websocket.rs",
 }
 
+#[cfg(feature = "utoipa")]
+examples! {
+    openapi in "../../examples/openapi.rs",
+}
+
 const JWT: &str = "a secret of thirty-two bytes or more";
 const REFRESH: &str = "another secret of thirty-two bytes or more";
 const ALICE: &str = r#"{"username":"alice","password":"wonderland"}"#;
@@ -208,4 +213,31 @@ async fn custom_store_serves_logins_and_logouts() {
 #[tokio::test]
 async fn custom_store_conforms() {
     conformance::run(async |clock| custom_store::TableStore::new(clock)).await;
+}
+
+#[cfg(feature = "utoipa")]
+#[tokio::test]
+async fn openapi_describes_every_route() {
+    let mut client = Client::of(openapi::app(openapi::sessions(JWT, REFRESH).expect("a manager")));
+    let (status, document) = client.get("/openapi.json").await;
+    assert_eq!(status, StatusCode::OK);
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
+    assert!(paths.len() > 7 && paths.iter().any(|path| *path == "/auth/sessions/{id}"), "{paths:?}");
+    for path in paths {
+        let status = client.send(Request::builder().method(Method::PATCH).uri(path), Body::empty()).await.0;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path} is not served");
+    }
+    let me = &document["paths"]["/me"]["get"];
+    let (scheme, _) = me["security"][0].as_object().and_then(|schemes| schemes.iter().next()).expect("a scheme");
+    assert_eq!(document["components"]["securitySchemes"][scheme]["name"], "__Host-access");
+    assert!(me["responses"]["200"].is_object() && me["responses"]["401"].is_object(), "{me}");
+    let login = &document["paths"]["/login"]["post"];
+    assert!(login["responses"]["422"].is_object() && login["responses"]["409"].is_object(), "{login}");
+    assert_eq!(login["security"], serde_json::json!([{}]));
+
+    let wrong = r#"{"username":"alice","password":"looking-glass"}"#;
+    assert_eq!(client.post_json("/login", wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(client.post_json("/login", ALICE).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(client.get("/me").await, (StatusCode::OK, r#"{"user":"alice"}"#.into()));
 }

@@ -22,6 +22,7 @@ const ROWS: &[&[&str]] = &[
     &["auth", "csrf"],
     &["guard", "manager"],
     &["renewal", "routes"],
+    &["openapi"],
     &["testing"],
 ];
 
@@ -44,6 +45,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["routes"]),
     // The builders of manager and verifier take a function that renders responses.
     ("axum_core", &["pages", "problem", "error", "cookie", "token_response", "auth", "csrf", "guard", "manager"]),
+    ("utoipa", &["openapi"]),
     ("metrics", &["event", "health", "revocation"]),
 ];
 
