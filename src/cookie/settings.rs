@@ -55,8 +55,17 @@ impl CookieSettings {
     /// Whether browsers send the refresh cookie wherever they send the access cookie.
     #[cfg(feature = "router")]
     pub(crate) fn refresh_accompanies_access(&self) -> bool {
-        let rest = self.access_path.strip_prefix(&*self.refresh_path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.refresh_path.ends_with('/'))
+        covers(&self.refresh_path, &self.access_path)
+    }
+
+    /// Returns a name that both use for cookies which a browser sends to the same paths.
+    pub(crate) fn name_shared_with(&self, other: &Self) -> Option<&str> {
+        let pairs = TokenCookie::BOTH.into_iter().flat_map(|own| TokenCookie::BOTH.map(|theirs| (own, theirs)));
+        pairs.map(|(own, theirs)| (self.place(own), other.place(theirs))).find_map(
+            |((name, path), (theirs, theirs_at))| {
+                (name == theirs && (covers(path, theirs_at) || covers(theirs_at, path))).then_some(name)
+            },
+        )
     }
 
     fn key(&self, which: TokenCookie) -> CookieKey {
@@ -69,6 +78,12 @@ impl CookieSettings {
     fn has(&self, key: &CookieKey) -> bool {
         TokenCookie::BOTH.iter().any(|which| self.key(*which) == *key)
     }
+}
+
+/// Whether a cookie of this path is sent to that path (RFC 6265bis, section 5.1.4).
+fn covers(path: &str, requested: &str) -> bool {
+    let rest = requested.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || path.ends_with('/'))
 }
 
 impl CookieConfig {

@@ -1,16 +1,16 @@
 //! The options of a manager. `build` validates them together.
 
 mod build;
+mod neighbours;
 
 use std::{fmt, future::Future, marker::PhantomData, net::IpAddr, sync::Arc, time::Duration};
 
 use axum_core::response::Response;
 use http::{Extensions, HeaderMap, request::Parts};
 
-#[cfg(doc)]
-use super::SessionManager;
+use self::neighbours::Neighbour;
 use super::{
-    ClaimsSource,
+    ClaimsSource, SessionManager,
     claims_source::{ClaimsLoader, ClaimsSourceError, WithState},
 };
 #[cfg(feature = "router")]
@@ -53,7 +53,7 @@ use crate::{
 /// | about | options |
 /// |---|---|
 /// | required | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
-/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience) |
+/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience), [`shares_origin_with`](Self::shares_origin_with) |
 /// | lifetimes and limits | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`acting_lifetime`](Self::acting_lifetime), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
 /// | while the store is unavailable | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
 #[cfg_attr(
@@ -81,6 +81,7 @@ pub struct SessionManagerBuilder<C = ()> {
     serve_before_catch_up: bool,
     events: EventHook,
     client_ip: Option<Arc<ClientIp>>,
+    neighbours: Vec<Neighbour>,
     #[cfg(feature = "router")]
     guard: CsrfConfig,
     #[cfg(feature = "router")]
@@ -103,6 +104,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
             serve_before_catch_up: false,
             events: EventHook::default(),
             client_ip: None,
+            neighbours: Vec::new(),
             #[cfg(feature = "router")]
             guard: CsrfConfig::default(),
             #[cfg(feature = "router")]
@@ -136,6 +138,26 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// managers then refuse each other's tokens, and their sessions never meet in a store, whatever its key prefix.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.options.audience = Some(audience.into());
+        self
+    }
+
+    /// Says that the cookies of this manager live on the same origin as those of another one, such as `/admin` beside
+    /// the shop, so that [`build`](Self::build) can check that they do not overwrite each other. Can be called for
+    /// several.
+    ///
+    /// ```
+    /// # use tower_jwt_sessions::{ConfigError, SessionManager, cookie::CookieConfig, manager::SessionManagerBuilder};
+    /// fn staff(builder: SessionManagerBuilder<()>, customers: &SessionManager) -> Result<SessionManager, ConfigError> {
+    ///     builder
+    ///         .audience("https://app.example/admin")
+    ///         .cookies(CookieConfig::new().names("staff-access", "staff-refresh"))
+    ///         .shares_origin_with(customers)
+    ///         .build()
+    /// }
+    /// # let _ = staff;
+    /// ```
+    pub fn shares_origin_with<D>(mut self, other: &SessionManager<D>) -> Self {
+        self.neighbours.push(Neighbour::of(other));
         self
     }
 

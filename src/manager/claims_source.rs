@@ -11,8 +11,9 @@ use crate::{
 
 /// Loads the claims of a user: called at every login and refresh, so that changed roles and deleted users are noticed.
 ///
-/// Implemented for async functions of a [`UserId`] that return `Result<Option<C>, E>`. A struct with a connection pool
-/// implements it with an `async fn`.
+/// Implemented for async functions of a [`UserId`] that return `Result<Option<C>, E>`. A function that needs a connection
+/// pool or other state is for [`claims_with`](super::SessionManagerBuilder::claims_with), since an async closure that
+/// captures it is none of these functions. A struct with the pool implements this trait with an `async fn`.
 ///
 /// ```
 /// use tower_jwt_sessions::{UserId, manager::ClaimsSource};

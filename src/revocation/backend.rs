@@ -92,6 +92,10 @@ impl SessionBackend {
         }))
     }
 
+    pub(crate) fn population(&self) -> Population {
+        self.node.population
+    }
+
     /// Returns whether an access token is revoked, and with what certainty, as far as this node knows.
     pub(crate) fn find_revoked(&self, session: SessionId, epoch: u32, issued_at: Timestamp) -> Option<Revoked> {
         if self.not_before.is_some_and(|start| issued_at.as_secs() < start.as_secs()) {

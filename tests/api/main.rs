@@ -25,6 +25,7 @@ mod login_races;
 mod lost_epochs;
 mod managers;
 mod many_tokens;
+mod misuses;
 mod native;
 mod nodes;
 mod old_tokens;

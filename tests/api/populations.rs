@@ -1,6 +1,8 @@
 //! Two populations, customers and administrators, on one store: with the same user ids, keys, cookie names and prefix.
 
-use tower_jwt_sessions::{event::SessionEventKind as Event, policy::SessionLimit};
+use tower_jwt_sessions::{
+    ConfigError, cookie::CookieConfig, error::ConfigErrorKind, event::SessionEventKind as Event, policy::SessionLimit,
+};
 
 use crate::support::*;
 
@@ -85,4 +87,35 @@ async fn log_retention_follows_longest_access_lifetime(backend: Backend) {
     thief
         .plant(ACCESS, stolen.split("__Host-access=").nth(1).and_then(|rest| rest.split(';').next()).expect("a token"));
     thief.get("/me").await.is_problem(401, "invalid_token");
+}
+
+/// Builds a manager for administrators on the origin of one for customers, which has the default cookies.
+async fn beside_customers(cookies: CookieConfig, audience: &str) -> Result<(), ConfigError> {
+    let customers = World::new(Backend::Memory).await;
+    let builder = builder::<()>(&customers.store, &customers.clock).audience(audience).cookies(cookies);
+    builder.shares_origin_with(&customers.sessions).build().map(drop)
+}
+
+#[tokio::test]
+async fn cookies_of_one_origin_that_collide_are_refused() {
+    let staff = "https://admin.test";
+    let refused = async |cookies, name: &str| {
+        let error = beside_customers(cookies, staff).await.expect_err("a collision");
+        assert_eq!(error.kind(), ConfigErrorKind::InvalidCookie);
+        let text = format!("both managers of this origin have a cookie {name}, so that a login with one is a logout");
+        assert!(error.to_string().starts_with(&text) && error.to_string().contains("names("), "{error}");
+    };
+    refused(CookieConfig::new(), "__Host-access").await;
+    refused(CookieConfig::new().names("staff", "refresh"), "__Host-refresh").await;
+    refused(CookieConfig::new().names("refresh", "access"), "__Host-refresh").await;
+    beside_customers(CookieConfig::new().names("staff-access", "staff-refresh"), staff).await.expect("other names");
+    beside_customers(CookieConfig::new().path("/admin"), staff).await.expect("another prefix");
+}
+
+#[tokio::test]
+async fn one_population_twice_on_an_origin_is_refused() {
+    let names = CookieConfig::new().names("staff-access", "staff-refresh");
+    let error = beside_customers(names, "https://app.test").await.expect_err("the same audience");
+    assert_eq!(error.kind(), ConfigErrorKind::InvalidOption);
+    assert!(error.to_string().contains("give this one an audience(..) of its own"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::SessionManagerBuilder;
+use super::{SessionManagerBuilder, neighbours::Neighbour};
 #[cfg(any(doc, feature = "router"))]
 use crate::error::ConfigErrorKind;
 use crate::{
@@ -31,6 +31,9 @@ impl<C: Claims> SessionManagerBuilder<C> {
         #[cfg(feature = "router")]
         let after_logout = self.after_logout.or_else(|| self.options.login_url.clone());
         let ValidOptions { issuer, audience, sources, cached_signatures, clock, renderer } = self.options.validate()?;
+        let population = Population::new(&issuer, &audience);
+        let own = Neighbour::new(population, sources.cookies.clone());
+        self.neighbours.iter().try_for_each(|other| own.check(other))?;
         let store = required("store", self.store)?;
         let claims = required("claims_source", self.claims.or_else(ClaimsLoader::for_unit))?;
 
@@ -56,7 +59,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
         let refresh_audience = format!("{audience}#refresh");
         let backend = SessionBackend::start(BackendConfig {
             store,
-            population: Population::new(&issuer, &audience),
+            population,
             clock: Arc::clone(&clock),
             retention: lifetimes.revocation_retention(),
             replay_window,
