@@ -185,7 +185,7 @@ impl<C: Claims> SessionManager<C> {
     }
 }
 
-fn authenticate<C>(sessions: &SessionManager<C>, parts: &Parts) -> Result<Session<C>, Box<Response>>
+pub(super) fn authenticate<C>(sessions: &SessionManager<C>, parts: &Parts) -> Result<Session<C>, Box<Response>>
 where
     C: Claims,
 {

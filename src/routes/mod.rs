@@ -1,7 +1,8 @@
-//! The companion routers, ready to mount: refresh, logout and the list of sessions for browsers, refresh and revocation
-//! for native clients.
+//! The companion routers, ready to mount: refresh, logout and the list of sessions for browsers, the browser module with
+//! its events, refresh and revocation for native clients.
 
 mod browser;
+mod client;
 mod oauth;
 mod route;
 

@@ -5,6 +5,7 @@ mod audit;
 mod bearer;
 mod claims;
 mod clear_site_data;
+mod client;
 mod config;
 mod cookie_configs;
 mod cookie_header;

@@ -43,6 +43,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     // The address of a request as the browser has it is an extension that only axum sets.
     ("axum", &["routes", "problem"]),
     ("form_urlencoded", &["routes"]),
+    ("futures_core", &["routes"]),
     // The builders of manager and verifier take a function that renders responses.
     ("axum_core", &["pages", "problem", "error", "cookie", "token_response", "auth", "csrf", "guard", "manager"]),
     ("utoipa", &["openapi"]),

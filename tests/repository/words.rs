@@ -26,7 +26,7 @@ const KEPT: &[(&str, &str)] = &[("examples/demo/routes/account.rs", "stranger")]
 
 /// The files that users and contributors read.
 fn pages() -> Vec<String> {
-    let folders = ["src", "docs", "examples", "README.md", "CONTRIBUTING.md", "SECURITY.md"];
+    let folders = ["src", "client", "docs", "examples", "README.md", "CONTRIBUTING.md", "SECURITY.md"];
     let mut found = Vec::new();
     let mut open: Vec<_> = folders.iter().map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).collect();
     while let Some(path) = open.pop() {

@@ -49,6 +49,14 @@ pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Ro
         .route("/admin/users/{name}", delete(admin::delete_user))
         .layer(sessions.cross_site_guard());
 
+    // Refresh, logout and the list of sessions, with their own guards; the browser module and its events. They say
+    // themselves what caches may store.
+    let events_until = {
+        let stopping = stopping.clone();
+        move || stopping.clone().requested()
+    };
+    let auth = sessions.router().merge(sessions.client_router(events_until));
+
     Router::new()
         .merge(guarded)
         .route("/me", get(account::me))
@@ -57,10 +65,9 @@ pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Ro
         .route("/live", get(live::events))
         // A WebSocket begins with a GET, which the guard above accepts from any site.
         .route("/ws", get(live::socket).layer(sessions.upgrade_guard()))
-        // Refresh, logout and the list of sessions, with their own guards.
-        .nest("/auth", sessions.router())
         // No cache may store the responses above, which are about one user. The page is the same for all users.
         .layer(map_response(never_stored))
+        .nest("/auth", auth)
         .merge(page::router())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
