@@ -110,7 +110,7 @@ pub(crate) fn admin(session: &Session, users: &[(String, Role)], flash: Option<&
             @for (name, role) in users {
                 @let other = match role { Role::Admin => Role::User, Role::User => Role::Admin };
                 li {
-                    div { strong { (name) } div.quiet { "Role: " (role.name()) } }
+                    div { strong { (name) } div.quiet { (role.name()) } }
                     div.actions {
                         form method="post" action={ "/admin/users/" (name) "/role" } {
                             button name="role" value=(other.name()) { "Make " (name) " " (other.name()) }
@@ -140,6 +140,7 @@ pub(crate) fn devices(session: &Session, listed: &[SessionInfo], flash: Option<&
                             "Logged in " (date(info.created_at))
                             @if let Some(ip) = info.ip { " from " (ip) }
                         }
+                        // The last renewal, at most an access token's lifetime before the last page.
                         div.quiet { "Last seen " (date(info.refreshed_at)) }
                     }
                     @if info.id != session.id() && session.actor().is_none() {
@@ -162,7 +163,7 @@ pub(crate) fn password(session: &Session, error: Option<&str>) -> Markup {
         (alert(error))
         form.card method="post" action="/password" {
             // For password managers.
-            input type="hidden" name="username" autocomplete="username" value=(session.user_id());
+            label hidden { "User name" input autocomplete="username" value=(session.user_id()) readonly; }
             label { "Current password" input name="current" type="password" autocomplete="current-password" required; }
             label {
                 "New password, at least 8 characters"

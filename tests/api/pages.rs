@@ -19,7 +19,7 @@ use tower_jwt_sessions::{
 };
 use url::Url;
 
-use crate::support::*;
+use crate::support::{hostile::HOSTILE, *};
 
 on_every_store!(
     visitor_comes_back_after_login,
@@ -81,62 +81,6 @@ fn leads_to(response: &TestResponse, location: &str) {
     assert_eq!((response.header("cache-control"), &*response.body), ("no-store", ""));
     assert_eq!(response.header("www-authenticate"), "");
 }
-
-/// Values that browsers, or servers in between, might take for another site or another header.
-const HOSTILE: [&str; 52] = [
-    "",
-    "evil.example",
-    "https://evil.example",
-    "https://evil.example/",
-    "https://app.example/",
-    "HTTPS://evil.example",
-    "https:evil.example",
-    "https:/evil.example",
-    "https:///evil.example",
-    "//evil.example",
-    "//evil.example/%2e%2e",
-    "///evil.example",
-    "////evil.example",
-    "//",
-    "//@evil.example",
-    "//app.example@evil.example",
-    "//evil.example\\@app.example",
-    "/\\evil.example",
-    "/\\/evil.example",
-    "\\/evil.example",
-    "\\\\evil.example",
-    "\\evil.example",
-    "/.//evil.example",
-    "/..//evil.example",
-    "/./..//evil.example",
-    "/a/..//evil.example",
-    "/%2e//evil.example",
-    "/a/%2e%2e//evil.example",
-    "/%2f/evil.example",
-    "/%2Fevil.example",
-    "/%5cevil.example",
-    "/%5C/evil.example",
-    "/\t/evil.example",
-    "/\n/evil.example",
-    "/\r/evil.example",
-    "/\r\n/evil.example",
-    "\t//evil.example",
-    " //evil.example",
-    " /evil.example",
-    "\u{a0}//evil.example",
-    "\u{feff}//evil.example",
-    "\0//evil.example",
-    "/\0/evil.example",
-    "/\u{7f}/evil.example",
-    "/\u{85}/evil.example",
-    "/a\r\nLocation: https://evil.example",
-    "/a\r\nSet-Cookie: __Host-access=x",
-    "javascript:alert(1)",
-    "JaVaScRiPt:alert(1)//",
-    "data:text/html,<script>alert(1)</script>",
-    "?next=//evil.example",
-    "#//evil.example",
-];
 
 /// Values that are kept, and how.
 const KEPT: [(&str, &str); 14] = [

@@ -2,7 +2,7 @@
 
 use crate::{
     site::Site,
-    support::{ACCESS, Backend, REFRESH, hours, on_every_store},
+    support::{ACCESS, Backend, REFRESH, hours, on_every_store, seconds},
 };
 
 on_every_store!(
@@ -78,8 +78,12 @@ async fn new_password_ends_the_other_devices(backend: Backend) {
     laptop.submit("/password", &[("current", "builder"), ("new", "a long new one")]).await.leads_to("/dashboard");
     phone.navigate("/dashboard").await.leads_to("/login?next=%2Fdashboard");
     laptop.navigate("/dashboard").await.shows("Password changed.");
-    let fields = [("username", "bob"), ("password", "builder")];
-    site.browser().submit("/login", &fields).await.is(401);
+    // Any login that begins with the change is refused.
+    site.clock.advance(seconds(1));
+    let refused = site.browser().submit("/login", &[("username", "bob"), ("password", "builder")]).await;
+    assert!(refused.is(401).body.contains("User name or password is wrong."), "{}", refused.body);
+    let fields = [("username", "bob"), ("password", "a long new one"), ("next", "/devices")];
+    site.browser().submit("/login", &fields).await.leads_to("/devices");
 }
 
 async fn forms_of_other_sites_are_refused(backend: Backend) {

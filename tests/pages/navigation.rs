@@ -2,11 +2,12 @@
 
 use crate::{
     site::Site,
-    support::{Backend, hours, on_every_store, seconds},
+    support::{Backend, hostile::HOSTILE, hours, on_every_store, seconds},
 };
 
 on_every_store!(
     anonymous_visitor_goes_to_the_login_and_back,
+    hostile_next_leads_to_the_dashboard,
     user_is_known_after_two_hours,
     user_is_unknown_after_eight_days,
     form_is_kept_after_an_hour,
@@ -24,6 +25,25 @@ async fn anonymous_visitor_goes_to_the_login_and_back(backend: Backend) {
     browser.submit("/login", &fields).await.leads_to("/devices");
     browser.navigate("/devices").await.shows("(this device)");
     browser.navigate("/login?next=%2Fpassword").await.leads_to("/password");
+}
+
+async fn hostile_next_leads_to_the_dashboard(backend: Backend) {
+    let site = Site::new(backend).await;
+    let (mut stranger, mut bob) = (site.browser(), site.logged_in("bob", true).await);
+    for hostile in HOSTILE {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", hostile).finish();
+        let path = format!("/login?{query}");
+        stranger.navigate(&path).await.shows(r#"name="next" value="/dashboard""#);
+        bob.navigate(&path).await.leads_to("/dashboard");
+    }
+    // A field of the form is not trusted either, although the form came from this site.
+    for hostile in ["//evil.example", "https://evil.example", "/\\evil.example", "/%2fevil.example", "/\t/evil.example"]
+    {
+        let fields = [("username", "bob"), ("password", "builder"), ("next", hostile)];
+        stranger.submit("/login", &fields).await.leads_to("/dashboard");
+        let refused = stranger.submit("/login", &[("username", "bob"), ("password", ""), ("next", hostile)]).await;
+        assert!(refused.is(401).body.contains(r#"name="next" value="/dashboard""#), "{hostile:?}: {}", refused.body);
+    }
 }
 
 async fn user_is_known_after_two_hours(backend: Backend) {

@@ -7,6 +7,7 @@ pub(crate) mod cookie_jar;
 pub(crate) mod cookies;
 pub(crate) mod folder;
 pub(crate) mod gate;
+pub(crate) mod hostile;
 pub(crate) mod log;
 mod native;
 pub(crate) mod nodes;
