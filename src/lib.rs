@@ -1,4 +1,22 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// On docs.rs the links of the README lead to this version: the first definition counts.
+//! [first session]: crate::guides::first_session
+//! [server-rendered site]: crate::guides::server_rendered
+//! [single-page application]: crate::guides::single_page
+//! [native client]: crate::guides::native_client
+//! [roles and step-up]: crate::guides::roles_and_step_up
+//! [devices page]: crate::guides::devices_page
+//! [password and account]: crate::guides::password_and_account
+//! [several populations]: crate::guides::several_populations
+//! [going to production]: crate::guides::production
+//! [key rotation]: crate::guides::key_rotation
+//! [own store]: crate::guides::own_store
+//! [guides]: crate::guides
+//! [diagrams]: crate::guides#what-happens-in-a-request
+//! [design page]: crate::design
+//! [security page]: crate::security
+//! [operations page]: crate::operations
+//!
 // The programs of the README need the feature `router`.
 #![cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../README.md"))]
 // No request may cause a panic. Tests, examples and the conformance suite may panic.
@@ -14,6 +32,7 @@ pub mod csrf;
 pub mod error;
 pub mod event;
 pub mod guard;
+pub mod guides;
 mod health;
 mod id;
 mod jwt;

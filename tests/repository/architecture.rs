@@ -24,6 +24,7 @@ const ROWS: &[&[&str]] = &[
     &["renewal", "routes"],
     &["openapi"],
     &["testing"],
+    &["guides"],
 ];
 
 /// Crates that only some modules may name, so that their uses can be found and replaced.

@@ -4,4 +4,5 @@ mod architecture;
 mod circles;
 mod compile_errors;
 mod docs;
+mod guides;
 mod words;
