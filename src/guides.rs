@@ -61,3 +61,19 @@ pub mod key_rotation {}
 /// Sessions in a database that the crate does not know.
 #[cfg_attr(any(all(feature = "router", feature = "test-util"), not(doctest)), doc = include_str!("../docs/guides/own_store.md"))]
 pub mod own_store {}
+
+/// Away from hand-written JWTs, with both accepted for a while.
+#[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_jsonwebtoken.md"))]
+pub mod migrating_from_jsonwebtoken {}
+
+/// Away from tower-sessions, with both accepted for a while.
+#[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_tower_sessions.md"))]
+pub mod migrating_from_tower_sessions {}
+
+/// Away from axum-login, with both accepted for a while.
+#[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_axum_login.md"))]
+pub mod migrating_from_axum_login {}
+
+/// Away from a service in Node, path by path, with users logged in on both.
+#[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_express.md"))]
+pub mod migrating_from_express {}

@@ -11,6 +11,10 @@
 //! [going to production]: crate::guides::production
 //! [key rotation]: crate::guides::key_rotation
 //! [own store]: crate::guides::own_store
+//! [from hand-written JWTs]: crate::guides::migrating_from_jsonwebtoken
+//! [from tower-sessions]: crate::guides::migrating_from_tower_sessions
+//! [from axum-login]: crate::guides::migrating_from_axum_login
+//! [from Express]: crate::guides::migrating_from_express
 //! [guides]: crate::guides
 //! [diagrams]: crate::guides#what-happens-in-a-request
 //! [design page]: crate::design

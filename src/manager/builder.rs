@@ -174,7 +174,26 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Like [`claims_source`](Self::claims_source), with a closure over state that is cheap to clone.
+    /// Like [`claims_source`](Self::claims_source), with state that is cheap to clone, such as a pool of connections.
+    ///
+    /// ```
+    /// # use sqlx::SqlitePool;
+    /// # use tower_jwt_sessions::{SessionManager, UserId, manager::SessionManagerBuilder};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Claims { role: String }
+    /// async fn find_user(pool: SqlitePool, id: UserId) -> Result<Option<Claims>, sqlx::Error> {
+    ///     let query = sqlx::query_scalar("SELECT role FROM users WHERE name = ?").bind(id.as_str());
+    ///     let role: Option<String> = query.fetch_optional(&pool).await?;
+    ///     Ok(role.map(|role| Claims { role }))
+    /// }
+    ///
+    /// fn builder(pool: SqlitePool) -> SessionManagerBuilder<Claims> {
+    ///     SessionManager::builder().claims_with(pool, find_user)
+    /// }
+    /// # let _ = builder;
+    /// ```
+    ///
+    /// A closure has no signature that names its error, so its last line does, or the compiler asks for a type (E0282):
     ///
     /// ```
     /// # use std::{collections::HashMap, convert::Infallible, sync::Arc};

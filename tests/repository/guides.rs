@@ -142,3 +142,17 @@ fn texts_are_read_as_markdown() {
     assert_eq!(targets(page), ["b.md", "https://d", "f"]);
     assert_eq!(code(page).iter().map(|(_, line)| *line).collect::<Vec<_>>(), ["let x = [1](2);", "#[test]"]);
 }
+
+/// What people search for on crates.io.
+#[test]
+fn crate_is_found_by_what_it_does() {
+    let manifest = read("Cargo.toml");
+    let line = |name: &str| {
+        let found = manifest.lines().find(|line| line.starts_with(&format!("{name} = ")));
+        found.unwrap_or_else(|| panic!("no {name}")).to_lowercase()
+    };
+    let keywords = line("keywords");
+    for word in ["login", "session", "auth"] {
+        assert!(line("description").contains(word) && keywords.contains(&format!("\"{word}\"")), "{word}");
+    }
+}
