@@ -50,6 +50,7 @@
 //! With two managers in one application, give one of them [another name](SessionsApi::named) in place of `session`.
 //!
 //! [utoipa]: https://docs.rs/utoipa
+//! [`SessionManager::openapi`]: crate::SessionManager::openapi
 
 mod api;
 mod components;
