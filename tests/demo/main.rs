@@ -17,6 +17,8 @@ mod sessions;
 mod startup;
 mod users;
 
+#[path = "../support/program.rs"]
+mod program;
 #[cfg(feature = "redis")]
 #[path = "../support/redis_server.rs"]
 #[allow(dead_code, reason = "the other tests need more of it")]

@@ -105,6 +105,7 @@ function row(session) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "End";
+  button.dataset.action = "end";
   const from = new Date(session.created_at * 1000).toLocaleString();
   button.setAttribute("aria-label", `End the session from ${from}${session.current ? ", this one" : ""}`);
   button.addEventListener("click", () =>

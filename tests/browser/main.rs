@@ -1,0 +1,25 @@
+//! The demo and the example `server_rendered` in Chromium, which chromedriver drives: what browsers do with cookies,
+//! tabs, other sites and connections, which no client that imitates one shows. Starts the programs, which must be built
+//! before, Chromium, nginx and a redis-server.
+//!
+//! `CHROMEDRIVER_BIN`, `CHROMIUM_BIN` and `NGINX_BIN` name other binaries; `BROWSER_REFRESHES` is the number of refreshes
+//! of [`refreshes`] in each tab.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
+
+mod chromium;
+mod cookies;
+mod demo;
+mod driver;
+mod ended;
+mod other_sites;
+mod proxy;
+mod refreshes;
+mod server_rendered;
+
+#[path = "../support/program.rs"]
+#[allow(dead_code, reason = "the tests of the demo need more of it")]
+mod program;
+#[path = "../support/redis_server.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod redis_server;
