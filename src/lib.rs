@@ -66,6 +66,9 @@ mod token_response;
 /// [`security`] the threat model.
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
+/// Configurations of nginx, HAProxy, Apache and Caddy, and how it shows if a proxy changes what it should not.
+#[doc = include_str!("../docs/behind-a-proxy.md")]
+pub mod behind_a_proxy {}
 /// Metrics, events and log lines, and what to do when something fails.
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}

@@ -7,16 +7,20 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+mod behind_nginx;
 mod chromium;
 mod cookies;
 mod demo;
 mod driver;
 mod ended;
+mod nginx;
 mod other_sites;
 mod proxy;
 mod refreshes;
 mod server_rendered;
 
+#[path = "../support/folder.rs"]
+mod folder;
 #[path = "../support/program.rs"]
 #[allow(dead_code, reason = "the tests of the demo need more of it")]
 mod program;

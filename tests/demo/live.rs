@@ -189,4 +189,5 @@ fn stream_response_is_not_stored() {
     let response = alice.opened("/live");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
 }

@@ -21,7 +21,8 @@ use crate::server::Stopping;
 
 /// `GET /live`: a `tick` every second, and `ended` when the session ends.
 pub(super) async fn events(session: Session, State(stopping): State<Stopping>) -> impl IntoResponse {
-    Sse::new(ticks(session.ended(), stopping))
+    // A proxy that buffers responses, as nginx does, passes these events on at once.
+    ([("x-accel-buffering", "no")], Sse::new(ticks(session.ended(), stopping)))
 }
 
 fn ticks(ended: Ended, stopping: Stopping) -> impl Stream<Item = Result<Event, Infallible>> {
