@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Session, SessionRejection, SessionRejectionKind};
-use crate::clock::{Clock as _, SystemClock};
 
 impl<C> Session<C> {
     /// Checks a condition for this session inside a handler: `session.require(|session| …)?`. For all routes of a
@@ -52,7 +51,7 @@ impl<C> Session<C> {
         if self.actor().is_some() {
             return Err(self.reject(SessionRejectionKind::NotPermitted));
         }
-        let now = self.verifier().map_or_else(|| SystemClock.now(), |verifier| verifier.clock.now());
+        let now = self.verifier().map_or(self.verified_at(), |verifier| verifier.clock.now());
         if now.since(self.registered().auth_time) <= max_age {
             return Ok(());
         }

@@ -221,6 +221,11 @@ impl<C> Session<C> {
         &self.verified.registered
     }
 
+    /// Returns when the request was verified.
+    pub(crate) fn verified_at(&self) -> Timestamp {
+        self.verified.verified_at
+    }
+
     /// Returns the verifier that made the session.
     pub(crate) fn verifier(&self) -> Option<&Arc<VerifierInner>> {
         self.verified.verifier.as_ref()
@@ -252,47 +257,6 @@ impl<C> Clone for Session<C> {
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.id()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(any(test, feature = "test-util"))]
-impl<C> Session<C> {
-    /// Makes a session without verifying anything, for tests of handlers: put it into the extensions of a request, or
-    /// pass it to the handler. It has a random id, began now and expires in an hour.
-    ///
-    /// ```
-    /// use tower_jwt_sessions::Session;
-    ///
-    /// async fn greet(session: Session<u8>) -> String {
-    ///     format!("{} has {} stars", session.user_id(), session.claims())
-    /// }
-    ///
-    /// # tokio_test(async {
-    /// assert_eq!(greet(Session::for_test("alice", 5)?).await, "alice has 5 stars");
-    /// # Ok(()) });
-    /// # fn tokio_test(f: impl Future<Output = Result<(), tower_jwt_sessions::error::InvalidUserId>>) {
-    /// #     tokio::runtime::Runtime::new().unwrap().block_on(f).unwrap();
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidUserId`](crate::error::InvalidUserId) when `user` is no valid user id.
-    pub fn for_test(user: impl ToString, claims: C) -> Result<Self, crate::id::InvalidUserId> {
-        use crate::clock::{Clock as _, SystemClock};
-
-        let now = SystemClock.now();
-        let registered = RegisteredClaims {
-            user_id: UserId::new(user)?,
-            session_id: SessionId::random().unwrap_or(SessionId::from_bytes([0; SessionId::LEN])),
-            generation: 1,
-            epoch: 0,
-            auth_time: now,
-            issued_at: now,
-            expires_at: now.saturating_add(Duration::from_secs(3600)),
-            terms: None,
-        };
-        Ok(Self::new(registered, now, claims, None, StalePolicy::default()))
     }
 }
 

@@ -7,16 +7,13 @@ use http::{HeaderMap, HeaderValue, header};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tower_jwt_sessions::{
     KeyRing, MemoryStore, SessionCookies, SessionManager,
-    clock::Clock as _,
+    clock::{Clock as _, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite},
     policy::ReplayWindow,
-    testing::TestClock,
+    testing::{CookieJar, IgnoredCookie as Ignored, KeptCookie, Place, TestClock},
 };
 
-use crate::support::{
-    cookie_jar::{CookieJar, Ignored, Kept, Place, SameSite as Seen},
-    *,
-};
+use crate::support::*;
 
 /// The settings of an application, valid or not.
 #[derive(Clone, Debug)]
@@ -116,20 +113,14 @@ impl Settings {
     }
 
     /// Returns the attributes that the browser must store for the cookie, apart from its name and value.
-    fn check(&self, kept: &Kept, path: &str, lives: Duration, now: Duration) {
+    fn check(&self, kept: &KeptCookie, path: &str, lives: Duration, now: Timestamp) {
         let domain = self.domain.as_deref().map(|domain| domain.trim_start_matches('.').to_ascii_lowercase());
         assert_eq!(kept.host_only, domain.is_none());
         assert_eq!(kept.domain, domain.unwrap_or_else(|| HOST.to_owned()));
         assert_eq!(kept.path, path);
         assert_eq!((kept.secure, kept.http_only), (!self.insecure, true));
-        let same_site = match self.same_site {
-            SameSite::Strict => Seen::Strict,
-            SameSite::Lax => Seen::Lax,
-            SameSite::None => Seen::None,
-            other => unreachable!("{other:?}"),
-        };
-        assert_eq!((kept.same_site, kept.partitioned), (same_site, self.partitioned));
-        assert_eq!(kept.expires_at, (!self.browser_session).then_some(now + lives));
+        assert_eq!((kept.same_site, kept.partitioned), (Some(self.same_site), self.partitioned));
+        assert_eq!(kept.expires_at, (!self.browser_session).then_some(now.saturating_add(lives)));
         let (secure, host) = (kept.name.starts_with("__Secure-"), kept.name.starts_with("__Host-"));
         let host_wide = kept.host_only && self.paths() == ["/"; 2];
         match self.prefix {
@@ -173,8 +164,8 @@ struct Client {
 }
 
 impl Client {
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.clock.now().as_millis())
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Stores the cookies of a response from any path of the host, each of which must be accepted.
@@ -184,7 +175,7 @@ impl Client {
         let lines = response.headers().get_all(header::SET_COOKIE);
         let lines: Vec<String> = lines.iter().map(|line| line.to_str().expect("text").to_owned()).collect();
         check_grammar(&lines);
-        let from = Place { https: self.https, host: HOST, path: "/some/where" };
+        let from = Place { is_secure: self.https, host: HOST, path: "/some/where" };
         for line in &lines {
             assert_eq!(self.jar.receive(line, from, self.now()), Ok(()), "{line}");
         }
@@ -192,7 +183,7 @@ impl Client {
     }
 
     fn headers(&self, path: &str) -> HeaderMap {
-        let to = Place { https: self.https, host: HOST, path };
+        let to = Place { is_secure: self.https, host: HOST, path };
         let cookies = self.jar.cookie_header(to, self.now());
         HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&cookies).expect("a header"))])
     }
@@ -214,7 +205,7 @@ async fn live(settings: &Settings) -> bool {
     sessions.revocation_feed().caught_up().await;
     let mut client = Client { sessions: sessions.clone(), clock, jar: CookieJar::default(), https: !settings.insecure };
     let paths = settings.paths();
-    let values = |kept: &[Kept]| kept.iter().map(|kept| kept.value.clone()).collect::<Vec<_>>();
+    let values = |kept: &[KeptCookie]| kept.iter().map(|kept| kept.value.clone()).collect::<Vec<_>>();
 
     assert_eq!(client.receive(sessions.login("alice").await.expect("a session")), 2);
     let (now, week) = (client.now(), hours(7 * 24));
@@ -278,8 +269,9 @@ fn accepted_cookie_configs_work_in_browser() {
 /// The model itself: lines that browsers ignore or read in a particular way.
 #[test]
 fn cookie_jar_ignores_what_browsers_ignore() {
-    let secure = Place { https: true, host: "www.app.test", path: "/a/b" };
-    let plain = Place { https: false, ..secure };
+    const AT_FIRST: Timestamp = Timestamp::from_secs(0);
+    let secure = Place { is_secure: true, host: "www.app.test", path: "/a/b" };
+    let plain = Place { is_secure: false, ..secure };
     let long = "x".repeat(4097);
     for (line, from, expected) in [
         ("__Host-a=1; Path=/", secure, Err(Ignored::BrokenPrefix)),
@@ -302,29 +294,52 @@ fn cookie_jar_ignores_what_browsers_ignore() {
         ("=; Path=/", secure, Err(Ignored::Empty)),
         ("a=\u{1}", secure, Err(Ignored::ControlCharacter)),
     ] {
-        assert_eq!(CookieJar::default().receive(line, from, Duration::ZERO), expected, "{line}");
+        assert_eq!(CookieJar::default().receive(line, from, AT_FIRST), expected, "{line}");
     }
     let kept = |line: &str| {
         let mut jar = CookieJar::default();
-        jar.receive(line, secure, seconds(1)).expect("an accepted line");
-        jar.at(seconds(1)).to_vec()
+        jar.receive(line, secure, Timestamp::from_secs(1)).expect("an accepted line");
+        jar.at(Timestamp::from_secs(1)).to_vec()
     };
     assert_eq!(kept("a=1")[0].path, "/a");
     assert_eq!(kept(&format!("a=1; Path=/{}", "x".repeat(1024)))[0].path, "/a", "an oversized attribute is ignored");
     assert_eq!(kept("a=1; Path=/x; Path=/y")[0].path, "/y");
     assert_eq!(kept("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), []);
-    assert_eq!(kept("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT")[0].expires_at, Some(seconds(10)));
+    assert_eq!(
+        kept("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT")[0].expires_at,
+        Some(Timestamp::from_secs(10))
+    );
+    assert_eq!(kept("a=1; Expires=Thu, 01 Jan 1970 00:01:00 GMT")[0].expires_at, Some(Timestamp::from_secs(60)));
+    assert_eq!(
+        kept("a=1; Expires=Fri, 31 Dec 2100 00:00:00 GMT")[0].expires_at,
+        Some(Timestamp::from_secs(1 + 400 * 24 * 60 * 60))
+    );
+    assert_eq!(kept("a=1; Expires=soon")[0].expires_at, None);
     assert_eq!(kept("a=1; Max-Age=x")[0].expires_at, None);
     assert_eq!(kept("a=1; Max-Age=-5"), []);
-    assert_eq!(kept("a=1; Max-Age=99999999999999999999")[0].expires_at, Some(seconds(1) + hours(400 * 24)));
+    assert_eq!(
+        kept("a=1; Max-Age=99999999999999999999")[0].expires_at,
+        Some(Timestamp::from_secs(1 + 400 * 24 * 60 * 60))
+    );
 
     let mut jar = CookieJar::default();
-    jar.receive("a=1; Secure; Path=/", secure, Duration::ZERO).expect("kept");
-    assert_eq!(jar.receive("a=2; Path=/x", plain, Duration::ZERO), Err(Ignored::OverlaysSecure));
+    jar.receive("a=1; Secure; Path=/", secure, AT_FIRST).expect("kept");
+    assert_eq!(jar.receive("a=2; Path=/x", plain, AT_FIRST), Err(Ignored::OverlaysSecure));
     // A removal without the domain has no effect.
-    jar.receive("a=3; Secure; Path=/; Domain=app.test", secure, Duration::ZERO).expect("kept");
-    jar.receive("a=; Path=/; Max-Age=0", secure, Duration::ZERO).expect("kept");
-    assert_eq!(jar.cookie_header(secure, Duration::ZERO), "a=3");
-    assert_eq!(jar.cookie_header(Place { host: "app.test", ..secure }, Duration::ZERO), "a=3");
-    assert_eq!(jar.cookie_header(plain, Duration::ZERO), "");
+    jar.receive("a=3; Secure; Path=/; Domain=app.test", secure, AT_FIRST).expect("kept");
+    jar.receive("a=; Path=/; Max-Age=0", secure, AT_FIRST).expect("kept");
+    assert_eq!(jar.cookie_header(secure, AT_FIRST), "a=3");
+    assert_eq!(jar.cookie_header(Place { host: "app.test", ..secure }, AT_FIRST), "a=3");
+    assert_eq!(jar.cookie_header(plain, AT_FIRST), "");
+
+    // A request from another site has some of them, a link a few more.
+    let mut jar = CookieJar::default();
+    for (name, same_site) in [("strict", "Strict"), ("lax", "Lax"), ("none", "None"), ("default", "")] {
+        let line = format!("{name}=1; Secure; Path=/; SameSite={same_site}");
+        jar.receive(&line, secure, AT_FIRST).expect("kept");
+    }
+    assert_eq!(jar.cross_site_cookie_header(secure, AT_FIRST, false), "none=1");
+    assert_eq!(jar.cross_site_cookie_header(secure, AT_FIRST, true), "lax=1; none=1; default=1");
+    jar.end_browser_session();
+    assert_eq!(jar.cookie_header(secure, AT_FIRST), "");
 }

@@ -18,6 +18,7 @@ mod former_cookies;
 mod fuzzing;
 mod guards;
 mod keys;
+mod kit;
 mod late_redis;
 mod layer;
 mod life;

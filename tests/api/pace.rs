@@ -95,7 +95,7 @@ async fn list_shows_refreshes_by_the_minute(backend: Backend) {
     }
     world.clock.advance(hours(1));
     // In the last seconds of a minute, against the order of their identifiers.
-    browsers.sort_by_key(|browser| id(&claims_of(&browser.access())["sid"]));
+    browsers.sort_by_key(|browser| id(&claims_of(&browser.refresh_token())["sid"]));
     world.clock.advance(seconds(30));
     let minute = now(&world) / 60 * 60;
     for browser in browsers.iter_mut().rev() {

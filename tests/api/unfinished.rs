@@ -1,14 +1,12 @@
 //! Ends of sessions that the store did not carry out: reported as failed, and completed as soon as possible.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tower_jwt_sessions::{
     SessionId,
     clock::Clock as _,
     event::{EndReason, SessionEventKind as Event},
+    testing::StoreStep,
 };
 
 use crate::support::*;
@@ -115,11 +113,11 @@ async fn failed_logout_is_completed_by_repeat(backend: Backend) {
         if !has_refresh_token {
             browser.forget(REFRESH);
         }
-        world.store.switches.keeps_sessions.store(true, Ordering::SeqCst);
+        let outage = world.store.fail_at(StoreStep::End);
         for _ in 0..3 {
             browser.post("/auth/logout").await.is_problem(503, "store_unavailable");
         }
-        world.store.switches.keeps_sessions.store(false, Ordering::SeqCst);
+        outage.lift();
         browser.post("/auth/logout").await.is(200);
         assert_eq!((world.count("alice").await, browser.cookies()), (0, String::new()));
         browser.login("alice").await;

@@ -1,8 +1,13 @@
 //! Lost, late and concurrent refreshes of honest browsers: the session stays.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::time::Duration;
 
-use tower_jwt_sessions::{SessionManager, error::ErrorKind, store::SessionRecord, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionManager,
+    error::ErrorKind,
+    store::SessionRecord,
+    testing::{StoreStep, TestClock},
+};
 
 use crate::{
     support::TestStore,
@@ -161,7 +166,7 @@ async fn response_overtaken_after_two_windows_ends_session() {
 #[tokio::test(start_paused = true)]
 async fn lost_first_use_notes_keep_session() {
     let (clock, store, node, mut jar) = scene().await;
-    store.switches.loses_notes.store(true, SeqCst);
+    store.fail_at(StoreStep::Confirm);
     for _ in 0..50 {
         jar.refresh(&node).await.unwrap();
         visit(&node, &jar).await;
@@ -174,7 +179,7 @@ async fn lost_first_use_notes_keep_session() {
 #[tokio::test(start_paused = true)]
 async fn short_visits_extend_idle_end_without_notes() {
     let (clock, store, node, mut jar) = scene().await;
-    store.switches.loses_notes.store(true, SeqCst);
+    store.fail_at(StoreStep::Confirm);
     for _ in 0..5 {
         for _ in 0..2 {
             if jar.visit(&node).is_none() {

@@ -1,8 +1,12 @@
 //! Notes of the first use of a generation, written in the background: once, and only where they have an effect.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::time::Duration;
 
-use tower_jwt_sessions::{SessionManager, policy::ReplayWindow, testing::TestClock};
+use tower_jwt_sessions::{
+    SessionManager,
+    policy::ReplayWindow,
+    testing::{StoreStep, TestClock},
+};
 
 use crate::{
     support::TestStore,
@@ -76,10 +80,10 @@ async fn failed_note_is_retried_by_later_request() {
     let (clock, store, [node, _], mut jar) = scene(ReplayWindow::UntilConfirmed(W)).await;
     let superseded = jar.clone();
     jar.refresh(&node).await.unwrap();
-    store.switches.loses_notes.store(true, SeqCst);
+    let outage = store.fail_at(StoreStep::Confirm);
     assert!(jar.visit(&node).is_some(), "the request fails");
     settle().await;
-    store.switches.loses_notes.store(false, SeqCst);
+    outage.lift();
     assert_eq!(store.confirms(), 1);
     pass(&clock, MINUTE).await;
 

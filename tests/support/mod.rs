@@ -3,7 +3,6 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part")]
 
 mod browser;
-pub(crate) mod cookie_jar;
 pub(crate) mod cookies;
 pub(crate) mod folder;
 pub(crate) mod gate;

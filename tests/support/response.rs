@@ -5,6 +5,7 @@ use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use tower_jwt_sessions::testing;
 
 /// How the header of each of our tokens begins: `{"typ"` in base64url.
 const TOKEN_HEAD: &str = "eyJ0eXAi";
@@ -50,6 +51,13 @@ pub(crate) async fn send_body<V: AsRef<[u8]>>(
         status: parts.status.as_u16(),
         headers: parts.headers,
         body: String::from_utf8(body.to_vec()).expect("a body of text"),
+    }
+}
+
+impl From<testing::TestResponse> for TestResponse {
+    fn from(response: testing::TestResponse) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.text().to_owned() }
     }
 }
 

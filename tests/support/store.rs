@@ -1,4 +1,4 @@
-//! A store of either kind that fails, loses writes, waits at a gate and counts calls, as the test sets it.
+//! The library's store that fails on command, around one of either kind, which can lose all that it has, behind a gate.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use tower_jwt_sessions::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
         RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
     },
-    testing::TestClock,
+    testing::{Fault, FaultyStore, InjectedFault, StoreStep, TestClock},
 };
 
 use super::{gate::Gate, owner::owner, patient::patient_store, redis_server};
@@ -51,28 +51,21 @@ impl Backend {
 pub(crate) struct TestStore {
     backend: Backend,
     clock: TestClock,
-    started_at: Option<Timestamp>,
-    inner: Arc<Mutex<AnyStore>>,
+    /// The library's store that fails on command, around one that can be replaced.
+    faults: FaultyStore<Replaceable>,
+    outage: Arc<Mutex<Option<InjectedFault>>>,
     pub(crate) switches: Arc<Switches>,
     gate: Gate,
 }
 
 #[derive(Default)]
 pub(crate) struct Switches {
-    /// Every step fails.
-    is_down: AtomicBool,
-    /// Steps that end sessions fail.
-    pub(crate) keeps_sessions: AtomicBool,
-    /// Confirmations of a first use fail.
-    pub(crate) loses_notes: AtomicBool,
     /// The entries of the log are gone, as if trimmed.
     pub(crate) log_is_lost: AtomicBool,
     /// Reading the log never completes.
     pub(crate) log_hangs: AtomicBool,
     /// Reading the log panics from the second time on.
     pub(crate) log_panics: AtomicBool,
-    finds: AtomicUsize,
-    confirms: AtomicUsize,
     log_reads: AtomicUsize,
 }
 
@@ -90,8 +83,9 @@ impl TestStore {
             AnyStore::Memory(store) => store.started_at(),
             AnyStore::Redis(store) => store.started_at(),
         };
-        let inner = Arc::new(Mutex::new(store));
-        Self { backend, clock: clock.clone(), started_at, inner, switches: Arc::default(), gate: Gate::default() }
+        let faults = FaultyStore::new(Replaceable { started_at, current: Mutex::new(store) });
+        let (clock, outage) = (clock.clone(), Arc::default());
+        Self { backend, clock, faults, outage, switches: Arc::default(), gate: Gate::default() }
     }
 
     /// The same store behind a gate.
@@ -101,17 +95,27 @@ impl TestStore {
 
     /// Makes every step fail, or succeed.
     pub(crate) fn set_down(&self, is_down: bool) {
-        self.switches.is_down.store(is_down, SeqCst);
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        match (is_down, outage.take()) {
+            (true, None) => *outage = Some(self.faults.fail()),
+            (true, still) => *outage = still,
+            (false, ended) => ended.iter().for_each(InjectedFault::lift),
+        }
+    }
+
+    /// Makes a step fail until the fault is lifted.
+    pub(crate) fn fail_at(&self, step: StoreStep) -> InjectedFault {
+        self.faults.inject(Fault::fails().at(step))
     }
 
     /// Returns how often a session was looked up.
     pub(crate) fn finds(&self) -> usize {
-        self.switches.finds.load(SeqCst)
+        self.faults.count(StoreStep::Find)
     }
 
     /// Returns how often a first use was to be confirmed.
     pub(crate) fn confirms(&self) -> usize {
-        self.switches.confirms.load(SeqCst)
+        self.faults.count(StoreStep::Confirm)
     }
 
     pub(crate) fn log_reads(&self) -> usize {
@@ -121,41 +125,90 @@ impl TestStore {
     /// Fails over to a server that has only the login of this session.
     pub(crate) async fn lose_all_but_login(&self, user: &str, id: SessionId) {
         let store = self.backend.open(&self.clock).await;
-        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = store;
+        *self.faults.inner().current.lock().unwrap_or_else(PoisonError::into_inner) = store;
         let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
         let login = NewSession::new(owner(user), id, days(7), days(30), days(1));
         self.create(&login).await.expect("a session");
     }
-
-    fn current(&self, doing: &'static str) -> Result<AnyStore, StoreError> {
-        self.fail_if(&self.switches.is_down, doing)?;
-        Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-
-    fn fail_if(&self, switch: &AtomicBool, doing: &'static str) -> Result<(), StoreError> {
-        match switch.load(SeqCst) {
-            true => Err(StoreError::new(doing, "connection refused")),
-            false => Ok(()),
-        }
-    }
-}
-
-macro_rules! pass_on {
-    ($store:ident.$step:ident($($arg:expr),*)) => {
-        match $store.current(stringify!($step))? {
-            AnyStore::Memory(store) => $store.gate.around(stringify!($step), store.$step($($arg),*)).await,
-            AnyStore::Redis(store) => $store.gate.around(stringify!($step), store.$step($($arg),*)).await,
-        }
-    };
 }
 
 impl SessionStore for TestStore {
+    async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
+        self.gate.around("create", self.faults.create(new)).await
+    }
+
+    async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
+        self.gate.around("find", self.faults.find(owner, id)).await
+    }
+
+    async fn rotate(&self, rotation: &RotateSession) -> Result<RotateOutcome, StoreError> {
+        self.gate.around("rotate", self.faults.rotate(rotation)).await
+    }
+
+    async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
+        self.gate.around("confirm", self.faults.confirm(owner, id, generation)).await
+    }
+
+    async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
+        self.gate.around("end", self.faults.end(end)).await
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<SessionList, StoreError> {
+        self.gate.around("list", self.faults.list(owner)).await
+    }
+
+    async fn expire_access(&self, owner: &Owner, log_retention: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> {
+        self.gate.around("expire_access", self.faults.expire_access(owner, log_retention)).await
+    }
+
+    async fn get_data(&self, owner: &Owner, id: SessionId) -> Result<Option<SessionData>, StoreError> {
+        self.gate.around("get_data", self.faults.get_data(owner, id)).await
+    }
+
+    async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
+        self.gate.around("put_data", self.faults.put_data(put)).await
+    }
+
+    async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
+        let reads = self.switches.log_reads.fetch_add(1, SeqCst);
+        if self.switches.log_hangs.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        assert!(reads == 0 || !self.switches.log_panics.load(SeqCst), "a bug in a store");
+        let mut page = self.faults.read_log(after, wait).await?;
+        if self.switches.log_is_lost.load(SeqCst) {
+            page.entries.clear();
+        }
+        Ok(page)
+    }
+
+    fn started_at(&self) -> Option<Timestamp> {
+        self.faults.started_at().filter(|_| !self.switches.log_hangs.load(SeqCst))
+    }
+}
+
+/// A store of either kind, which can be replaced by another one.
+struct Replaceable {
+    started_at: Option<Timestamp>,
+    current: Mutex<AnyStore>,
+}
+
+macro_rules! pass_on {
+    ($store:ident.$step:ident($($arg:expr),*)) => {{
+        let current = $store.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match current {
+            AnyStore::Memory(store) => store.$step($($arg),*).await,
+            AnyStore::Redis(store) => store.$step($($arg),*).await,
+        }
+    }};
+}
+
+impl SessionStore for Replaceable {
     async fn create(&self, new: &NewSession) -> Result<CreateOutcome, StoreError> {
         pass_on!(self.create(new))
     }
 
     async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        self.switches.finds.fetch_add(1, SeqCst);
         pass_on!(self.find(owner, id))
     }
 
@@ -164,13 +217,10 @@ impl SessionStore for TestStore {
     }
 
     async fn confirm(&self, owner: &Owner, id: SessionId, generation: u32) -> Result<(), StoreError> {
-        self.switches.confirms.fetch_add(1, SeqCst);
-        self.fail_if(&self.switches.loses_notes, "confirm")?;
         pass_on!(self.confirm(owner, id, generation))
     }
 
     async fn end(&self, end: &EndSessions) -> Result<Vec<SessionId>, StoreError> {
-        self.fail_if(&self.switches.keeps_sessions, "end")?;
         pass_on!(self.end(end))
     }
 
@@ -191,23 +241,10 @@ impl SessionStore for TestStore {
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
-        let reads = self.switches.log_reads.fetch_add(1, SeqCst);
-        if self.switches.log_hangs.load(SeqCst) {
-            std::future::pending::<()>().await;
-        }
-        assert!(reads == 0 || !self.switches.log_panics.load(SeqCst), "a bug in a store");
-        let mut page = match self.current("read_log")? {
-            AnyStore::Memory(store) => store.read_log(after, wait).await?,
-            AnyStore::Redis(store) => store.read_log(after, wait).await?,
-        };
-        self.fail_if(&self.switches.is_down, "read_log")?;
-        if self.switches.log_is_lost.load(SeqCst) {
-            page.entries.clear();
-        }
-        Ok(page)
+        pass_on!(self.read_log(after, wait))
     }
 
     fn started_at(&self) -> Option<Timestamp> {
-        self.started_at.filter(|_| !self.switches.log_hangs.load(SeqCst))
+        self.started_at
     }
 }
