@@ -32,6 +32,12 @@ use crate::{clock::Timestamp, id::SessionId};
 /// Users of two [populations](Population) are strictly separate: everything is keyed by both parts of the [`Owner`].
 /// They share the log, whose entries are kept for the longest `log_retention` that was ever asked for.
 ///
+/// User ids differ if one byte of them does, and may contain any characters, also NUL. The data of an application is
+/// any bytes. A user may have thousands of sessions. No method has a time limit of its own in the contract, but one that
+/// waits forever keeps a request waiting: use the time limits of your client.
+///
+/// `testing::conformance` (feature `test-util`) checks all of this, and demands nothing else.
+///
 /// # Errors
 ///
 /// Outcomes that belong to the protocol (no such session, limit reached, token reused) are values. A [`StoreError`]
@@ -99,6 +105,18 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Creates a session, ends the one it replaces and enforces the limit, in one step. Its cost grows with the number
     /// of sessions only up to the limit, and not at all without one.
     ///
+    /// The record is [`SessionRecord::begin`] at the store's time, with the data of [`NewSession::data`] as version 1 (0
+    /// without data) and the device as given. Identifiers are random: no session is created with one that is live, not
+    /// even at the same time, so a unique key on it is fine. One whose session was ended or has expired may come again,
+    /// and then begins without the former data.
+    ///
+    /// The session of [`NewSession::replaces`] counts for no limit. It ends only if it is a live session of the owner;
+    /// otherwise nothing happens to it. Beyond the limit the live sessions end that were refreshed, or else created,
+    /// longest ago, those of the same time in the order of their identifiers: as many as needed, where the limit was
+    /// lowered. With [`WhenFull::Refuse`](crate::policy::WhenFull::Refuse) nothing changes, and the session that would
+    /// have been replaced stays. The limit holds exactly for logins at the same time. What ends is published; sessions
+    /// that have expired make room without that.
+    ///
     /// Two marks of the owner, each remembered for [`MARKS_REMEMBERED`], say what a login that is under way may have
     /// missed: when access was last expired ([`expire_access`](Self::expire_access)), and when sessions were last ended
     /// by an [`end`](Self::end) of all or of the others. Nothing changes if the proof of the login is not known to be
@@ -111,15 +129,16 @@ pub trait SessionStore: Send + Sync + 'static {
     /// time; a login with a proof from before that step is refused although the proof may be newer than the end.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
-    /// Reads a live session.
+    /// Reads a live session, up to the last millisecond before its limit, together with the store's time.
     fn find(
         &self,
         owner: &Owner,
         id: SessionId,
     ) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
 
-    /// Carries out [`SessionRecord::rotate`] in one step. Reuse ends the session and publishes that. Nothing changes if
-    /// the session is live and the claims are outdated ([`RotateSession::outdated_claims`]).
+    /// Carries out [`SessionRecord::rotate`] in one step, also for refreshes at the same time: one of them rotates.
+    /// Reuse ends the session and publishes that, once. Nothing changes if the session is live and the claims are
+    /// outdated ([`RotateSession::outdated_claims`]).
     fn rotate(&self, rotate: &RotateSession) -> impl Future<Output = Result<RotateOutcome, StoreError>> + Send;
 
     /// Records that `generation` was used for the first time ([`SessionRecord::confirm`]). Ignored unless the session
@@ -131,12 +150,14 @@ pub trait SessionStore: Send + Sync + 'static {
         generation: u32,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends sessions with their data, and publishes that in the log. Returns the identifiers of those that were live.
-    /// Ending what has ended already is no error, and completes what an earlier attempt left unfinished. Sessions that
-    /// [`EndSessions::spares`] names are left alone.
+    /// Ends sessions with their data, and publishes that in the log. Returns the identifiers of those that were live;
+    /// what had expired is neither returned nor published. Ending what has ended already is no error, and completes what
+    /// an earlier attempt left unfinished. Sessions that [`EndSessions::spares`] names are left alone. Nothing revives
+    /// what has ended.
     ///
     /// [`WhichSessions::All`] and [`WhichSessions::Others`] leave a mark for [`create`](Self::create), even if there is
-    /// no session to end. A store may end many sessions in several steps, each of which publishes what it ends. The
+    /// no session to end. The mark is as old as the request for the end: by [`EndSessions::min_age`] older than this
+    /// step, for an end that is tried again, but no older than the mark of a later end. A store may end many sessions in several steps, each of which publishes what it ends. The
     /// first step leaves the mark, and the steps end what began before it and nothing that began after. After an error,
     /// a retry ends the rest.
     ///
@@ -145,7 +166,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// or a user could end the sessions of others by their identifiers.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
-    /// Lists the live sessions of a user, in no particular order. This may take several steps: each session that is
+    /// Lists the live sessions of a user, in no particular order, with the device of their login and the store's time. This may take several steps: each session that is
     /// live throughout is listed once.
     fn list(&self, owner: &Owner) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
 
@@ -170,11 +191,19 @@ pub trait SessionStore: Send + Sync + 'static {
         id: SessionId,
     ) -> impl Future<Output = Result<Option<SessionData>, StoreError>> + Send;
 
-    /// Replaces the application's data of a live session if its version is still the expected one.
+    /// Replaces the application's data of a live session if its version is still the expected one, and counts the
+    /// version up by one. Of writers at the same time that expect one version, one writes. Any version may be expected,
+    /// also [`u64::MAX`].
     fn put_data(&self, put: &PutData) -> impl Future<Output = Result<PutOutcome, StoreError>> + Send;
 
     /// Reads the revocation log after a position, oldest entry first. With nothing to read it waits for up to `wait`
-    /// for an entry; a zero `wait` answers at once.
+    /// for an entry, and returns as soon as there is one, or else an empty page; a zero `wait` answers at once. It waits
+    /// in real time, whatever the clock of the store shows. `wait` may be as long as [`Duration::MAX`], which overflows
+    /// if it is added to a time.
+    ///
+    /// What one step revokes is one entry, unless the step is split. A position has the store's time of its entry, and is
+    /// greater than all before it, also within a millisecond and after the clock was set back. Before the first entry
+    /// [`LogPage::newest`] is [`LogPosition::START`]. Entries are kept for at least their retention, however many follow.
     fn read_log(&self, after: LogPosition, wait: Duration) -> impl Future<Output = Result<LogPage, StoreError>> + Send;
 
     /// Returns the time before which no session of this store can have begun, if there is one.

@@ -8,24 +8,34 @@
 //! # }
 //! ```
 //!
-//! Each case gets an empty store that runs on a clock of its own, and panics when the store misbehaves. To see each
-//! case as a test by itself, pass the name of a macro of yours to
-//! [`for_each_store_case!`](crate::for_each_store_case).
+//! Each case gets an empty store that runs on a clock of its own, and panics when the store misbehaves. The contract
+//! of [`SessionStore`] has all that the cases demand. To see each case as a test by itself, pass the name of a macro of
+//! yours to [`for_each_store_case!`](crate::for_each_store_case).
+//!
+//! No case hangs: one panics if a step of the store takes longer than [`STEP_LIMIT`]. Only a store that blocks the
+//! thread is out of reach.
 
-#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test fails by a panic")]
+#![allow(clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod creating;
 mod data;
 mod ending;
+mod limited;
 mod log;
 mod marks;
 mod reading;
 mod rotating;
 mod support;
 
+use self::limited::caught;
 pub use self::{creating::*, data::*, ending::*, log::*, marks::*, reading::*, rotating::*};
+use std::time::Duration;
+
 use super::TestClock;
 use crate::store::SessionStore;
+
+/// How long a step of a store may take: a minute of real time.
+pub const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Calls a macro with the names of all cases of the [conformance suite](crate::testing::conformance).
 ///
@@ -133,17 +143,25 @@ macro_rules! for_each_store_case {
 ///
 /// # Panics
 ///
-/// When a case fails.
+/// When cases fail: after the last one, with the names of all of them and why.
 pub async fn run<S: SessionStore>(make: impl AsyncFn(TestClock) -> S) {
+    let mut failed: Vec<String> = Vec::new();
     macro_rules! run_all {
         ($($case:ident,)*) => {
             $({
-                let clock = TestClock::new();
-                let store = make(clock.clone()).await;
                 // One alone is large without optimisation, and all of them would lie in one frame.
-                Box::pin($case(store, clock)).await;
+                let case = Box::pin(async {
+                    let clock = TestClock::new();
+                    let store = tokio::time::timeout(STEP_LIMIT, make(clock.clone())).await;
+                    $case(store.expect("the making of the store took too long"), clock).await;
+                });
+                if let Err(why) = caught(case).await {
+                    failed.push(format!("{}: {why}", stringify!($case)));
+                }
             })*
         };
     }
     for_each_store_case!(run_all);
+    let count = failed.len();
+    assert!(failed.is_empty(), "{count} cases of the conformance suite failed:\n{}", failed.join("\n"));
 }

@@ -10,6 +10,7 @@ mod nodes;
 mod outage;
 mod redis;
 mod refusals;
+mod suite;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "redis-rustls")]

@@ -21,6 +21,7 @@ fn refuse(max: u32) -> Option<SessionLimit> {
 
 /// The record is [`SessionRecord::begin`] by the store's clock, and is found at once.
 pub async fn create_begins_a_session<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("create_begins_a_session", store);
     let outcome = must(store.create(&new_session(&user("user"), id(1))).await);
     let record = SessionRecord::begin(clock.now(), REFRESH, ABSOLUTE);
     assert_eq!(outcome, CreateOutcome::Created { record, now: clock.now(), ended: Vec::new() });
@@ -31,6 +32,7 @@ pub async fn create_begins_a_session<S: SessionStore>(store: S, clock: TestClock
 
 /// An idle limit beyond the absolute one is cut to it.
 pub async fn create_ends_no_later_than_the_absolute_limit<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("create_ends_no_later_than_the_absolute_limit", store);
     let mut new = new_session(&user("user"), id(1));
     (new.refresh_lifetime, new.absolute_lifetime) = (DAY, HOUR);
     let (record, _) = create(&store, &new).await;
@@ -40,6 +42,7 @@ pub async fn create_ends_no_later_than_the_absolute_limit<S: SessionStore>(store
 
 /// Data given at login is version 1, also when it is empty; none is version 0.
 pub async fn create_stores_the_first_data<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_stores_the_first_data", store);
     for (n, data) in [(1, None), (2, Some(b"cart".to_vec())), (3, Some(Vec::new()))] {
         let mut new = new_session(&user("user"), id(n));
         new.data.clone_from(&data);
@@ -51,6 +54,7 @@ pub async fn create_stores_the_first_data<S: SessionStore>(store: S, _: TestCloc
 
 /// User agent, address and actor come back in the list as they were given.
 pub async fn create_stores_the_device<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_stores_the_device", store);
     let agents = [None, Some(String::new()), Some("Mozilla/5.0 (ü; 漢字)".to_owned()), Some("x".repeat(255))];
     let ips = [None, Some(IpAddr::from([192, 0, 2, 7])), Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7]))];
     let mut devices = Vec::new();
@@ -71,6 +75,7 @@ pub async fn create_stores_the_device<S: SessionStore>(store: S, _: TestClock) {
 
 /// A session counts as used when it was refreshed last, or else created.
 pub async fn create_evicts_the_least_recently_refreshed<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("create_evicts_the_least_recently_refreshed", store);
     let mut first = Tracked::login(&store, &clock, FIXED).await;
     for n in [2, 3] {
         clock.advance(HOUR);
@@ -89,6 +94,7 @@ pub async fn create_evicts_the_least_recently_refreshed<S: SessionStore>(store: 
 
 /// A limit that was lowered, or did not exist before, is enforced at the next login. Ties go by identifier.
 pub async fn create_evicts_as_many_as_needed<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_evicts_as_many_as_needed", store);
     for n in [5, 200, 3, 128, 1] {
         login(&store, &user("user"), id(n)).await;
     }
@@ -102,6 +108,7 @@ pub async fn create_evicts_as_many_as_needed<S: SessionStore>(store: S, _: TestC
 
 /// Nothing changes: not the sessions, not the one that would have been replaced, not the data, not the log.
 pub async fn create_refuses_when_full_and_changes_nothing<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_refuses_when_full_and_changes_nothing", store);
     for n in [1, 2, 3] {
         login(&store, &user("user"), id(n)).await;
     }
@@ -123,6 +130,7 @@ pub async fn create_refuses_when_full_and_changes_nothing<S: SessionStore>(store
 
 /// The replaced session ends in the same step, with its data, and makes room.
 pub async fn create_replaces_without_counting<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_replaces_without_counting", store);
     login(&store, &user("user"), id(1)).await;
     put(&store, &user("user"), id(1), 0, b"old").await;
     let mut new = new_session(&user("user"), id(2));
@@ -140,6 +148,7 @@ pub async fn create_replaces_without_counting<S: SessionStore>(store: S, _: Test
 
 /// Sessions that have ended, that never existed or that belong to another user are not replaced.
 pub async fn create_replaces_only_live_sessions_of_the_user<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("create_replaces_only_live_sessions_of_the_user", store);
     login(&store, &user("other"), id(1)).await;
     login(&store, &user("user"), id(2)).await;
     end(&store, &user("user"), WhichSessions::One(id(2))).await;
@@ -159,6 +168,7 @@ pub async fn create_replaces_only_live_sessions_of_the_user<S: SessionStore>(sto
 
 /// Expired and ended sessions make room, and are not reported as ended for it.
 pub async fn create_counts_only_live_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("create_counts_only_live_sessions", store);
     let mut new = new_session(&user("user"), id(1));
     new.limit = refuse(1);
     create(&store, &new).await;
@@ -176,6 +186,7 @@ pub async fn create_counts_only_live_sessions<S: SessionStore>(store: S, clock: 
 
 /// A hundred logins at once leave exactly as many sessions as allowed, and each that ended was ended once.
 pub async fn create_is_exact_when_evicting_in_parallel<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_is_exact_when_evicting_in_parallel", store);
     let user = user("user");
     let ended = join_all((0..100).map(|n| {
         let mut new = new_session(&user, id(n));
@@ -193,6 +204,7 @@ pub async fn create_is_exact_when_evicting_in_parallel<S: SessionStore>(store: S
 
 /// Of a hundred logins at once exactly as many succeed as there is room.
 pub async fn create_is_exact_when_refusing_in_parallel<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("create_is_exact_when_refusing_in_parallel", store);
     let user = user("user");
     let outcomes = join_all((0..100).map(|n| {
         let mut new = new_session(&user, id(n));

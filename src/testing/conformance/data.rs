@@ -8,6 +8,7 @@ use crate::{
 
 /// Version 0 without data; each write counts one up; a stale version changes nothing.
 pub async fn data_is_empty_at_first_and_counts_writes<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("data_is_empty_at_first_and_counts_writes", store);
     let user = user("user");
     login(&store, &user, id(1)).await;
     login(&store, &user, id(2)).await;
@@ -27,6 +28,7 @@ pub async fn data_is_empty_at_first_and_counts_writes<S: SessionStore>(store: S,
 
 /// Of many writers that read the same version one writes.
 pub async fn data_of_concurrent_writers_is_written_once<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("data_of_concurrent_writers_is_written_once", store);
     let user = &user("user");
     login(&store, user, id(1)).await;
     for version in 0..3 {
@@ -42,6 +44,7 @@ pub async fn data_of_concurrent_writers_is_written_once<S: SessionStore>(store: 
 
 /// Bytes are bytes: none is special, and there may be many.
 pub async fn data_may_be_any_bytes<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("data_may_be_any_bytes", store);
     let user = user("user");
     login(&store, &user, id(1)).await;
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();

@@ -22,6 +22,7 @@ async fn three<S: SessionStore>(store: &S) {
 
 /// One session ends; doing it again names nothing and is no error.
 pub async fn ends_one_session<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("ends_one_session", store);
     three(&store).await;
     assert_eq!(end(&store, &user("user"), WhichSessions::One(id(2))).await, [id(2)]);
     assert_eq!(published(&store).await, [Revocation::ended(id(2))]);
@@ -39,6 +40,7 @@ pub async fn ends_one_session<S: SessionStore>(store: S, _: TestClock) {
 
 /// A session that a verified token named ends like any other.
 pub async fn ends_one_proven_session<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("ends_one_proven_session", store);
     three(&store).await;
     assert_eq!(end(&store, &user("user"), WhichSessions::Proven(id(2))).await, [id(2)]);
     assert!(end(&store, &user("user"), WhichSessions::Proven(id(2))).await.is_empty());
@@ -48,6 +50,7 @@ pub async fn ends_one_proven_session<S: SessionStore>(store: S, _: TestClock) {
 
 /// All but one session end, also when that one is not there.
 pub async fn ends_the_other_sessions<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("ends_the_other_sessions", store);
     three(&store).await;
     assert_eq!(end(&store, &user("user"), WhichSessions::Others(id(2))).await, [id(1), id(3)]);
     assert_eq!(list(&store, &user("user")).await, [id(2)]);
@@ -60,6 +63,7 @@ pub async fn ends_the_other_sessions<S: SessionStore>(store: S, _: TestClock) {
 
 /// An end that is tried again spares sessions that began after it was asked for, whichever sessions it names.
 pub async fn end_spares_sessions_younger_than_min_age<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("end_spares_sessions_younger_than_min_age", store);
     let user = user("user");
     login(&store, &user, id(1)).await;
     login(&store, &user, id(2)).await;
@@ -100,6 +104,7 @@ pub async fn end_spares_sessions_younger_than_min_age<S: SessionStore>(store: S,
 
 /// All sessions of the user end, and only those.
 pub async fn ends_all_sessions<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("ends_all_sessions", store);
     three(&store).await;
     assert_eq!(end(&store, &user("user"), WhichSessions::All).await, [id(1), id(2), id(3)]);
     assert!(end(&store, &user("user"), WhichSessions::All).await.is_empty());
@@ -112,6 +117,7 @@ pub async fn ends_all_sessions<S: SessionStore>(store: S, _: TestClock) {
 
 /// The data goes with the session and does not pass to another.
 pub async fn end_removes_data<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("end_removes_data", store);
     for which in [WhichSessions::One(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
         let mut new = new_session(&user("user"), id(1));
         new.data = Some(b"secret".to_vec());
@@ -129,6 +135,7 @@ pub async fn end_removes_data<S: SessionStore>(store: S, _: TestClock) {
 
 /// Expired sessions are neither returned nor published.
 pub async fn end_does_not_return_expired_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("end_does_not_return_expired_sessions", store);
     for which in [WhichSessions::One(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
         login(&store, &user("user"), id(1)).await;
         clock.advance(REFRESH);
@@ -139,6 +146,7 @@ pub async fn end_does_not_return_expired_sessions<S: SessionStore>(store: S, clo
 
 /// No verb brings back a session that has ended, also not after a repeated end.
 pub async fn ended_session_is_never_revived<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("ended_session_is_never_revived", store);
     let user = user("user");
     login(&store, &user, id(1)).await;
     for _ in 0..3 {
@@ -156,6 +164,7 @@ pub async fn ended_session_is_never_revived<S: SessionStore>(store: S, _: TestCl
 
 /// Every live session of the user gets a new epoch, which is published. No session ends.
 pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("expires_access_of_live_sessions", store);
     three(&store).await;
     let mut short = new_session(&user("user"), id(5));
     short.refresh_lifetime = HOUR;
@@ -182,6 +191,7 @@ pub async fn expires_access_of_live_sessions<S: SessionStore>(store: S, clock: T
 
 /// A later login learns of it for an hour, even if there was no session, and even if all have ended since.
 pub async fn expired_access_outdates_claims_of_logins<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("expired_access_outdates_claims_of_logins", store);
     let user = user("user");
     assert!(must(store.expire_access(&user, RETENTION).await).is_empty());
     let expired_at = clock.now();
@@ -199,6 +209,7 @@ pub async fn expired_access_outdates_claims_of_logins<S: SessionStore>(store: S,
 
 /// A step is not taken with claims that were asked for before access was expired.
 pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("outdated_claims_change_nothing", store);
     let user = user("user");
     let before = login(&store, &user, id(1)).await;
     clock.advance(HOUR);
@@ -249,6 +260,7 @@ pub async fn outdated_claims_change_nothing<S: SessionStore>(store: S, clock: Te
 
 /// A second one in the same millisecond is news to a login that knows the first.
 pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("expiries_within_a_millisecond_differ", store);
     let user = user("user");
     let mut new = new_session(&user, id(1));
     let mut known = None;
@@ -267,6 +279,7 @@ pub async fn expiries_within_a_millisecond_differ<S: SessionStore>(store: S, _: 
 /// A login whose claims were asked for before an end of all or of the others has to ask again, even if nothing ended.
 /// The end of one session is no reason to ask again.
 pub async fn end_outdates_claims_of_logins<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("end_outdates_claims_of_logins", store);
     let user = user("user");
     let mut new = new_session(&user, id(1));
     new.claims = Some(ClaimsAge { age: Duration::from_secs(5), newer_than: None });
@@ -298,6 +311,7 @@ pub async fn end_outdates_claims_of_logins<S: SessionStore>(store: S, clock: Tes
 /// A login with a proof is answered with the mark of an end of all or of the others until it states it, and changes
 /// nothing.
 pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("outdated_proofs_change_nothing", store);
     let user = user("user");
     login(&store, &user, id(1)).await;
     let mut new = new_session(&user, id(2));
@@ -305,7 +319,9 @@ pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: Te
     let mut known = None;
     for which in [WhichSessions::Others(id(1)), WhichSessions::Others(id(9)), WhichSessions::All] {
         end(&store, &user, which).await;
-        login(&store, &user, id(1)).await;
+        if which != WhichSessions::Others(id(1)) {
+            login(&store, &user, id(1)).await;
+        }
         for passed in [0, 1, 60_000] {
             clock.advance(Duration::from_millis(passed));
             new.proof = Some(LoginProof { newer_than: known });
@@ -318,17 +334,18 @@ pub async fn outdated_proofs_change_nothing<S: SessionStore>(store: S, clock: Te
         known = Some(outdated_proof(&store, &new).await.at);
     }
     // A login without a proof, or one that knows the mark, goes on. Another user has another mark.
-    for proof in [None, Some(LoginProof { newer_than: known })] {
-        new.proof = proof;
+    for (n, proof) in [(2, None), (3, Some(LoginProof { newer_than: known }))] {
+        (new.id, new.proof) = (id(n), proof);
         create(&store, &new).await;
     }
-    let mut other = new_session(&super::support::user("other"), id(3));
+    let mut other = new_session(&super::support::user("other"), id(4));
     other.proof = Some(LoginProof::default());
     create(&store, &other).await;
 }
 
 /// The end of one session leaves no mark of an end, nor does expiring access. A mark is forgotten after an hour.
 pub async fn proofs_are_outdated_by_ends_of_all_or_others_only<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("proofs_are_outdated_by_ends_of_all_or_others_only", store);
     let user = user("user");
     let mut new = new_session(&user, id(4));
     new.proof = Some(LoginProof::default());
@@ -351,6 +368,7 @@ pub async fn proofs_are_outdated_by_ends_of_all_or_others_only<S: SessionStore>(
 /// An end that is tried again outdates the proofs that it would have outdated when it was asked for, and none that
 /// began later. It does not weaken a later end.
 pub async fn ends_tried_again_leave_a_mark_as_old_as_they_are<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("ends_tried_again_leave_a_mark_as_old_as_they_are", store);
     let user = user("user");
     let minute = Duration::from_secs(60);
     let mut new = new_session(&user, id(1));
@@ -371,6 +389,7 @@ pub async fn ends_tried_again_leave_a_mark_as_old_as_they_are<S: SessionStore>(s
 
 /// Each mark is later than both previous ones, of either kind, so that none passes for one that is known.
 pub async fn marks_within_a_millisecond_differ<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("marks_within_a_millisecond_differ", store);
     let user = user("user");
     let mut new = new_session(&user, id(1));
     let (mut claims, mut proof) = (None, None);
@@ -396,6 +415,7 @@ pub async fn marks_within_a_millisecond_differ<S: SessionStore>(store: S, _: Tes
 
 /// Of more sessions than a store handles in one step, each is listed, expired and ended once.
 pub async fn ends_many_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("ends_many_sessions", store);
     let user = user("user");
     let all: Vec<SessionId> = (0..1_300_u32).map(numbered).collect();
     for id in &all {
@@ -415,7 +435,7 @@ pub async fn ends_many_sessions<S: SessionStore>(store: S, clock: TestClock) {
         published(&store).await.into_iter().filter(|r| r.min_epoch == Revocation::ENDED).map(|r| r.session).collect();
     ended.sort_unstable();
     assert_eq!(ended, [&all[..7], &all[8..]].concat(), "each is published once");
-    for id in &all {
+    for id in all.iter().filter(|id| **id != numbered(7)) {
         login(&store, &user, *id).await;
     }
     assert_eq!(end(&store, &user, WhichSessions::All).await, all);
@@ -437,6 +457,7 @@ async fn outdated_proof<S: SessionStore>(store: &S, new: &NewSession) -> EndMark
 
 /// Epochs count up, and the records say otherwise what they said before.
 pub async fn expire_access_can_be_repeated<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("expire_access_can_be_repeated", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     for epoch in 1..=3 {
         clock.advance(HOUR);

@@ -22,12 +22,14 @@ async fn publish<S: SessionStore>(store: &S, n: u8) -> LogPosition {
 
 /// A new log is at its start.
 pub async fn log_is_empty_at_first<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("log_is_empty_at_first", store);
     let page = must(store.read_log(LogPosition::START, AT_ONCE).await);
     assert_eq!((page.entries.len(), page.newest), (0, LogPosition::START));
 }
 
 /// Entries come in the order in which they were written, after any position, with the store's time.
 pub async fn log_keeps_order_and_resumes<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("log_keeps_order_and_resumes", store);
     let mut positions = Vec::new();
     for n in 0..10 {
         positions.push(publish(&store, n).await);
@@ -51,6 +53,7 @@ pub async fn log_keeps_order_and_resumes<S: SessionStore>(store: S, clock: TestC
 
 /// A clock that steps back does not hide what is published then.
 pub async fn log_grows_when_the_clock_steps_back<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("log_grows_when_the_clock_steps_back", store);
     let before = publish(&store, 1).await;
     clock.set(clock.now().saturating_sub(HOUR));
     let after = publish(&store, 2).await;
@@ -61,6 +64,7 @@ pub async fn log_grows_when_the_clock_steps_back<S: SessionStore>(store: S, cloc
 
 /// What one step ends stands in one entry.
 pub async fn log_has_one_entry_for_each_step<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("log_has_one_entry_for_each_step", store);
     for n in 0..20 {
         login(&store, &user("user"), id(n)).await;
     }
@@ -73,6 +77,7 @@ pub async fn log_has_one_entry_for_each_step<S: SessionStore>(store: S, _: TestC
 
 /// An entry is there for at least its retention, however many follow.
 pub async fn log_is_kept_for_its_retention<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("log_is_kept_for_its_retention", store);
     let first = publish(&store, 1).await;
     clock.advance(RETENTION);
     publish(&store, 2).await;
@@ -81,6 +86,7 @@ pub async fn log_is_kept_for_its_retention<S: SessionStore>(store: S, clock: Tes
 
 /// A reader that waits hears of an entry as it is written.
 pub async fn log_wakes_a_waiting_reader<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("log_wakes_a_waiting_reader", store);
     for n in 1..4 {
         let after = must(store.read_log(LogPosition::START, AT_ONCE).await).newest;
         let user = user("user");
@@ -107,6 +113,7 @@ pub async fn log_wakes_a_waiting_reader<S: SessionStore>(store: S, _: TestClock)
 
 /// Waiting ends by itself, also more than once, and leaves the position where it was.
 pub async fn log_stops_waiting<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("log_stops_waiting", store);
     let short = Duration::from_millis(20);
     let empty = must(store.read_log(LogPosition::START, short).await);
     assert_eq!((empty.entries.len(), empty.newest), (0, LogPosition::START));
@@ -119,6 +126,7 @@ pub async fn log_stops_waiting<S: SessionStore>(store: S, _: TestClock) {
 
 /// A reader that is behind does not wait.
 pub async fn log_answers_at_once_when_there_is_something<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("log_answers_at_once_when_there_is_something", store);
     let newest = publish(&store, 1).await;
     let page = must(store.read_log(LogPosition::START, Duration::MAX).await);
     assert_eq!((page.entries.len(), page.newest), (1, newest));
@@ -129,6 +137,7 @@ const ENTRIES: usize = 150;
 
 /// Asking for a shorter retention does not shorten the log for others.
 pub async fn log_is_kept_for_the_longest_retention<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("log_is_kept_for_the_longest_retention", store);
     login(&store, &user("user"), id(1)).await;
     let retentions = [DAY, HOUR];
     for retention in retentions {

@@ -49,6 +49,7 @@ async fn outdated_proof<S: SessionStore>(store: &S, new: &NewSession) -> EndMark
 
 /// It has the time of the first step that meets it. From then on it ages, and is forgotten, like any other.
 pub async fn ends_that_lie_ahead_have_the_time_when_they_are_met<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("ends_that_lie_ahead_have_the_time_when_they_are_met", store);
     let user = user("user");
     a_day_ahead(&clock, end_all(&store, &user)).await;
     clock.advance(20 * HOUR);
@@ -67,6 +68,7 @@ pub async fn ends_that_lie_ahead_have_the_time_when_they_are_met<S: SessionStore
 
 /// Not by so little as clocks disagree: it keeps its name.
 pub async fn ends_that_lie_ahead_by_the_skew_keep_their_time<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("ends_that_lie_ahead_by_the_skew_keep_their_time", store);
     let user = user("user");
     end_all(&store, &user).await;
     let left = clock.now();
@@ -79,6 +81,7 @@ pub async fn ends_that_lie_ahead_by_the_skew_keep_their_time<S: SessionStore>(st
 
 /// An end takes over no time from one that lies ahead, and is news to a login that knows that one.
 pub async fn ends_after_one_that_lies_ahead_have_their_own_time<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("ends_after_one_that_lies_ahead_have_their_own_time", store);
     let user = user("user");
     let ahead = a_day_ahead(&clock, end_all(&store, &user)).await;
     end_all(&store, &user).await;
@@ -106,6 +109,7 @@ pub async fn ends_after_one_that_lies_ahead_have_their_own_time<S: SessionStore>
 
 /// Claims are loaded once more for a mark that lies ahead, and not by every login until the clock has passed it.
 pub async fn claims_are_outdated_once_by_marks_that_lie_ahead<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("claims_are_outdated_once_by_marks_that_lie_ahead", store);
     let user = user("user");
     let mut new = new_session(&user, id(1));
     let claims = |newer_than| Some(ClaimsAge { age: Duration::from_secs(5), newer_than });

@@ -30,12 +30,14 @@ async fn lives_until<S: SessionStore>(store: &S, clock: &TestClock, end_of_life:
 
 /// A session that is not refreshed ends with its idle limit, to the millisecond.
 pub async fn reads_until_the_idle_limit<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("reads_until_the_idle_limit", store);
     let record = login(&store, &user("user"), id(1)).await;
     lives_until(&store, &clock, record.idle_end).await;
 }
 
 /// A session that is refreshed ends with its absolute limit, to the millisecond.
 pub async fn reads_until_the_absolute_limit<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("reads_until_the_absolute_limit", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     for generation in 1..=4 {
         clock.advance(6 * DAY);
@@ -47,6 +49,7 @@ pub async fn reads_until_the_absolute_limit<S: SessionStore>(store: S, clock: Te
 
 /// Every verb takes a user and a session that never were.
 pub async fn finds_no_unknown_sessions<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("finds_no_unknown_sessions", store);
     let user = user("unknown");
     assert_eq!(find(&store, &user, id(1)).await, None);
     assert_eq!(must(store.get_data(&user, id(1)).await), None);
@@ -64,11 +67,13 @@ pub async fn finds_no_unknown_sessions<S: SessionStore>(store: S, _: TestClock) 
 
 /// The session of one user is out of reach for another.
 pub async fn keeps_users_apart<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("keeps_users_apart", store);
     keeps_apart(store, user("alice"), user("bob")).await;
 }
 
 /// Users with the same id in two populations, whose managers differ in issuer or audience, are two owners.
 pub async fn keeps_populations_apart<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("keeps_populations_apart", store);
     let customer = user("42");
     let staff = Owner::new(Population::new("https://app.test", "https://admin.test"), customer.user_id().clone());
     keeps_apart(store, customer, staff).await;
@@ -90,6 +95,7 @@ async fn keeps_apart<S: SessionStore>(store: S, alice: Owner, bob: Owner) {
 
 /// No user id is special, and no two are the same.
 pub async fn accepts_any_user_id<S: SessionStore>(store: S, _: TestClock) {
+    let store = limited("accepts_any_user_id", store);
     let long = "x".repeat(255);
     let almost = format!("{}y", &long[..254]);
     let names = [
@@ -107,6 +113,7 @@ pub async fn accepts_any_user_id<S: SessionStore>(store: S, _: TestClock) {
 
 /// All sessions are listed with their records, many of them too.
 pub async fn lists_every_live_session<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("lists_every_live_session", store);
     for n in 0..=255 {
         login(&store, &user("user"), id(n)).await;
     }

@@ -14,6 +14,7 @@ use crate::{
 
 /// A login is not a rotation: the first refresh rotates, however soon it comes.
 pub async fn rotates_at_once_after_login<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotates_at_once_after_login", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     assert_eq!(session.record.previous, Some(1));
@@ -23,6 +24,7 @@ pub async fn rotates_at_once_after_login<S: SessionStore>(store: S, clock: TestC
 
 /// A token that was issued less than two windows ago stays.
 pub async fn rotate_keeps_the_current_token_for_two_windows<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_keeps_the_current_token_for_two_windows", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     session.expect(2, Rotation::Current, 2).await;
@@ -34,6 +36,7 @@ pub async fn rotate_keeps_the_current_token_for_two_windows<S: SessionStore>(sto
 
 /// Within the window the superseded token gets its successor again, and nothing is written.
 pub async fn rotate_repeats_within_the_fixed_window<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_repeats_within_the_fixed_window", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     let after = session.record;
@@ -47,6 +50,7 @@ pub async fn rotate_repeats_within_the_fixed_window<S: SessionStore>(store: S, c
 
 /// At the end of the window the superseded token is proof of theft.
 pub async fn rotate_detects_reuse_after_fixed_window<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_detects_reuse_after_fixed_window", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(W);
@@ -55,6 +59,7 @@ pub async fn rotate_detects_reuse_after_fixed_window<S: SessionStore>(store: S, 
 
 /// Only the previous generation may be repeated, never one before it.
 pub async fn rotate_detects_reuse_of_older_generations<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_detects_reuse_of_older_generations", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(2 * W);
@@ -65,6 +70,7 @@ pub async fn rotate_detects_reuse_of_older_generations<S: SessionStore>(store: S
 
 /// Until-confirmed: a repeat that comes soon gets the same successor.
 pub async fn rotate_repeats_while_unconfirmed_and_young<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_repeats_while_unconfirmed_and_young", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(W - MS);
@@ -80,6 +86,7 @@ pub async fn rotate_repeats_while_unconfirmed_and_young<S: SessionStore>(store: 
 
 /// Until-confirmed: a repeat that comes late advances; the successor that was never used is now the stolen one.
 pub async fn rotate_advances_when_the_answer_was_lost<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_advances_when_the_answer_was_lost", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(DAY);
@@ -91,6 +98,7 @@ pub async fn rotate_advances_when_the_answer_was_lost<S: SessionStore>(store: S,
 
 /// Until-confirmed: after its first use the successor's predecessor lives one more window.
 pub async fn rotate_repeats_for_a_window_after_confirmation<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_repeats_for_a_window_after_confirmation", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(DAY);
@@ -103,6 +111,7 @@ pub async fn rotate_repeats_for_a_window_after_confirmation<S: SessionStore>(sto
 
 /// Until-confirmed: presenting the successor is a use of it too.
 pub async fn rotate_confirms_by_presenting_the_current_token<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_confirms_by_presenting_the_current_token", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(DAY);
@@ -117,6 +126,7 @@ pub async fn rotate_confirms_by_presenting_the_current_token<S: SessionStore>(st
 
 /// A token that is newer than the record means that the store lost writes: its generation is taken over.
 pub async fn rotate_adopts_a_newer_generation<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_adopts_a_newer_generation", store);
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
         let outcome = session.present(5).await;
@@ -139,6 +149,7 @@ pub async fn rotate_adopts_a_newer_generation<S: SessionStore>(store: S, clock: 
 
 /// A token that expired says nothing about theft, however old its generation.
 pub async fn rotate_ends_with_the_token<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_ends_with_the_token", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(HOUR);
@@ -154,6 +165,7 @@ pub async fn rotate_ends_with_the_token<S: SessionStore>(store: S, clock: TestCl
 
 /// Each rotation moves the idle limit, never beyond the absolute one.
 pub async fn rotate_extends_up_to_the_absolute_limit<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_extends_up_to_the_absolute_limit", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     clock.advance(DAY);
     session.expect(1, Rotation::Rotated, 2).await;
@@ -166,6 +178,7 @@ pub async fn rotate_extends_up_to_the_absolute_limit<S: SessionStore>(store: S, 
 
 /// A window need not be a whole number of milliseconds.
 pub async fn rotate_compares_whole_windows<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_compares_whole_windows", store);
     let window = ReplayWindow::Fixed(Duration::from_micros(10_400));
     let mut session = Tracked::login(&store, &clock, window).await;
     session.expect(1, Rotation::Rotated, 2).await;
@@ -181,6 +194,7 @@ pub async fn rotate_compares_whole_windows<S: SessionStore>(store: S, clock: Tes
 
 /// A clock that steps back by no more than clocks may disagree closes no window early.
 pub async fn rotate_works_after_clock_steps_back<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_works_after_clock_steps_back", store);
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
         session.expect(1, Rotation::Rotated, 2).await;
@@ -194,6 +208,7 @@ pub async fn rotate_works_after_clock_steps_back<S: SessionStore>(store: S, cloc
 
 /// A clock that steps back further opens no window again: the age of a time that lies ahead is unknown.
 pub async fn rotate_closes_windows_that_lie_ahead<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_closes_windows_that_lie_ahead", store);
     for window in [FIXED, CONFIRMED] {
         for (presented, wait) in [(1, Duration::ZERO), (1, HOUR), (2, Duration::ZERO), (2, HOUR)] {
             let mut session = Tracked::login(&store, &clock, window).await;
@@ -212,6 +227,7 @@ pub async fn rotate_closes_windows_that_lie_ahead<S: SessionStore>(store: S, clo
 
 /// The answer of an unconfirmed rotation that lies ahead counts as lost.
 pub async fn rotate_advances_past_a_rotation_that_lies_ahead<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_advances_past_a_rotation_that_lies_ahead", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.set(clock.now().saturating_sub(HOUR));
@@ -222,6 +238,7 @@ pub async fn rotate_advances_past_a_rotation_that_lies_ahead<S: SessionStore>(st
 
 /// Until-confirmed: a session ends when more answers in a row are lost than by chance.
 pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_ends_when_too_many_answers_are_lost", store);
     for is_used in [true, false] {
         let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
         let most = SessionRecord::MAX_LOST_ANSWERS;
@@ -249,6 +266,7 @@ pub async fn rotate_ends_when_too_many_answers_are_lost<S: SessionStore>(store: 
 /// The node knows a greater epoch than the record: the store lost an `expire_access`. Claims that were loaded before
 /// the step are outdated then.
 pub async fn rotate_raises_the_epoch<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_raises_the_epoch", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     clock.advance(DAY);
     for (min_epoch, epoch) in [(0, 0), (3, 3), (2, 3), (3, 3), (u32::MAX - 1, u32::MAX - 1)] {
@@ -264,6 +282,7 @@ pub async fn rotate_raises_the_epoch<S: SessionStore>(store: S, clock: TestClock
 
 /// `Revocation::ENDED` is no epoch.
 pub async fn rotate_refuses_what_is_known_to_have_ended<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_refuses_what_is_known_to_have_ended", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     for generation in [1, 2] {
         let ended = RefreshAttempt { min_epoch: Revocation::ENDED, ..attempt(generation, FIXED) };
@@ -278,6 +297,7 @@ pub async fn rotate_refuses_what_is_known_to_have_ended<S: SessionStore>(store: 
 
 /// Reuse ends the session for every method and is published once. Repeats find a session that has ended.
 pub async fn rotate_ends_a_reused_session_once<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_ends_a_reused_session_once", store);
     let mut session = Tracked::login(&store, &clock, FIXED).await;
     login(&store, &user("user"), id(2)).await;
     put(&store, &user("user"), id(1), 0, b"data").await;
@@ -295,6 +315,7 @@ pub async fn rotate_ends_a_reused_session_once<S: SessionStore>(store: S, clock:
 
 /// Of a hundred refreshes at once one rotates, and the others get the same successor.
 pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("rotate_happens_once_in_parallel", store);
     for window in [FIXED, CONFIRMED] {
         let mut session = Tracked::login(&store, &clock, window).await;
         let user = &session.user;
@@ -312,11 +333,13 @@ pub async fn rotate_happens_once_in_parallel<S: SessionStore>(store: S, clock: T
         assert_eq!(rotated, 1);
         session.record.rotate(&attempt(1, window), clock.now());
         session.expect(2, Rotation::Current, 2).await;
+        end(&store, &session.user, WhichSessions::One(id(1))).await;
     }
 }
 
 /// The first use of the current generation is recorded with the store's time. Later ones change nothing.
 pub async fn confirm_counts_the_first_use_only<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("confirm_counts_the_first_use_only", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.expect(1, Rotation::Rotated, 2).await;
     clock.advance(HOUR);
@@ -330,6 +353,7 @@ pub async fn confirm_counts_the_first_use_only<S: SessionStore>(store: S, clock:
 
 /// A generation that supersedes none, that is not the current one, or whose session is over.
 pub async fn confirm_ignores_other_generations_and_ended_sessions<S: SessionStore>(store: S, clock: TestClock) {
+    let store = limited("confirm_ignores_other_generations_and_ended_sessions", store);
     let mut session = Tracked::login(&store, &clock, CONFIRMED).await;
     session.confirm(1).await;
     assert_eq!(session.record.confirmed_at, None);

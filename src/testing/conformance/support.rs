@@ -19,6 +19,8 @@ use crate::{
     testing::TestClock,
 };
 
+pub(super) use super::limited::limited;
+
 pub(super) const MS: Duration = Duration::from_millis(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
