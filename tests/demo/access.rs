@@ -128,7 +128,7 @@ fn page_loads_nothing_from_other_origins() {
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
-        ("/client.js", "text/javascript; charset=utf-8"),
+        ("/devices.js", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
     ] {
         let response = browser.get(path);

@@ -27,6 +27,24 @@ fn refresh_sets_new_cookies_and_can_be_repeated() {
 }
 
 #[test]
+fn drill_of_a_theft_raises_the_alarm() {
+    let demo = Demo::start_with(&[("REPLAY_WINDOW", "0")]);
+    let mut alice = demo.alice();
+    alice.post("/theft/use").expect_problem(409, "no_copy");
+    let copied = alice.post("/theft/copy");
+    copied.expect_status(200);
+    assert!(copied.set_cookies()[0].contains("; HttpOnly; SameSite=Strict"), "{copied:?}");
+    assert_eq!(copied.json(), json!({ "copied": true }), "no token in the body");
+    // The copy is still the newest token: using it would make the user the thief.
+    assert_eq!(alice.post("/theft/use").json(), json!({ "outcome": "too_early" }));
+    alice.get("/me").expect_status(200);
+    alice.post("/auth/refresh").expect_status(200);
+    assert_eq!(alice.post("/theft/use").json(), json!({ "outcome": "refused" }));
+    alice.get("/me").expect_problem(401, "invalid_token");
+    alice.post("/auth/refresh").expect_problem(401, "invalid_refresh_token");
+}
+
+#[test]
 fn reused_refresh_token_ends_session() {
     let demo = Demo::start_with(&[("REPLAY_WINDOW", "0")]);
     let mut alice = demo.alice();

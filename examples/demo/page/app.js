@@ -1,165 +1,209 @@
-import { call, login, logout, refresh, watchSession } from "./client.js";
+import { SessionError, createSession } from "/auth/client.js";
+import { showDevices, when } from "/devices.js";
 
+/** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
 
-/** Shows a message. Screen readers announce `message` politely and `alert` at once. */
-function say(message, isError = false) {
-  byId("message").textContent = isError ? "" : message;
-  byId("alert").textContent = isError ? message : "";
+/** Shows a message. Screen readers announce `message` politely and `alert` at once. @param {string} text */
+function say(text, isError = false) {
+  byId("message").textContent = isError ? "" : text;
+  byId("alert").textContent = isError ? text : "";
 }
 
-/** Runs an action of the user and shows its result. */
+const STATES = {
+  unknown: "Connecting …",
+  signedIn: "Logged in",
+  signedOut: "Not logged in",
+  unavailable: "Offline, trying again …",
+};
+
+// What the user has just asked for is announced by the action, not as news from elsewhere.
+let isLeaving = false;
+let isReplaying = false;
+
+const session = createSession({
+  onState(state) {
+    const isBack = byId("state").dataset.state === "unavailable" && state === "signedIn";
+    if (isBack) say("The server answers again. You are still logged in.");
+    byId("state").textContent = STATES[state];
+    byId("state").dataset.state = state;
+    byId("outage").hidden = state !== "unavailable";
+    byId("guest").hidden = state !== "signedOut";
+    // During an outage what was shown stays; a page from the back/forward cache shows nothing until it has asked.
+    byId("user").hidden = !session?.info || state === "unknown" || state === "signedOut";
+  },
+  onSignedIn() {
+    byId("alarm").hidden = true;
+    void reload();
+    byId("user").hidden = false;
+  },
+  onSignedOut(reason) {
+    forget();
+    if (reason === "absent" || isLeaving) return;
+    if (isReplaying) {
+      byId("alarm").hidden = false;
+      byId("alarm-heading").focus();
+      return;
+    }
+    byId("username").focus();
+    if (reason === "logout") say("You have logged out in another tab.");
+    else say("This session was ended: on another device, by an administrator, or because it expired.", true);
+  },
+  async onChanged() {
+    const before = [byId("name").textContent, byId("role").textContent];
+    await reload();
+    const [name, role] = [byId("name").textContent, byId("role").textContent];
+    if (before[0] !== name) say(`You are now logged in as ${name}.`);
+    else if (before[1] !== role) say(`Your role is now: ${role}.`);
+  },
+});
+
+/** Sends a request with JSON, and returns the JSON of the answer. @param {string} method @param {string} path @param {unknown} [body] */
+async function call(method, path, body) {
+  /** @type {RequestInit} */
+  const init = { method, headers: { accept: "application/json" } };
+  if (body !== undefined) {
+    init.headers = { accept: "application/json", "content-type": "application/json" };
+    init.body = JSON.stringify(body);
+  }
+  const response = await session.fetch(path, init);
+  const content = await response.json().catch(() => ({}));
+  if (response.ok) return content;
+  throw new SessionError(content.code ?? "failed", content.detail ?? content.title ?? `Answer ${response.status}`, response.status);
+}
+
+/** Runs an action of the user once, and shows its result. @param {HTMLElement | null} button @param {() => Promise<string>} action */
 async function act(button, action) {
-  button?.setAttribute("aria-busy", "true");
+  if (button?.hasAttribute("aria-disabled")) return;
+  button?.setAttribute("aria-disabled", "true");
   try {
     say(await action());
   } catch (error) {
-    const gone = error.status === 401 && error.code !== "wrong_credentials";
-    if (gone) showGuest(true);
-    say(gone ? "You are no longer logged in." : error.message, true);
+    const isOutage = !(error instanceof SessionError) || error.isOutage;
+    // The end of the session has its own message.
+    if (isOutage) say("The server did not answer. Nothing was lost: try again.", true);
+    else if (session.state === "signedIn" || !byId("guest").hidden) say(error.message, true);
   } finally {
-    button?.removeAttribute("aria-busy");
+    button?.removeAttribute("aria-disabled");
   }
 }
 
-let stopWatching;
-
-/** Shows the end of the session at once, without waiting for the next click. */
-function watch() {
-  stopWatching?.();
-  stopWatching = watchSession(async () => {
-    // Another tab may have logged in again: then the browser has a newer session.
-    try {
-      await showUser(false);
-      say("The session was replaced by a newer login.");
-    } catch {
-      showGuest(true);
-      say("Your session was ended elsewhere or by an administrator.", true);
-    }
-  });
-}
-
-/** Logs out. The user requested this end, so `watch` does not announce it. */
-async function leave(everywhere) {
-  stopWatching?.();
+/** Loads everything that depends on the user. */
+async function reload() {
   try {
-    await logout(everywhere);
-  } catch (error) {
-    watch();
-    throw error;
+    const [me, note] = await Promise.all([call("GET", "/me"), call("GET", "/notes"), showSessions()]);
+    byId("name").textContent = me.user_id;
+    byId("role").textContent = me.role;
+    byId("admin").hidden = me.role !== "admin";
+    if (document.activeElement !== byId("note")) byId("note").value = note.text;
+  } catch {
+    // The state says whether the session has ended. During an outage, this is repeated when the server answers.
+    if (session.state !== "signedOut") setTimeout(() => session.info && reload(), 3000);
   }
-}
-
-function showGuest(focus) {
-  stopWatching?.();
-  stopWatching = undefined;
-  byId("guest").hidden = false;
-  byId("user").hidden = true;
-  byId("note").value = "";
-  byId("sessions").replaceChildren();
-  byId("login-form").reset();
-  if (focus) byId("username").focus();
-}
-
-async function showUser(focus) {
-  await showMe();
-  const [note] = await Promise.all([call("GET", "/notes"), showSessions()]);
-  byId("note").value = note.text;
-  byId("guest").hidden = true;
-  byId("user").hidden = false;
-  watch();
-  if (focus) byId("user-heading").focus();
-}
-
-async function showMe() {
-  const me = await call("GET", "/me");
-  byId("name").textContent = me.user_id;
-  byId("role").textContent = me.role;
-  byId("expires").textContent = `${me.expires_in} seconds`;
-  byId("admin").hidden = me.role !== "admin";
 }
 
 async function showSessions() {
-  const { sessions } = await call("GET", "/auth/sessions");
-  byId("sessions").replaceChildren(...sessions.map(row));
+  const sessions = await session.list();
+  showDevices(sessions, end);
+  const current = sessions.find((listed) => listed.current);
+  if (!current) return;
+  byId("until").textContent = when(current.expires_at);
+  byId("until").dateTime = new Date(current.expires_at * 1000).toISOString();
 }
 
-/** Inserts all values as text: the user agent comes from the client and is not trusted. */
-function row(session) {
-  const cell = (content, tag = "td") => {
-    const element = document.createElement(tag);
-    element.append(content);
-    return element;
-  };
-  const time = (seconds) => {
-    const element = document.createElement("time");
-    const date = new Date(seconds * 1000);
-    element.dateTime = date.toISOString();
-    element.textContent = date.toLocaleString();
-    return element;
-  };
-  const device = `${session.user_agent ?? "unknown"}${session.current ? " (this one)" : ""}`;
-  const head = cell(device, "th");
-  head.scope = "row";
-
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "End";
-  button.dataset.action = "end";
-  const from = new Date(session.created_at * 1000).toLocaleString();
-  button.setAttribute("aria-label", `End the session from ${from}${session.current ? ", this one" : ""}`);
-  button.addEventListener("click", () =>
-    act(button, async () => {
-      if (session.current) {
-        // Also removes the cookies.
-        await leave();
-        showGuest(true);
-        return "You ended this session and are logged out.";
-      }
-      await call("DELETE", `/auth/sessions/${encodeURIComponent(session.id)}`);
-      await showSessions();
-      // The button is gone: give the focus to the heading.
-      byId("sessions-heading").focus();
-      return "The session was ended.";
-    }),
-  );
-
-  const line = document.createElement("tr");
-  line.append(head, cell(session.ip ?? "unknown"), cell(time(session.created_at)), cell(time(session.expires_at)));
-  line.append(cell(button));
-  return line;
-}
-
-function onSubmit(id, action) {
-  byId(id).addEventListener("submit", (event) => {
-    event.preventDefault();
-    act(event.submitter, action);
+/** @param {import("/auth/client.js").ListedSession} listed @param {HTMLElement} button */
+function end(listed, button) {
+  return act(button, async () => {
+    if (listed.current) return leave(() => session.logout(), "You ended this session and are logged out.");
+    await session.end(listed.id);
+    await showSessions();
+    // The button is gone: give the focus to the heading.
+    byId("sessions-heading").focus();
+    return "The session was ended on that device.";
   });
 }
 
-function onClick(id, action) {
-  byId(id).addEventListener("click", () => act(byId(id), action));
+/** @param {() => Promise<void>} logout @param {string} message */
+async function leave(logout, message) {
+  isLeaving = true;
+  try {
+    await logout();
+  } finally {
+    isLeaving = false;
+  }
+  byId("username").focus();
+  return message;
+}
+
+/** Removes what belongs to the user from the page. */
+function forget() {
+  byId("note").value = "";
+  byId("sessions").replaceChildren();
+  byId("login-form").reset();
+  for (const id of ["name", "role", "until", "countdown"]) byId(id).textContent = "";
+  byId("admin").hidden = true;
+}
+
+/** Asks before what cannot be undone. @param {string} title @param {string} text @param {string} yes @returns {Promise<boolean>} */
+function confirmed(title, text, yes) {
+  const dialog = byId("confirm");
+  byId("confirm-heading").textContent = title;
+  byId("confirm-text").textContent = text;
+  byId("confirm-yes").textContent = yes;
+  return new Promise((resolve) => {
+    byId("confirm-no").onclick = () => dialog.close();
+    byId("confirm-yes").onclick = () => dialog.close("yes");
+    dialog.onclose = () => resolve(dialog.returnValue === "yes");
+    dialog.returnValue = "";
+    dialog.showModal();
+  });
+}
+
+/** @param {string} id @param {() => Promise<string>} action */
+function onSubmit(id, action) {
+  byId(id).addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    void act(event.submitter, action);
+  });
+}
+
+/** @param {string} name @param {() => Promise<string>} action */
+function onAction(name, action) {
+  const button = /** @type {HTMLElement} */ (document.querySelector(`#user > section [data-action="${name}"]`));
+  button.addEventListener("click", () => act(button, action));
 }
 
 onSubmit("login-form", async () => {
-  await login(byId("username").value, byId("password").value);
-  await showUser(true);
+  await session.login({ username: byId("username").value, password: byId("password").value });
+  byId("password").value = "";
+  byId("user-heading").focus();
   return "You are logged in.";
 });
-onClick("refresh", async () => {
-  await refresh();
-  await Promise.all([showMe(), showSessions()]);
-  return "The session was refreshed.";
+onAction("refresh", async () => {
+  await session.refresh();
+  await reload();
+  return "The session was renewed.";
 });
-onClick("logout", async () => {
-  await leave();
-  showGuest(true);
-  return "You are logged out.";
-});
-onClick("logout-all", async () => {
-  await leave(true);
-  showGuest(true);
-  return "You are logged out everywhere.";
+onAction("logout", () => leave(() => session.logout(), "You are logged out."));
+onAction("logout-all", () => leave(() => session.logoutAll(), "You are logged out everywhere."));
+onAction("replay", async () => {
+  isReplaying = true;
+  try {
+    await call("POST", "/theft/copy");
+    for (;;) {
+      const { outcome } = await call("POST", "/theft/use");
+      if (outcome === "refused") {
+        await session.check().catch(() => {});
+        return "";
+      }
+      if (outcome === "too_early") await session.refresh();
+      const steps = { too_early: "Getting a newer token …", repeated: "The thief repeats the old token …" };
+      say(steps[/** @type {"too_early" | "repeated"} */ (outcome)]);
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+  } finally {
+    isReplaying = false;
+  }
 });
 onSubmit("note-form", async () => {
   await call("PUT", "/notes", { text: byId("note").value });
@@ -168,17 +212,23 @@ onSubmit("note-form", async () => {
 onSubmit("role-form", async () => {
   const name = byId("role-user").value;
   const { role } = await call("PUT", `/admin/users/${encodeURIComponent(name)}/role`, { role: byId("new-role").value });
-  return `${name} is ${role} from the next request on.`;
+  return `${name} is now ${role}, and stays logged in.`;
 });
 onSubmit("delete-form", async () => {
   const name = byId("delete-user").value;
+  const text = "The user is deleted and logged out everywhere at once. This cannot be undone.";
+  if (!(await confirmed(`Delete ${name}?`, text, `Delete ${name}`))) return "Nothing was deleted.";
   const { ended } = await call("DELETE", `/admin/users/${encodeURIComponent(name)}`);
-  return `${name} was deleted; ${ended} sessions ended.`;
+  byId("delete-form").reset();
+  return `${name} was deleted; ${ended} ${ended === 1 ? "session" : "sessions"} ended.`;
 });
+byId("try-again").addEventListener("click", () => session.check().catch(() => {}));
 
-// Shows the user who is logged in already. `/me` refreshes if necessary; `/hello` is public, and a browser with only a
-// refresh cookie is anonymous there.
-showUser(false).catch((error) => {
-  showGuest(false);
-  if (error.status !== 401) say(error.message, true);
-});
+// Not a live region: a screen reader would announce every second.
+setInterval(() => {
+  const left = Math.ceil(session.expiresIn);
+  const minutes = Math.floor(left / 60);
+  byId("countdown").textContent = minutes ? `${minutes} min ${left % 60} s` : `${left} s`;
+}, 1000);
+// Logins on other devices are no news of this session. Asking now and then would count as use, and prolong it.
+addEventListener("focus", () => session.state === "signedIn" && showSessions().catch(() => {}));

@@ -6,6 +6,7 @@ mod live;
 mod login;
 mod notes;
 mod page;
+mod theft;
 
 use axum::{
     Router,
@@ -45,6 +46,8 @@ pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Ro
     let guarded = Router::new()
         .route("/login", post(login::login))
         .route("/notes", get(notes::read).put(notes::write))
+        .route("/theft/copy", post(theft::copy))
+        .route("/theft/use", post(theft::use_copy))
         .route("/admin/users/{name}/role", put(admin::set_role))
         .route("/admin/users/{name}", delete(admin::delete_user))
         .layer(sessions.cross_site_guard());

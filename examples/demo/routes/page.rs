@@ -10,7 +10,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("../page/index.html"))))
         .route("/app.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/app.js"))))
-        .route("/client.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/client.js"))))
+        .route("/devices.js", get(|| file("text/javascript; charset=utf-8", include_str!("../page/devices.js"))))
         .route("/style.css", get(|| file("text/css; charset=utf-8", include_str!("../page/style.css"))))
 }
 
