@@ -10,7 +10,7 @@
 use super::renewal::RenewalLayer;
 #[cfg(doc)]
 use super::{
-    Session, SessionManager, StoreChecked, Verifier,
+    Session, SessionManager, StoreChecked, Verifier, behind_a_proxy,
     cookie::CookieConfig,
     design,
     manager::{ClaimsSource, Login, SessionManagerBuilder},

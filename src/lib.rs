@@ -20,6 +20,7 @@
 //! [design page]: crate::design
 //! [security page]: crate::security
 //! [operations page]: crate::operations
+//! [proxy page]: crate::behind_a_proxy
 //!
 // The programs of the README need the feature `router`.
 #![cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../README.md"))]
