@@ -8,6 +8,8 @@
 
 #[cfg(all(doc, feature = "router"))]
 use super::renewal::RenewalLayer;
+#[cfg(all(doc, feature = "test-util"))]
+use super::testing::{FaultyStore, TestClient, TestClock};
 #[cfg(doc)]
 use super::{
     Session, SessionManager, StoreChecked, Verifier, behind_a_proxy,
@@ -57,6 +59,10 @@ pub mod production {}
 /// New secrets and key pairs without logging users out, by deployments or at run time.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/key_rotation.md"))]
 pub mod key_rotation {}
+
+/// Login, expiry, outage and logout in the tests of a site, without a browser or a sleep.
+#[cfg_attr(any(all(feature = "router", feature = "test-util"), not(doctest)), doc = include_str!("../docs/guides/testing.md"))]
+pub mod testing {}
 
 /// Sessions in a database that the crate does not know.
 #[cfg_attr(any(all(feature = "router", feature = "test-util"), not(doctest)), doc = include_str!("../docs/guides/own_store.md"))]

@@ -10,6 +10,7 @@
 //! [several populations]: crate::guides::several_populations
 //! [going to production]: crate::guides::production
 //! [key rotation]: crate::guides::key_rotation
+//! [testing]: crate::guides::testing
 //! [own store]: crate::guides::own_store
 //! [from hand-written JWTs]: crate::guides::migrating_from_jsonwebtoken
 //! [from tower-sessions]: crate::guides::migrating_from_tower_sessions
