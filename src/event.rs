@@ -170,7 +170,7 @@ impl SessionEvent {
     /// | `session_created` | [`Created`](SessionEventKind::Created) |
     /// | `session_renewed` | [`Refreshed`](SessionEventKind::Refreshed), with `tokens`: `access_only`, `rotated` or `repeated` |
     /// | `session_logout` | [`Ended`](SessionEventKind::Ended) by a logout, with `reason`: `logged_out` |
-    /// | `authn_token_revoked` | `Ended` otherwise, with `reason`: `requested`, `replaced`, `evicted`, `refresh_token_reused` or `user_gone` |
+    /// | `authn_token_revoked` | `Ended` otherwise, with `reason`: `requested`, `replaced`, `evicted`, `refresh_token_reused`, `user_gone` or `actor_ended` |
     /// | `authn_token_reuse` | [`RefreshTokenReused`](SessionEventKind::RefreshTokenReused) |
     /// | `session_use_after_expire` | [`UsedAfterEnd`](SessionEventKind::UsedAfterEnd) |
     /// | `session_access_expired` | [`AccessExpired`](SessionEventKind::AccessExpired) |
@@ -279,6 +279,8 @@ pub enum EndReason {
     RefreshTokenReused,
     /// The claims source no longer finds the user.
     UserGone,
+    /// Someone acted as the user, and their own session had ended when this one was refreshed.
+    ActorEnded,
 }
 
 impl EndReason {
@@ -290,6 +292,7 @@ impl EndReason {
             Self::Evicted => "evicted",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::UserGone => "user_gone",
+            Self::ActorEnded => "actor_ended",
         }
     }
 }

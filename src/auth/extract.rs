@@ -247,7 +247,7 @@ where
         let token = session.registered();
         let kind = match session.backend() {
             None => SessionRejectionKind::NoStore,
-            Some(backend) => match backend.is_good(&token.user_id, token.session_id, token.epoch).await {
+            Some(backend) => match backend.is_good(token).await {
                 Ok(true) => return Ok(Self(session)),
                 Ok(false) => SessionRejectionKind::Unauthenticated(VerifyError::Revoked),
                 Err(_) => SessionRejectionKind::StoreUnavailable,

@@ -62,7 +62,8 @@ impl VerifierInner {
             return Err(invalid_claims());
         }
         let find_revoked = |backend: &Arc<SessionBackend>| {
-            backend.find_revoked(registered.session_id, registered.epoch, registered.issued_at)
+            let own = backend.find_revoked(registered.session_id, registered.epoch, registered.issued_at);
+            own.or_else(|| backend.find_end_of_actor(registered.actor_session()?))
         };
         match self.backend.as_ref().and_then(find_revoked) {
             None => Ok(opened),

@@ -7,7 +7,10 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{terms::SessionTerms, variants::unit_variants};
+use super::{
+    terms::{Actor, SessionTerms},
+    variants::unit_variants,
+};
 use crate::{
     clock::Timestamp,
     error::{ConfigError, ConfigErrorKind, expectation},
@@ -33,6 +36,11 @@ impl RegisteredClaims {
     /// Returns who acts as the user, if it is another.
     pub(crate) fn actor(&self) -> Option<&UserId> {
         self.terms.as_deref().and_then(SessionTerms::actor)
+    }
+
+    /// Returns the same with their own session.
+    pub(crate) fn actor_session(&self) -> Option<&Actor> {
+        self.terms.as_deref().and_then(SessionTerms::actor_session)
     }
 }
 

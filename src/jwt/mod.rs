@@ -23,7 +23,7 @@ pub use self::terms::SessionTerms;
 pub(crate) use self::{
     claims::{AppClaims, ClaimsShape, RegisteredClaims, check_claims_type, unit_claims},
     codec::{Buffer, Codec, IssueError, MAX_TOKEN_LEN, Opened, TokenError, TokenKind},
-    terms::InvalidSessionClaims,
+    terms::{Actor, InvalidSessionClaims},
 };
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cursor::{Cursor, json_string};
 use crate::{
     error::{Error, ErrorKind, expectation},
-    id::UserId,
+    id::{SessionId, UserId},
     policy::MAX_CLOCK_SKEW,
     problem::Renderer,
 };
@@ -27,7 +27,14 @@ pub struct SessionTerms {
     ends_with_browser: bool,
     /// A JSON object, as it was written at the login.
     claims: Option<Arc<str>>,
-    actor: Option<UserId>,
+    actor: Option<Actor>,
+}
+
+/// Who acts as the user of a session, and the session of their own from which they do.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Actor {
+    pub(crate) user_id: UserId,
+    pub(crate) session_id: SessionId,
 }
 
 /// Why session claims cannot be put into a token.
@@ -57,7 +64,12 @@ impl SessionTerms {
     }
 
     /// Returns who acts as the user of the session: the `act` claim (RFC 8693, section 4.1); `None` if it is the user.
-    pub const fn actor(&self) -> Option<&UserId> {
+    pub fn actor(&self) -> Option<&UserId> {
+        self.actor.as_ref().map(|actor| &actor.user_id)
+    }
+
+    /// Returns the same with their own session.
+    pub(crate) const fn actor_session(&self) -> Option<&Actor> {
         self.actor.as_ref()
     }
 
@@ -87,8 +99,8 @@ impl SessionTerms {
         self.idle = Some(lifetime.max(MAX_CLOCK_SKEW).as_secs());
     }
 
-    pub(crate) fn set_actor(&mut self, actor: UserId) {
-        self.actor = Some(actor);
+    pub(crate) fn set_actor(&mut self, user_id: UserId, session_id: SessionId) {
+        self.actor = Some(Actor { user_id, session_id });
     }
 
     /// Sets the session claims; an empty object is none.
@@ -115,7 +127,9 @@ impl SessionTerms {
         let persistent = self.ends_with_browser.then(|| r#""persistent":false"#.to_owned());
         let claims = self.claims.as_deref().map(|claims| format!(r#""claims":{claims}"#));
         let session: Vec<String> = [idle, persistent, claims].into_iter().flatten().collect();
-        let actor = self.actor.as_ref().map(|actor| format!(r#","act":{{"sub":{}}}"#, json_string(actor.as_str())));
+        let actor = self.actor.as_ref().map(|Actor { user_id, session_id }| {
+            format!(r#","act":{{"sub":{},"sid":"{session_id}"}}"#, json_string(user_id.as_str()))
+        });
         let session = (!session.is_empty()).then(|| format!(r#","sess":{{{}}}"#, session.join(",")));
         actor.unwrap_or_default() + &session.unwrap_or_default()
     }
@@ -133,8 +147,11 @@ impl SessionTerms {
         let before = cursor.rest();
         let mut terms = Self::default();
         if cursor.text(r#","act":{"sub":"#).is_some() {
-            terms.actor = Some(UserId::from_text(&cursor.string(json_string)?).ok()?);
-            cursor.text("}")?;
+            let user_id = UserId::from_text(&cursor.string(json_string)?).ok()?;
+            cursor.text(r#","sid":""#)?;
+            let session_id = SessionId::from_text(cursor.take(SessionId::TEXT_LEN)?)?;
+            cursor.text(r#""}"#)?;
+            terms.actor = Some(Actor { user_id, session_id });
         }
         let mut has_more = cursor.text(r#","sess":{"#).is_some();
         while has_more {
@@ -162,7 +179,7 @@ impl fmt::Debug for SessionTerms {
         f.debug_struct("SessionTerms")
             .field("refresh_lifetime", &self.refresh_lifetime())
             .field("is_persistent", &self.is_persistent())
-            .field("actor", &self.actor)
+            .field("actor", &self.actor())
             .finish_non_exhaustive()
     }
 }

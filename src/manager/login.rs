@@ -181,15 +181,29 @@ impl<'m, C: Claims> Login<'m, C> {
     ///
     /// [`Session::actor`](crate::Session::actor) tells it in every request, the list of the user's sessions shows it, and
     /// [events](crate::event::SessionEvent::actor) have it. The session lasts no longer than the
-    /// [`acting_lifetime`](crate::manager::SessionManagerBuilder::acting_lifetime). It counts for the limit of the
-    /// user's sessions, and goes on if the actor's own session ends; log out to end it. A session in which someone acts
-    /// already cannot act as a third user: [`ErrorKind::AlreadyActing`]. Nor can a session of another manager:
-    /// [`ErrorKind::WrongManager`].
+    /// [`acting_lifetime`](crate::manager::SessionManagerBuilder::acting_lifetime), and counts for the limit of the user's
+    /// sessions. A session in which someone acts already cannot act as a third user: [`ErrorKind::AlreadyActing`]. Nor
+    /// can a session of another manager: [`ErrorKind::WrongManager`].
+    ///
+    /// It does not outlive the own session of `actor`, which therefore goes on even if the login
+    /// [replaces](Self::replacing) what the request presented. Once that has ended, on any node, requests of this session
+    /// are refused, and its refresh ends it. If the own session expires instead, because nothing refreshes it, only the
+    /// refresh and [`StoreChecked`](crate::StoreChecked) notice. For that, requests of this session take a second look-up
+    /// in the list of ended sessions, and its refreshes a second read of the store.
+    ///
+    /// What is already open, such as a WebSocket that waits for [`Session::ended`](crate::Session::ended), learns of the
+    /// end of the own session only when this one is refreshed or expires: within the lifetime of access tokens if the
+    /// browser refreshes, and otherwise within the `acting_lifetime`.
+    ///
+    /// A logout with the tokens of this session, or a login that replaces it, ends both;
+    /// [`SessionManager::end`] ends this one alone. To come back from acting, the actor has to log in again, since the
+    /// cookies of the own session were replaced. If this session expires, the own one stays in the list of the actor
+    /// until its idle limit.
     ///
     /// ```no_run
     /// use tower_jwt_sessions::{Error, PresentedTokens, Session, SessionCookies, SessionManager};
     ///
-    /// /// The new cookies take the place of those of the staff's own session, which ends.
+    /// /// The new cookies take the place of those of the staff's own session. A logout ends both.
     /// async fn act_as(
     ///     sessions: &SessionManager,
     ///     staff: Session,
@@ -258,7 +272,7 @@ impl<'m, C: Claims> Login<'m, C> {
             if actor.actor().is_some() {
                 return Err(sessions.error(ErrorKind::AlreadyActing));
             }
-            terms.set_actor(actor.user_id().clone());
+            terms.set_actor(actor.user_id().clone(), actor.id());
             device.actor = Some(actor.user_id().clone());
             longest = longest.min(sessions.inner.lifetimes.acting);
         }
@@ -269,7 +283,12 @@ impl<'m, C: Claims> Login<'m, C> {
         };
 
         // A session of the same user can be replaced atomically with the creation of the new one.
-        let mut old = sessions.sessions_to_end(sessions.session_refs(&presented));
+        let mut refs = sessions.with_actors(sessions.session_refs(&presented));
+        if let Some(actor) = &actor {
+            // It goes on, and the new one ends with it.
+            refs.retain(|named| named.claims.session_id != actor.id() || named.claims.user_id != *actor.user_id());
+        }
+        let mut old = sessions.sessions_to_end(refs);
         let replaces = old.iter().position(|named| named.claims.user_id == user);
         let replaced = replaces.map(|n| old.remove(n).claims);
         let replaces = replaced.as_ref().map(|claims| claims.session_id);

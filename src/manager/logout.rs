@@ -44,7 +44,7 @@ impl<C: Claims> SessionManager<C> {
     pub async fn logout(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         let this = self.within(presented);
         this.check_unambiguous(presented)?;
-        let sessions = this.sessions_to_end(this.session_refs(presented));
+        let sessions = this.sessions_to_end(this.with_actors(this.session_refs(presented)));
         this.end_referenced(&sessions, &this.end_cause(EndReason::LoggedOut, Operation::Logout)).await?;
         this.removal()
     }
@@ -77,6 +77,8 @@ impl<C: Claims> SessionManager<C> {
         let why = this.end_cause(EndReason::LoggedOut, Operation::LogoutAll);
         let ended = this.ender().end_all_of(this.end_targets(&alive), &why).await;
         ended.map_err(|failure| this.store_error(failure))?;
+        let own = this.sessions_to_end(this.actor_refs(&alive));
+        this.end_referenced(&own, &why).await?;
         this.removal()
     }
 
@@ -92,7 +94,7 @@ impl<C: Claims> SessionManager<C> {
         let Some((which, claims)) = self.verification().open_any(token.as_bytes(), self.now()) else {
             return Ok(false);
         };
-        let sessions = self.sessions_to_end(vec![SessionRef { which, claims }]);
+        let sessions = self.sessions_to_end(self.with_actors(vec![SessionRef { which, claims }]));
         let ended = self.end_referenced(&sessions, &self.end_cause(EndReason::LoggedOut, Operation::Logout)).await?;
         Ok(!ended.is_empty())
     }

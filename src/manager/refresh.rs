@@ -147,6 +147,13 @@ impl<C: Claims> SessionManager<C> {
         }
         // Read before the claims, so that they are newer than every `expire_access` that this epoch includes.
         let min_epoch = self.min_epoch(token, &cause).await?;
+        if let Some(actor) = token.actor_session() {
+            // If it ends after this, the revocation list refuses the access token that is issued here.
+            let is_alive = self.inner.backend.is_actor_alive(actor).await;
+            if !is_alive.map_err(|failure| self.store_error(failure))? {
+                return Err(self.actor_ended(token, cause).await);
+            }
+        }
         let Some(mut loaded) = self.load_claims(user, terms).await? else {
             return Err(self.user_gone(token, cause).await);
         };
@@ -225,16 +232,29 @@ impl<C: Claims> SessionManager<C> {
         self.error(ErrorKind::InvalidRefreshToken)
     }
 
+    /// Ends a session in which someone acted whose own session has ended.
+    async fn actor_ended(&self, token: &RegisteredClaims, cause: Cause) -> Error {
+        let why = EndCause { reason: EndReason::ActorEnded, cause };
+        match self.ender().end_each(vec![presented(token)], &why).await {
+            Ok(_) => self.error(ErrorKind::InvalidRefreshToken),
+            Err(failure) => self.store_error(failure),
+        }
+    }
+
     /// Ends every session of a user who no longer exists in the claims source.
     async fn user_gone(&self, token: &RegisteredClaims, cause: Cause) -> Error {
-        let presented = EndTarget {
-            user: token.user_id.clone(),
-            which: WhichSessions::Proven(token.session_id),
-            actor: token.actor().map(|actor| (token.session_id, actor.clone())),
-        };
-        match self.ender().end_all_of(vec![presented], &EndCause { reason: EndReason::UserGone, cause }).await {
+        match self.ender().end_all_of(vec![presented(token)], &EndCause { reason: EndReason::UserGone, cause }).await {
             Ok(()) => self.error(ErrorKind::InvalidRefreshToken),
             Err(failure) => self.store_error(failure),
         }
+    }
+}
+
+/// Returns the session of a token that is presented, to end it.
+fn presented(token: &RegisteredClaims) -> EndTarget {
+    EndTarget {
+        user: token.user_id.clone(),
+        which: WhichSessions::Proven(token.session_id),
+        actor: token.actor().map(|actor| (token.session_id, actor.clone())),
     }
 }

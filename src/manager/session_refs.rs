@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     cookie::TokenCookie,
     error::{Error, ErrorKind},
-    jwt::RegisteredClaims,
+    jwt::{Actor, RegisteredClaims},
     policy::{Lifetimes, MAX_CLOCK_SKEW},
     revocation::EndTarget,
     store::WhichSessions,
@@ -26,6 +26,13 @@ impl SessionRef {
         // The token's own expiry as well: the absolute limit may once have been longer.
         let ended_by = self.claims.auth_time.saturating_add(lifetimes.absolute).max(self.claims.expires_at);
         now >= ended_by.saturating_add(lifetimes.revocation_retention())
+    }
+
+    /// Returns the own session of someone who acts as the user of this one.
+    fn of_actor(&self) -> Option<Self> {
+        let Actor { user_id, session_id } = self.claims.actor_session()?.clone();
+        let claims = RegisteredClaims { user_id, session_id, terms: None, ..self.claims.clone() };
+        Some(Self { which: self.which, claims })
     }
 
     pub(super) fn is_of_session(&self, other: &Self) -> bool {
@@ -78,6 +85,17 @@ impl<C: Claims> SessionManager<C> {
             .filter_map(|(which, token)| Some((*which, self.verification().open_old(*which, token, now)?)));
         let tokens = session.into_iter().chain(refresh).chain(others);
         tokens.map(|(which, claims)| SessionRef { which, claims }).collect()
+    }
+
+    /// Returns the own sessions of those who act as the users of these.
+    pub(super) fn actor_refs(&self, sessions: &[SessionRef]) -> Vec<SessionRef> {
+        sessions.iter().filter_map(SessionRef::of_actor).collect()
+    }
+
+    /// Returns what ends with these sessions: they, and the own sessions of those who act in them.
+    pub(super) fn with_actors(&self, mut sessions: Vec<SessionRef>) -> Vec<SessionRef> {
+        sessions.extend(self.actor_refs(&sessions));
+        sessions
     }
 
     /// Returns one token for each named session that is not known to have ended.

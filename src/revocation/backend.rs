@@ -22,7 +22,7 @@ use crate::{
     event::EventHook,
     health::Health,
     id::{SessionId, UserId},
-    jwt::RegisteredClaims,
+    jwt::{Actor, RegisteredClaims},
     policy::ReplayWindow,
     store::{DynStore, Owner, Population, StoreError},
 };
@@ -104,6 +104,18 @@ impl SessionBackend {
         self.node.revocations.find(session, epoch)
     }
 
+    /// Returns whether the own session of someone who acts as a user has ended, and with what certainty, as far as this
+    /// node knows.
+    pub(crate) fn find_end_of_actor(&self, actor: &Actor) -> Option<Revoked> {
+        self.node.revocations.find_end(actor.session_id)
+    }
+
+    /// Asks the store whether the own session of someone who acts as a user is alive.
+    pub(crate) async fn is_actor_alive(&self, actor: &Actor) -> Result<bool, StoreError> {
+        let Actor { user_id, session_id } = actor;
+        Ok(!self.ender.finish(user_id, *session_id).await? && self.node.find(user_id, *session_id).await?.is_some())
+    }
+
     /// Whether enough is known of revocations to serve sessions under this policy.
     pub(crate) fn permits(&self, policy: StalePolicy) -> bool {
         self.feed.permits(policy, self.serve_before_catch_up, || self.node.clock.instant())
@@ -118,7 +130,13 @@ impl SessionBackend {
 
     /// Asks the store whether an access token of this epoch is still good: the session lives, and its access tokens
     /// were not expired since this one was issued.
-    pub(crate) async fn is_good(&self, user: &UserId, session: SessionId, epoch: u32) -> Result<bool, StoreError> {
+    pub(crate) async fn is_good(&self, token: &RegisteredClaims) -> Result<bool, StoreError> {
+        let (user, session, epoch) = (&token.user_id, token.session_id, token.epoch);
+        if let Some(actor) = token.actor_session()
+            && !self.is_actor_alive(actor).await?
+        {
+            return Ok(false);
+        }
         // What this node knows stays true, even if a failover made the store forget it.
         if self.ender.finish(user, session).await? || self.node.revocations.find(session, epoch).is_some() {
             return Ok(false);

@@ -93,6 +93,11 @@ impl Revocations {
         Some(if min_epoch == END_UNFINISHED { Revoked::EndUnfinished } else { Revoked::Certainly })
     }
 
+    /// Returns whether this session has ended, and with what certainty, whatever its epoch.
+    pub(super) fn find_end(&self, session: SessionId) -> Option<Revoked> {
+        self.find(session, END_UNFINISHED - 1)
+    }
+
     /// Whether the session has ended and the store knows, so that there is nothing left to do.
     pub(crate) fn is_ended(&self, session: SessionId) -> bool {
         self.find_if(session, |min_epoch| min_epoch == Revocation::ENDED).is_some()

@@ -135,11 +135,11 @@ impl<C> TestSession<C> {
         let user_id = |text: String| UserId::new(&text).map_err(|error| format!("{text:?}: {error}"));
         let mut terms = self.session_claims.transpose()?.unwrap_or_default();
         if let Some(actor) = self.actor {
-            terms.set_actor(user_id(actor)?);
+            terms.set_actor(user_id(actor)?, random_id());
         }
         let registered = RegisteredClaims {
             user_id: user_id(self.user)?,
-            session_id: self.id.or_else(SessionId::random).unwrap_or(SessionId::from_bytes([0; SessionId::LEN])),
+            session_id: self.id.unwrap_or_else(random_id),
             generation: 1,
             epoch: 0,
             auth_time: match self.logged_in {
@@ -156,6 +156,11 @@ impl<C> TestSession<C> {
         }
         Ok(session)
     }
+}
+
+/// Returns a random id, or zeros where there is no randomness.
+fn random_id() -> SessionId {
+    SessionId::random().unwrap_or(SessionId::from_bytes([0; SessionId::LEN]))
 }
 
 impl<C> Session<C> {

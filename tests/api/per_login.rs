@@ -9,7 +9,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_jwt_sessions::{
-    Error, PresentedTokens, Session, SessionCookies, SessionManager, UserId,
+    Error, PresentedTokens, Session, SessionCookies, SessionManager, StoreChecked, UserId,
     clock::Clock as _,
     error::ErrorKind,
     event::{EndReason, RefreshKind, SessionEventKind},
@@ -26,6 +26,9 @@ on_every_store!(
     claims_source_sees_the_terms,
     actor_is_shown_in_session_list_and_events,
     acting_ends_at_its_own_limit,
+    acting_does_not_outlive_the_own_session,
+    acting_ends_alone_or_with_the_own_session,
+    outage_does_not_end_acting,
 );
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -195,7 +198,9 @@ fn support(sessions: &SessionManager<Claims>) -> Router {
     };
     let who = async |session: Session<Claims>| json!([session.user_id(), session.actor()]).to_string();
     let recent = async |session: Session<Claims>| session.require_recent_login(hours(1)).map(|()| "recent");
+    let checked = async |session: StoreChecked<Session<Claims>>| session.user_id().to_string();
     let routes = Router::new().route("/act/{user}", post(act)).route("/who", get(who)).route("/recent", get(recent));
+    let routes = routes.route("/checked", get(checked));
     routes.layer(sessions.layer()).with_state(sessions.clone()).merge(app(sessions))
 }
 
@@ -213,7 +218,7 @@ async fn actor_is_shown_in_session_list_and_events(backend: Backend) {
     // The user has not logged in here, however recent the session is.
     staff.get("/recent").await.is_problem(403, "insufficient_scope");
     assert_eq!(staff.get("/who").await.is(200).json(), json!(["alice", "support"]));
-    assert_eq!(world.count("support").await, 0, "their own session was replaced");
+    assert_eq!(world.count("support").await, 1, "their own session goes on");
     // No third user, and nothing changed.
     staff.post("/act/bob").await.is_problem(403, "already_acting");
     assert_eq!((world.count("bob").await, world.count("alice").await), (0, 2));
@@ -236,9 +241,10 @@ async fn actor_is_shown_in_session_list_and_events(backend: Backend) {
     let stale = staff.clone();
     staff.post("/auth/logout").await.is(200);
     stale.send_only("POST /auth/refresh", &[]).await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.count("support").await, 0, "and ends with the logout");
     let mut events = world.whole_events();
-    let own = events.remove(0);
-    assert_eq!((own.user_id.as_str(), own.actor), ("support", None));
+    let own = events.remove(events.len() - 2);
+    assert_eq!((own.user_id.as_str(), own.kind), ("support", SessionEventKind::Ended(EndReason::LoggedOut)));
     let kinds: Vec<SessionEventKind> = events.iter().map(|event| event.kind).collect();
     let expected = [
         SessionEventKind::Created,
@@ -256,7 +262,7 @@ async fn actor_is_shown_in_session_list_and_events(backend: Backend) {
 async fn acting_ends_at_its_own_limit(backend: Backend) {
     for (limit, longest) in [(None, 3600), (Some(seconds(600)), 600), (Some(hours(24 * 399)), 5 * 3600)] {
         let world = World::with(backend, |builder| {
-            let builder = builder.refresh_lifetime(hours(4)).absolute_lifetime(hours(5));
+            let builder = builder.refresh_lifetime(hours(5)).absolute_lifetime(hours(5));
             match limit {
                 Some(limit) => builder.acting_lifetime(limit),
                 None => builder,
@@ -277,6 +283,122 @@ async fn acting_ends_at_its_own_limit(backend: Backend) {
         let cookie = format!("{REFRESH}={token}");
         send(&world.app, "POST /auth/refresh", &[("cookie", cookie)]).await.is_problem(401, "invalid_refresh_token");
     }
+}
+
+/// A member of the support staff who acts as alice, and the cookies of their own session.
+async fn acting(world: &World, app: &Router) -> (Browser, Browser) {
+    let mut staff = Browser::new(app, &world.clock);
+    staff.login("support").await;
+    let own = staff.clone();
+    staff.post("/act/alice").await.is(200);
+    assert_eq!((world.count("support").await, world.count("alice").await), (1, 1));
+    world.events();
+    (staff, own)
+}
+
+async fn acting_does_not_outlive_the_own_session(backend: Backend) {
+    let world =
+        World::with(backend, |builder| builder.access_lifetime(seconds(600)).refresh_lifetime(seconds(1200))).await;
+    let there = world.node(|builder| builder).await;
+    let (here, there_site) = (support(&world.sessions), support(&there.sessions));
+    // Logged out, also everywhere, on this node or on another one; and before a refresh or a request.
+    for on_other_node in [false, true] {
+        for everywhere in [false, true] {
+            let (mut staff, mut own) = acting(&world, &here).await;
+            // New claims of the actor end nothing.
+            world.sessions.expire_access("support").await.unwrap();
+            staff.get("/who").await.is(200);
+            staff.refresh().await.is(200);
+            own.refresh().await.is(200);
+            if on_other_node {
+                own.visit(&there_site);
+            }
+            own.post(if everywhere { "/auth/logout-all" } else { "/auth/logout" }).await.is(200);
+            // On the other node when it has read the log.
+            let site = if on_other_node { &here } else { &there_site };
+            for node in [site, if on_other_node { &there_site } else { &here }] {
+                staff.visit(node);
+                nodes::soon_works(async || staff.clone().get("/who").await.status == 401).await;
+                staff.clone().get("/who").await.is_problem(401, "invalid_token");
+            }
+            world.events();
+            staff.visit(&here);
+            let token = staff.refresh_token();
+            staff.refresh().await.is_problem(401, "invalid_refresh_token");
+            assert_eq!(world.count("alice").await, 0);
+            let event = world.whole_events().pop().expect("an event");
+            assert_eq!(event.kind, SessionEventKind::Ended(EndReason::ActorEnded));
+            assert_eq!(event.actor.as_ref().map(UserId::as_str), Some("support"));
+            let cookie = format!("{REFRESH}={token}");
+            send(&world.app, "POST /auth/refresh", &[("cookie", cookie)])
+                .await
+                .is_problem(401, "invalid_refresh_token");
+            assert_eq!(world.events(), [SessionEventKind::UsedAfterEnd]);
+        }
+    }
+    // At the idle limit of the own session, which nothing refreshes.
+    let (mut staff, _) = acting(&world, &here).await;
+    world.clock.advance(seconds(1000));
+    staff.refresh().await.is(200);
+    assert_eq!(staff.get("/checked").await.is(200).body, "alice");
+    world.clock.advance(seconds(300));
+    staff.get("/who").await.is(200);
+    staff.get("/checked").await.is_problem(401, "invalid_token");
+    staff.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!(world.count("alice").await, 0);
+}
+
+async fn acting_ends_alone_or_with_the_own_session(backend: Backend) {
+    let world = World::new(backend).await;
+    let site = support(&world.sessions);
+    let (mut staff, mut own) = acting(&world, &site).await;
+    let id = world.sessions.list("alice").await.unwrap()[0].id;
+    world.sessions.end("alice", id).await.unwrap();
+    staff.get("/who").await.is_problem(401, "invalid_token");
+    own.get("/who").await.is(200);
+    own.post("/auth/logout").await.is(200);
+
+    // All of the user's and their own, but no other of the actor's.
+    let mut elsewhere = world.browser();
+    elsewhere.login("support").await;
+    let (mut staff, mut own) = {
+        let mut staff = Browser::new(&site, &world.clock);
+        staff.login("support").await;
+        let own = staff.clone();
+        staff.post("/act/alice").await.is(200);
+        (staff, own)
+    };
+    staff.post("/auth/logout-all").await.is(200);
+    assert_eq!((world.count("support").await, world.count("alice").await), (1, 0));
+    own.get("/who").await.is_problem(401, "invalid_token");
+    elsewhere.get("/me").await.is(200);
+    elsewhere.post("/auth/logout").await.is(200);
+
+    // The actor logs in again in the same browser.
+    let (mut staff, mut own) = acting(&world, &site).await;
+    staff.login("support").await;
+    assert_eq!((world.count("support").await, world.count("alice").await), (1, 0));
+    own.get("/who").await.is_problem(401, "invalid_token");
+    // With a token in place of cookies.
+    staff.post("/auth/logout").await.is(200);
+    let (staff, _) = acting(&world, &site).await;
+    assert!(world.sessions.end_with_token(&staff.refresh_token()).await.unwrap());
+    assert_eq!((world.count("support").await, world.count("alice").await), (0, 0));
+}
+
+async fn outage_does_not_end_acting(backend: Backend) {
+    let world = World::new(backend).await;
+    let (mut staff, mut own) = acting(&world, &support(&world.sessions)).await;
+    world.store.set_down(true);
+    staff.get("/who").await.is(200);
+    staff.refresh().await.is_problem(503, "store_unavailable");
+    // The end of the own session is unfinished, so neither is known to have ended.
+    own.post("/auth/logout").await.is_problem(503, "store_unavailable");
+    staff.get("/who").await.is_problem(503, "store_unavailable");
+    staff.refresh().await.is_problem(503, "store_unavailable");
+    world.store.set_down(false);
+    staff.refresh().await.is_problem(401, "invalid_refresh_token");
+    assert_eq!((world.count("support").await, world.count("alice").await), (0, 0));
 }
 
 #[tokio::test]

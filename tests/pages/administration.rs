@@ -10,6 +10,7 @@ use crate::{
 on_every_store!(
     impersonation_and_its_end,
     impersonation_ends_after_an_hour,
+    impersonation_ends_with_the_logout_of_the_administrator,
     only_administrators_act_as_users,
     acting_administrator_cannot_change_the_account,
     end_of_acting_changes_nothing_for_others,
@@ -21,7 +22,7 @@ async fn impersonation_and_its_end(backend: Backend) {
     let site = Site::new(backend).await;
     let (mut alice, mut bob) = (site.logged_in("alice", true).await, site.logged_in("bob", true).await);
     alice.navigate("/admin").await.shows(r#"action="/admin/users/bob/act""#);
-    let before = alice.clone();
+    let mut before = alice.clone();
     let acting = alice.submit("/admin/users/bob/act", &[]).await;
     assert!(acting.leads_to("/dashboard").set_cookies().iter().all(|line| !line.contains("Max-Age")));
     // Also after a renewal.
@@ -32,9 +33,10 @@ async fn impersonation_and_its_end(backend: Backend) {
         assert!(!page.body.contains(r#"href="/admin""#), "{}", page.body);
         bob.navigate("/devices").await.shows("alice acting as you");
     }
-    before.clone().navigate("/dashboard").await.leads_to("/login?next=%2Fdashboard");
+    before.clone().navigate("/dashboard").await.shows("Welcome, alice.");
 
     alice.submit("/act/end", &[]).await.leads_to("/admin");
+    before.navigate("/dashboard").await.leads_to("/login?next=%2Fdashboard");
     assert_eq!((alice.cookie(ACCESS), alice.cookie(REFRESH)), (None, None));
     assert!(!bob.navigate("/devices").await.body.contains("acting"), "the session has ended");
     bob.navigate("/dashboard").await.shows("Welcome, bob.");
@@ -52,6 +54,15 @@ async fn impersonation_ends_after_an_hour(backend: Backend) {
     site.clock.advance(hours(1) - seconds(1));
     alice.navigate("/dashboard").await.shows("Welcome, bob.");
     site.clock.advance(seconds(1));
+    alice.navigate("/dashboard").await.leads_to("/login?next=%2Fdashboard");
+}
+
+async fn impersonation_ends_with_the_logout_of_the_administrator(backend: Backend) {
+    let site = Site::new(backend).await;
+    let mut alice = site.logged_in("alice", true).await;
+    alice.submit("/admin/users/bob/act", &[]).await.leads_to("/dashboard");
+    let mut elsewhere = site.logged_in("alice", true).await;
+    elsewhere.submit("/logout-all", &[]).await.leads_to("/login");
     alice.navigate("/dashboard").await.leads_to("/login?next=%2Fdashboard");
 }
 

@@ -15,10 +15,15 @@ pub(super) fn any_terms() -> impl Strategy<Value = SessionTerms> {
         }
         terms.set_claims(&claims).unwrap();
         if let Some(actor) = actor {
-            terms.set_actor(UserId::new(actor).unwrap());
+            terms.set_actor(UserId::new(actor).unwrap(), own_session());
         }
         terms
     })
+}
+
+/// `AAECAwQFBgcICQoLDA0ODw`.
+fn own_session() -> SessionId {
+    SessionId::from_bytes(std::array::from_fn(|n| n as u8))
 }
 
 /// What a login says that says everything.
@@ -27,7 +32,7 @@ pub(super) fn every_term() -> SessionTerms {
     terms.set_persistent(false);
     terms.set_refresh_lifetime(Duration::from_secs(900));
     terms.set_claims(&json!({ "tenant": 7 })).unwrap();
-    terms.set_actor(UserId::new("support \"é\"").unwrap());
+    terms.set_actor(UserId::new("support \"é\"").unwrap(), own_session());
     terms
 }
 
@@ -40,25 +45,28 @@ fn read(members: &str) -> Result<(RegisteredClaims, Value), TokenError> {
 
 #[test]
 fn terms_have_one_spelling_and_precede_the_claims_of_the_application() {
-    let spelled =
-        r#","act":{"sub":"support \"é\""},"sess":{"idle":900,"persistent":false,"claims":{"tenant":7,"by":"é}"}}"#;
+    let spelled = r#","act":{"sub":"support \"é\"","sid":"AAECAwQFBgcICQoLDA0ODw"},"sess":{"idle":900,"persistent":false,"claims":{"tenant":7,"by":"é}"}}"#;
     let (registered, app) = read(&format!(r#"{spelled},"role":"admin""#)).unwrap();
     let terms = registered.terms.unwrap();
     assert_eq!((terms.refresh_lifetime(), terms.is_persistent()), (Some(Duration::from_secs(900)), false));
     assert_eq!(terms.session_claims::<Value>().unwrap(), Some(json!({ "tenant": 7, "by": "é}" })));
     assert_eq!(terms.actor().map(UserId::as_str), Some("support \"é\""));
     assert_eq!(terms.members(), spelled);
-    let (registered, _) = read(r#","act":{"sub":"support"}"#).unwrap();
+    let (registered, _) = read(r#","act":{"sub":"support","sid":"AAECAwQFBgcICQoLDA0ODw"}"#).unwrap();
     assert_eq!(registered.actor().map(UserId::as_str), Some("support"));
     assert_eq!(app, json!({ "role": "admin" }));
 
     for refused in [
-        r#","act":{"sub":""}"#,
-        r#","act":{"sub":"support","act":{"sub":"other"}}"#,
-        r#","act":{"sub":"\u0061"}"#,
+        r#","act":{"sub":"","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
+        r#","act":{"sub":"support"}"#,
+        r#","act":{"sub":"support","sid":""}"#,
+        r#","act":{"sub":"support","sid":"AAECAwQFBgcICQoLDA0OD"}"#,
+        r#","act":{"sid":"AAECAwQFBgcICQoLDA0ODw","sub":"support"}"#,
+        r#","act":{"sub":"support","sid":"AAECAwQFBgcICQoLDA0ODw","act":{"sub":"other"}}"#,
+        r#","act":{"sub":"\u0061","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
         r#","act":"support""#,
-        r#","act":{"sub":"support"},"act":{"sub":"support"}"#,
-        r#","sess":{"idle":900},"act":{"sub":"support"}"#,
+        r#","act":{"sub":"support","sid":"AAECAwQFBgcICQoLDA0ODw"},"act":{"sub":"support","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
+        r#","sess":{"idle":900},"act":{"sub":"support","sid":"AAECAwQFBgcICQoLDA0ODw"}"#,
         r#","sess":{}"#,
         r#","sess":null"#,
         r#","sess":{"idle":900"#,
