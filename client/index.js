@@ -333,6 +333,7 @@ export function createSession(options = {}) {
       // After a stream that was open at once: most often it has ended because the session has.
       if (wasOpen) delay = 0;
       else await sleep((delay = events ? Math.min(delay * 2 || 1_000, pollInterval) : pollInterval), signal);
+      if (signal.aborted) return;
       await check().catch(ignore);
       // Not all browsers at once when a server restarts.
       if (wasOpen) await sleep(500 + Math.random() * 1_000, signal);
@@ -366,7 +367,7 @@ export function createSession(options = {}) {
   };
 
   const listen = () => {
-    if (channel || typeof BroadcastChannel !== "function") return;
+    if (channel) return;
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data: [type, value] }) => {
       if (type === "out") leave(value);
@@ -449,7 +450,7 @@ export function createSession(options = {}) {
 
   /** @param {RequestInfo | URL} input @param {RequestInit & { timeout?: number }} [init] @returns {Promise<Response>} */
   const fetchAgain = async (input, init = {}) => {
-    if (typeof ReadableStream === "function" && init.body instanceof ReadableStream)
+    if (init.body instanceof ReadableStream)
       throw new SessionError("stream_body", "A stream can be sent only once: pass a Blob.");
     const { timeout: limit = fetchTimeout, ...rest } = init;
     const given = rest.signal ?? (input instanceof Request ? input.signal : null);
@@ -458,6 +459,7 @@ export function createSession(options = {}) {
     isUsed = true;
     if (info && performance.now() > expiresAt) await refresh({ signal }).catch(ignore);
     for (let attempt = 1; ; attempt++) {
+      const seen = renewals;
       let response;
       try {
         response = await fetch(request.clone());
@@ -471,7 +473,8 @@ export function createSession(options = {}) {
       const isExpired = (info ? /^Bearer(?!.*error=)|"invalid_token"/ : /"invalid_token"/).test(challenge(headers));
       if (status === 401 && isExpired) {
         try {
-          await refresh({ signal });
+          // Unless the tokens are newer than the request.
+          if (renewals === seen) await refresh({ signal });
         } catch (error) {
           if (error instanceof SessionError && error.status === 401) return response;
           throw error;

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 use crate::driver;
 
 /// Far more than needed, even on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// How often a condition is asked for.
-const AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const AGAIN: Duration = Duration::from_millis(20);
 
 /// For containers, in which Chromium has no sandbox; without requests of its own.
 const FLAGS: &[&str] = &[
@@ -27,6 +27,8 @@ const FLAGS: &[&str] = &[
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    // A host whose origin is not trusted with plain http, as `localhost` is.
+    "--host-resolver-rules=MAP intranet.test 127.0.0.1",
 ];
 
 /// A browser with an empty profile; it quits when it is dropped.
@@ -78,6 +80,11 @@ impl Chromium {
         let cookies = self.cookies().await;
         let cookie = cookies.iter().find(|cookie| cookie["name"] == name)?;
         cookie["value"].as_str().map(str::to_owned)
+    }
+
+    /// Removes all cookies, as a user can.
+    pub(crate) async fn forget_cookies(&self) {
+        self.driver.cdp().send_raw("Storage.clearCookies", json!({})).await.expect("no cookies");
     }
 
     /// What the current tab reported on its console since this was last asked, also about refused scripts and requests.
@@ -154,10 +161,11 @@ impl Tab {
         }
     }
 
-    /// Types into an input of the page.
+    /// Types into an input of the page, which has this name or id.
     pub(crate) async fn type_into(&self, name: &str, text: &str) {
         self.select().await;
-        let input = self.driver.find(By::Css(format!("input[name={name}]"))).await.expect("an input");
+        let selector = format!("input[name={name}], input#{name}");
+        let input = self.driver.find(By::Css(selector)).await.expect("an input");
         input.clear().await.expect("an input that can be changed");
         input.send_keys(text).await.expect("an input with the focus");
     }
@@ -166,7 +174,30 @@ impl Tab {
     pub(crate) async fn click(&self, selector: &str) {
         self.select().await;
         let element = self.driver.find(By::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        // Not below a header that stays at the top of the window.
+        let scroll = "arguments[0].scrollIntoView({ block: 'center' });";
+        let argument = element.to_json().expect("an element");
+        self.driver.execute(scroll, vec![argument]).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Minimizes the window, so that its page is hidden.
+    pub(crate) async fn hide(&self) {
+        self.select().await;
+        self.driver.minimize_window().await.expect("a window");
+        self.until("document.hidden").await;
+    }
+
+    /// Restores the window.
+    pub(crate) async fn show(&self) {
+        self.select().await;
+        self.driver.set_window_rect(0, 0, 1_280, 800).await.expect("a window");
+        self.until("!document.hidden").await;
+    }
+
+    /// Runs a script in every page that is loaded from now on, before the scripts of the page.
+    pub(crate) async fn run_in_each_page(&self, script: &str) {
+        self.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
     /// Sends a command of the DevTools protocol.

@@ -21,10 +21,14 @@ pub(crate) fn demo() -> Program {
 impl Tab {
     /// Logs in as Alice at the page of the demo.
     pub(crate) async fn log_in(&self, url: &str) {
+        self.log_in_as(url, "alice", "wonderland").await;
+    }
+
+    pub(crate) async fn log_in_as(&self, url: &str, username: &str, password: &str) {
         self.open(url).await;
         self.until(IS_LOGGED_OUT).await;
-        self.type_into("username", "alice").await;
-        self.type_into("password", "wonderland").await;
+        self.type_into("username", username).await;
+        self.type_into("password", password).await;
         self.click("[data-action=login]").await;
         self.until(IS_LOGGED_IN).await;
     }

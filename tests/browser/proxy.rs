@@ -4,19 +4,25 @@ use std::{
     collections::VecDeque,
     io,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::sleep,
 };
+
+use crate::chromium::{AGAIN, SOON};
 
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// The server carries it out; the response is lost with its connection.
     Lost,
+    /// The server carries it out; the response never arrives, and the connection stays open until the browser closes it.
+    Swallowed,
     /// The proxy answers 503 itself.
     Unavailable,
 }
@@ -25,7 +31,45 @@ pub(crate) enum Fault {
 #[derive(Default)]
 struct Plan {
     faults: VecDeque<(String, Fault)>,
+    outage: Option<Fault>,
     answered: Vec<(String, u16)>,
+    /// The paths of the requests that are not completed.
+    open: Vec<String>,
+}
+
+impl Plan {
+    fn fault(&mut self, path: &str) -> Option<Fault> {
+        let found = self.faults.iter().position(|(of, _)| of == path);
+        let single = found.and_then(|at| self.faults.remove(at)).map(|(_, fault)| fault);
+        single.or(self.outage.filter(|_| !is_file(path)))
+    }
+}
+
+/// Whether this is the page or one of its files: an outage of sessions does not concern them.
+fn is_file(path: &str) -> bool {
+    ["/", ".js", ".css"].iter().any(|end| path.ends_with(end))
+}
+
+/// Counts a request as open until it is dropped.
+struct Open {
+    plan: Arc<Mutex<Plan>>,
+    path: String,
+}
+
+impl Open {
+    fn new(plan: Arc<Mutex<Plan>>, path: String) -> Self {
+        plan.lock().expect("no panic").open.push(path.clone());
+        Self { plan, path }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let open = &mut self.plan.lock().expect("no panic").open;
+        if let Some(at) = open.iter().position(|path| *path == self.path) {
+            open.swap_remove(at);
+        }
+    }
 }
 
 pub(crate) struct Proxy {
@@ -62,6 +106,25 @@ impl Proxy {
         self.plan.lock().expect("no panic").faults.push_back((path.to_owned(), fault));
     }
 
+    /// Breaks every request, except those for the page and its files, until this is called with `None`.
+    pub(crate) fn break_all(&self, fault: Option<Fault>) {
+        self.plan.lock().expect("no panic").outage = fault;
+    }
+
+    /// How many requests to a path are open.
+    pub(crate) fn open(&self, path: &str) -> usize {
+        self.plan.lock().expect("no panic").open.iter().filter(|open| *open == path).count()
+    }
+
+    /// Waits until this many requests to a path are open.
+    pub(crate) async fn until_open(&self, path: &str, count: usize) {
+        let begun = Instant::now();
+        while self.open(path) != count {
+            assert!(begun.elapsed() < SOON, "{} requests to {path} are open, not {count}", self.open(path));
+            sleep(AGAIN).await;
+        }
+    }
+
     /// The statuses of the responses to a path so far, also of those that were lost.
     pub(crate) fn answered(&self, path: &str) -> Vec<u16> {
         let plan = self.plan.lock().expect("no panic");
@@ -94,11 +157,8 @@ async fn forward(mut browser: TcpStream, server: String, plan: Arc<Mutex<Plan>>)
     };
     let text = String::from_utf8_lossy(&request[..head]).into_owned();
     let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
-    let fault = {
-        let mut plan = plan.lock().expect("no panic");
-        let found = plan.faults.iter().position(|(of, _)| *of == path);
-        found.and_then(|at| plan.faults.remove(at)).map(|(_, fault)| fault)
-    };
+    let _open = Open::new(plan.clone(), path.clone());
+    let fault = plan.lock().expect("no panic").fault(&path);
     if fault == Some(Fault::Unavailable) {
         plan.lock().expect("no panic").answered.push((path, 503));
         let answer =
@@ -130,9 +190,16 @@ async fn forward(mut browser: TcpStream, server: String, plan: Arc<Mutex<Plan>>)
     }
     let status = String::from_utf8_lossy(&response[9..12]).parse().unwrap_or_default();
     plan.lock().expect("no panic").answered.push((path, status));
-    if fault == Some(Fault::Lost) {
-        return Ok(());
+    match fault {
+        Some(Fault::Lost) => return Ok(()),
+        Some(Fault::Swallowed) => return until_closed(&mut browser).await,
+        _ => {}
     }
     browser.write_all(&response).await?;
     copy_bidirectional(&mut browser, &mut upstream).await.map(drop)
+}
+
+async fn until_closed(browser: &mut TcpStream) -> io::Result<()> {
+    while browser.read(&mut [0; 1024]).await? > 0 {}
+    Ok(())
 }
