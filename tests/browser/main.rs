@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+mod accessibility;
 mod behind_nginx;
 mod chromium;
 mod cookies;
