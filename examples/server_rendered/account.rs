@@ -46,7 +46,7 @@ pub(crate) struct Credentials {
 }
 
 pub(crate) async fn login(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     State(users): State<Users>,
     presented: PresentedTokens,
     device: Device,
@@ -83,13 +83,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Device {
     }
 }
 
-pub(crate) async fn devices(State(sessions): State<Sessions>, session: Session) -> Result<Markup, AppError> {
+pub(crate) async fn devices(sessions: Sessions, session: Session) -> Result<Markup, AppError> {
     let flash = take_flash(&sessions, &session).await?;
     Ok(pages::devices(&session, &sessions.list_for(&session).await?, flash.as_deref()))
 }
 
 pub(crate) async fn end_device(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     session: Session,
     Path(id): Path<SessionId>,
 ) -> Result<Redirect, AppError> {
@@ -111,7 +111,7 @@ pub(crate) struct Passwords {
 }
 
 pub(crate) async fn change_password(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     State(users): State<Users>,
     session: Session,
     Form(Passwords { current, new }): Form<Passwords>,

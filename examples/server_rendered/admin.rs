@@ -17,11 +17,7 @@ use crate::{
     users::{Role, Users},
 };
 
-pub(crate) async fn page(
-    State(sessions): State<Sessions>,
-    State(users): State<Users>,
-    session: Session,
-) -> Result<Markup, AppError> {
+pub(crate) async fn page(sessions: Sessions, State(users): State<Users>, session: Session) -> Result<Markup, AppError> {
     let flash = take_flash(&sessions, &session).await?;
     Ok(pages::admin(&session, &users.list().await?, flash.as_deref()))
 }
@@ -32,7 +28,7 @@ pub(crate) struct NewRole {
 }
 
 pub(crate) async fn set_role(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     State(users): State<Users>,
     session: Session,
     Path(name): Path<String>,
@@ -47,9 +43,10 @@ pub(crate) async fn set_role(
     Ok(Redirect::to("/admin").into_response())
 }
 
-/// Logs the administrator in as another user. Their own session is replaced, since a browser has one at a time.
+/// Logs the administrator in as another user. Their own session goes on, but its cookies are replaced: a browser has one
+/// session at a time.
 pub(crate) async fn act(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     session: Session,
     presented: PresentedTokens,
     device: Device,
@@ -60,10 +57,10 @@ pub(crate) async fn act(
     Ok((cookies, Redirect::to("/dashboard")).into_response())
 }
 
-/// Back to the administration, by way of the login: without a password, this session would be worth as much as that of
-/// an administrator, also after the latter was logged out everywhere or got a new password.
+/// Back to the administration, by way of the login: the logout ends the administrator's own session, too. Without a
+/// password, this session would be worth as much as that of an administrator.
 pub(crate) async fn end_acting(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     session: Session,
     presented: PresentedTokens,
 ) -> Result<Response, AppError> {

@@ -1,6 +1,6 @@
 //! The dashboard, and what the store keeps with a session: notes, and a message for the next page.
 
-use axum::{Form, extract::State, response::Redirect};
+use axum::{Form, response::Redirect};
 use maud::Markup;
 use serde::{Deserialize, Serialize};
 use tower_jwt_sessions::Error;
@@ -19,7 +19,7 @@ struct Data {
     flash: Option<String>,
 }
 
-pub(crate) async fn dashboard(State(sessions): State<Sessions>, session: Session) -> Result<Markup, AppError> {
+pub(crate) async fn dashboard(sessions: Sessions, session: Session) -> Result<Markup, AppError> {
     let data = take(&sessions, &session).await?;
     Ok(pages::dashboard(&session, &data.notes, data.flash.as_deref()))
 }
@@ -30,7 +30,7 @@ pub(crate) struct Note {
 }
 
 pub(crate) async fn add(
-    State(sessions): State<Sessions>,
+    sessions: Sessions,
     session: Session,
     Form(Note { text }): Form<Note>,
 ) -> Result<Redirect, AppError> {

@@ -1,5 +1,5 @@
 //! The routes. Handlers that take a [`Session`] need a login: without one, a browser is redirected to the login form and
-//! back afterwards.
+//! back afterwards. They take [`Sessions`] itself and not `State<Sessions>`, so that events and errors know the request.
 
 use axum::{
     Router,

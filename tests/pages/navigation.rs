@@ -14,6 +14,7 @@ on_every_store!(
     new_role_counts_on_the_next_page,
     parallel_pages_with_an_expired_token_log_nobody_out,
     page_during_an_outage_keeps_the_cookies,
+    error_of_a_handler_is_a_page,
 );
 
 async fn anonymous_visitor_goes_to_the_login_and_back(backend: Backend) {
@@ -132,4 +133,18 @@ async fn page_during_an_outage_keeps_the_cookies(backend: Backend) {
     assert_eq!((page.set_cookies(), browser.refresh_token()), (vec![], refresh));
     site.store.set_down(false);
     browser.navigate("/password").await.shows("Change");
+}
+
+async fn error_of_a_handler_is_a_page(backend: Backend) {
+    let site = Site::new(backend).await;
+    let mut browser = site.logged_in("alice", true).await;
+    site.store.set_down(true);
+    for path in ["/dashboard", "/devices", "/admin"] {
+        browser.navigate(path).await.is(503).is_page("The session store is unavailable.");
+    }
+    let fields = [("username", "alice"), ("password", "wonderland")];
+    browser.submit("/login", &fields).await.is(503).is_page("The session store is unavailable.");
+    browser.submit("/notes", &[("text", "lost")]).await.is(503).is_page("The session store is unavailable.");
+    site.store.set_down(false);
+    browser.navigate("/dashboard").await.shows("Welcome, alice.");
 }
