@@ -111,8 +111,11 @@ async fn events_tell_operation_and_request(backend: Backend) {
     // Neither cookies nor a statement of the login: the request alone.
     browser.send("POST /login/alice", CLIENT).await.is(200);
     assert_eq!(of_client(&world), [(Created, Operation::Login)]);
-    browser.send("POST /login/alice", CLIENT).await.is(200);
-    assert_eq!(of_client(&world), [(Ended(Replaced), Operation::Login), (Created, Operation::Login)]);
+    // The same user, another one, and back.
+    for user in ["alice", "bob", "alice"] {
+        browser.send(&format!("POST /login/{user}"), CLIENT).await.is(200);
+        assert_eq!(of_client(&world), [(Ended(Replaced), Operation::Login), (Created, Operation::Login)]);
+    }
 
     world.clock.advance(hours(2));
     let stolen = browser.clone();
