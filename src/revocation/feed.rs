@@ -75,6 +75,10 @@ pub enum StalePolicy {
 impl RevocationFeed {
     /// Creates a feed and the only way to change its status.
     pub(super) fn new(status: FeedStatus, now: Instant) -> (StatusSender, Self) {
+        // A store in this process was read before. What is not known yet is for the first read to say.
+        if status == FeedStatus::UpToDate {
+            set_gauge(status);
+        }
         let (sender, receiver) = watch::channel(status);
         let current = Arc::new(AtomicStatus::new(status, now));
         let sender = StatusSender { sender, current: Arc::clone(&current), read_at: now };
