@@ -6,7 +6,7 @@ use super::components::schemas;
 use crate::{
     claims::Claims,
     manager::SessionManager,
-    routes::{BrowserRoute, TokenRoute},
+    routes::{BrowserRoute, ClientRoute, TokenRoute},
 };
 
 /// Describes the routers of a [`SessionManager`] in OpenAPI 3.1: from [`SessionManager::openapi`].
@@ -59,6 +59,16 @@ impl SessionsApi {
                 _ => HttpMethod::Post,
             };
             paths.add_path_operation(route.path(), vec![method], self.browser_operation(route));
+        }
+        self.document(paths)
+    }
+
+    /// Returns the routes of [`SessionManager::client_router`], with all [`components`](Self::components). Nest it under
+    /// the path of the router.
+    pub fn client_router(&self) -> OpenApi {
+        let mut paths = Paths::new();
+        for route in ClientRoute::all() {
+            paths.add_path_operation(route.path(), vec![HttpMethod::Get], self.client_operation(route));
         }
         self.document(paths)
     }

@@ -19,6 +19,7 @@ pub(super) const PROBLEM: &str = "SessionProblem";
 pub(super) const DONE: &str = "SessionCommandDone";
 pub(super) const REFRESHED: &str = "SessionRefreshed";
 pub(super) const LIST: &str = "SessionList";
+pub(super) const INFO: &str = "SessionInfo";
 const LISTED: &str = "SessionListed";
 pub(super) const KEYS: &str = "SessionKeySet";
 pub(super) const TOKENS: &str = "SessionTokens";
@@ -27,13 +28,14 @@ pub(super) const TOKEN_FORM: &str = "SessionTokenForm";
 pub(super) const REVOKE_FORM: &str = "SessionRevokeForm";
 
 /// All of them, whichever routers an application has: few, and a document may name them itself.
-pub(super) fn schemas() -> [(String, RefOr<Schema>); 10] {
+pub(super) fn schemas() -> [(String, RefOr<Schema>); 11] {
     [
         (PROBLEM, problem()),
         (DONE, object([("success", boolean("Always true."), Present::Always)])),
         (REFRESHED, refreshed()),
         (LIST, list()),
         (LISTED, listed()),
+        (INFO, info()),
         (KEYS, keys()),
         (TOKENS, tokens()),
         (TOKEN_ERROR, token_error()),
@@ -122,6 +124,17 @@ fn listed() -> ObjectBuilder {
         ("user_agent", optional_text("The `User-Agent` of the login."), Always),
         ("ip", optional_text("The address of the login."), Always),
         ("actor", optional_text("Who acts as the user in this session."), Always),
+    ];
+    object(members)
+}
+
+fn info() -> ObjectBuilder {
+    let members = [
+        ("user_id", UserId::schema(), Always),
+        ("session_id", SessionId::schema(), Always),
+        ("auth_time", number("The login, in seconds since 1970."), Always),
+        ("actor", optional_text("Who acts as the user in this session."), Always),
+        ("expires_in", number("Seconds until the access token expires: refresh before."), Always),
     ];
     object(members)
 }

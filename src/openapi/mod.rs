@@ -2,7 +2,8 @@
 //! Needs the feature `utoipa`.
 //!
 //! [`SessionManager::openapi`] describes the routers of one manager as it is configured: the names of its cookies,
-//! whether it accepts Bearer tokens, whether the application renders errors itself. Nest the descriptions as the routers:
+//! whether it accepts Bearer tokens, whether the application renders errors itself. Nest the descriptions as the routers,
+//! also that of [`client_router`](SessionsApi::client_router) where pages use the browser module:
 //!
 //! ```
 //! use axum::{Router, routing::get};

@@ -14,13 +14,13 @@ use utoipa::{
 
 use super::{
     api::SessionsApi,
-    components::{DONE, KEYS, LIST, REFRESHED, REVOKE_FORM, TOKEN_ERROR, TOKEN_FORM, TOKENS},
+    components::{DONE, INFO, KEYS, LIST, REFRESHED, REVOKE_FORM, TOKEN_ERROR, TOKEN_FORM, TOKENS},
     problems::{OF_SESSION, responses},
 };
 use crate::{
     id::SessionId,
     problem::Problem,
-    routes::{BrowserRoute, TokenRoute},
+    routes::{BrowserRoute, ClientRoute, TokenRoute},
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -81,6 +81,41 @@ impl SessionsApi {
             }
             operation = operation.parameter(next()).response("303", response);
         }
+        operation.build()
+    }
+
+    pub(super) fn client_operation(&self, route: ClientRoute) -> Operation {
+        let (id, summary, description, credentials) = match route {
+            ClientRoute::Session => (
+                "info",
+                "Get the session of this request",
+                "What the access token says, without asking the store.",
+                Credentials::Access,
+            ),
+            ClientRoute::Events => (
+                "events",
+                "Follow the session",
+                "Server-sent events: `session` as the first one, `changed` when claims are out of date, `ended` as the \
+                 last one, and `alive` every 15 seconds.",
+                Credentials::Access,
+            ),
+            ClientRoute::Script => (
+                "script",
+                "Get the browser module",
+                "An ES module that refreshes the tokens, logs out and follows the session.",
+                Credentials::Ignored,
+            ),
+        };
+        let operation = self.operation(&Said { id, summary, description, credentials, problems: &[] });
+        let operation = match route {
+            ClientRoute::Session => operation.response("200", json(INFO)),
+            ClientRoute::Events => operation.response("200", text("text/event-stream")),
+            ClientRoute::Script => {
+                let etag = || text_header("For `If-None-Match`.");
+                let unchanged = ResponseBuilder::new().description("It has not changed.").header("ETag", etag());
+                operation.response("200", text("text/javascript").header("ETag", etag())).response("304", unchanged)
+            }
+        };
         operation.build()
     }
 
@@ -222,6 +257,11 @@ fn of_browsers(route: BrowserRoute) -> Said {
 fn json(schema: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     ResponseBuilder::new().description("Done.").content(JSON, content)
+}
+
+fn text(media_type: &str) -> ResponseBuilder {
+    let content = Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    ResponseBuilder::new().description("Done.").content(media_type, content)
 }
 
 fn text_header(description: &str) -> utoipa::openapi::Header {

@@ -22,7 +22,7 @@ use http::{HeaderMap, StatusCode, Uri, header, request::Parts};
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::{browser::authenticate, no_store};
+use super::{browser::authenticate, no_store, route::ClientRoute};
 use crate::{
     auth::Session,
     claims::Claims,
@@ -106,13 +106,13 @@ impl<C: Claims> SessionManager<C> {
             let stopping = stopping.clone();
             async move { events(&sessions, &parts, stopping) }
         };
-        Router::new()
-            .route("/session", get(session))
-            .route("/events", get(events))
-            .layer(map_response(no_store))
-            // Public and cacheable.
-            .route("/client.js", get(script))
-            .with_state(self.clone())
+        let serve = |router: Router<Self>, route: ClientRoute| match route {
+            ClientRoute::Session => router.route(route.path(), get(session)),
+            ClientRoute::Events => router.route(route.path(), get(events.clone())),
+            ClientRoute::Script => router.route(route.path(), get(script)),
+        };
+        let private = ClientRoute::PRIVATE.into_iter().fold(Router::new(), serve).layer(map_response(no_store));
+        ClientRoute::PUBLIC.into_iter().fold(private, serve).with_state(self.clone())
     }
 }
 

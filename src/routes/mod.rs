@@ -9,7 +9,7 @@ mod route;
 use http::{HeaderValue, header};
 
 #[cfg(feature = "utoipa")]
-pub(crate) use self::route::{BrowserRoute, TokenRoute};
+pub(crate) use self::route::{BrowserRoute, ClientRoute, TokenRoute};
 
 /// Forbids to store responses about sessions (RFC 6749, section 5.1; RFC 9111, section 5.2.2.5).
 async fn no_store(mut response: axum::response::Response) -> axum::response::Response {

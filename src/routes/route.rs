@@ -48,6 +48,34 @@ impl BrowserRoute {
     }
 }
 
+/// A route of the router of the browser module. All are `GET`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClientRoute {
+    Session,
+    Events,
+    Script,
+}
+
+impl ClientRoute {
+    /// Those whose responses are not stored.
+    pub(super) const PRIVATE: [Self; 2] = [Self::Session, Self::Events];
+    /// The same for everyone, and cacheable.
+    pub(super) const PUBLIC: [Self; 1] = [Self::Script];
+
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::PRIVATE.into_iter().chain(Self::PUBLIC)
+    }
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Session => "/session",
+            Self::Events => "/events",
+            Self::Script => "/client.js",
+        }
+    }
+}
+
 /// A route of the router for native clients. All are `POST`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TokenRoute {

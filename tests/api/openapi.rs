@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use axum::response::IntoResponse as _;
+use axum::{Router, response::IntoResponse as _};
 use http::request::Parts;
 use serde_json::Value;
 use tower_jwt_sessions::{
@@ -12,7 +12,7 @@ use tower_jwt_sessions::{
     openapi::{GuardProblems, LoginProblems, SessionProblems},
 };
 use utoipa::{
-    IntoResponses, ToSchema as _,
+    IntoResponses, PartialSchema as _, ToSchema as _,
     openapi::{OpenApi, OpenApiBuilder, PathItem, path::HttpMethod, path::OperationBuilder},
 };
 
@@ -26,8 +26,18 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 fn document(world: &World) -> Value {
     let api = OpenApi::default()
         .nest("/auth", world.sessions.openapi().router())
+        .nest("/module", world.sessions.openapi().client_router())
         .nest("/oauth", world.sessions.openapi().token_router());
     serde_json::to_value(api).expect("JSON")
+}
+
+/// The application of the tests, with the routes of the browser module.
+async fn world_with_all(backend: Backend) -> World {
+    let mut world = World::for_natives(backend).await;
+    // Streams end after their first event.
+    let module = world.sessions.client_router(|| std::future::ready(()));
+    world.app = world.app.merge(Router::new().nest("/module", module).layer(world.sessions.layer()));
+    world
 }
 
 /// Each operation with its name, such as `DELETE /auth/sessions/{id}`.
@@ -48,12 +58,15 @@ fn source(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of text")
 }
 
-/// The routes in the tables above `router` and `token_router`.
+/// The routes in the tables above `router`, `client_router` and `token_router`.
 fn routes_in_docs() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for (file, base) in [("src/routes/browser.rs", "/auth"), ("src/routes/oauth.rs", "/oauth")] {
-        for row in source(file).lines().filter_map(|line| line.trim_start().strip_prefix("/// | `")) {
-            let (method, path) = row.split('`').next().and_then(|route| route.split_once(' ')).expect("a route");
+    let files = [("browser.rs", "/auth"), ("client.rs", "/module"), ("oauth.rs", "/oauth")];
+    for (file, base) in files.map(|(file, base)| (format!("src/routes/{file}"), base)) {
+        let text = source(&file);
+        for row in text.lines().filter_map(|line| line.trim_start().strip_prefix("/// | `")) {
+            // Other tables have no routes.
+            let Some((method, path)) = row.split('`').next().and_then(|route| route.split_once(' ')) else { continue };
             found.insert(format!("{method} {base}{path}"));
         }
     }
@@ -62,7 +75,7 @@ fn routes_in_docs() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn document_has_every_route_and_no_other() {
-    let world = World::for_natives(Backend::Memory).await;
+    let world = world_with_all(Backend::Memory).await;
     let document = document(&world);
     let described = names(&document);
     assert_eq!(described, routes_in_docs());
@@ -122,7 +135,7 @@ fn assert_described(document: &Value, operation: &str, response: &TestResponse) 
     let operation_of = |name: &str| all.iter().find(|(found, _)| found == name).map(|(_, operation)| *operation);
     let described = &operation_of(operation).expect("an operation")["responses"][response.status.to_string()];
     assert!(described.is_object(), "{operation} has no {}: {}", response.status, response.body);
-    for header in ["www-authenticate", "retry-after", "set-cookie", "location"] {
+    for header in ["www-authenticate", "retry-after", "set-cookie", "location", "etag"] {
         let headers = described["headers"].as_object();
         let is_described = headers.is_some_and(|all| all.keys().any(|name| name.eq_ignore_ascii_case(header)));
         assert!(is_described || response.header(header).is_empty(), "{operation}: {header}");
@@ -131,10 +144,15 @@ fn assert_described(document: &Value, operation: &str, response: &TestResponse) 
         assert!(described["content"].is_null(), "{operation}: no body");
         return;
     }
-    let content = &described["content"][response.header("content-type")];
+    let media_type = response.header("content-type").split(';').next().unwrap_or_default();
+    let content = &described["content"][media_type];
     assert!(content.is_object(), "{operation} has no {:?}", response.header("content-type"));
-    let body = response.json();
     let mut schema = resolve(document, &content["schema"]);
+    if schema["type"] == "string" {
+        assert!(media_type.starts_with("text/"), "{operation}: {media_type}");
+        return;
+    }
+    let body = response.json();
     assert_members(&body, schema, operation);
     if let Some(entry) = body.get("sessions").and_then(|list| list.get(0)) {
         schema = resolve(document, &schema["properties"]["sessions"]["items"]);
@@ -175,7 +193,7 @@ fn resolve<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
 }
 
 async fn responses_are_those_of_the_document(backend: Backend) {
-    let world = World::for_natives(backend).await;
+    let world = world_with_all(backend).await;
     let document = document(&world);
     let native = world.native("alice").await;
     let mut browser = world.browser();
@@ -207,6 +225,14 @@ async fn responses_are_those_of_the_document(backend: Backend) {
         check(name, &browser.send_only(&sent, &evil).await);
         check(name, &browser.send_only(&sent.replace(&id, "unknown"), &[]).await);
     }
+    for name in ["GET /module/session", "GET /module/events", "GET /module/client.js"] {
+        check(name, &anonymous.send_only(name, &[]).await);
+    }
+    check("GET /module/session", browser.send_only("GET /module/session", &[]).await.is(200));
+    check("GET /module/events", browser.send_only("GET /module/events", &[]).await.is(200));
+    let script = anonymous.send_only("GET /module/client.js", &[]).await;
+    let known = [("if-none-match", script.header("etag"))];
+    check("GET /module/client.js", anonymous.send_only("GET /module/client.js", &known).await.is(304));
     check("GET /auth/jwks.json", &anonymous.send_only("GET /auth/jwks.json", &[]).await);
     check("POST /oauth/token", &send_body(&world, "POST /oauth/token", "grant_type=password").await);
     check("POST /oauth/token", &send_body(&world, "POST /oauth/token", &token).await);
@@ -230,7 +256,7 @@ async fn responses_are_those_of_the_document(backend: Backend) {
     check("POST /oauth/token", send_body(&world, "POST /oauth/token", &token).await.is(400));
     check("POST /oauth/revoke", send_body(&world, "POST /oauth/revoke", "token=x").await.is(200));
     assert!(seen.contains(&("POST /auth/logout".to_owned(), 303)), "{seen:?}");
-    assert!(seen.len() > 25, "{seen:?}");
+    assert!(seen.len() > 30, "{seen:?}");
 }
 
 async fn send_body(world: &World, what: &str, form: &str) -> TestResponse {
@@ -288,7 +314,7 @@ fn assert_valid(document: &Value) {
 
 #[tokio::test]
 async fn document_is_valid() {
-    let world = World::for_natives(Backend::Memory).await;
+    let world = world_with_all(Backend::Memory).await;
     assert_valid(&document(&world));
     let components = serde_json::to_value(world.sessions.openapi().components()).expect("JSON");
     assert!(components["paths"].as_object().is_some_and(serde_json::Map::is_empty), "{components}");
@@ -362,5 +388,8 @@ async fn routes_of_the_application_take_responses_and_schemas() {
     browser.login("alice").await;
     browser.plant(ACCESS, "x");
     assert_described(&document, "GET /me", &browser.get("/me").await);
+    let session_id = serde_json::to_value(SessionId::schema()).expect("JSON");
+    let length = SessionId::from_bytes([7; 16]).to_string().len();
+    assert_eq!((&session_id["minLength"], &session_id["maxLength"]), (&Value::from(length), &Value::from(length)));
     assert_eq!((SessionId::name(), UserId::name()), ("SessionId".into(), "UserId".into()));
 }
