@@ -1,6 +1,6 @@
-//! The demo and the example `server_rendered` in Chromium, which chromedriver drives: what browsers do with cookies,
-//! tabs, other sites and connections, which no client that imitates one shows. Starts the programs, which must be built
-//! before, Chromium, nginx and a redis-server.
+//! The demo and the examples `server_rendered` and `spa` in Chromium, which chromedriver drives: what browsers do with
+//! cookies, tabs, other sites and connections, which no client that imitates one shows. Starts the programs, which must
+//! be built before, Chromium, nginx and a redis-server. `spa` is compiled in.
 //!
 //! `CHROMEDRIVER_BIN`, `CHROMIUM_BIN` and `NGINX_BIN` name other binaries; `BROWSER_REFRESHES` is the number of refreshes
 //! of [`refreshes`] in each tab.
@@ -22,6 +22,7 @@ mod page;
 mod proxy;
 mod refreshes;
 mod server_rendered;
+mod spa;
 
 #[path = "../support/folder.rs"]
 mod folder;

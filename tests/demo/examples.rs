@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::Response};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
+use sha2::Sha256;
 use tower::ServiceExt as _;
 use tower_jwt_sessions::{keys::SigningKey, redis::RedisStore, testing::conformance};
 use tungstenite::{Message, client::IntoClientRequest as _};
@@ -15,36 +18,43 @@ macro_rules! examples {
     ($($name:ident in $path:literal,)*) => {$(
         #[allow(dead_code, reason = "main is not called")]
         #[path = $path]
-        mod $name;
+        pub(crate) mod $name;
     )*};
 }
 examples! {
     custom_store in "../../examples/custom_store.rs",
     key_rotation in "../../examples/key_rotation.rs",
+    migrate_from_jsonwebtoken in "../../examples/migrate_from_jsonwebtoken.rs",
     minimal in "../../examples/minimal.rs",
     native_client in "../../examples/native_client.rs",
+    oauth_login in "../../examples/oauth_login.rs",
     redis in "../../examples/redis.rs",
+    spa in "../../examples/spa.rs",
     verify_only in "../../examples/verify_only.rs",
     websocket in "../../examples/websocket.rs",
 }
 
+#[cfg(feature = "metrics")]
+examples! {
+    metrics in "../../examples/metrics.rs",
+}
 #[cfg(feature = "utoipa")]
 examples! {
     openapi in "../../examples/openapi.rs",
 }
 
-const JWT: &str = "a secret of thirty-two bytes or more";
-const REFRESH: &str = "another secret of thirty-two bytes or more";
+pub(crate) const JWT: &str = "a secret of thirty-two bytes or more";
+pub(crate) const REFRESH: &str = "another secret of thirty-two bytes or more";
 const ALICE: &str = r#"{"username":"alice","password":"wonderland"}"#;
 
 /// A client that keeps cookies.
-struct Client {
-    app: Router,
-    cookies: BTreeMap<String, String>,
+pub(crate) struct Client {
+    pub(crate) app: Router,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl Client {
-    fn of(app: Router) -> Self {
+    pub(crate) fn of(app: Router) -> Self {
         Self { app, cookies: BTreeMap::new() }
     }
 
@@ -58,11 +68,11 @@ impl Client {
         pairs.collect::<Vec<_>>().join("; ")
     }
 
-    async fn get(&mut self, path: &str) -> (StatusCode, String) {
+    pub(crate) async fn get(&mut self, path: &str) -> (StatusCode, String) {
         self.send(Request::get(path), Body::empty()).await
     }
 
-    async fn post(&mut self, path: &str) -> (StatusCode, String) {
+    pub(crate) async fn post(&mut self, path: &str) -> (StatusCode, String) {
         self.send(Request::post(path), Body::empty()).await
     }
 
@@ -72,6 +82,17 @@ impl Client {
     }
 
     async fn send(&mut self, request: http::request::Builder, body: Body) -> (StatusCode, String) {
+        let response = self.exchange(request, body).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    pub(crate) async fn get_response(&mut self, path: &str) -> Response {
+        self.exchange(Request::get(path), Body::empty()).await
+    }
+
+    async fn exchange(&mut self, request: http::request::Builder, body: Body) -> Response {
         let request = request.header(header::COOKIE, self.cookie_header()).header(header::HOST, "localhost:3000");
         let response = self.app.clone().oneshot(request.body(body).expect("a request")).await.expect("a response");
         for line in response.headers().get_all(header::SET_COOKIE) {
@@ -82,9 +103,7 @@ impl Client {
                 false => self.cookies.insert(name.to_owned(), value.to_owned()),
             };
         }
-        let status = response.status();
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
-        (status, String::from_utf8(body.to_vec()).expect("text"))
+        response
     }
 }
 
@@ -213,6 +232,97 @@ async fn custom_store_serves_logins_and_logouts() {
 #[tokio::test]
 async fn custom_store_conforms() {
     conformance::run(async |clock| custom_store::TableStore::new(clock)).await;
+}
+
+#[tokio::test]
+async fn spa_serves_page_and_session_calls() {
+    let mut client = Client::of(spa::app(spa::sessions(JWT, REFRESH).expect("a manager")));
+    let page = client.get("/").await.1;
+    let script = client.get("/app.js").await.1;
+    // The page has what the script looks for, and the router each path that it calls.
+    let ids: Vec<_> = script.split("element(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(ids.contains(&"login") && ids.contains(&"account"), "{ids:?}");
+    for id in ids {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    let paths: Vec<_> = script.split('"').filter(|text| text.starts_with('/')).collect();
+    assert_eq!(paths, ["/auth/client.js", "/api/login", "/api/me"]);
+    for path in paths {
+        let served = client.send(Request::builder().method(Method::PATCH).uri(path), Body::empty()).await.0;
+        assert_eq!(served, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+    assert!(!page.contains("<script>") && !page.contains(" on"), "a script within the page");
+    assert_eq!(client.post_json("/api/login", ALICE).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(client.get("/api/me").await.1, r#"{"user":"alice"}"#);
+    // What the script takes for "refresh, and repeat".
+    client.cookies.remove("__Host-access");
+    let (status, problem) = client.get("/api/me").await;
+    assert!(status == StatusCode::UNAUTHORIZED && problem.contains(r#""code":"invalid_token""#), "{problem}");
+    assert_eq!(client.post("/auth/refresh").await.0, StatusCode::OK);
+    assert!(client.get("/auth/sessions").await.1.contains(r#""current":true"#));
+    assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
+    let (status, problem) = client.get("/api/me").await;
+    assert!(status == StatusCode::UNAUTHORIZED && problem.contains(r#""code":"missing_credentials""#), "{problem}");
+}
+
+#[tokio::test]
+async fn migrate_from_jsonwebtoken_accepts_old_tokens_until_exchanged() {
+    const OLD: &str = "the old secret";
+    let sessions = migrate_from_jsonwebtoken::sessions(JWT, REFRESH).expect("a manager");
+    let app = migrate_from_jsonwebtoken::app(sessions, OLD);
+    let old_token = |secret: &str, expires_at: u64| {
+        let claims = format!(r#"{{"sub":"alice","exp":{expires_at}}}"#);
+        signed(secret, r#"{"typ":"JWT","alg":"HS256"}"#, &claims)
+    };
+    let with = |what: Method, path: &str, token: &str| {
+        Request::builder().method(what).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"))
+    };
+    let mut client = Client::of(app);
+    let token = old_token(OLD, 4_000_000_000);
+    for refused in [old_token("another secret", 4_000_000_000), old_token(OLD, 1_000_000_000), String::new()] {
+        assert_eq!(client.send(with(Method::GET, "/me", &refused), Body::empty()).await.0, StatusCode::UNAUTHORIZED);
+        let exchange = client.send(with(Method::POST, "/migrate", &refused), Body::empty()).await;
+        assert_eq!((exchange.0, client.cookies.len()), (StatusCode::UNAUTHORIZED, 0));
+    }
+    let me = with(Method::GET, "/me", &token);
+    assert_eq!(client.send(me, Body::empty()).await, (StatusCode::OK, "alice\n".into()));
+    assert_eq!(client.send(with(Method::POST, "/migrate", &token), Body::empty()).await.0, StatusCode::CREATED);
+    assert_eq!(client.get("/me").await, (StatusCode::OK, "alice\n".into()));
+    assert_eq!(client.post("/auth/refresh").await.0, StatusCode::OK);
+
+    // After the logout the old token is of no use, neither by itself nor for another session.
+    assert_eq!(client.post("/auth/logout").await.0, StatusCode::OK);
+    assert_eq!(client.send(with(Method::GET, "/me", &token), Body::empty()).await.0, StatusCode::UNAUTHORIZED);
+    let again = client.send(with(Method::POST, "/migrate", &token), Body::empty()).await;
+    assert_eq!((again.0, client.cookies.len()), (StatusCode::UNAUTHORIZED, 0));
+}
+
+/// Returns a token as other libraries write it.
+pub(crate) fn signed(secret: &str, header: &str, claims: &str) -> String {
+    let (header, claims) = (BASE64URL.encode(header), BASE64URL.encode(claims));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    mac.update(format!("{header}.{claims}").as_bytes());
+    format!("{header}.{claims}.{}", BASE64URL.encode(mac.finalize().into_bytes()))
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn metrics_are_those_of_the_node() {
+    // For this thread, on which all tasks of this test run: the other tests of the process would be counted, too.
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let mut prometheus = Client::of(metrics::metrics(recorder.handle()));
+    let _for_this_thread = ::metrics::set_default_local_recorder(&recorder);
+    let mut client = Client::of(metrics::app(metrics::sessions(JWT, REFRESH).expect("a manager")));
+    assert_eq!(client.post("/login").await.0, StatusCode::OK);
+    let (status, text) = prometheus.get("/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    for line in [
+        r#"tower_jwt_sessions_events_total{event="session_created"} 1"#,
+        "tower_jwt_sessions_revocation_feed_up_to_date 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert_eq!(client.get("/metrics").await.0, StatusCode::NOT_FOUND, "not for clients");
 }
 
 #[cfg(feature = "utoipa")]

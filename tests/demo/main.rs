@@ -13,6 +13,8 @@ mod live;
 #[cfg(feature = "redis")]
 mod nodes;
 mod process;
+#[cfg(all(feature = "redis", feature = "test-util"))]
+mod provider;
 mod sessions;
 mod startup;
 mod users;
