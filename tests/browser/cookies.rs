@@ -8,6 +8,7 @@ use crate::demo::{ACCESS, REFRESH, alice, demo};
 
 /// How long a cookie is kept from now on, in seconds.
 fn kept_for(cookie: &Value) -> f64 {
+    #[expect(clippy::disallowed_methods, reason = "the browser has the clock of the system")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
     cookie["expires"].as_f64().expect("a time") - now.as_secs_f64()
 }
