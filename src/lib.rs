@@ -68,6 +68,9 @@ mod token_response;
 /// [`security`] the threat model.
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
+/// The claims of access tokens, and how services in other languages verify them.
+#[doc = include_str!("../docs/access-tokens.md")]
+pub mod access_tokens {}
 /// Configurations of nginx, HAProxy, Apache and Caddy, and how it shows if a proxy changes what it should not.
 #[doc = include_str!("../docs/behind-a-proxy.md")]
 pub mod behind_a_proxy {}

@@ -56,6 +56,7 @@ fn reserved(name: &[u8]) -> Option<&'static str> {
         b"nbf" => "nbf",
         b"iat" => "iat",
         b"jti" => "jti",
+        b"client_id" => "client_id",
         b"sid" => "sid",
         b"gen" => "gen",
         b"epoch" => "epoch",

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     claims::{AppClaims, ClaimsShape, RegisteredClaims},
     cursor::{Cursor, json_string},
+    head::PayloadHead,
     signature_cache::SignatureCache,
     terms::SessionTerms,
 };
@@ -44,8 +45,7 @@ pub(crate) const MAX_TOKEN_LEN: usize = 4096;
 /// Signs and verifies the tokens of one kind, issuer and audience.
 pub(crate) struct Codec {
     kind: TokenKind,
-    /// The constant beginning of every payload, up to the value of `sub`.
-    payload_head: String,
+    head: PayloadHead,
     /// `None` if tokens are only verified.
     signing: Option<Signing>,
     /// Each accepted key, with the header segment that it writes and its dot.
@@ -142,18 +142,24 @@ impl Codec {
     pub(crate) fn new(kind: TokenKind, issuer: &str, audience: &str, cached: usize) -> Self {
         Self {
             kind,
-            payload_head: format!(r#"{{"iss":{},"aud":{},"sub":"#, json_string(issuer), json_string(audience)),
+            head: PayloadHead::new(issuer, audience),
             signing: None,
             accepted: Vec::new(),
             signature_cache: SignatureCache::new(cached),
         }
     }
 
+    /// Writes a `client_id` and a `jti` as well, from now on.
+    pub(crate) fn identifying(mut self, client_id: &str) -> Self {
+        self.head.identify(client_id);
+        self
+    }
+
     /// Makes the same codec with these keys in place of its own; it signs nothing.
     pub(crate) fn with_keys(&self, keys: &VerificationKeys) -> Self {
         Self {
             kind: self.kind,
-            payload_head: self.payload_head.clone(),
+            head: self.head.clone(),
             signing: None,
             accepted: keys.iter().map(|accepted| (header(self.kind, &accepted.key), accepted.clone())).collect(),
             signature_cache: self.signature_cache.empty_copy(),
@@ -179,7 +185,7 @@ impl Codec {
     }
 
     fn longest_payload(&self, user: &str, terms: &str, app: &AppClaims) -> usize {
-        self.payload_head.len() + user.len() + LONGEST_REST + terms.len() + app.members().len()
+        self.head.len() + user.len() + LONGEST_REST + terms.len() + app.members().len()
     }
 
     /// Signs a token.
@@ -204,7 +210,7 @@ impl Codec {
         let user = json_string(claims.user_id.as_str());
         let terms = claims.terms.as_deref().map(SessionTerms::members).unwrap_or_default();
         let mut payload = String::with_capacity(self.longest_payload(&user, &terms, app));
-        payload.push_str(&self.payload_head);
+        self.head.write(&mut payload);
         payload.push_str(&user);
         payload.push_str(r#","sid":""#);
         claims.session_id.write_text(&mut payload);
@@ -218,6 +224,7 @@ impl Codec {
         payload.push_str(&terms);
         payload.push_str(app.members());
         payload.push('}');
+        self.head.finish(&mut payload);
         payload
     }
 
@@ -288,7 +295,7 @@ impl Codec {
     /// Reads the registered claims. Returns also where the application's begin.
     fn read(&self, payload: &[u8]) -> Option<(RegisteredClaims, usize)> {
         let mut cursor = Cursor::new(payload);
-        cursor.text(&self.payload_head)?;
+        self.head.read(&mut cursor)?;
         let user_id = UserId::from_text(&cursor.string(json_string)?).ok()?;
         cursor.text(r#","sid":""#)?;
         let session_id = SessionId::from_text(cursor.take(SessionId::TEXT_LEN)?)?;

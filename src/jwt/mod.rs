@@ -2,8 +2,9 @@
 //!
 //! A token is accepted only if its header segment is byte for byte one that an accepted key writes, and its registered
 //! claims stand in the order in which this crate writes them. No header is parsed, so attacks with `alg`, `crit`, `jku`
-//! or `kid` have no target. What the login said about the session follows in `act` and `sess`, if it said anything. Then come the
-//! application's claims, which are read by serde_json.
+//! or `kid` have no target. What the login said about the session follows in `act` and `sess`, if it said anything. Then
+//! come the application's claims, which are read by serde_json. `"client_id":…,"jti":…` stand before `sub` in access
+//! tokens whose manager was told so.
 //!
 //! ```text
 //! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…},"sess":{…} , application claims}
@@ -13,6 +14,7 @@
 mod claims;
 mod codec;
 mod cursor;
+mod head;
 mod signature_cache;
 mod terms;
 mod variants;

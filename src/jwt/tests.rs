@@ -2,6 +2,7 @@
 
 mod app_claims;
 mod chance;
+mod head;
 mod names;
 mod terms;
 

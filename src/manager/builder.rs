@@ -53,7 +53,7 @@ use crate::{
 /// | about | options |
 /// |---|---|
 /// | required | [`access_keys`](Self::access_keys), [`refresh_keys`](Self::refresh_keys), [`issuer`](Self::issuer), [`store`](Self::store), [`claims_source`](Self::claims_source) or [`claims_with`](Self::claims_with) |
-/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience), [`shares_origin_with`](Self::shares_origin_with) |
+/// | tokens and cookies | [`cookies`](Self::cookies), [`accept_bearer_tokens`](Self::accept_bearer_tokens), [`cache_signatures`](Self::cache_signatures), [`audience`](Self::audience), [`rfc9068_claims`](Self::rfc9068_claims), [`shares_origin_with`](Self::shares_origin_with) |
 /// | lifetimes and limits | [`access_lifetime`](Self::access_lifetime), [`refresh_lifetime`](Self::refresh_lifetime), [`absolute_lifetime`](Self::absolute_lifetime), all three by [`assurance_level`](Self::assurance_level), [`acting_lifetime`](Self::acting_lifetime), [`max_access_lifetime`](Self::max_access_lifetime), [`replay_window`](Self::replay_window), [`session_limit`](Self::session_limit) |
 /// | while the store is unavailable | [`when_stale`](Self::when_stale), [`serve_before_catch_up`](Self::serve_before_catch_up) |
 #[cfg_attr(
@@ -77,6 +77,7 @@ pub struct SessionManagerBuilder<C = ()> {
     max_access_lifetime: Option<Duration>,
     replay_window: ReplayWindow,
     limit: Option<SessionLimit>,
+    rfc9068_client_id: Option<String>,
     stale_policy: StalePolicy,
     serve_before_catch_up: bool,
     events: EventHook,
@@ -100,6 +101,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
             max_access_lifetime: None,
             replay_window: ReplayWindow::default(),
             limit: Some(SessionLimit::default()),
+            rfc9068_client_id: None,
             stale_policy: StalePolicy::default(),
             serve_before_catch_up: false,
             events: EventHook::default(),
@@ -138,6 +140,27 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// managers then refuse each other's tokens, and their sessions never meet in a store, whatever its key prefix.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.options.audience = Some(audience.into());
+        self
+    }
+
+    /// Adds to access tokens what RFC 9068, section 2.2, requires beyond the claims that they always have: this
+    /// `client_id`, 1 to 255 printable ASCII characters, and a `jti`. Default: neither, since this crate needs neither.
+    ///
+    /// For services that verify the tokens with a library which insists on the two;
+    /// the page [`access_tokens`](crate::access_tokens) has all claims. The client is the application that the manager belongs
+    /// to, and the same in all its tokens. The `jti` is a digest of the other claims: two tokens have the same one only
+    /// if they are the same token. Both together take some 60 bytes of a token, and the client's name.
+    ///
+    /// Nodes with and without this option accept each other's tokens, so it can be added while serving.
+    ///
+    /// ```
+    /// use tower_jwt_sessions::SessionManager;
+    ///
+    /// let builder = SessionManager::<()>::builder().rfc9068_claims("web");
+    /// # let _ = builder;
+    /// ```
+    pub fn rfc9068_claims(mut self, client_id: impl Into<String>) -> Self {
+        self.rfc9068_client_id = Some(client_id.into());
         self
     }
 
@@ -255,13 +278,16 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Sets how long an access token is valid. Default: one hour; revocation takes effect without waiting for it.
+    /// Sets how long an access token is valid: at least a minute, by which the clocks of two nodes may differ, and less
+    /// than the [`refresh_lifetime`](Self::refresh_lifetime). Default: one hour; revocation takes effect without waiting
+    /// for it.
     pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.access = lifetime;
         self
     }
 
-    /// Sets how long a session lasts without a refresh: its idle time. Default: seven days.
+    /// Sets how long a session lasts without a refresh: its idle time, longer than the
+    /// [`access_lifetime`](Self::access_lifetime). Default: seven days.
     ///
     /// "Idle" means that nothing refreshes the session; an open socket is no activity. Under
     /// [`ReplayWindow::UntilConfirmed`], a refresh that is the first use of the tokens of the previous refresh does not
@@ -272,7 +298,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
         self
     }
 
-    /// Sets how long a session lasts after its login, refreshed or not. Default: thirty days.
+    /// Sets how long a session lasts after its login, refreshed or not: at most 400 days, and not shorter than the
+    /// [`refresh_lifetime`](Self::refresh_lifetime). Default: thirty days.
     pub fn absolute_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetimes.absolute = lifetime;
         self

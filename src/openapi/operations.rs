@@ -3,7 +3,7 @@
 use utoipa::{
     PartialSchema as _,
     openapi::{
-        Content, ContentBuilder, Required, Response, ResponseBuilder,
+        Content, ContentBuilder, Required, ResponseBuilder,
         header::HeaderBuilder,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::{RequestBody, RequestBodyBuilder},
@@ -64,12 +64,8 @@ impl SessionsApi {
                 .content("application/jwk-set+json", Content::new(Some(Ref::from_schema_name(KEYS)))),
         };
         operation = operation.response("200", ok);
-        match route {
-            BrowserRoute::End | BrowserRoute::EndByForm => operation = operation.parameter(session_id()),
-            BrowserRoute::Jwks => {
-                operation = operation.response("404", Response::new("The access tokens are signed with secrets only."));
-            }
-            _ => {}
+        if let BrowserRoute::End | BrowserRoute::EndByForm = route {
+            operation = operation.parameter(session_id());
         }
         let login = if self.has_login { " Without a session it leads to the login." } else { "" };
         if let BrowserRoute::Logout | BrowserRoute::LogoutAll | BrowserRoute::EndByForm = route {
@@ -249,7 +245,7 @@ fn of_browsers(route: BrowserRoute) -> Said {
             summary: "Get the public keys",
             description: "For services that verify access tokens themselves (RFC 7517).",
             credentials: Credentials::Ignored,
-            problems: &[],
+            problems: &[Problem::NO_PUBLIC_KEYS],
         },
     }
 }

@@ -47,6 +47,8 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 403. Someone who is acting as a user cannot act as another one: log in again first.
 /// # `session_not_found`
 /// 404. The user has no such session.
+/// # `no_public_keys`
+/// 404. The access tokens are signed with a secret, so there are no public keys to verify them with.
 /// # `session_limit_reached`
 /// 409. The user has as many sessions as allowed.
 /// # `data_conflict`
@@ -134,6 +136,9 @@ impl Problem {
     #[cfg(feature = "router")]
     pub(crate) const SESSION_NOT_FOUND: Self =
         Self::new(StatusCode::NOT_FOUND, "session_not_found", "The session does not exist.");
+    #[cfg(feature = "router")]
+    pub(crate) const NO_PUBLIC_KEYS: Self =
+        Self::new(StatusCode::NOT_FOUND, "no_public_keys", "The access tokens are signed with a secret.");
     pub(crate) const SESSION_LIMIT_REACHED: Self =
         Self::new(StatusCode::CONFLICT, "session_limit_reached", "The user has too many sessions.");
     pub(crate) const DATA_CONFLICT: Self =
@@ -148,7 +153,7 @@ impl Problem {
 
     /// Every problem, for documents about all of them.
     #[cfg(feature = "utoipa")]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::INVALID_REQUEST,
         Self::MISSING_CREDENTIALS,
         Self::INVALID_TOKEN,
@@ -160,6 +165,7 @@ impl Problem {
         Self::USER_NOT_FOUND,
         Self::ALREADY_ACTING,
         Self::SESSION_NOT_FOUND,
+        Self::NO_PUBLIC_KEYS,
         Self::SESSION_LIMIT_REACHED,
         Self::DATA_CONFLICT,
         Self::INTERNAL_ERROR,

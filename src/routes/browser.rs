@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, delete, get, post},
 };
-use http::{Method, StatusCode, header, request::Parts};
+use http::{Method, header, request::Parts};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -37,7 +37,7 @@ impl<C: Claims> SessionManager<C> {
     /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip","actor"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
     /// | `POST /sessions/{id}/end` | the same, for forms, which have no `DELETE` | an access token |
-    /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 when there are only secrets | nothing |
+    /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 `no_public_keys` when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
     /// [`list_for`](SessionManager::list_for). Errors are [`Problem`] documents. Requests from other sites are refused,
@@ -164,7 +164,7 @@ where
     Ok(if ended { done(&parts, None) } else { sessions.render(&Problem::SESSION_NOT_FOUND, &parts) })
 }
 
-async fn jwks<C>(State(sessions): State<SessionManager<C>>) -> Response
+async fn jwks<C>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Response
 where
     C: Claims,
 {
@@ -174,7 +174,7 @@ where
             ([media_type, (header::CACHE_CONTROL, JWKS_CACHE_CONTROL)], jwks).into_response()
         }
         // Not cached: otherwise a first public key would be noticed late.
-        None => (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")]).into_response(),
+        None => sessions.render(&Problem::NO_PUBLIC_KEYS, &parts),
     }
 }
 

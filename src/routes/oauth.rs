@@ -78,7 +78,7 @@ async fn token<C>(
 where
     C: Claims,
 {
-    let body = body.map_err(|_| Refusal::INVALID_REQUEST)?;
+    let body = body.map_err(Refusal::unread)?;
     let form = Form::read(&headers, &body)?;
     match form.one("grant_type")? {
         "refresh_token" => {}
@@ -95,7 +95,7 @@ async fn revoke<C>(
 where
     C: Claims,
 {
-    let body = body.map_err(|_| Refusal::INVALID_REQUEST)?;
+    let body = body.map_err(Refusal::unread)?;
     let form = Form::read(&headers, &body)?;
     sessions.end_with_token(form.one("token")?).await?;
     Ok(())
@@ -134,8 +134,17 @@ enum Refusal {
 impl Refusal {
     const INVALID_REQUEST: Self =
         Self::OAuth("invalid_request", "A form with each required parameter exactly once is required.");
+    const TOO_LONG: Self = Self::OAuth("invalid_request", "The form is longer than 32 KiB.");
     const UNSUPPORTED_GRANT_TYPE: Self = Self::OAuth("unsupported_grant_type", "Only refresh_token is supported.");
     const INVALID_GRANT: Self = Self::OAuth("invalid_grant", "The session cannot be refreshed.");
+
+    /// The body was too long, or the connection broke.
+    fn unread(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TOO_LONG,
+            _ => Self::INVALID_REQUEST,
+        }
+    }
 }
 
 impl From<Error> for Refusal {

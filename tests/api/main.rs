@@ -45,6 +45,7 @@ mod populations;
 mod problems;
 mod promises;
 mod renewal;
+mod rfc9068;
 mod rotation;
 mod routes;
 mod secrecy;

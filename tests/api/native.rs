@@ -238,6 +238,8 @@ async fn malformed_token_requests_are_refused() {
     ] {
         send_form(&world.app, "POST /oauth/token", form).await.is_oauth_error("invalid_request");
     }
+    let too_long = send_form(&world.app, "POST /oauth/token", &long).await;
+    assert_eq!(too_long.json()["error_description"], "The form is longer than 32 KiB.");
     for grant in ["password", "authorization_code", "client_credentials", "REFRESH_TOKEN", "refresh_token "] {
         let form = format!("grant_type={grant}&refresh_token={}", native.refresh);
         send_form(&world.app, "POST /oauth/token", &form).await.is_oauth_error("unsupported_grant_type");

@@ -181,7 +181,16 @@ async fn oversized_claims_are_refused() {
 async fn claims_with_reserved_names_are_refused() {
     let clock = TestClock::new();
     let store = TestStore::open(Backend::Memory, &clock).await;
-    for claims in [r#"{"exp":1}"#, r#"{"sub":"root"}"#, r#"{"sid":""}"#, r#"{"gen":9}"#, "[1]", "7", "\"text\""] {
+    for claims in [
+        r#"{"exp":1}"#,
+        r#"{"sub":"root"}"#,
+        r#"{"sid":""}"#,
+        r#"{"gen":9}"#,
+        r#"{"client_id":"x"}"#,
+        "[1]",
+        "7",
+        "\"text\"",
+    ] {
         let claims: serde_json::Value = serde_json::from_str(claims).expect("JSON");
         let sessions = build(
             builder::<serde_json::Value>(&store, &clock)

@@ -34,7 +34,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["id", "keys"]),
     ("arc_swap", &["jwt", "auth"]),
     ("hmac", &["keys"]),
-    ("sha2", &["keys"]),
+    ("sha2", &["jwt", "keys"]),
     ("zeroize", &["keys"]),
     ("base64_simd", &["id", "jwt"]),
     ("memchr", &["credentials"]),

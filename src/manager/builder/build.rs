@@ -3,12 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::{SessionManagerBuilder, neighbours::Neighbour};
-#[cfg(any(doc, feature = "router"))]
-use crate::error::ConfigErrorKind;
 use crate::{
     auth::{ValidOptions, Verifier, VerifierInner, required},
     claims::Claims,
-    error::{ConfigError, LOG_TARGET},
+    error::{ConfigError, ConfigErrorKind, LOG_TARGET},
     jwt::{ClaimsShape, Codec, TokenKind, check_claims_type},
     manager::{Inner, SessionManager, claims_source::ClaimsLoader, key_rings::KeyRings},
     revocation::{BackendConfig, SessionBackend},
@@ -34,6 +32,7 @@ impl<C: Claims> SessionManagerBuilder<C> {
         let population = Population::new(&issuer, &audience);
         let own = Neighbour::new(population, sources.cookies.clone());
         self.neighbours.iter().try_for_each(|other| own.check(other))?;
+        let client_id = self.rfc9068_client_id.map(valid_client_id).transpose()?;
         let store = required("store", self.store)?;
         let claims = required("claims_source", self.claims.or_else(ClaimsLoader::for_unit))?;
 
@@ -67,6 +66,10 @@ impl<C: Claims> SessionManagerBuilder<C> {
             events: self.events.clone(),
         })?;
         let access = Codec::new(TokenKind::Access, &issuer, &audience, cached_signatures);
+        let access = match client_id {
+            Some(client_id) => access.identifying(&client_id),
+            None => access,
+        };
         let refresh = Codec::new(TokenKind::Refresh, &issuer, &refresh_audience, 0);
         let inner = VerifierInner {
             access: Arc::new(access.with_ring(&keys.access)).into(),
@@ -96,6 +99,21 @@ impl<C: Claims> SessionManagerBuilder<C> {
                 after_logout,
             }),
         })
+    }
+}
+
+/// Checks the syntax of RFC 6749, appendix A.1.
+fn valid_client_id(client_id: String) -> Result<String, ConfigError> {
+    let is_valid = (1..=255).contains(&client_id.len()) && client_id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match is_valid {
+        true => Ok(client_id),
+        false => Err(ConfigError::new(
+            ConfigErrorKind::InvalidOption,
+            format!(
+                "invalid client_id {client_id:?} of rfc9068_claims: use 1 to 255 printable ASCII characters, such as \
+                 \"web\""
+            ),
+        )),
     }
 }
 

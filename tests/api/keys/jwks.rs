@@ -60,7 +60,10 @@ async fn jwks_route_omits_secrets_and_refresh_keys() {
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     // A cached 404 would outlive the publication of the first public key.
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
-    assert_eq!(body(response).await, "");
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    let problem: Value = serde_json::from_str(&body(response).await).unwrap();
+    assert_eq!(problem["code"], "no_public_keys");
+    assert_eq!(problem["title"], "The access tokens are signed with a secret.");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod malleability;
 mod rotation;
 mod rotation_nodes;
 mod signature_cache;
-mod support;
+pub(crate) mod support;
 mod types;
 mod verify_only;
 mod weak_keys;
