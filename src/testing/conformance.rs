@@ -27,10 +27,10 @@ mod reading;
 mod rotating;
 mod support;
 
+use std::{future::Future, pin::Pin, time::Duration};
+
 use self::limited::caught;
 pub use self::{creating::*, data::*, ending::*, log::*, marks::*, reading::*, rotating::*};
-use std::time::Duration;
-
 use super::TestClock;
 use crate::store::SessionStore;
 
@@ -145,12 +145,12 @@ macro_rules! for_each_store_case {
 ///
 /// When cases fail: after the last one, with the names of all of them and why.
 pub async fn run<S: SessionStore>(make: impl AsyncFn(TestClock) -> S) {
+    let make = &make;
     let mut failed: Vec<String> = Vec::new();
     macro_rules! run_all {
         ($($case:ident,)*) => {
             $({
-                // One alone is large without optimisation, and all of them would lie in one frame.
-                let case = Box::pin(async {
+                let case = boxed(|| async move {
                     let clock = TestClock::new();
                     let store = tokio::time::timeout(STEP_LIMIT, make(clock.clone())).await;
                     $case(store.expect("the making of the store took too long"), clock).await;
@@ -164,4 +164,11 @@ pub async fn run<S: SessionStore>(make: impl AsyncFn(TestClock) -> S) {
     for_each_store_case!(run_all);
     let count = failed.len();
     assert!(failed.is_empty(), "{count} cases of the conformance suite failed:\n{}", failed.join("\n"));
+}
+
+/// Makes a future on the heap, in a frame of its own: one case is large without optimisation, and a frame with all of
+/// them is larger than the stack of a test.
+#[inline(never)]
+fn boxed<'a, F: Future<Output = ()> + 'a>(make: impl FnOnce() -> F) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+    Box::pin(make())
 }
