@@ -1,27 +1,30 @@
-//! For tests of this crate, of applications and of stores written elsewhere (feature `test-util`).
+//! For tests of applications, and of stores written elsewhere (feature `test-util`).
 //!
-//! | for | there is |
+//! | to test | there is |
 //! |---|---|
-//! | a site, from requests to responses | [`TestClient`], a browser in front of any tower service |
-//! | expiry | [`TestClock`]: pass clones of it to the manager and the store; the client takes that of the manager |
-//! | outages, lost answers, slow steps | [`FaultyStore`], around the store |
-//! | handlers by themselves | [`Session::for_test`](crate::Session::for_test) and [`TestSession`] |
+//! | what a user sees, from request to response | [`TestClient`], a browser in front of any tower service |
+//! | what happens after an hour, or a week | [`TestClock`], in the manager, the store and the client |
+//! | what happens without the store | [`FaultyStore`], around the store |
+//! | a handler by itself | [`Session::for_test`](crate::Session::for_test), or [`TestSession`] for any other session |
 //! | a store of your own | the [`conformance`] suite |
+//!
+//! Nothing here waits for time to pass. Add it with
+//! `cargo add --dev tower-jwt-sessions --features test-util`.
 //!
 //! # The tests of a site
 //!
-//! Login, expiry, outage, and a logout on another device:
+//! This site makes its routes in a function `app(sessions)`: `/login` takes a form, `/me` says which user is logged in,
+//! and the companion routes are below `/auth`. So its tests can pass it a manager on a clock and a store of their own.
+//! They log in, let the access token expire, take the store away, and log out on another device:
 //!
 //! ```
 //! # #[cfg(feature = "router")] {
-//! use axum::{Router, routing::get};
-//! use tower_jwt_sessions::{KeyRing, MemoryStore, Session, SessionManager, testing::*};
+//! # // Runs the test, which a doc test would leave out.
+//! # mod tokio { pub use ::tokio::{main as test, runtime}; }
+//! use tower_jwt_sessions::{KeyRing, MemoryStore, SessionManager, testing::*};
 //!
-//! async fn me(session: Session) -> String {
-//!     session.user_id().to_string()
-//! }
-//!
-//! fn site() -> (TestClock, FaultyStore<MemoryStore>, SessionManager, Router) {
+//! #[tokio::test]
+//! async fn user_is_logged_in_until_the_logout() {
 //!     let clock = TestClock::new();
 //!     let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
 //!     let sessions = SessionManager::builder()
@@ -32,21 +35,15 @@
 //!         .clock(clock.clone())
 //!         .build()
 //!         .unwrap();
-//!     let app = Router::new()
-//!         .route("/me", get(me))
-//!         .nest("/auth", sessions.router())
-//!         .layer(sessions.layer());
-//!     (clock, store, sessions, app)
-//! }
+//!     let app = app(sessions.clone());
 //!
-//! // #[tokio::test]
-//! async fn sessions_of_the_site() {
-//!     let (clock, store, sessions, app) = site();
-//!     let laptop = TestClient::new(app.clone()).log_in(&sessions, "alice").await;
-//!     let phone = TestClient::new(app).log_in(&sessions, "alice").await;
+//!     let laptop = TestClient::new(app.clone()).clock(clock.clone());
+//!     laptop.get("/me").await.assert_status(401);
+//!     laptop.post_form("/login", [("user", "alice")]).await.assert_status(200);
 //!     assert_eq!(laptop.get("/me").await.text(), "alice");
+//!     let phone = TestClient::new(app).log_in(&sessions, "alice").await; // without a form
 //!
-//!     clock.advance(std::time::Duration::from_secs(2 * 60 * 60)); // the access token has expired
+//!     clock.advance(std::time::Duration::from_secs(2 * 60 * 60)); // two hours later
 //!     laptop.get("/me").await.assert_status(401);
 //!     laptop.post("/auth/refresh").await.assert_status(200);
 //!     laptop.get("/me").await.assert_status(200);
@@ -57,13 +54,38 @@
 //!     store.recover();
 //!     phone.post("/auth/refresh").await.assert_status(200);
 //!
-//!     laptop.post("/auth/logout-all").await.assert_status(200); // of the phone as well
+//!     laptop.post("/auth/logout-all").await.assert_status(200); // also on the phone
 //!     phone.get("/me").await.assert_status(401);
 //! }
-//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-//! # runtime.block_on(sessions_of_the_site());
+//! # fn app(sessions: SessionManager) -> axum::Router {
+//! #     use std::collections::HashMap;
+//! #
+//! #     use axum::{
+//! #         Form, Router,
+//! #         extract::State,
+//! #         routing::{get, post},
+//! #     };
+//! #     use tower_jwt_sessions::{Error, Session, SessionCookies};
+//! #
+//! #     async fn login(
+//! #         State(sessions): State<SessionManager>,
+//! #         Form(form): Form<HashMap<String, String>>,
+//! #     ) -> Result<SessionCookies, Error> {
+//! #         sessions.login(&form["user"]).await
+//! #     }
+//! #
+//! #     Router::new()
+//! #         .route("/login", post(login))
+//! #         .route("/me", get(async |session: Session| session.user_id().to_string()))
+//! #         .nest("/auth", sessions.router())
+//! #         .layer(sessions.layer())
+//! #         .with_state(sessions)
+//! # }
+//! # user_is_logged_in_until_the_logout();
 //! # }
 //! ```
+//!
+//! The guide [`testing`](crate::guides::testing) has the tests of a site with pages and forms.
 
 mod client;
 mod clock;
@@ -72,7 +94,7 @@ mod faulty;
 mod session;
 
 pub use self::{
-    client::{CookieJar, IgnoredCookie, KeptCookie, Place, TestClient, TestRequest, TestResponse},
+    client::{KeptCookie, TestClient, TestRequest, TestResponse},
     clock::TestClock,
     faulty::{Fault, FaultyStore, InjectedFault, StoreStep},
     session::TestSession,

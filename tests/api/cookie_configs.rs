@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use axum::response::IntoResponse as _;
+use axum::{Router, response::IntoResponse as _};
 use http::{HeaderMap, HeaderValue, header};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tower_jwt_sessions::{
@@ -10,7 +10,7 @@ use tower_jwt_sessions::{
     clock::{Clock as _, Timestamp},
     cookie::{CookieConfig, CookiePrefix, SameSite},
     policy::ReplayWindow,
-    testing::{CookieJar, IgnoredCookie as Ignored, KeptCookie, Place, TestClock},
+    testing::{KeptCookie, TestClient, TestClock},
 };
 
 use crate::support::*;
@@ -150,17 +150,19 @@ fn check_grammar(lines: &[String]) {
         for (n, attribute) in attributes.iter().enumerate() {
             assert!(!attributes[..n].contains(attribute), "{attribute} is there twice: {line}");
         }
-        assert!(attributes.iter().any(|attribute| attribute == "samesite"), "{line}");
+        for required in ["samesite", "path"] {
+            assert!(attributes.iter().any(|attribute| attribute == required), "no {required}: {line}");
+        }
         assert!(!names.contains(&name), "{name} is set twice: {lines:?}");
         names.push(name);
     }
 }
 
+/// A browser of the site, and the time at which it keeps cookies.
 struct Client {
     sessions: SessionManager,
     clock: TestClock,
-    jar: CookieJar,
-    https: bool,
+    browser: TestClient,
 }
 
 impl Client {
@@ -168,23 +170,19 @@ impl Client {
         self.clock.now()
     }
 
-    /// Stores the cookies of a response from any path of the host, each of which must be accepted.
-    fn receive(&mut self, cookies: SessionCookies) -> usize {
+    /// Keeps the cookies of a response, each of which must be accepted.
+    fn receive(&self, cookies: SessionCookies) -> usize {
         let response = cookies.into_response();
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         let lines = response.headers().get_all(header::SET_COOKIE);
         let lines: Vec<String> = lines.iter().map(|line| line.to_str().expect("text").to_owned()).collect();
         check_grammar(&lines);
-        let from = Place { is_secure: self.https, host: HOST, path: "/some/where" };
-        for line in &lines {
-            assert_eq!(self.jar.receive(line, from, self.now()), Ok(()), "{line}");
-        }
+        self.browser.keep_cookies(response);
         lines.len()
     }
 
     fn headers(&self, path: &str) -> HeaderMap {
-        let to = Place { is_secure: self.https, host: HOST, path };
-        let cookies = self.jar.cookie_header(to, self.now());
+        let cookies = self.browser.cookie_header(path);
         HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&cookies).expect("a header"))])
     }
 }
@@ -203,13 +201,15 @@ async fn live(settings: &Settings) -> bool {
         .build();
     let Ok(sessions) = built else { return false };
     sessions.revocation_feed().caught_up().await;
-    let mut client = Client { sessions: sessions.clone(), clock, jar: CookieJar::default(), https: !settings.insecure };
+    let scheme = if settings.insecure { "http" } else { "https" };
+    let browser = TestClient::new(Router::new()).origin(&format!("{scheme}://{HOST}")).clock(clock.clone());
+    let client = Client { sessions: sessions.clone(), clock, browser };
     let paths = settings.paths();
     let values = |kept: &[KeptCookie]| kept.iter().map(|kept| kept.value.clone()).collect::<Vec<_>>();
 
     assert_eq!(client.receive(sessions.login("alice").await.expect("a session")), 2);
     let (now, week) = (client.now(), hours(7 * 24));
-    let first = client.jar.at(now).to_vec();
+    let first = client.browser.kept_cookies();
     assert_eq!(first.len(), 2);
     settings.check(&first[0], paths[0], hours(1), now);
     settings.check(&first[1], paths[1], week, now);
@@ -221,7 +221,7 @@ async fn live(settings: &Settings) -> bool {
     let presented = client.sessions.verifier().present(&client.headers(paths[1]));
     assert_eq!(client.receive(sessions.refresh(&presented).await.expect("a refresh")), 2);
     let now = client.now();
-    let second = client.jar.at(now).to_vec();
+    let second = client.browser.kept_cookies();
     assert_eq!(second.len(), 2);
     settings.check(&second[0], paths[0], hours(1), now);
     settings.check(&second[1], paths[1], week, now);
@@ -232,17 +232,17 @@ async fn live(settings: &Settings) -> bool {
         1,
         "a current refresh token is kept"
     );
-    assert_eq!(values(client.jar.at(now))[1], second[1].value);
+    assert_eq!(values(&client.browser.kept_cookies())[1], second[1].value);
     let same = client.sessions.verifier().verify(&client.headers(paths[0])).expect("a session");
     assert_eq!(same.id(), session.id());
 
     // Another login in the same browser replaces them too.
     assert_eq!(client.receive(sessions.login("bob").await.expect("a session")), 2);
-    assert_eq!(client.jar.at(now).len(), 2);
+    assert_eq!(client.browser.kept_cookies().len(), 2);
 
     let presented = client.sessions.verifier().present(&client.headers(paths[1]));
     assert_eq!(client.receive(sessions.logout(&presented).await.expect("a logout")), 2);
-    assert_eq!(client.jar.at(now), []);
+    assert_eq!(client.browser.kept_cookies(), []);
     assert_eq!(client.headers(paths[1])[header::COOKIE], "");
     true
 }
@@ -264,82 +264,4 @@ fn accepted_cookie_configs_work_in_browser() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     let seen = [accepted, with_domain, insecure].map(Cell::into_inner);
     assert!(seen.iter().zip([200, 20, 10]).all(|(seen, least)| *seen > least), "{seen:?}");
-}
-
-/// The model itself: lines that browsers ignore or read in a particular way.
-#[test]
-fn cookie_jar_ignores_what_browsers_ignore() {
-    const AT_FIRST: Timestamp = Timestamp::from_secs(0);
-    let secure = Place { is_secure: true, host: "www.app.test", path: "/a/b" };
-    let plain = Place { is_secure: false, ..secure };
-    let long = "x".repeat(4097);
-    for (line, from, expected) in [
-        ("__Host-a=1; Path=/", secure, Err(Ignored::BrokenPrefix)),
-        ("__Host-a=1; Secure", secure, Err(Ignored::BrokenPrefix)),
-        ("__HOST-a=1; Secure; Path=/x", secure, Err(Ignored::BrokenPrefix)),
-        ("__host-a=1; Secure; Path=/; Domain=app.test", secure, Err(Ignored::BrokenPrefix)),
-        ("__secure-a=1", secure, Err(Ignored::BrokenPrefix)),
-        ("=__Host-a=1; Secure; Path=/", secure, Err(Ignored::BrokenPrefix)),
-        ("__Host-a; Secure; Path=/", secure, Err(Ignored::BrokenPrefix)),
-        ("__Host-a=1; Secure; Path=/", secure, Ok(())),
-        ("__Secure-a=1; SECURE; Domain=.App.Test", secure, Ok(())),
-        ("a=1; Secure", plain, Err(Ignored::SecureOverHttp)),
-        ("a=1; SameSite=None", secure, Err(Ignored::SameSiteNoneWithoutSecure)),
-        ("a=1; SameSite=None; SameSite=Lax", secure, Ok(())),
-        ("a=1; Domain=evil.test", secure, Err(Ignored::ForeignDomain)),
-        ("a=1; Domain=pp.test", secure, Err(Ignored::ForeignDomain)),
-        ("a=1; Domain=test", secure, Err(Ignored::ForeignDomain)),
-        ("a=1; Domain=x.www.app.test", secure, Err(Ignored::ForeignDomain)),
-        (&long, secure, Err(Ignored::TooLong)),
-        ("=; Path=/", secure, Err(Ignored::Empty)),
-        ("a=\u{1}", secure, Err(Ignored::ControlCharacter)),
-    ] {
-        assert_eq!(CookieJar::default().receive(line, from, AT_FIRST), expected, "{line}");
-    }
-    let kept = |line: &str| {
-        let mut jar = CookieJar::default();
-        jar.receive(line, secure, Timestamp::from_secs(1)).expect("an accepted line");
-        jar.at(Timestamp::from_secs(1)).to_vec()
-    };
-    assert_eq!(kept("a=1")[0].path, "/a");
-    assert_eq!(kept(&format!("a=1; Path=/{}", "x".repeat(1024)))[0].path, "/a", "an oversized attribute is ignored");
-    assert_eq!(kept("a=1; Path=/x; Path=/y")[0].path, "/y");
-    assert_eq!(kept("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), []);
-    assert_eq!(
-        kept("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT")[0].expires_at,
-        Some(Timestamp::from_secs(10))
-    );
-    assert_eq!(kept("a=1; Expires=Thu, 01 Jan 1970 00:01:00 GMT")[0].expires_at, Some(Timestamp::from_secs(60)));
-    assert_eq!(
-        kept("a=1; Expires=Fri, 31 Dec 2100 00:00:00 GMT")[0].expires_at,
-        Some(Timestamp::from_secs(1 + 400 * 24 * 60 * 60))
-    );
-    assert_eq!(kept("a=1; Expires=soon")[0].expires_at, None);
-    assert_eq!(kept("a=1; Max-Age=x")[0].expires_at, None);
-    assert_eq!(kept("a=1; Max-Age=-5"), []);
-    assert_eq!(
-        kept("a=1; Max-Age=99999999999999999999")[0].expires_at,
-        Some(Timestamp::from_secs(1 + 400 * 24 * 60 * 60))
-    );
-
-    let mut jar = CookieJar::default();
-    jar.receive("a=1; Secure; Path=/", secure, AT_FIRST).expect("kept");
-    assert_eq!(jar.receive("a=2; Path=/x", plain, AT_FIRST), Err(Ignored::OverlaysSecure));
-    // A removal without the domain has no effect.
-    jar.receive("a=3; Secure; Path=/; Domain=app.test", secure, AT_FIRST).expect("kept");
-    jar.receive("a=; Path=/; Max-Age=0", secure, AT_FIRST).expect("kept");
-    assert_eq!(jar.cookie_header(secure, AT_FIRST), "a=3");
-    assert_eq!(jar.cookie_header(Place { host: "app.test", ..secure }, AT_FIRST), "a=3");
-    assert_eq!(jar.cookie_header(plain, AT_FIRST), "");
-
-    // A request from another site has some of them, a link a few more.
-    let mut jar = CookieJar::default();
-    for (name, same_site) in [("strict", "Strict"), ("lax", "Lax"), ("none", "None"), ("default", "")] {
-        let line = format!("{name}=1; Secure; Path=/; SameSite={same_site}");
-        jar.receive(&line, secure, AT_FIRST).expect("kept");
-    }
-    assert_eq!(jar.cross_site_cookie_header(secure, AT_FIRST, false), "none=1");
-    assert_eq!(jar.cross_site_cookie_header(secure, AT_FIRST, true), "lax=1; none=1; default=1");
-    jar.end_browser_session();
-    assert_eq!(jar.cookie_header(secure, AT_FIRST), "");
 }

@@ -51,6 +51,7 @@ mod routes;
 mod secrecy;
 mod set_back;
 mod set_cookie;
+mod site;
 mod unfinished;
 mod until_confirmed;
 

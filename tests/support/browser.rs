@@ -78,7 +78,7 @@ impl Browser {
 
     /// The `Cookie` header for any path.
     pub(crate) fn cookies(&self) -> String {
-        self.client.cookies("/auth/refresh")
+        self.client.cookie_header("/auth/refresh")
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {

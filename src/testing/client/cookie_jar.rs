@@ -8,19 +8,21 @@ use std::{fmt, time::Duration};
 use super::cookie_date;
 use crate::{clock::Timestamp, cookie::SameSite};
 
+#[cfg(test)]
+mod tests;
+
 /// Where a response comes from, or a request goes to, as cookies see it.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built by tests")]
-pub struct Place<'a> {
+pub(super) struct Place<'a> {
     /// Whether the connection is secure: https, or plain http to this machine.
-    pub is_secure: bool,
+    pub(super) is_secure: bool,
     /// The name of the host, in lower case, without the port.
-    pub host: &'a str,
+    pub(super) host: &'a str,
     /// The path, without the query.
-    pub path: &'a str,
+    pub(super) path: &'a str,
 }
 
-/// A cookie that the browser keeps.
+/// A cookie that a [`TestClient`](super::TestClient) keeps.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptCookie {
@@ -48,8 +50,7 @@ pub struct KeptCookie {
 
 /// Why a browser ignores a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IgnoredCookie {
+pub(super) enum IgnoredCookie {
     /// There is a control character in the line.
     ControlCharacter,
     /// It has neither name nor value.
@@ -70,27 +71,9 @@ pub enum IgnoredCookie {
     BrokenPrefix,
 }
 
-/// The cookies of a browser, by RFC 6265bis. A [`TestClient`](super::TestClient) has one.
-///
-/// Left out is what no test of a site meets: the only public suffixes are names without a dot.
-///
-/// ```
-/// use tower_jwt_sessions::{
-///     clock::Timestamp,
-///     testing::{CookieJar, IgnoredCookie, Place},
-/// };
-///
-/// let mut jar = CookieJar::default();
-/// let now = Timestamp::from_secs(1_767_225_600);
-/// let page = Place { is_secure: true, host: "app.test", path: "/" };
-/// assert_eq!(jar.receive("__Host-a=1; Path=/", page, now), Err(IgnoredCookie::BrokenPrefix));
-/// jar.receive("__Host-a=1; Path=/; Secure; Max-Age=60", page, now)?;
-/// assert_eq!(jar.cookie_header(page, now), "__Host-a=1");
-/// assert_eq!(jar.cookie_header(page, Timestamp::from_secs(1_767_225_660)), "");
-/// # Ok::<(), IgnoredCookie>(())
-/// ```
+/// The cookies of a browser. Left out is what no test of a site meets: the only public suffixes are names without a dot.
 #[derive(Clone, Debug, Default)]
-pub struct CookieJar {
+pub(super) struct CookieJar {
     kept: Vec<KeptCookie>,
 }
 
@@ -99,11 +82,7 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 impl CookieJar {
     /// Takes the value of one `Set-Cookie` line.
-    ///
-    /// # Errors
-    ///
-    /// [`IgnoredCookie`] if a browser ignores it.
-    pub fn receive(&mut self, line: &str, from: Place<'_>, now: Timestamp) -> Result<(), IgnoredCookie> {
+    pub(super) fn receive(&mut self, line: &str, from: Place<'_>, now: Timestamp) -> Result<(), IgnoredCookie> {
         if line.chars().any(|c| c.is_ascii_control() && c != '\t') {
             return Err(IgnoredCookie::ControlCharacter);
         }
@@ -205,34 +184,29 @@ impl CookieJar {
     }
 
     /// Returns the cookies that exist at this time.
-    pub fn at(&mut self, now: Timestamp) -> &[KeptCookie] {
+    pub(super) fn at(&mut self, now: Timestamp) -> &[KeptCookie] {
         self.kept.retain(|kept| kept.expires_at.is_none_or(|end| now < end));
         &self.kept
     }
 
-    /// Returns the value of the first cookie of this name.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.kept.iter().find(|kept| kept.name == name).map(|kept| &*kept.value)
-    }
-
     /// Deletes every cookie of this name, as a user could.
-    pub fn forget(&mut self, name: &str) {
+    pub(super) fn forget(&mut self, name: &str) {
         self.kept.retain(|kept| kept.name != name);
     }
 
     /// Deletes the cookies that end with the browser: those without `Max-Age` and `Expires`.
-    pub fn end_browser_session(&mut self) {
+    pub(super) fn end_browser_session(&mut self) {
         self.kept.retain(|kept| kept.expires_at.is_some());
     }
 
     /// Returns the `Cookie` header of a request from the site itself, longer paths first; empty for none.
-    pub fn cookie_header(&self, to: Place<'_>, now: Timestamp) -> String {
+    pub(super) fn cookie_header(&self, to: Place<'_>, now: Timestamp) -> String {
         self.header(to, now, |_| true)
     }
 
     /// Returns the `Cookie` header of a request from another site, which has not all cookies (section 5.8.3). Pass
     /// whether a user follows a link: a top-level navigation with a safe method, the only one that has `Lax` cookies.
-    pub fn cross_site_cookie_header(&self, to: Place<'_>, now: Timestamp, is_link: bool) -> String {
+    pub(super) fn cross_site_cookie_header(&self, to: Place<'_>, now: Timestamp, is_link: bool) -> String {
         self.header(to, now, |kept| match kept.same_site {
             Some(SameSite::None) => true,
             Some(SameSite::Lax) | None => is_link,

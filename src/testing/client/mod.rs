@@ -19,12 +19,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use serde::Serialize;
 use tower_service::Service;
 
-use self::{address::Origin, service::App};
-pub use self::{
-    cookie_jar::{CookieJar, IgnoredCookie, KeptCookie, Place},
-    request::TestRequest,
-    response::TestResponse,
-};
+use self::{address::Origin, cookie_jar::CookieJar, service::App};
+pub use self::{cookie_jar::KeptCookie, request::TestRequest, response::TestResponse};
 use crate::{
     claims::Claims,
     clock::{Clock, SystemClock},
@@ -34,8 +30,8 @@ use crate::{
 
 /// A browser of one user, in front of a tower service such as an axum `Router`.
 ///
-/// It keeps cookies by the rules of browsers (RFC 6265bis): name prefixes, `Secure`, `Domain`, `Path`, `Max-Age`. It
-/// sends the headers of a browser, so that requests pass the cross-site guards and errors have the form that they have
+/// It keeps cookies by the rules of browsers (RFC 6265bis): name prefixes, `Secure`, `Domain`, `Path`, `Max-Age`. The
+/// only public suffixes are names without a dot. It sends the headers of a browser, so that requests pass the cross-site guards and errors have the form that they have
 /// for pages or scripts. Two clients are two browsers, and a clone is a browser with a copy of the cookies, as a thief
 /// has. Requests take `&self`, so that tabs of one browser can send at the same time.
 ///
@@ -98,8 +94,9 @@ impl TestClient {
         self
     }
 
-    /// Sets the clock by which cookies expire. Default: that of the manager of the first
-    /// [`log_in`](Self::log_in), or else the system's.
+    /// Sets the clock by which cookies expire: the one that the manager has. Default: that of the manager of the first
+    /// [`log_in`](Self::log_in), or else the system's, by which cookies outlast what a
+    /// [`TestClock`](crate::testing::TestClock) skips.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -134,7 +131,7 @@ impl TestClient {
     pub async fn log_in<C: Claims>(mut self, sessions: &SessionManager<C>, user: impl ToString) -> Self {
         self.clock.get_or_insert_with(|| Arc::clone(&sessions.verifier().inner().clock));
         let mut headers = HeaderMap::new();
-        if let Ok(cookies) = HeaderValue::from_str(&self.cookies("/")) {
+        if let Ok(cookies) = HeaderValue::from_str(&self.cookie_header("/")) {
             headers.insert(header::COOKIE, cookies);
         }
         let presented = sessions.verifier().present(&headers);
@@ -229,16 +226,27 @@ impl TestClient {
 
     /// Returns the value of a cookie; `None` if there is none of this name.
     pub fn cookie(&self, name: &str) -> Option<String> {
+        self.kept_cookies().into_iter().find(|kept| kept.name == name).map(|kept| kept.value)
+    }
+
+    /// Returns the cookies with their attributes, the oldest first.
+    ///
+    /// ```
+    /// # fn check(browser: tower_jwt_sessions::testing::TestClient) {
+    /// assert!(browser.kept_cookies().iter().all(|cookie| cookie.http_only && cookie.secure));
+    /// # }
+    /// ```
+    pub fn kept_cookies(&self) -> Vec<KeptCookie> {
         let now = self.now();
-        self.jar().at(now).iter().find(|kept| kept.name == name).map(|kept| kept.value.clone())
+        self.jar().at(now).to_vec()
     }
 
     /// Returns the `Cookie` header of a request for this path from the site itself; empty for none.
-    pub fn cookies(&self, path: &str) -> String {
-        self.cookie_header(path, false, false)
+    pub fn cookie_header(&self, path: &str) -> String {
+        self.cookies_of_request(path, false, false)
     }
 
-    /// Deletes every cookie of this name.
+    /// Deletes every cookie of this name, as a user could.
     pub fn forget_cookie(&self, name: &str) {
         self.jar().forget(name);
     }
@@ -248,7 +256,7 @@ impl TestClient {
         self.jar().end_browser_session();
     }
 
-    fn cookie_header(&self, target: &str, is_cross_site: bool, is_link: bool) -> String {
+    fn cookies_of_request(&self, target: &str, is_cross_site: bool, is_link: bool) -> String {
         let (to, now) = (self.origin.place(target), self.now());
         match is_cross_site {
             true => self.jar().cross_site_cookie_header(to, now, is_link),

@@ -204,7 +204,7 @@ impl<'c> TestRequest<'c> {
         let is_safe = matches!(self.method, Method::GET | Method::HEAD);
         let is_navigation = self.initiator == Initiator::Navigation;
         let mut headers = vec![(header::HOST, own.authority().to_owned())];
-        let cookies = self.client.cookie_header(&self.target, self.from.is_some(), is_navigation && is_safe);
+        let cookies = self.client.cookies_of_request(&self.target, self.from.is_some(), is_navigation && is_safe);
         if !cookies.is_empty() {
             headers.push((header::COOKIE, cookies));
         }
