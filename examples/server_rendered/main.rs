@@ -25,6 +25,8 @@ mod routes;
 #[path = "../demo/server.rs"]
 mod server;
 mod sessions;
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
 mod users;
 
 use std::{

@@ -23,5 +23,7 @@ mod sessions;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../examples/server_rendered/tests.rs"]
+mod tests;
 #[path = "../../examples/server_rendered/users.rs"]
 mod users;
