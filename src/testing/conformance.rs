@@ -27,15 +27,12 @@ mod reading;
 mod rotating;
 mod support;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin};
 
 use self::limited::caught;
-pub use self::{creating::*, data::*, ending::*, log::*, marks::*, reading::*, rotating::*};
+pub use self::{creating::*, data::*, ending::*, limited::STEP_LIMIT, log::*, marks::*, reading::*, rotating::*};
 use super::TestClock;
 use crate::store::SessionStore;
-
-/// How long a step of a store may take: a minute of real time.
-pub const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Calls a macro with the names of all cases of the [conformance suite](crate::testing::conformance).
 ///

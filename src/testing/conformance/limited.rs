@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use super::STEP_LIMIT;
 use crate::{
     clock::Timestamp,
     id::SessionId,
@@ -18,6 +17,9 @@ use crate::{
         RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
     },
 };
+
+/// How long a step of a store may take: a minute of real time.
+pub const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// A store whose steps panic, with the name of the case, when they take too long.
 pub(super) struct Limited<S> {
