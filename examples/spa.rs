@@ -91,8 +91,8 @@ const PAGE: &str = r#"<!DOCTYPE html>
 <p id="outage" role="status" hidden>The server is not reachable. This page tries again by itself.</p>
 <p id="message" role="alert"></p>
 <form id="login" hidden>
-  <label>User <input name="username" autocomplete="username" required></label>
-  <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+  <p><label>User <input name="username" autocomplete="username" required></label></p>
+  <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
   <button>Log in</button>
 </form>
 <section id="account" hidden>
