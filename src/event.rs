@@ -14,7 +14,11 @@
 //! # let _ = builder;
 //! ```
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -159,7 +163,8 @@ impl SessionEvent {
         }
     }
 
-    /// Returns the event as one line of JSON, for an audit log. It has no time: your log adds its own.
+    /// Returns the event as one line of JSON, for an audit log. It has no time: your log adds its own. What a program
+    /// might take for the end of the line or a terminal for a command is escaped, since clients choose their user agent.
     ///
     /// The members are `event`, `user_id`, `session_id`, `operation` (the name of the [`Operation`] in snake case), and
     /// where they apply `reason` (of an end), `tokens` (of a refresh), `actor`, `user_agent` and `ip`. Later versions may
@@ -201,8 +206,29 @@ impl SessionEvent {
         add("actor", self.actor.as_ref().map(ToString::to_string));
         add("user_agent", self.user_agent.clone());
         add("ip", self.ip.map(|ip| ip.to_string()));
-        Value::Object(members).to_string()
+        one_line(&Value::Object(members).to_string())
     }
+}
+
+/// Escapes in JSON what serde_json does not: control characters beyond ASCII, line separators, and the characters that
+/// reverse the direction of text. All of them can only be within strings.
+fn one_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                // They need four digits at most. A string cannot fail.
+                let _ = write!(line, "\\u{:04x}", u32::from(c));
+            }
+            _ => line.push(c),
+        }
+    }
+    line
 }
 
 impl fmt::Debug for SessionEvent {

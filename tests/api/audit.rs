@@ -204,3 +204,42 @@ async fn end_after_an_outage_tells_the_request_of_the_logout(backend: Backend) {
     assert_eq!((event.operation, event.user_agent.as_deref()), (Operation::Logout, Some("Browser/1")));
     assert!(event.ip.is_some());
 }
+
+/// A client chooses its user agent, and an application may let users choose their ids.
+#[tokio::test]
+async fn lines_of_the_audit_log_cannot_be_forged() {
+    let forging = [
+        "\u{2028}",
+        "\u{2029}",
+        "\u{85}",
+        "\u{9b}2J",
+        "\u{7f}",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{61c}",
+        "\r\n",
+        "\0",
+        "\u{1b}[2J",
+    ];
+    let world = World::new(Backend::Memory).await;
+    for text in forging {
+        let (user, agent) = (format!("al{text}ice"), format!("Browser/1{text}{{\"event\":\"session_logout\"}}"));
+        drop(world.sessions.login(&user).user_agent(&agent).await.expect("a login"));
+        // As a browser sends it, where it may. Bytes that are no UTF-8 are replaced.
+        let sent = [("user-agent", [agent.as_bytes(), b"\xff\xfe"].concat())];
+        if http::HeaderValue::from_bytes(&sent[0].1).is_ok() {
+            send(&world.app, "POST /login/bob", &sent).await.is(200);
+        }
+        for event in world.whole_events() {
+            let line = event.to_json();
+            let is_plain = |c: char| !c.is_control() && !"\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}".contains(c);
+            assert!(line.chars().all(is_plain), "{line:?}");
+            let read: Value = serde_json::from_str(&line).expect("JSON");
+            assert_eq!(read["user_agent"].as_str(), event.user_agent.as_deref());
+            assert_eq!(read["user_id"].as_str(), Some(event.user_id.as_str()));
+        }
+    }
+    let long = "\u{e9}".repeat(5_000);
+    drop(world.sessions.login("alice").user_agent(long).await.expect("a login"));
+    assert_eq!(world.whole_events()[0].user_agent.as_deref(), Some(&*"\u{e9}".repeat(127)));
+}
