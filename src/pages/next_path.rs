@@ -16,8 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// serde reads; give it `#[serde(default)]`. As a response it is `303 See Other`, also as `(cookies, next)`.
 ///
 /// A value that is accepted begins with a single `/` and has no second one beside another in its path, no backslash, no
-/// control character, no encoded slash or backslash right after the first slash, and at most 2048 bytes, so browsers
-/// find no other host in it. Query and fragment are kept. Spaces, quotes, angle brackets and all that is not ASCII are
+/// control character, no encoded slash or backslash that could become a second slash at the beginning, and at most 2048
+/// bytes as it is sent, so browsers find no other host in it. Query and fragment are kept. Spaces, quotes, angle brackets and all that is not ASCII are
 /// percent-encoded: the path is a valid `Location`, and an attribute of HTML can hold it in quotes.
 ///
 /// ```
@@ -61,7 +61,7 @@ impl NextPath {
         let path = value.split(['?', '#']).next()?;
         let rest = path.strip_prefix('/')?;
         // `//` begins a host. Within a path, browsers keep it, but what removes dot segments before it may not.
-        if path.contains("//") || begins_with_encoded_slash(rest) {
+        if path.contains("//") || decodes_to_a_host(rest) {
             return None;
         }
         let mut text = String::with_capacity(value.len());
@@ -73,7 +73,7 @@ impl NextPath {
                 _ => text.push(char::from(byte)),
             }
         }
-        Some(text)
+        (text.len() <= MAX_LEN).then_some(text)
     }
 
     /// Takes a path that the application configures, which has to be written as it is sent.
@@ -97,10 +97,26 @@ impl NextPath {
     }
 }
 
-/// A server or proxy that decodes the path once more would make `//` of it.
-fn begins_with_encoded_slash(rest: &str) -> bool {
-    let code = rest.strip_prefix('%').and_then(|rest| rest.get(..2));
-    code.is_some_and(|code| code.eq_ignore_ascii_case("2f") || code.eq_ignore_ascii_case("5c"))
+/// Whether the path, here without its first slash, begins with `//` after a server or proxy has decoded it once more, and
+/// something has removed its dot segments: browsers do that to `/./` and `/%2e/` before.
+fn decodes_to_a_host(rest: &str) -> bool {
+    let rest = rest.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            _ => kept.push(segment),
+        }
+        // In whatever order the two happen, an empty segment at the beginning is not the last one.
+        if kept.first().is_some_and(|first| first.is_empty()) && segments.peek().is_some() {
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) fn push_encoded(text: &mut String, byte: u8) {

@@ -109,6 +109,19 @@ fn followed(location: &str) -> Url {
     Url::parse("https://app.example/login?next=x").expect("a URL").join(location).expect("a URL")
 }
 
+#[test]
+fn next_paths_fit_into_a_header() {
+    for long in ["/".to_owned() + &"\u{e9}".repeat(1_000), "/?q=".to_owned() + &"\"".repeat(1_000)] {
+        assert_eq!(NextPath::new(&long).as_str(), "/", "{}", long.len());
+    }
+    // Slashes that are part of a name stay.
+    for path in
+        ["/files/a%2fb", "/proxy/https:%2F%2Fhost.example", "/a/%2f", "/a/./", "/a/..", "/%2e", "/.well-known", "/..."]
+    {
+        assert_eq!(NextPath::new(path).as_str(), path);
+    }
+}
+
 /// By every way in: the query, a form, a value.
 #[tokio::test]
 async fn hostile_next_paths_lead_to_the_root() {

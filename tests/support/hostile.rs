@@ -1,7 +1,7 @@
 //! Paths after the login that an attacker might choose.
 
 /// Values that browsers, or servers in between, might take for another site or another header.
-pub(crate) const HOSTILE: [&str; 52] = [
+pub(crate) const HOSTILE: [&str; 59] = [
     "",
     "evil.example",
     "https://evil.example",
@@ -34,6 +34,13 @@ pub(crate) const HOSTILE: [&str; 52] = [
     "/%2Fevil.example",
     "/%5cevil.example",
     "/%5C/evil.example",
+    "/./%2fevil.example",
+    "/a/../%2Fevil.example",
+    "/%2e/%2fevil.example",
+    "/.%2f%2fevil.example",
+    "/..%2f/evil.example",
+    "/a/..%2f%5cevil.example",
+    "/%2e%2e%5c%2fevil.example",
     "/\t/evil.example",
     "/\n/evil.example",
     "/\r/evil.example",
