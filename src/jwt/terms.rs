@@ -94,9 +94,10 @@ impl SessionTerms {
         self.ends_with_browser = !persistent;
     }
 
-    /// Whole seconds, as the tokens count them. Not below what clocks may differ by, which no node could enforce.
+    /// Whole seconds, as the tokens count them. Not below what clocks may differ by, which no node could enforce, and not
+    /// above what any manager allows, since tokens with more than 19 digits are refused.
     pub(crate) fn set_refresh_lifetime(&mut self, lifetime: Duration) {
-        self.idle = Some(lifetime.max(MAX_CLOCK_SKEW).as_secs());
+        self.idle = Some(lifetime.clamp(MAX_CLOCK_SKEW, Duration::from_secs(u32::MAX.into())).as_secs());
     }
 
     pub(crate) fn set_actor(&mut self, user_id: UserId, session_id: SessionId) {

@@ -1,5 +1,7 @@
 //! What a login says about its own session: how long it lasts, whether its cookies outlast the browser, and facts.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::{Path, State},
@@ -475,4 +477,20 @@ async fn session_claims_of_another_type_are_an_error_without_their_content() {
         visitor(&world, |login| login.session_claims(&json!({ "method": ["confidential"], "tenant": 7 }))).await;
     browser.get("/facts").await.is_problem(500, "internal_error");
     browser.get("/me").await.is(200);
+}
+
+/// Tokens write it as a number, which has a longest form.
+#[tokio::test]
+async fn limits_beyond_all_measure_are_those_of_the_manager() {
+    let world = World::new(Backend::Memory).await;
+    for say in [
+        (|login| login.refresh_lifetime(Duration::MAX).absolute_lifetime(Duration::MAX)) as Configure,
+        |login| login.refresh_lifetime(Duration::from_secs(u64::MAX)),
+        |login| login.refresh_lifetime(Duration::ZERO).absolute_lifetime(Duration::ZERO),
+    ] {
+        let mut browser = visitor(&world, say).await;
+        browser.get("/me").await.is(200);
+        browser.refresh().await.is(200);
+        browser.get("/me").await.is(200);
+    }
 }
