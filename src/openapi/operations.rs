@@ -217,7 +217,7 @@ fn of_browsers(route: BrowserRoute) -> Said {
             summary: "Log out everywhere",
             description: "Ends every session of the user and removes the cookies.",
             credentials: Credentials::AccessOrRefresh,
-            problems: &[Problem::CROSS_SITE_REQUEST],
+            problems: &[Problem::CROSS_SITE_REQUEST, Problem::INSUFFICIENT_SCOPE],
         },
         BrowserRoute::List => Said {
             id: "list",
@@ -231,14 +231,14 @@ fn of_browsers(route: BrowserRoute) -> Said {
             summary: "End a session of the user",
             description: "On another device, or this one.",
             credentials: Credentials::Access,
-            problems: &[Problem::CROSS_SITE_REQUEST, Problem::SESSION_NOT_FOUND],
+            problems: &[Problem::CROSS_SITE_REQUEST, Problem::INSUFFICIENT_SCOPE, Problem::SESSION_NOT_FOUND],
         },
         BrowserRoute::EndByForm => Said {
             id: "end_by_form",
             summary: "End a session of the user, for forms",
             description: "The same as `DELETE`, which forms do not have.",
             credentials: Credentials::Access,
-            problems: &[Problem::CROSS_SITE_REQUEST, Problem::SESSION_NOT_FOUND],
+            problems: &[Problem::CROSS_SITE_REQUEST, Problem::INSUFFICIENT_SCOPE, Problem::SESSION_NOT_FOUND],
         },
         BrowserRoute::Jwks => Said {
             id: "jwks",

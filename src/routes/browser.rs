@@ -40,7 +40,8 @@ impl<C: Claims> SessionManager<C> {
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 `no_public_keys` when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
-    /// [`list_for`](SessionManager::list_for). Errors are [`Problem`] documents. Requests from other sites are refused,
+    /// [`list_for`](SessionManager::list_for). A session in which someone [acts](crate::manager::Login::acting) as the user
+    /// can end itself, and no other one: `403` `insufficient_scope`. Errors are [`Problem`] documents. Requests from other sites are refused,
     /// responses are not cached except `jwks.json`, for five minutes, and no body contains a token. The router verifies
     /// requests itself, so it works with and without the layer.
     ///
@@ -113,7 +114,11 @@ async fn logout_all<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Resp
 where
     C: Claims,
 {
-    match sessions.logout_all(&sessions.verifier().present(&parts.headers)).await {
+    let presented = sessions.verifier().present(&parts.headers);
+    if sessions.has_actor(&presented) {
+        return Ok(sessions.render(&Problem::INSUFFICIENT_SCOPE, &parts));
+    }
+    match sessions.logout_all(&presented).await {
         Ok(cookies) => Ok((cookies, done(&parts, sessions.after_logout())).into_response()),
         // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or
         // cannot be verified now, the response says that instead.
@@ -158,6 +163,9 @@ where
     };
     // Only the sessions of this user are looked up, so the response does not tell whether another user has that one.
     let ended = match path.ok().and_then(|Path(path)| path.id.parse().ok()) {
+        Some(id) if session.actor().is_some() && id != session.id() => {
+            return Ok(sessions.render(&Problem::INSUFFICIENT_SCOPE, &parts));
+        }
         Some(id) => sessions.end(session.user_id(), id).await?,
         None => false,
     };

@@ -31,6 +31,7 @@ on_every_store!(
     acting_does_not_outlive_the_own_session,
     acting_ends_alone_or_with_the_own_session,
     outage_does_not_end_acting,
+    actor_cannot_end_other_sessions_of_the_user,
 );
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -199,9 +200,16 @@ fn support(sessions: &SessionManager<Claims>) -> Router {
         sessions.login(user).acting(&session).replacing(presented).await
     };
     let who = async |session: Session<Claims>| json!([session.user_id(), session.actor()]).to_string();
+    let everywhere = async |State(sessions): State<SessionManager<Claims>>, presented: PresentedTokens<Claims>| {
+        sessions.logout_all(&presented).await
+    };
     let recent = async |session: Session<Claims>| session.require_recent_login(hours(1)).map(|()| "recent");
     let checked = async |session: StoreChecked<Session<Claims>>| session.user_id().to_string();
-    let routes = Router::new().route("/act/{user}", post(act)).route("/who", get(who)).route("/recent", get(recent));
+    let routes = Router::new()
+        .route("/act/{user}", post(act))
+        .route("/who", get(who))
+        .route("/recent", get(recent))
+        .route("/everywhere", post(everywhere));
     let routes = routes.route("/checked", get(checked));
     routes.layer(sessions.layer()).with_state(sessions.clone()).merge(app(sessions))
 }
@@ -259,6 +267,40 @@ async fn actor_is_shown_in_session_list_and_events(backend: Backend) {
         assert_eq!((event.user_id.as_str(), event.actor.as_ref().map(UserId::as_str)), ("alice", Some("support")));
     }
     user.get("/me").await.is(200);
+}
+
+/// By the companion routes: an application that wants that calls the manager.
+async fn actor_cannot_end_other_sessions_of_the_user(backend: Backend) {
+    let world = World::new(backend).await;
+    let mut user = world.browser();
+    user.login("alice").await;
+    let laptop = user.get("/me").await.json()["id"].as_str().expect("an id").to_owned();
+    let mut staff = Browser::new(&support(&world.sessions), &world.clock);
+    staff.login("support").await;
+    staff.post("/act/alice").await.is(200);
+    world.events();
+    let others = [
+        format!("DELETE /auth/sessions/{laptop}"),
+        format!("POST /auth/sessions/{laptop}/end"),
+        "POST /auth/logout-all".to_owned(),
+    ];
+    for what in &others {
+        staff.send_only(what, &[]).await.is_problem(403, "insufficient_scope");
+    }
+    // Nor with two access tokens, of which none counts.
+    let twice = format!("{}; {ACCESS}={}", staff.cookies(), staff.access());
+    send(&world.app, "POST /auth/logout-all", &[("cookie", twice)]).await.is_problem(403, "insufficient_scope");
+    // Nor with a refresh token alone.
+    world.clock.advance(seconds(3000));
+    staff.forget(ACCESS);
+    staff.send_only("POST /auth/logout-all", &[]).await.is_problem(403, "insufficient_scope");
+    assert_eq!((world.events(), world.count("alice").await), (vec![], 2));
+    staff.refresh().await.is(200);
+    // But the own one, by its id too.
+    let own = staff.get("/me").await.json()["id"].as_str().expect("an id").to_owned();
+    staff.send(&format!("DELETE /auth/sessions/{own}"), &[]).await.is(200);
+    user.get("/me").await.is(200);
+    assert_eq!(world.count("alice").await, 1);
 }
 
 async fn acting_ends_at_its_own_limit(backend: Backend) {
@@ -370,7 +412,7 @@ async fn acting_ends_alone_or_with_the_own_session(backend: Backend) {
         staff.post("/act/alice").await.is(200);
         (staff, own)
     };
-    staff.post("/auth/logout-all").await.is(200);
+    staff.post("/everywhere").await.is(200);
     assert_eq!((world.count("support").await, world.count("alice").await), (1, 0));
     own.get("/who").await.is_problem(401, "invalid_token");
     elsewhere.get("/me").await.is(200);
