@@ -26,7 +26,8 @@ const MAX_COOKIE_LEN: usize = 4096;
 /// The cookies that a login, refresh or logout sets or removes: response parts.
 ///
 /// Return them as part of the response. They replace cookies of the same name, domain and path and set
-/// `Cache-Control: no-store` (RFC 6749, section 5.1). Under the layer, a `Set-Cookie` that comes after them in the
+/// `Cache-Control: no-store` (RFC 6749, section 5.1), also in place of headers for single caches such as
+/// `CDN-Cache-Control` (RFC 9213). Under the layer, a `Set-Cookie` that comes after them in the
 /// tuple does not remove them.
 ///
 /// Applications that write their cookies with tower-cookies call [`SessionCookies::add_to`] instead.
@@ -170,7 +171,7 @@ impl SessionCookies {
                 headers.append(header::SET_COOKIE, line);
             }
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        forbid_caches(headers, "private, no-store");
     }
 
     /// Writes the cookies into a response, and stores them in its extensions for the layer.
@@ -268,11 +269,24 @@ impl AssertedCookies {
         for line in others.into_iter().chain(self.lines.iter().map(|(_, line)| line.clone())) {
             headers.append(header::SET_COOKIE, line);
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        forbid_caches(headers, "no-store");
         if let Some(data) = &self.clear_site_data {
             headers.insert(CLEAR_SITE_DATA, data.clone());
         }
     }
+}
+
+/// Sets `Cache-Control`, and removes the headers that some caches heed before it: those that are targeted at one kind of
+/// cache (RFC 9213), their predecessor, and nginx's. With them a cache would hand the cookies to other users.
+fn forbid_caches(headers: &mut HeaderMap, cache_control: &'static str) {
+    let is_targeted = |name: &&HeaderName| {
+        name.as_str().ends_with("-cache-control") || matches!(name.as_str(), "surrogate-control" | "x-accel-expires")
+    };
+    let targeted: Vec<HeaderName> = headers.keys().filter(is_targeted).cloned().collect();
+    for name in targeted {
+        headers.remove(name);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
 }
 
 /// Forbids to store this response, which contains tokens without setting cookies. The layer repeats it at the end.

@@ -451,3 +451,38 @@ async fn refresh_cookie_that_pages_do_not_receive_is_reported() {
     let _ = world.sessions.renewal_layer();
     assert!(log::Log::captured().contains("renewal_layer() renews few pages"));
 }
+
+/// Some caches heed headers of their own before `Cache-Control`: RFC 9213, its predecessor, and nginx.
+#[tokio::test]
+async fn caches_with_headers_of_their_own_store_no_cookies() {
+    const FOR_CACHES: [(&str, &str); 4] = [
+        ("cdn-cache-control", "max-age=600"),
+        ("cloudflare-cdn-cache-control", "max-age=600"),
+        ("surrogate-control", "max-age=600"),
+        ("x-accel-expires", "600"),
+    ];
+    async fn article(_: Session<Claims>) -> impl IntoResponse {
+        (FOR_CACHES, [(header::VARY, "accept")], "the same for everybody")
+    }
+    async fn log_in(State(sessions): State<SessionManager<Claims>>) -> Result<impl IntoResponse, Error> {
+        Ok((sessions.login("alice").await?, FOR_CACHES, "welcome"))
+    }
+    let world = World::new(Backend::Memory).await;
+    let pages = || Router::new().route("/article", get(article)).route("/in", post(log_in));
+    let (layer, renewal) = (world.sessions.layer(), world.sessions.renewal_layer());
+    let site = pages().layer(renewal).nest("/plain", pages().layer(layer)).with_state(world.sessions.clone());
+    let mut browser = logged_in(&world, &site).await;
+    let found = |response: &TestResponse| -> Vec<bool> {
+        FOR_CACHES.iter().map(|(name, _)| response.headers.contains_key(*name)).collect()
+    };
+    let page = browser.send("GET /article", NAVIGATION).await;
+    assert_eq!(found(page.is(200)), [true; 4], "it sets no cookies");
+    world.clock.advance(hours(2));
+    let page = browser.send("GET /article", NAVIGATION).await;
+    assert_eq!((page.is(200).set_cookies().len(), page.header("vary")), (2, "accept"));
+    assert_eq!(found(&page), [false; 4]);
+    for path in ["POST /in", "POST /plain/in"] {
+        let login = browser.send(path, NAVIGATION).await;
+        assert_eq!((login.is(200).set_cookies().len(), found(&login)), (2, vec![false; 4]), "{path}");
+    }
+}
