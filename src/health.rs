@@ -35,6 +35,14 @@ impl Health {
         Self::new("claims source", "logins and refreshes fail with 503 and change nothing")
     }
 
+    #[cfg(feature = "router")]
+    pub(crate) fn of_renewals() -> Self {
+        Self::new(
+            "timely renewal",
+            "refreshes take longer than 200 ms, and pages with an expired access token fail with 503",
+        )
+    }
+
     /// Records a failure, or with `None` a success.
     pub(crate) fn observe(&self, failure: Option<&(dyn StdError + 'static)>) {
         let now = whole_millis(self.begun.elapsed());

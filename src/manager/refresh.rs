@@ -1,6 +1,12 @@
 //! Refresh: verifies the token, loads the claims, rotates the record and signs, in this order, so that no failure
 //! before the rotation uses up the token.
 
+#[cfg(feature = "router")]
+use std::time::Duration;
+
+#[cfg(feature = "router")]
+use tokio::time::timeout;
+
 use super::{SessionManager, issue::Issue, session_refs::has_certainly_expired};
 use crate::{
     auth::{PresentedTokens, Session},
@@ -24,6 +30,10 @@ struct Rotated {
     claims: AppClaims,
     which: Issue,
 }
+
+/// Longer than a store waits for its server.
+#[cfg(feature = "router")]
+const LONGEST_RENEWAL: Duration = Duration::from_secs(30);
 
 /// A refresh within a request.
 #[cfg(feature = "router")]
@@ -73,8 +83,19 @@ impl<C: Claims> SessionManager<C> {
     /// As [`refresh`](Self::refresh), but the request gets an access token of its own, with the generation that the
     /// client has presented. The use of the newer one would confirm a response that the client does not have yet: if
     /// that is lost, the client still presents the predecessor, which must not count as reuse.
+    ///
+    /// The request stops to wait for it long before the limit, which is for a claims source that never answers: its
+    /// refreshes would pile up.
     #[cfg(feature = "router")]
     pub(crate) async fn renew(&self, presented: &PresentedTokens<C>) -> Result<Renewal, Error> {
+        match timeout(LONGEST_RENEWAL, self.renew_now(presented)).await {
+            Ok(renewal) => renewal,
+            Err(_) => Err(self.error(ErrorKind::ClaimsSource)),
+        }
+    }
+
+    #[cfg(feature = "router")]
+    async fn renew_now(&self, presented: &PresentedTokens<C>) -> Result<Renewal, Error> {
         let this = self.within(presented);
         let token = this.refreshable(presented)?;
         let Rotated { tokens, record, now, claims, which } = this.rotate(token, Operation::Renewal).await?;

@@ -28,14 +28,14 @@
 mod requests;
 mod service;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
 use self::requests::Scope;
 pub use self::service::{RenewalFuture, RenewalService};
 use crate::{
-    auth::Verifier, claims::Claims, csrf::CrossSiteGuard, event::LOG_TARGET, manager::SessionManager,
+    auth::Verifier, claims::Claims, csrf::CrossSiteGuard, event::LOG_TARGET, health::Health, manager::SessionManager,
     revocation::StalePolicy,
 };
 
@@ -60,9 +60,10 @@ use crate::{
 /// a removal could arrive after the cookies of a newer login. There is no redirect, so there is no loop.
 ///
 /// The response sets the new cookies, except those that the handler sets itself by login, refresh or logout, and
-/// `Cache-Control: private, no-store` in place of the handler's. If the response is lost, nothing is: the tokens that
-/// the client has stay good, as after every lost refresh. [`Session::is_renewed`](crate::Session::is_renewed) tells the
-/// handler. In the request only the access token is replaced, so a proxy passes on a valid one.
+/// `Cache-Control: private, no-store` in place of the handler's, and of headers such as `CDN-Cache-Control`. If the
+/// response is lost, nothing is: the tokens that the client has stay good, as after every lost refresh.
+/// [`Session::is_renewed`](crate::Session::is_renewed) tells the handler. In the request only the access token is
+/// replaced, so a proxy passes on a valid one.
 ///
 /// Parallel navigations refresh in parallel, and get the same tokens. A request that needs no renewal costs what it
 /// costs under `SessionLayer`.
@@ -74,6 +75,8 @@ pub struct RenewalLayer<C = ()> {
     verifier: Verifier<C>,
     guard: CrossSiteGuard,
     scope: Scope,
+    /// Whether refreshes are fast enough. An outage is seen elsewhere, by what is not available.
+    pace: Arc<Health>,
 }
 
 impl<C: Claims> SessionManager<C> {
@@ -103,8 +106,13 @@ impl<C: Claims> SessionManager<C> {
                 "renewal_layer() renews few pages: browsers send the refresh cookie below its refresh_path(..) only"
             );
         }
-        let (verifier, guard) = (self.verifier().clone(), self.cross_site_guard());
-        RenewalLayer { sessions: self.for_all_requests(), verifier, guard, scope: Scope::default() }
+        RenewalLayer {
+            sessions: self.for_all_requests(),
+            verifier: self.verifier().clone(),
+            guard: self.cross_site_guard(),
+            scope: Scope::default(),
+            pace: Arc::new(Health::of_renewals()),
+        }
     }
 }
 
@@ -159,6 +167,7 @@ impl<C> Clone for RenewalLayer<C> {
             verifier: self.verifier.clone(),
             guard: self.guard.clone(),
             scope: self.scope,
+            pace: Arc::clone(&self.pace),
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     credentials::replace_access_cookie,
     error::{Error, ErrorKind},
     event::LOG_TARGET,
+    health::Health,
     manager::Renewal,
 };
 
@@ -69,7 +70,8 @@ where
             // The instance that is ready takes the request, and its clone the next one.
             let next = self.inner.clone();
             let inner = std::mem::replace(&mut self.inner, next);
-            let waiting = Waiting { refresh, reason, verifier: verifier.clone(), request, inner };
+            let (verifier, pace) = (verifier.clone(), Arc::clone(&self.layer.pace));
+            let waiting = Waiting { refresh, reason, verifier, pace, request, inner };
             return RenewalFuture { state: State::Waiting { waiting: Some(Box::new(waiting)) } };
         }
         insert_outcome(request.extensions_mut(), verifier, verified);
@@ -132,6 +134,7 @@ struct Waiting<S, Body, C> {
     refresh: Refresh,
     reason: VerifyError,
     verifier: Verifier<C>,
+    pace: Arc<Health>,
     request: Request<Body>,
     /// Ready.
     inner: S,
@@ -205,7 +208,7 @@ where
             match state.as_mut().project() {
                 StateProj::Waiting { waiting } => {
                     let Some(ref mut request) = *waiting else { return Poll::Pending };
-                    let renewal = renewed(ready!(request.refresh.as_mut().poll(cx)));
+                    let renewal = renewed(ready!(request.refresh.as_mut().poll(cx)), &request.pace);
                     let Some(request) = waiting.take() else { return Poll::Pending };
                     let (inner, cookies) = request.call(renewal);
                     state.set(State::Called { inner, cookies });
@@ -238,7 +241,9 @@ enum NotRenewed {
 /// Logs why a request was not renewed. Outages are logged where they are noticed.
 fn renewed(
     result: Result<Result<Result<Renewal, Error>, tokio::task::JoinError>, tokio::time::error::Elapsed>,
+    pace: &Health,
 ) -> Result<Renewal, NotRenewed> {
+    pace.observe(result.as_ref().err().map(|elapsed| elapsed as _));
     match result {
         Ok(Ok(Ok(renewal))) => Ok(renewal),
         Ok(Ok(Err(error))) => {
@@ -256,10 +261,7 @@ fn renewed(
         }
         // The runtime shuts down.
         Ok(Err(_)) => Err(NotRenewed::Unavailable),
-        Err(_) => {
-            tracing::debug!(target: LOG_TARGET, "request not renewed: the refresh takes too long");
-            Err(NotRenewed::Unavailable)
-        }
+        Err(_) => Err(NotRenewed::Unavailable),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pages whose access token has expired are renewed before their handler runs.
 
+use std::{future::pending, sync::Arc};
+
 use axum::{
     Json, Router,
     extract::State,
@@ -13,6 +15,7 @@ use tower_jwt_sessions::{
     PresentedTokens, Session, SessionManager, UserId,
     error::Error,
     event::{EndReason, RefreshKind, SessionEventKind as Event},
+    manager::ClaimsSource,
     policy::ReplayWindow,
 };
 
@@ -270,6 +273,18 @@ async fn cookies_of_the_handler_win(backend: Backend) {
     assert_eq!((browser.cookies(), world.count("alice").await), (String::new(), 0));
 }
 
+/// Opens a page, and again if it took too long: it waits 200 ms for the renewal, which a machine that runs many tests
+/// may need for twenty at once.
+async fn open_in_time(tab: &Browser, path: &str) -> TestResponse {
+    for _ in 0..100 {
+        let page = tab.send_only(path, NAVIGATION).await;
+        if page.status != 503 {
+            return page;
+        }
+    }
+    panic!("{path} was never answered in time");
+}
+
 async fn parallel_navigations_log_no_user_out(backend: Backend) {
     let rounds = match backend {
         Backend::Memory => 200,
@@ -283,7 +298,7 @@ async fn parallel_navigations_log_no_user_out(backend: Backend) {
         let path = if round % 2 == 0 { "GET /page" } else { "GET /inner/page" };
         let tabs = join_all((0..20).map(|_| {
             let tab = browser.clone();
-            tokio::spawn(async move { tab.send_only(path, NAVIGATION).await })
+            tokio::spawn(async move { open_in_time(&tab, path).await })
         }));
         let mut responses: Vec<_> = tabs.await.into_iter().map(|response| response.expect("a response")).collect();
         for response in &responses {
@@ -485,4 +500,36 @@ async fn caches_with_headers_of_their_own_store_no_cookies() {
         let login = browser.send(path, NAVIGATION).await;
         assert_eq!((login.is(200).set_cookies().len(), found(&login)), (2, vec![false; 4]), "{path}");
     }
+}
+
+/// Nor do its refreshes pile up, which no request waits for any longer.
+#[tokio::test(start_paused = true)]
+async fn claims_source_that_never_answers_is_given_up() {
+    #[derive(Clone, Default)]
+    struct Hanging(Arc<()>);
+    impl ClaimsSource<Claims> for Hanging {
+        async fn load(&self, _: &UserId) -> Result<Option<Claims>, Box<dyn std::error::Error + Send + Sync>> {
+            let _waiting = self.0.clone();
+            pending().await
+        }
+    }
+    let world = World::new(Backend::Memory).await;
+    let mut browser = world.browser();
+    browser.login("alice").await;
+    let source = Hanging::default();
+    let hanging = world.node(|builder| builder.claims_source(source.clone())).await;
+    browser.visit(&site(&hanging.sessions));
+    world.clock.advance(hours(2));
+    let idle = Arc::strong_count(&source.0);
+    log::Log::capture(tracing_subscriber::filter::LevelFilter::ERROR);
+    for waiting in 1..=3 {
+        browser.send("GET /page", NAVIGATION).await.is_json_problem(503, "store_unavailable");
+        assert_eq!(Arc::strong_count(&source.0), idle + waiting);
+    }
+    // Nothing has failed, so this line is the only sign of it. There is one, however many pages fail.
+    let logged = log::Log::captured();
+    assert!(logged.contains("timely renewal unavailable: refreshes take longer than 200 ms"), "{logged}");
+    assert_eq!(logged.lines().count(), 1, "{logged}");
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(Arc::strong_count(&source.0), idle);
 }
