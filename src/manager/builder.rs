@@ -454,9 +454,9 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// // Without a proxy, where axum serves `into_make_service_with_connect_info::<SocketAddr>()`:
     /// let direct = SessionManager::<()>::builder()
     ///     .client_ip(|_, extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()));
-    /// // Behind a proxy that sets this header, whatever the client sent in it:
+    /// // Behind a proxy that sets this header, whatever the client sent in it, as those of the page *Behind a proxy* do:
     /// let proxied = SessionManager::<()>::builder()
-    ///     .client_ip(|headers, _| headers.get("x-real-ip")?.to_str().ok()?.parse().ok());
+    ///     .client_ip(|headers, _| headers.get("x-forwarded-for")?.to_str().ok()?.parse().ok());
     /// # let _ = (direct, proxied);
     /// ```
     pub fn client_ip(
