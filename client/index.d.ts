@@ -7,8 +7,11 @@ export type SessionState =
   /** An outage: the session may be valid, and the module asks again until it knows. */
   | "unavailable";
 
-/** `absent`: there was no session when the page was opened. `logout`: in any tab. `ended`: elsewhere, or expired. */
-export type SignedOutReason = "absent" | "logout" | "ended";
+/**
+ * `absent`: there was no session when the page was opened. `logout`: in any tab. `ended`: elsewhere, or expired.
+ * `replaced`: another user has logged in, in any tab; hide what the page shows of the former one. `onSignedIn` follows.
+ */
+export type SignedOutReason = "absent" | "logout" | "ended" | "replaced";
 
 /** The answer of `GET <base>/session`, without `expires_in`. */
 export interface SessionInfo {
@@ -51,11 +54,11 @@ export interface SessionOptions {
   signal?: AbortSignal;
   /** The state has changed. */
   onState?(state: SessionState): void;
-  /** There is a session: at the start, after a login here or in another tab. */
+  /** There is a session: at the start, after a login here or in another tab. Also of another user than before. */
   onSignedIn?(info: SessionInfo): void;
   /** There is none. Never called because of an outage. */
   onSignedOut?(reason: SignedOutReason): void;
-  /** Claims have changed, such as a role, or another login has replaced the session: load again what depends on it. */
+  /** Claims have changed, such as a role, or a login of the same user: load again what depends on them. */
   onChanged?(info: SessionInfo): void;
 }
 

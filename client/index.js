@@ -33,7 +33,7 @@ export class SessionError extends Error {
 }
 
 /** @param {Headers} headers */
-const seconds = (headers) => Number(headers.get("retry-after")) || 0;
+const seconds = (headers) => Math.max(0, Number(headers.get("retry-after")) || 0);
 
 /** @param {Answer} answer */
 const failure = ({ status, headers, body }) =>
@@ -47,6 +47,9 @@ const read = async (response) => {
 
 /** @param {Headers} headers */
 const challenge = (headers) => headers.get("www-authenticate") ?? "";
+
+/** Whether the server says that there is no session. Not a 401 of a proxy. @param {Answer} answer */
+const isRefused = ({ status, headers }) => status === 401 && /^Bearer/.test(challenge(headers));
 
 /** @param {(AbortSignal | null | undefined)[]} signals */
 const any = (...signals) => AbortSignal.any(signals.filter((signal) => signal != null));
@@ -94,6 +97,7 @@ export function createSession(options = {}) {
   let ahead;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let retry;
+  let refreshes = new AbortController();
   /** @type {Promise<void> | null} */
   let refreshing = null;
   /** @type {Promise<void> | null} */
@@ -120,12 +124,12 @@ export function createSession(options = {}) {
    * Sends one request of this module, and throws where the answer says nothing about the session. The limit includes
    * the body.
    *
-   * @param {string} url @param {RequestInit} [init] @returns {Promise<Answer>}
+   * @param {string} url @param {RequestInit} [init] @param {AbortSignal} [limit] @returns {Promise<Answer>}
    */
-  const send = async (url, init) => {
+  const send = async (url, init, limit) => {
     const headers = new Headers(init?.headers);
     headers.set("accept", "application/json");
-    const signal = any(AbortSignal.timeout(timeout), init?.signal, closed);
+    const signal = any(AbortSignal.timeout(timeout), init?.signal, limit, closed);
     let answer;
     try {
       answer = await read(await fetch(url, { cache: "no-store", ...init, headers, signal }));
@@ -142,9 +146,13 @@ export function createSession(options = {}) {
   const probe = async (init) => {
     const answer = await send(`${base}/session`, init);
     if (answer.status === 200 && answer.body.session_id) return answer.body;
-    // Not a 401 of a proxy.
-    if (answer.status !== 401 || !/^Bearer/.test(challenge(answer.headers))) throw failure(answer);
+    if (!isRefused(answer)) throw failure(answer);
     return null;
+  };
+
+  const stopRefreshes = () => {
+    refreshes.abort();
+    refreshes = new AbortController();
   };
 
   /**
@@ -168,9 +176,22 @@ export function createSession(options = {}) {
     }
   };
 
+  /**
+   * The same for a login or logout. Where it does without the lock, a refresh that hangs is given up in all tabs: its
+   * late answer would bring back the cookies of the former session.
+   *
+   * @template T @param {() => Promise<T>} work @param {AbortSignal | null} [signal] @returns {Promise<T>}
+   */
+  const decisively = (work, signal) =>
+    exclusively(() => {
+      stopRefreshes();
+      post("stop");
+      return work();
+    }, signal);
+
   /** @param {number} [expiresIn] */
   const expire = (expiresIn) => {
-    if (!expiresIn) return;
+    if (!expiresIn || !(expiresIn > 0)) return;
     expiresAt = performance.now() + expiresIn * 1000;
     clearTimeout(ahead);
     // A tenth earlier, one minute at most, and not at the same time in all tabs.
@@ -181,7 +202,11 @@ export function createSession(options = {}) {
 
   /** @param {{ expires_in: number } & SessionInfo} found */
   const adopt = ({ expires_in, ...found }) => {
+    // What the page shows of another user has to go.
+    if (info && info.user_id !== found.user_id) leave("replaced");
     const before = info;
+    // The stream is that of the former session.
+    if (before && before.session_id !== found.session_id) pause();
     info = found;
     failures = 0;
     clearTimeout(retry);
@@ -210,7 +235,8 @@ export function createSession(options = {}) {
     if (state === "signedOut") return;
     become("unavailable");
     clearTimeout(retry);
-    const delay = Math.max(after, Math.min(2 ** failures++, 30)) * (1 + Math.random() / 4);
+    // A timer that is too long for the browser would end at once.
+    const delay = Math.min(Math.max(after, Math.min(2 ** failures++, 30)), 300) * (1 + Math.random() / 4);
     retry = setTimeout(() => check().catch(ignore), delay * 1000);
   };
 
@@ -224,8 +250,9 @@ export function createSession(options = {}) {
     await exclusively(async () => {
       // Another tab has refreshed while this one waited.
       if (renewals !== seen) return;
-      const answer = await send(`${base}/refresh`, { method: "POST" });
-      if (answer.status === 200) {
+      const answer = await send(`${base}/refresh`, { method: "POST" }, refreshes.signal);
+      // Not the page of a login or a proxy that the request was redirected to.
+      if (answer.body.success) {
         renewals++;
         isUsed = false;
         expire(answer.body.expires_in);
@@ -233,7 +260,7 @@ export function createSession(options = {}) {
         if (info) become("signedIn");
         return;
       }
-      if (answer.status === 401) {
+      if (isRefused(answer)) {
         // Perhaps another tab has logged in meanwhile.
         const current = info && (await probe());
         if (current) return adopt(current);
@@ -369,12 +396,14 @@ export function createSession(options = {}) {
   const listen = () => {
     if (channel) return;
     channel = new BroadcastChannel(name);
-    channel.onmessage = ({ data: [type, value] }) => {
+    channel.onmessage = ({ data }) => {
+      const [type, value] = Array.isArray(data) ? data : [];
       if (type === "out") leave(value);
       else if (type === "in") check().catch(ignore);
+      else if (type === "stop") stopRefreshes();
       else if (type === "changed") {
         if (info) options.onChanged?.(info);
-      } else {
+      } else if (type === "renewed") {
         renewals++;
         expire(value);
       }
@@ -415,8 +444,9 @@ export function createSession(options = {}) {
   /** @param {string} path @param {Cancellable} [init] */
   const end = async (path, init) => {
     try {
-      const answer = await exclusively(() => send(base + path, { ...init, method: "POST" }), init?.signal);
-      if (answer.status > 299 && answer.status !== 401) throw failure(answer);
+      const answer = await decisively(() => send(base + path, { ...init, method: "POST" }), init?.signal);
+      // Anything else may have left the session as it was.
+      if (!answer.body.success && !isRefused(answer)) throw failure(answer);
     } catch (error) {
       noteOutage(error);
       throw error;
@@ -431,7 +461,7 @@ export function createSession(options = {}) {
     const body = isForm ? credentials : JSON.stringify(credentials);
     /** @type {HeadersInit} */
     const headers = isForm ? {} : { "content-type": "application/json" };
-    const answer = await exclusively(() => send(loginUrl, { ...init, method: "POST", headers, body }), init?.signal);
+    const answer = await decisively(() => send(loginUrl, { ...init, method: "POST", headers, body }), init?.signal);
     if (answer.status > 299) throw failure(answer);
     const found = await probe(init).catch((error) => {
       noteOutage(error);

@@ -16,6 +16,7 @@ mod driver;
 mod ended;
 mod module;
 mod nginx;
+mod odd_answers;
 mod other_sites;
 mod outages;
 mod page;

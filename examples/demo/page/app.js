@@ -20,6 +20,7 @@ const STATES = {
 // What the user has just asked for is announced by the action, not as news from elsewhere.
 let isLeaving = false;
 let isReplaying = false;
+let isReplaced = false;
 
 const session = createSession({
   onState(state) {
@@ -32,14 +33,17 @@ const session = createSession({
     // During an outage what was shown stays; a page from the back/forward cache shows nothing until it has asked.
     byId("user").hidden = !session?.info || state === "unknown" || state === "signedOut";
   },
-  onSignedIn() {
+  onSignedIn({ user_id }) {
     byId("alarm").hidden = true;
+    if (isReplaced) say(`You are now logged in as ${user_id}.`);
+    isReplaced = false;
     void reload();
     byId("user").hidden = false;
   },
   onSignedOut(reason) {
     forget();
-    if (reason === "absent" || isLeaving) return;
+    isReplaced = reason === "replaced";
+    if (reason === "absent" || isReplaced || isLeaving) return;
     if (isReplaying) {
       byId("alarm").hidden = false;
       byId("alarm-heading").focus();
@@ -50,11 +54,10 @@ const session = createSession({
     else say("This session was ended: on another device, by an administrator, or because it expired.", true);
   },
   async onChanged() {
-    const before = [byId("name").textContent, byId("role").textContent];
+    const before = byId("role").textContent;
     await reload();
-    const [name, role] = [byId("name").textContent, byId("role").textContent];
-    if (before[0] !== name) say(`You are now logged in as ${name}.`);
-    else if (before[1] !== role) say(`Your role is now: ${role}.`);
+    const role = byId("role").textContent;
+    if (before !== role) say(`Your role is now: ${role}.`);
   },
 });
 
