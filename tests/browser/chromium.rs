@@ -16,6 +16,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// How often a condition is asked for.
 pub(crate) const AGAIN: Duration = Duration::from_millis(20);
 
+/// What a line of the console contains if a policy has refused a script or a request.
+pub(crate) const VIOLATION: &str = "Content Security Policy";
+
 /// For containers, in which Chromium has no sandbox; without requests of its own.
 const FLAGS: &[&str] = &[
     "--headless=new",
@@ -198,6 +201,16 @@ impl Tab {
     /// Runs a script in every page that is loaded from now on, before the scripts of the page.
     pub(crate) async fn run_in_each_page(&self, script: &str) {
         self.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// Asserts that the policy of the page refuses scripts that are injected into it as elements and as attributes.
+    pub(crate) async fn runs_no_injected_script(&self, chromium: &Chromium) {
+        let inject = "const script = document.createElement('script'); script.textContent = 'window.injected = true'; \
+                      const button = document.createElement('button'); button.setAttribute('onclick', 'window.injected = \
+                      true'); document.body.append(script, button); button.click(); return Boolean(window.injected);";
+        assert_eq!(self.run(inject).await, false);
+        let console = chromium.console().await;
+        assert!(console.iter().filter(|line| line.contains(VIOLATION)).count() >= 2, "{console:#?}");
     }
 
     /// Sends a command of the DevTools protocol.

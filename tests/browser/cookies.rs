@@ -4,7 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::demo::{ACCESS, REFRESH, alice, demo};
+use crate::{
+    chromium::VIOLATION,
+    demo::{ACCESS, REFRESH, alice, demo},
+};
 
 /// How long a cookie is kept from now on, in seconds.
 fn kept_for(cookie: &Value) -> f64 {
@@ -39,7 +42,6 @@ async fn are_stored_with_their_attributes_and_hidden_from_scripts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn page_keeps_to_its_content_security_policy() {
-    const VIOLATION: &str = "Content Security Policy";
     let demo = demo();
     let (chromium, tab) = alice(demo.url()).await;
     tab.click("[data-action=refresh]").await;
@@ -50,9 +52,5 @@ async fn page_keeps_to_its_content_security_policy() {
     assert!(!console.iter().any(|line| line.contains(VIOLATION)), "{console:#?}");
 
     // The console would have shown it.
-    let inline = "const script = document.createElement('script'); script.textContent = 'window.injected = true'; \
-                  document.body.append(script); return Boolean(window.injected);";
-    assert_eq!(tab.run(inline).await, false);
-    let console = chromium.console().await;
-    assert!(console.iter().any(|line| line.contains(VIOLATION)), "{console:#?}");
+    tab.runs_no_injected_script(&chromium).await;
 }

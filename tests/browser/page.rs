@@ -103,6 +103,9 @@ async fn logs_in_once_at_a_double_click() {
     tab.type_into("password", "wonderland").await;
     tab.run("const button = document.querySelector('[data-action=login]'); button.click(); button.click();").await;
     tab.until(IS_LOGGED_IN).await;
+    // It waits for a second login, if there is one.
+    tab.click("[data-action=refresh]").await;
+    tab.until(&says("The session was renewed.")).await;
     assert_eq!(proxy.answered("/login"), [200]);
 }
 

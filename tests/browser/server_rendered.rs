@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    chromium::{Chromium, Tab},
+    chromium::{Chromium, Tab, VIOLATION},
     demo::ACCESS,
     program::Program,
 };
@@ -61,4 +61,15 @@ async fn shows_no_login_when_the_access_token_has_expired() {
     first.open(&format!("{}/dashboard", site.url())).await;
     reload_all(&[&first, &second]).await;
     assert_ne!(chromium.cookie(ACCESS).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_no_scripts() {
+    let site = Program::start("server_rendered", &[]);
+    let chromium = Chromium::start().await;
+    let tab = chromium.first_tab().await;
+    log_in(&tab, &site).await;
+    let console = chromium.console().await;
+    assert!(!console.iter().any(|line| line.contains(VIOLATION)), "{console:#?}");
+    tab.runs_no_injected_script(&chromium).await;
 }
