@@ -486,10 +486,10 @@ export function createSession(options = {}) {
     const given = rest.signal ?? (input instanceof Request ? input.signal : null);
     const signal = any(limit ? AbortSignal.timeout(limit) : null, given, closed);
     const request = new Request(input, { ...rest, signal });
-    isUsed = true;
     if (info && performance.now() > expiresAt) await refresh({ signal }).catch(ignore);
     for (let attempt = 1; ; attempt++) {
       const seen = renewals;
+      isUsed = true;
       let response;
       try {
         response = await fetch(request.clone());

@@ -104,6 +104,39 @@ async fn repeats_what_may_be_repeated_and_waits_no_longer_than_it_says() {
     assert_eq!(tab.run("return session.state;").await, "signedOut");
 }
 
+/// Holds back the timer for the end of the access token, so that a test can run it.
+const HOLD_TIMER: &str = "const wait = setTimeout; window.setTimeout = (run, ms) => { if (ms < 1_000_000) return wait(run, ms); \
+                          window.ahead = { run, ms }; return 0; };";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshes_before_the_token_expires_but_only_if_it_is_used() {
+    let demo = demo();
+    let proxy = Proxy::to(demo.url()).await;
+    let (_chromium, tab) = alice(proxy.url()).await;
+    tab.run_in_each_page(HOLD_TIMER).await;
+    start(&tab, proxy.url()).await;
+    // One to two minutes earlier.
+    let early = tab.run("return session.expiresIn - ahead.ms / 1000;").await.as_f64().expect("a number");
+    assert!((50.0..121.0).contains(&early), "{early} seconds");
+
+    let refreshes = || proxy.answered("/auth/refresh").len();
+    let before = refreshes();
+    tab.run("await ahead.run();").await;
+    assert_eq!(refreshes(), before, "the page was not used");
+    tab.run("await session.fetch('/me'); await ahead.run();").await;
+    assert_eq!(refreshes(), before + 1);
+    tab.run("await ahead.run();").await;
+    assert_eq!(refreshes(), before + 1, "the page was not used since then");
+
+    // After a pause of the computer, before the first request. The clock on the wall does not matter.
+    tab.run("Date.now = () => 0; const hour = performance.now() + 3_600_000; performance.now = () => hour;").await;
+    assert_eq!(tab.run("return [session.expiresIn, (await session.fetch('/me')).status];").await, json!([0, 200]));
+    assert_eq!(refreshes(), before + 2);
+    // That request was use.
+    tab.run("await ahead.run();").await;
+    assert_eq!(refreshes(), before + 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hidden_tab_closes_its_stream_and_asks_when_it_is_shown() {
     let demo = demo();
