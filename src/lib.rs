@@ -74,6 +74,9 @@ pub mod access_tokens {}
 /// Configurations of nginx, HAProxy, Apache and Caddy, and how it shows if a proxy changes what it should not.
 #[doc = include_str!("../docs/behind-a-proxy.md")]
 pub mod behind_a_proxy {}
+/// Which HTTP clients keep the cookies over plain http on localhost, and what to do with the others.
+#[doc = include_str!("../docs/http-clients.md")]
+pub mod http_clients {}
 /// Metrics, events and log lines, and what to do when something fails.
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
