@@ -21,6 +21,8 @@
 //! [design page]: crate::design
 //! [security page]: crate::security
 //! [operations page]: crate::operations
+//! [tokens page]: crate::access_tokens
+//! [clients page]: crate::http_clients
 //! [proxy page]: crate::behind_a_proxy
 //!
 // The programs of the README need the feature `router`.
