@@ -214,9 +214,9 @@ async fn store_delays_until_released() {
         assert_eq!(sessions.list(user).await.expect("a list").len(), count);
         // Either ends the delay.
         if user == "alice" {
-            slow.lift()
+            slow.lift();
         } else {
-            store.recover()
+            store.recover();
         }
         let _tokens = login.await.expect("no panic").expect("a login");
         assert_eq!(sessions.list(user).await.expect("a list").len(), 1);
