@@ -14,6 +14,8 @@ use crate::{clock::whole_millis, event::LOG_TARGET};
 pub(crate) struct Health {
     name: &'static str,
     consequence: &'static str,
+    /// Whether a failure is one of the dependency, and not just a slow one.
+    is_outage: bool,
     begun: Instant,
     /// Milliseconds after `begun` of the last failure of an outage; 0 while there is none.
     failed_at: AtomicU64,
@@ -24,7 +26,7 @@ const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 impl Health {
     fn new(name: &'static str, consequence: &'static str) -> Self {
-        Self { name, consequence, begun: Instant::now(), failed_at: AtomicU64::new(0) }
+        Self { name, consequence, is_outage: true, begun: Instant::now(), failed_at: AtomicU64::new(0) }
     }
 
     pub(crate) fn of_store() -> Self {
@@ -37,10 +39,8 @@ impl Health {
 
     #[cfg(feature = "router")]
     pub(crate) fn of_renewals() -> Self {
-        Self::new(
-            "timely renewal",
-            "refreshes take longer than 200 ms, and pages with an expired access token fail with 503",
-        )
+        let consequence = "refreshes take longer than 200 ms, and pages with an expired access token fail with 503";
+        Self { is_outage: false, ..Self::new("timely renewal", consequence) }
     }
 
     /// Records a failure, or with `None` a success.
@@ -66,8 +66,11 @@ impl Health {
         metrics::counter!("tower_jwt_sessions_failures_total", "of" => self.name).increment(1);
         let source = failure.source().map(tracing::field::display);
         let (name, consequence) = (self.name, self.consequence);
-        if self.failed_at.swap(now.max(1), Ordering::Relaxed) == 0 {
+        let is_first = self.failed_at.swap(now.max(1), Ordering::Relaxed) == 0;
+        if is_first && self.is_outage {
             tracing::error!(target: LOG_TARGET, error = %failure, source, "{name} unavailable: {consequence}");
+        } else if is_first {
+            tracing::warn!(target: LOG_TARGET, error = %failure, source, "{name} unavailable: {consequence}");
         } else {
             tracing::debug!(target: LOG_TARGET, error = %failure, source, "{name} still unavailable");
         }

@@ -521,7 +521,7 @@ async fn claims_source_that_never_answers_is_given_up() {
     browser.visit(&site(&hanging.sessions));
     world.clock.advance(hours(2));
     let idle = Arc::strong_count(&source.0);
-    log::Log::capture(tracing_subscriber::filter::LevelFilter::ERROR);
+    log::Log::capture(tracing_subscriber::filter::LevelFilter::WARN);
     for waiting in 1..=3 {
         browser.send("GET /page", NAVIGATION).await.is_json_problem(503, "store_unavailable");
         assert_eq!(Arc::strong_count(&source.0), idle + waiting);
