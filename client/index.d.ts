@@ -13,7 +13,7 @@ export type SessionState =
  */
 export type SignedOutReason = "absent" | "logout" | "ended" | "replaced";
 
-/** The answer of `GET <base>/session`, without `expires_in`. */
+/** The response of `GET <base>/session`, without `expires_in`. */
 export interface SessionInfo {
   user_id: string;
   session_id: string;
@@ -67,7 +67,7 @@ export interface Cancellable {
 }
 
 export interface BrowserSession {
-  /** Resolves when the first answer has arrived or failed; `state` then says which. */
+  /** Resolves when the first check has succeeded or failed; `state` then says which. */
   readonly ready: Promise<void>;
   readonly state: SessionState;
   readonly info: SessionInfo | null;
@@ -82,7 +82,7 @@ export interface BrowserSession {
    * repeats `GET` and `HEAD` after `503` with `Retry-After`. `timeout: 0` means no limit. A stream as body is refused.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit & { timeout?: number }): Promise<Response>;
-  /** Sends credentials to the login route: a form as it is, everything else as JSON. Returns the JSON of the answer. */
+  /** Sends credentials to the login route: a form as it is, everything else as JSON. Returns the JSON of the response. */
   login(credentials: unknown, init?: Cancellable): Promise<any>;
   logout(init?: Cancellable): Promise<void>;
   /** Ends every session of the user. */
@@ -97,13 +97,13 @@ export interface BrowserSession {
 /** A request that failed. */
 export class SessionError extends Error {
   /**
-   * The code of the problem document, or `unreachable`, `cookies_not_kept`, `stream_body`, or `failed` if the answer
+   * The code of the problem document, or `unreachable`, `cookies_not_kept`, `stream_body`, or `failed` if the response
    * had none.
    */
   code: string;
-  /** The status of the answer; 0 without one. */
+  /** The status of the response; 0 without one. */
   status: number;
-  /** The `Retry-After` of the answer in seconds, or 0. */
+  /** The `Retry-After` of the response in seconds, or 0. */
   retryAfter: number;
   /** Whether this says nothing about the session. */
   get isOutage(): boolean;

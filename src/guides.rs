@@ -16,7 +16,9 @@ use super::{
     cookie::CookieConfig,
     design,
     manager::{ClaimsSource, Login, SessionManagerBuilder},
-    operations, security,
+    operations,
+    pages::NextPath,
+    security,
     store::{SessionRecord, SessionStore},
 };
 
@@ -36,11 +38,15 @@ pub mod single_page {}
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/native_client.md"))]
 pub mod native_client {}
 
-/// Who may do what, roles that change at once, and a fresh login before what is dangerous.
+/// Users who log in at Google, Entra or Keycloak, and the cookies that survive the way back.
+#[cfg_attr(any(all(feature = "router", feature = "test-util"), not(doctest)), doc = include_str!("../docs/guides/openid_connect.md"))]
+pub mod openid_connect {}
+
+/// Who may do what, roles that change at once, and a fresh login before dangerous actions.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/roles_and_step_up.md"))]
 pub mod roles_and_step_up {}
 
-/// Where a user is logged in, and ending what the user does not know.
+/// Where a user is logged in, and ending sessions that the user does not recognize.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/devices_page.md"))]
 pub mod devices_page {}
 
@@ -52,7 +58,7 @@ pub mod password_and_account {}
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/several_populations.md"))]
 pub mod several_populations {}
 
-/// Redis, several nodes, a proxy, readiness, and the list before the first user.
+/// Redis, several nodes, a proxy, readiness, and a checklist before the first user.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/production.md"))]
 pub mod production {}
 
@@ -64,22 +70,22 @@ pub mod key_rotation {}
 #[cfg_attr(any(all(feature = "router", feature = "test-util"), not(doctest)), doc = include_str!("../docs/guides/testing.md"))]
 pub mod testing {}
 
-/// Sessions in a database that the crate does not know.
+/// Sessions in a database for which the crate has no store.
 #[cfg_attr(any(all(feature = "router", feature = "test-util"), not(doctest)), doc = include_str!("../docs/guides/own_store.md"))]
 pub mod own_store {}
 
-/// Away from hand-written JWTs, with both accepted for a while.
+/// From hand-written JWTs, with both accepted for a while.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_jsonwebtoken.md"))]
 pub mod migrating_from_jsonwebtoken {}
 
-/// Away from tower-sessions, with both accepted for a while.
+/// From tower-sessions, with both accepted for a while.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_tower_sessions.md"))]
 pub mod migrating_from_tower_sessions {}
 
-/// Away from axum-login, with both accepted for a while.
+/// From axum-login, with both accepted for a while.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_axum_login.md"))]
 pub mod migrating_from_axum_login {}
 
-/// Away from a service in Node, path by path, with users logged in on both.
+/// From a service in Node, path by path, with users logged in on both.
 #[cfg_attr(any(feature = "router", not(doctest)), doc = include_str!("../docs/guides/migrating_from_express.md"))]
 pub mod migrating_from_express {}

@@ -4,6 +4,7 @@
 //! [server-rendered site]: crate::guides::server_rendered
 //! [single-page application]: crate::guides::single_page
 //! [native client]: crate::guides::native_client
+//! [OpenID Connect]: crate::guides::openid_connect
 //! [roles and step-up]: crate::guides::roles_and_step_up
 //! [devices page]: crate::guides::devices_page
 //! [password and account]: crate::guides::password_and_account
@@ -16,6 +17,7 @@
 //! [from tower-sessions]: crate::guides::migrating_from_tower_sessions
 //! [from axum-login]: crate::guides::migrating_from_axum_login
 //! [from Express]: crate::guides::migrating_from_express
+//! [examples]: crate::guides#examples
 //! [guides]: crate::guides
 //! [diagrams]: crate::guides#what-happens-in-a-request
 //! [design page]: crate::design

@@ -471,8 +471,9 @@ impl<C: Claims> SessionManagerBuilder<C> {
     ///
     /// The function gets the problem, and the parts of the request where they are known: in extractors, guards and
     /// companion routes, for errors of a manager [within a request](SessionManager#within-a-request), and for an
-    /// [`Error`](crate::Error) with [`for_request`](crate::Error::for_request). It may choose a status; `200`, which responses have at first, stands
-    /// for that of the problem. The crate sets `Cache-Control`, and the problem's headers if its status stays.
+    /// [`Error`](crate::Error) with [`for_request`](crate::Error::for_request). It may choose a status; `200`, which
+    /// responses have at first, stands for that of the problem. The crate sets `Cache-Control`, and the problem's
+    /// headers if its status stays.
     ///
     /// ```
     /// # use axum_core::response::IntoResponse as _;

@@ -157,17 +157,17 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// [`WhichSessions::All`] and [`WhichSessions::Others`] leave a mark for [`create`](Self::create), even if there is
     /// no session to end. The mark is as old as the request for the end: by [`EndSessions::min_age`] older than this
-    /// step, for an end that is tried again, but no older than the mark of a later end. A store may end many sessions in several steps, each of which publishes what it ends. The
-    /// first step leaves the mark, and the steps end what began before it and nothing that began after. After an error,
-    /// a retry ends the rest.
+    /// step, for an end that is tried again, but no older than the mark of a later end. A store may end many sessions
+    /// in several steps, each of which publishes what it ends. The first step leaves the mark, and the steps end what
+    /// began before it and nothing that began after. After an error, a retry ends the rest.
     ///
     /// A store that can lose records publishes the end of a session named by [`WhichSessions::Proven`] even when it
     /// does not know it: its access tokens may still be in use. Nothing else that it does not know is ever published,
     /// or a user could end the sessions of others by their identifiers.
     fn end(&self, end: &EndSessions) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send;
 
-    /// Lists the live sessions of a user, in no particular order, with the device of their login and the store's time. This may take several steps: each session that is
-    /// live throughout is listed once.
+    /// Lists the live sessions of a user, in no particular order, with the device of their login and the store's time.
+    /// This may take several steps: each session that is live throughout is listed once.
     fn list(&self, owner: &Owner) -> impl Future<Output = Result<SessionList, StoreError>> + Send;
 
     /// Raises the epoch of every live session of a user ([`SessionRecord::expire_access`]) and publishes it, so that

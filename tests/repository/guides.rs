@@ -53,7 +53,7 @@ fn every_guide_has_a_module_and_the_crate_page_leads_to_it() {
         assert!(modules.contains(&format!("include_str!(\"../docs/guides/{guide}.md\")")), "{guide} shows its text");
         assert!(readme.contains(&format!("]: {DOCS}guides/{guide}/\n")), "{guide} is linked by the README");
         assert!(root.contains(&format!("]: crate::guides::{guide}\n")), "{guide} is linked by the crate page");
-        assert!(index.contains(&format!("| [`{guide}`] |")), "{guide} is in the list of guides");
+        assert!(index.contains(&format!("](self::{guide}) |")), "{guide} is in the list of guides");
     }
 }
 
@@ -134,6 +134,30 @@ fn links_lead_somewhere() {
         }
     }
     assert!(checked > 20, "{checked} links: the pages are not read");
+}
+
+/// A message without the marks around its names.
+fn plain(message: &str) -> String {
+    message.replace('`', "").replace("tower_jwt_sessions::manager::", "")
+}
+
+#[test]
+fn what_the_compiler_says_is_explained() {
+    let index = read("docs/guides/index.md");
+    let table = index.split("| the compiler says |").nth(1).expect("a table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.split(" | ").next().unwrap_or_default());
+    let messages: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compile-errors/cases");
+    let files = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "stderr"));
+    let errors: Vec<_> = texts.map(|path| plain(&fs::read_to_string(path).expect("text"))).collect();
+    for error in &errors {
+        assert!(messages.iter().any(|message| error.contains(message)), "no row for\n{error}");
+    }
+    for message in messages {
+        assert!(errors.iter().any(|error| error.contains(message)), "the compiler does not say {message:?}");
+    }
 }
 
 #[test]
