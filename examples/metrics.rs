@@ -9,7 +9,7 @@
 //! # tower_jwt_sessions_events_total{event="session_created"} 1
 //! ```
 //!
-//! The operations page of the documentation has all of them, and what to be alerted of.
+//! The operations page of the documentation has all of them, and what to alert on.
 
 use std::{env, error::Error};
 
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Before the manager is built, which records the state of the revocation log.
     let recorder = PrometheusBuilder::new().install_recorder()?;
     let app = app(sessions(&secret("JWT_SECRET")?, &secret("REFRESH_SECRET")?)?);
-    // On another port, which only Prometheus can reach: how many users log in is for no client to know.
+    // On another port, which only Prometheus can reach: clients must not learn how many users log in.
     let internal = tokio::net::TcpListener::bind("127.0.0.1:9000").await?;
     let public = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     let served = tokio::join!(axum::serve(internal, metrics(recorder)), axum::serve(public, app));

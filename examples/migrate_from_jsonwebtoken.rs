@@ -89,7 +89,7 @@ async fn me(User(user): User) -> String {
     format!("{user}\n")
 }
 
-/// Exchanges an old token into a session, once: after a logout it must not be good for another session.
+/// Exchanges an old token for a session, once: after a logout it must not begin another one.
 async fn migrate(
     State(app): State<App>,
     presented: PresentedTokens,
@@ -124,7 +124,7 @@ mod old {
 
     pub(crate) struct OldToken {
         pub(crate) user: String,
-        /// Tells it from others.
+        /// Identifies the token.
         pub(crate) signature: String,
     }
 

@@ -143,7 +143,7 @@ fn begun_login(headers: &HeaderMap) -> Option<(String, String, String)> {
     Some((parts.next()?, parts.next()?, parts.next()?))
 }
 
-/// The provider has failed or lied. The details are for the log.
+/// The provider has failed, or sent what is invalid. The details are for the log.
 fn failed(error: impl Error + 'static) -> (StatusCode, &'static str) {
     tracing::warn!(error = &error as &dyn Error, "login at the provider failed");
     (StatusCode::BAD_GATEWAY, "The login failed. Please try again.\n")

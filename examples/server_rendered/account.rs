@@ -125,7 +125,7 @@ pub(crate) async fn change_password(
         return Ok(refused("The current password is wrong."));
     }
     users.set_password(name, new).await?;
-    // A thief of the old password is out.
+    // A thief with the old password is logged out.
     sessions.end_others(&session).await?;
     set_flash(&sessions, &session, "Password changed. Your other devices are logged out.").await?;
     Ok(Redirect::to("/dashboard").into_response())
