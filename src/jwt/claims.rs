@@ -38,7 +38,7 @@ impl RegisteredClaims {
         self.terms.as_deref().and_then(SessionTerms::actor)
     }
 
-    /// Returns the same with their own session.
+    /// Returns the same, with the session of their own from which they act.
     pub(crate) fn actor_session(&self) -> Option<&Actor> {
         self.terms.as_deref().and_then(SessionTerms::actor_session)
     }

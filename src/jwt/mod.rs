@@ -7,8 +7,8 @@
 //! tokens whose manager was told so.
 //!
 //! ```text
-//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…},"sess":{…} , application claims}
-//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…},"sess":{…}}
+//! access   {"typ":"at+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"epoch":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…,"sid":…},"sess":{…} , application claims}
+//! refresh  {"typ":"rt+jwt","alg":…,"kid":…}  {"iss":…,"aud":…,"sub":…,"sid":…,"gen":…,"auth_time":…,"iat":…,"exp":…,"act":{"sub":…,"sid":…},"sess":{…}}
 //! ```
 
 mod claims;

@@ -68,7 +68,7 @@ impl SessionTerms {
         self.actor.as_ref().map(|actor| &actor.user_id)
     }
 
-    /// Returns the same with their own session.
+    /// Returns the same, with the session of their own from which they act.
     pub(crate) const fn actor_session(&self) -> Option<&Actor> {
         self.actor.as_ref()
     }

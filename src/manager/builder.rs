@@ -146,10 +146,10 @@ impl<C: Claims> SessionManagerBuilder<C> {
     /// Adds to access tokens what RFC 9068, section 2.2, requires beyond the claims that they always have: this
     /// `client_id`, 1 to 255 printable ASCII characters, and a `jti`. Default: neither, since this crate needs neither.
     ///
-    /// For services that verify the tokens with a library which insists on the two;
-    /// the page [`access_tokens`](crate::access_tokens) has all claims. The client is the application that the manager belongs
-    /// to, and the same in all its tokens. The `jti` is a digest of the other claims: two tokens have the same one only
-    /// if they are the same token. Both together take some 60 bytes of a token, and the client's name.
+    /// For services that verify the tokens with a library which insists on the two; the page
+    /// [`access_tokens`](crate::access_tokens) has all claims. The client is the application that the manager belongs to,
+    /// and the same in all its tokens. The `jti` is a digest of the other claims: two tokens have the same one only if
+    /// they are the same token. Both together take some 60 bytes of a token, and the client's name.
     ///
     /// Nodes with and without this option accept each other's tokens, so it can be added while serving.
     ///

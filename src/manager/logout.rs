@@ -60,26 +60,49 @@ impl<C: Claims> SessionManager<C> {
     pub async fn logout_all(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         let this = self.within(presented);
         this.check_unambiguous(presented)?;
+        this.logout_all_of(presented, this.session_refs(presented)).await
+    }
+
+    /// Does the same at the request of a user; returns `None`, and changes nothing, if someone acts as the user.
+    #[cfg(feature = "router")]
+    pub(crate) async fn logout_all_by_user(
+        &self,
+        presented: &PresentedTokens<C>,
+    ) -> Result<Option<SessionCookies>, Error> {
+        let this = self.within(presented);
+        this.check_unambiguous(presented)?;
+        let named = this.session_refs(presented);
+        if named.iter().any(|named| named.claims.actor().is_some()) {
+            return Ok(None);
+        }
+        this.logout_all_of(presented, named).await.map(Some)
+    }
+
+    async fn logout_all_of(
+        &self,
+        presented: &PresentedTokens<C>,
+        named: Vec<SessionRef>,
+    ) -> Result<SessionCookies, Error> {
         let is_good = |named: &SessionRef| {
             let session = presented.session.as_ref().map(Session::registered);
             named.which == TokenCookie::Access && session == Some(&named.claims)
         };
-        let (mut alive, others): (Vec<_>, Vec<_>) = this.session_refs(presented).into_iter().partition(is_good);
+        let (mut alive, others): (Vec<_>, Vec<_>) = named.into_iter().partition(is_good);
         for named in others {
-            if !alive.iter().any(|other| other.is_of_session(&named)) && this.is_alive(&named).await? {
+            if !alive.iter().any(|other| other.is_of_session(&named)) && self.is_alive(&named).await? {
                 alive.push(named);
             }
         }
-        let alive = this.sessions_to_end(alive);
+        let alive = self.sessions_to_end(alive);
         if alive.is_empty() {
-            return Err(this.error(ErrorKind::SessionEnded));
+            return Err(self.error(ErrorKind::SessionEnded));
         }
-        let why = this.end_cause(EndReason::LoggedOut, Operation::LogoutAll);
-        let ended = this.ender().end_all_of(this.end_targets(&alive), &why).await;
-        ended.map_err(|failure| this.store_error(failure))?;
-        let own = this.sessions_to_end(this.actor_refs(&alive));
-        this.end_referenced(&own, &why).await?;
-        this.removal()
+        let why = self.end_cause(EndReason::LoggedOut, Operation::LogoutAll);
+        let ended = self.ender().end_all_of(self.end_targets(&alive), &why).await;
+        ended.map_err(|failure| self.store_error(failure))?;
+        let own = self.sessions_to_end(self.actor_refs(&alive));
+        self.end_referenced(&own, &why).await?;
+        self.removal()
     }
 
     /// Ends the session of a refresh or access token that a client without cookies sent in the body of its request

@@ -98,12 +98,6 @@ impl<C: Claims> SessionManager<C> {
         sessions
     }
 
-    /// Whether one of these sessions is one in which someone acts as its user.
-    #[cfg(feature = "router")]
-    pub(crate) fn has_actor(&self, presented: &PresentedTokens<C>) -> bool {
-        self.session_refs(presented).iter().any(|named| named.claims.actor().is_some())
-    }
-
     /// Returns one token for each named session that is not known to have ended.
     pub(super) fn sessions_to_end(&self, named: Vec<SessionRef>) -> Vec<SessionRef> {
         let mut sessions: Vec<SessionRef> = Vec::new();

@@ -17,8 +17,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// A value that is accepted begins with a single `/` and has no second one beside another in its path, no backslash, no
 /// control character, no encoded slash or backslash that could become a second slash at the beginning, and at most 2048
-/// bytes as it is sent, so browsers find no other host in it. Query and fragment are kept. Spaces, quotes, angle brackets and all that is not ASCII are
-/// percent-encoded: the path is a valid `Location`, and an attribute of HTML can hold it in quotes.
+/// bytes as it is sent, so browsers find no other host in it. Query and fragment are kept. Spaces, quotes, angle brackets
+/// and all that is not ASCII are percent-encoded: the path is a valid `Location`, and an attribute of HTML can hold it in
+/// quotes.
 ///
 /// ```
 /// use tower_jwt_sessions::pages::NextPath;

@@ -259,9 +259,8 @@ fn renewed(
             tracing::error!(target: LOG_TARGET, "request not renewed: the claims source or the event hook panicked");
             Err(NotRenewed::Failed)
         }
-        // The runtime shuts down.
-        Ok(Err(_)) => Err(NotRenewed::Unavailable),
-        Err(_) => Err(NotRenewed::Unavailable),
+        // The runtime shuts down, or the refresh takes too long.
+        Ok(Err(_)) | Err(_) => Err(NotRenewed::Unavailable),
     }
 }
 

@@ -41,9 +41,9 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
     /// [`list_for`](SessionManager::list_for). A session in which someone [acts](crate::manager::Login::acting) as the user
-    /// can end itself, and no other one: `403` `insufficient_scope`. Errors are [`Problem`] documents. Requests from other sites are refused,
-    /// responses are not cached except `jwks.json`, for five minutes, and no body contains a token. The router verifies
-    /// requests itself, so it works with and without the layer.
+    /// can end itself, and no other one: `403` `insufficient_scope`. Errors are [`Problem`] documents. Requests from other
+    /// sites are refused, responses are not cached except `jwks.json`, for five minutes, and no body contains a token. The
+    /// router verifies requests itself, so it works with and without the layer.
     ///
     /// # Forms
     ///
@@ -115,11 +115,9 @@ where
     C: Claims,
 {
     let presented = sessions.verifier().present(&parts.headers);
-    if sessions.has_actor(&presented) {
-        return Ok(sessions.render(&Problem::INSUFFICIENT_SCOPE, &parts));
-    }
-    match sessions.logout_all(&presented).await {
-        Ok(cookies) => Ok((cookies, done(&parts, sessions.after_logout())).into_response()),
+    match sessions.logout_all_by_user(&presented).await {
+        Ok(Some(cookies)) => Ok((cookies, done(&parts, sessions.after_logout())).into_response()),
+        Ok(None) => Ok(sessions.render(&Problem::INSUFFICIENT_SCOPE, &parts)),
         // No user is known whose sessions to end, so success would be a false claim. If credentials are missing or
         // cannot be verified now, the response says that instead.
         Err(error) if error.kind() == ErrorKind::SessionEnded => match authenticate(&sessions, &parts) {

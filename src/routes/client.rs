@@ -112,7 +112,7 @@ impl<C: Claims> SessionManager<C> {
             ClientRoute::Script => router.route(route.path(), get(script)),
         };
         let private = ClientRoute::PRIVATE.into_iter().fold(Router::new(), serve).layer(map_response(no_store));
-        ClientRoute::PUBLIC.into_iter().fold(private, serve).with_state(self.clone())
+        ClientRoute::PUBLIC.into_iter().fold(private, serve).with_state(self.for_all_requests())
     }
 }
 
@@ -142,7 +142,7 @@ where
         Ok(session) => session,
         Err(response) => return *response,
     };
-    // Of the same length, whether or not ticks were missed.
+    // Ticks that were missed are not made up for at once.
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let events = Events {
