@@ -63,7 +63,7 @@ async fn expiry_between_request_and_call_is_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn changed_listens_before_first_poll_and_between_polls() {
-    let Scene { here, future: mut changed, store, .. } = scene(Session::changed).await;
+    let Scene { here, there, future: mut changed, store, .. } = scene(Session::changed).await;
     for _ in 0..2 {
         here.expire_access("alice").await.unwrap();
         here.expire_access("alice").await.unwrap();
@@ -72,7 +72,7 @@ async fn changed_listens_before_first_poll_and_between_polls() {
         assert_eq!(change(&mut changed).await, Some(AccessExpired));
         assert_eq!(change(&mut changed).await, None, "both at once");
         store.set_down(false);
-        settle().await;
+        feed_becomes(&there, |status| status == FeedStatus::UpToDate).await;
     }
 }
 
