@@ -4,6 +4,8 @@
 //!
 //! `CHROMEDRIVER_BIN`, `CHROMIUM_BIN` and `NGINX_BIN` name other binaries; `BROWSER_REFRESHES` is the number of refreshes
 //! of [`refreshes`] in each tab.
+//!
+//! Firefox is not driven: Debian has no package of its driver, and the tests use commands of Chromium's DevTools.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "to panic is how a test fails")]
 
