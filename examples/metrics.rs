@@ -19,14 +19,14 @@ use axum::{
     response::Result,
     routing::{get, post},
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tower_jwt_sessions::{ConfigError, KeyRing, MemoryStore, PresentedTokens, SessionCookies, SessionManager};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let secret = |name| env::var(name).map_err(|_| format!("set {name}"));
     // Before the manager is built, which records the state of the revocation log.
-    let recorder = PrometheusBuilder::new().install_recorder()?;
+    let recorder = exporter()?.install_recorder()?;
     let app = app(sessions(&secret("JWT_SECRET")?, &secret("REFRESH_SECRET")?)?);
     // On another port, which only Prometheus can reach: clients must not learn how many users log in.
     let internal = tokio::net::TcpListener::bind("127.0.0.1:9000").await?;
@@ -34,6 +34,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let served = tokio::join!(axum::serve(internal, metrics(recorder)), axum::serve(public, app));
     served.0.and(served.1)?;
     Ok(())
+}
+
+/// With buckets for histograms: without them each node renders quantiles of its own, which cannot be combined.
+pub(crate) fn exporter() -> Result<PrometheusBuilder, BuildError> {
+    let buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &buckets)
 }
 
 pub(crate) fn sessions(jwt_secret: &str, refresh_secret: &str) -> Result<SessionManager, ConfigError> {

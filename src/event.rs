@@ -23,7 +23,10 @@ use std::{
 use serde_json::{Map, Value};
 
 pub(crate) use crate::error::LOG_TARGET;
-use crate::id::{SessionId, UserId};
+use crate::{
+    id::{SessionId, UserId},
+    measure,
+};
 
 /// An event in the life of a session (OWASP ASVS 5.0, 16.3; OWASP logging vocabulary).
 ///
@@ -337,8 +340,7 @@ impl EventHook {
     /// Calls the hook, writes to the log and counts.
     pub(crate) fn emit(&self, event: &SessionEvent) {
         log(event.session_id, event.kind);
-        #[cfg(feature = "metrics")]
-        metrics::counter!("tower_jwt_sessions_events_total", "event" => name(event.kind)).increment(1);
+        measure::event(name(event.kind));
         if let Some(hook) = &self.0 {
             hook(event);
         }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{clock::whole_millis, event::LOG_TARGET};
+use crate::{clock::whole_millis, event::LOG_TARGET, measure};
 
 /// Whether a dependency works, judged by its latest answers.
 #[derive(Debug)]
@@ -62,8 +62,7 @@ impl Health {
     }
 
     fn failed(&self, failure: &(dyn StdError + 'static), now: u64) {
-        #[cfg(feature = "metrics")]
-        metrics::counter!("tower_jwt_sessions_failures_total", "of" => self.name).increment(1);
+        measure::failure(self.name);
         let source = failure.source().map(tracing::field::display);
         let (name, consequence) = (self.name, self.consequence);
         let is_first = self.failed_at.swap(now.max(1), Ordering::Relaxed) == 0;

@@ -48,6 +48,7 @@ mod id;
 mod jwt;
 pub mod keys;
 pub mod manager;
+mod measure;
 #[cfg(feature = "utoipa")]
 pub mod openapi;
 pub mod pages;

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     event::{Cause, EndCause, EndReason, LOG_TARGET, Operation, RefreshKind, SessionEventKind},
     jwt::{AppClaims, RegisteredClaims, SessionTerms},
+    measure,
     revocation::EndTarget,
     store::{RefreshAttempt, RotateOutcome, RotateSession, Rotation, SessionRecord, WhichSessions},
     token_response::SessionTokens,
@@ -156,8 +157,23 @@ impl<C: Claims> SessionManager<C> {
         }
     }
 
-    /// Rotates the session of a refresh token whose signature is verified.
+    /// Rotates the session of a refresh token whose signature is verified, and counts the outcome.
     async fn rotate(&self, token: &RegisteredClaims, operation: Operation) -> Result<Rotated, Error> {
+        let rotated = self.rotate_session(token, operation).await;
+        measure::refresh(match &rotated {
+            Ok(Rotated { which: Issue::Both, .. }) => "new_tokens",
+            Ok(_) => "new_access_token",
+            Err(error) => match error.kind() {
+                ErrorKind::InvalidRefreshToken => "refused",
+                ErrorKind::Store => "store_unavailable",
+                ErrorKind::ClaimsSource => "claims_source_unavailable",
+                _ => "error",
+            },
+        });
+        rotated
+    }
+
+    async fn rotate_session(&self, token: &RegisteredClaims, operation: Operation) -> Result<Rotated, Error> {
         let cause = self.cause(operation);
         let (user, id, actor) = (&token.user_id, token.session_id, token.actor());
         let terms = token.terms.as_deref();

@@ -14,7 +14,7 @@ use fred::{
 use tokio::time::Instant;
 
 use super::{client_guard::ClientGuard, config, connection_log, scripts};
-use crate::{clock::Timestamp, error::ConfigError};
+use crate::{clock::Timestamp, error::ConfigError, measure};
 
 /// A client without an answer for this long is replaced. fred detects silence itself only where commands are rare,
 /// since it counts from the last one sent, and not at all while it waits to write.
@@ -50,6 +50,7 @@ struct Current {
 impl Connection {
     pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
         let guard = ClientGuard::open(client).await.map_err(config::unreachable)?;
+        measure::redis_connection();
         connection_log::log(guard.client());
         Ok(Self::of(guard))
     }

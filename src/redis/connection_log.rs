@@ -11,7 +11,7 @@ use fred::{
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::config;
-use crate::event::LOG_TARGET;
+use crate::{event::LOG_TARGET, measure};
 
 /// Logs why the connection of this client breaks or cannot be made, each kind of error once until there is a
 /// connection: a server may refuse connections first and then the password. Ends with the client.
@@ -25,7 +25,10 @@ pub(super) fn log(client: &Client) {
         let log = Arc::clone(&log);
         move |(error, _)| log.failed(error, &server)
     }));
-    tokio::spawn(each(connects, move |_| log.connected()));
+    tokio::spawn(each(connects, move |_| {
+        measure::redis_connection();
+        log.connected();
+    }));
 }
 
 async fn each<T: Clone>(mut events: Receiver<T>, mut handle: impl FnMut(T)) {

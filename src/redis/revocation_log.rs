@@ -14,7 +14,7 @@ use fred::{
     error::{Error as FredError, ErrorKind},
     interfaces::{ClientLike, StreamsInterface},
     types::{
-        Value,
+        ClusterHash, CustomCommand, Value,
         config::{Config, Options},
         streams::XReadResponse,
     },
@@ -26,7 +26,7 @@ use super::{
     scripts,
 };
 use crate::{
-    clock::whole_millis,
+    clock::{Timestamp, whole_millis},
     error::BoxError,
     id::SessionId,
     store::{LogEntry, LogPage, LogPosition, Revocation},
@@ -97,8 +97,8 @@ async fn open(shared: &Client) -> Result<ClientGuard, FredError> {
 /// Reads the entries after a position, and returns whether the connection is free again. Waits if there is no entry and
 /// nothing was lost.
 ///
-/// The newest position and the entries are requested together, so that a read takes one round trip. The server answers
-/// in order: the newest position before it begins to wait.
+/// The newest position, the entries and the time are requested together, so that a read takes one round trip. The server
+/// answers in order: the newest position before it begins to wait.
 async fn read(
     client: &Client,
     key: &str,
@@ -110,13 +110,20 @@ async fn read(
     let mut newest = pin!(newest(with_timeout(client, timeout), key));
     let mut entries =
         pin!(entries(with_timeout(client, timeout.saturating_add(wait.unwrap_or_default())), key, after, wait));
-    let mut early = None;
+    // Behind a read that waits, so that it tells when the entries were sent.
+    let mut time = pin!(server_time(with_timeout(client, timeout.saturating_add(wait.unwrap_or_default()))));
+    let (mut early, mut early_time) = (None, None);
     let newest = poll_fn(|cx| {
         let newest = newest.as_mut().poll(cx);
         if early.is_none()
             && let Poll::Ready(entries) = entries.as_mut().poll(cx)
         {
             early = Some(entries);
+        }
+        if early_time.is_none()
+            && let Poll::Ready(time) = time.as_mut().poll(cx)
+        {
+            early_time = Some(time);
         }
         newest
     })
@@ -130,6 +137,10 @@ async fn read(
         Some(entries) => entries,
         None => entries.await,
     }?;
+    page.read_at = match early_time {
+        Some(time) => time,
+        None => time.await,
+    };
     page.newest = page.last().map_or(newest, |last| newest.max(last));
     Ok((page, true))
 }
@@ -172,6 +183,13 @@ async fn newest(client: WithOptions<Client>, key: &str) -> Result<LogPosition, B
     };
     let id = info.get("last-generated-id").and_then(Value::as_str);
     id.and_then(|id| position(&id)).ok_or_else(|| Unreadable("stream without a position").into())
+}
+
+/// Returns the server's time, which is only measured; `None` if it cannot be had.
+async fn server_time(client: WithOptions<Client>) -> Option<Timestamp> {
+    let time = CustomCommand::new_static("TIME", ClusterHash::FirstKey, false);
+    let (seconds, micros): (u64, u64) = client.custom(time, Vec::<Value>::new()).await.ok()?;
+    Some(Timestamp::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
 }
 
 fn position(id: &str) -> Option<LogPosition> {

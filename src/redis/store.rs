@@ -248,7 +248,11 @@ impl SessionStore for RedisStore {
             Servers::One(connection) => self.tail.read(&connection.client(), &key, after, wait).await,
             Servers::Cluster(cluster) => cluster.read_log(&self.tail, &key, after, wait).await,
         };
-        page.map_err(failed("reading the revocation log"))
+        let mut page = page.map_err(failed("reading the revocation log"))?;
+        if let Some(clock) = &self.clock {
+            page.read_at = Some(clock.now());
+        }
+        Ok(page)
     }
 
     /// Redis keeps sessions beyond the process, so there is no such time.

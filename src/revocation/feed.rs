@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::{
     clock::{Clock as _, SystemClock, whole_millis},
     event::LOG_TARGET,
+    measure,
 };
 
 /// How well this node knows what other nodes ended:
@@ -77,7 +78,7 @@ impl RevocationFeed {
     pub(super) fn new(status: FeedStatus, now: Instant) -> (StatusSender, Self) {
         // A store in this process was read before. What is not known yet is for the first read to say.
         if status == FeedStatus::UpToDate {
-            set_gauge(status);
+            measure::feed_is_up_to_date(status == FeedStatus::UpToDate);
         }
         let (sender, receiver) = watch::channel(status);
         let current = Arc::new(AtomicStatus::new(status, now));
@@ -181,7 +182,7 @@ impl StatusSender {
 
     /// Changes the status. Returns whether it was another one.
     pub(super) fn set(&self, new: FeedStatus, now: Instant) -> bool {
-        set_gauge(new);
+        measure::feed_is_up_to_date(new == FeedStatus::UpToDate);
         self.change(new, now, |old| match (old, new) {
             // The first attempts of a node that never caught up, and later ones of an outage, change nothing.
             (FeedStatus::CatchingUp | FeedStatus::Stale { .. }, FeedStatus::Stale { .. }) => false,
@@ -208,21 +209,10 @@ impl Drop for StatusSender {
         // The clock may be what panicked, so it is not read.
         self.change(stale, self.read_at, |status| status == FeedStatus::UpToDate);
         if std::thread::panicking() {
-            set_gauge(stale);
+            measure::feed_is_up_to_date(stale == FeedStatus::UpToDate);
             tracing::error!(target: LOG_TARGET, "revocation log follower stopped: it panicked");
         }
     }
-}
-
-fn set_gauge(status: FeedStatus) {
-    #[cfg(feature = "metrics")]
-    metrics::gauge!("tower_jwt_sessions_revocation_feed_up_to_date").set(if status == FeedStatus::UpToDate {
-        1.0
-    } else {
-        0.0
-    });
-    #[cfg(not(feature = "metrics"))]
-    let _ = status;
 }
 
 /// A status in one word: a receiver reads under a lock, whose cache line all threads write to.

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::jittered,
     event::LOG_TARGET,
+    measure,
     policy::MAX_CLOCK_SKEW,
     store::{LogPage, LogPosition, StoreError},
 };
@@ -63,7 +64,13 @@ impl Follower {
             match self.node.store.read_log(self.position, wait).await {
                 Ok(page) => {
                     status.read_at = self.node.clock.instant();
-                    if self.apply(&page) && self.set_status(&status, FeedStatus::UpToDate) {
+                    if waits {
+                        measure::revocation_lag(page.entries.iter().map(|entry| entry.position.at()), page.read_at);
+                    }
+                    let is_end = self.apply(&page);
+                    let revocations = &self.node.revocations;
+                    measure::revocations(self.position.at(), self.node.clock.now(), || revocations.len());
+                    if is_end && self.set_status(&status, FeedStatus::UpToDate) {
                         tracing::debug!(target: LOG_TARGET, "revocation log read to its end");
                     }
                     // Only a read that waited shows that all is well: it may need a connection of its own, which a

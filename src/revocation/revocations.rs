@@ -117,6 +117,11 @@ impl Revocations {
         self.retention
     }
 
+    /// The number of revocations, with those that have not been dropped since they were over.
+    pub(super) fn len(&self) -> usize {
+        self.epochs.len()
+    }
+
     /// Tells all waiters that revocations may have been missed.
     pub(super) fn report_gap(&self) {
         self.waiters.report_gap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{event::LOG_TARGET, store::LogPosition};
+use crate::{event::LOG_TARGET, measure, store::LogPosition};
 
 /// The entries that were reported, so that none is reported again when the log is read again.
 #[derive(Debug, Default)]
@@ -20,10 +20,8 @@ impl Skipped {
         while self.0.len() > MAX_REMEMBERED {
             self.0.pop_first();
         }
-        #[cfg(feature = "metrics")]
         if !new.is_empty() {
-            let count = u64::try_from(new.len()).unwrap_or(u64::MAX);
-            metrics::counter!("tower_jwt_sessions_log_entries_skipped_total").increment(count);
+            measure::skipped_entries(new.len());
         }
         for id in new.iter().take(MAX_LINES) {
             tracing::warn!(target: LOG_TARGET, %id, "revocation log entry skipped: this release cannot read it");

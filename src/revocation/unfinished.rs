@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::{
     event::{EndCause, LOG_TARGET},
     id::{SessionId, UserId},
+    measure,
     store::{Owner, WhichSessions},
 };
 
@@ -134,14 +135,13 @@ impl Table {
             self.drop_unfinished(dropped);
         }
         self.insert(new);
-        count(1.0);
+        measure::unfinished_ends(1.0);
     }
 
     fn drop_unfinished(&mut self, number: u64) {
         self.remove(number);
-        count(-1.0);
-        #[cfg(feature = "metrics")]
-        metrics::counter!("tower_jwt_sessions_unfinished_ends_dropped_total").increment(1);
+        measure::unfinished_ends(-1.0);
+        measure::dropped_end();
         if !std::mem::replace(&mut self.is_overflow_reported, true) {
             tracing::error!(target: LOG_TARGET, "unfinished session ends dropped: too many are waiting for the session store");
         }
@@ -153,7 +153,7 @@ impl Table {
             return;
         }
         self.remove(number);
-        count(-1.0);
+        measure::unfinished_ends(-1.0);
         if self.ends.is_empty() {
             self.is_overflow_reported = false;
             if std::mem::take(&mut self.is_reported) {
@@ -209,7 +209,7 @@ impl Table {
 /// A manager that is gone has none.
 impl Drop for Table {
     fn drop(&mut self) {
-        count(-(self.ends.len() as f64));
+        measure::unfinished_ends(-(self.ends.len() as f64));
     }
 }
 
@@ -220,14 +220,6 @@ fn breadth(which: WhichSessions) -> u8 {
         WhichSessions::Others(_) => 1,
         WhichSessions::All => 2,
     }
-}
-
-/// Counts for all managers in this process together.
-fn count(change: f64) {
-    #[cfg(feature = "metrics")]
-    metrics::gauge!("tower_jwt_sessions_unfinished_ends").increment(change);
-    #[cfg(not(feature = "metrics"))]
-    let _ = change;
 }
 
 /// See [`UnfinishedEnds::attempt`].

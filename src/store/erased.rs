@@ -13,11 +13,11 @@ use super::{
     rotate::{RotateOutcome, RotateSession},
     session::{FoundSession, SessionList},
 };
-use crate::{clock::Timestamp, id::SessionId};
+use crate::{clock::Timestamp, id::SessionId, measure::store_step};
 
 type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// [`SessionStore`] with boxed futures, as the manager holds it.
+/// [`SessionStore`] with boxed futures, as the manager holds it. Each step but reading the log, which waits, is measured.
 pub(crate) trait DynStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome>;
     fn find<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<FoundSession>>;
@@ -34,39 +34,39 @@ pub(crate) trait DynStore: Send + Sync {
 
 impl<S: SessionStore> DynStore for S {
     fn create<'a>(&'a self, new: &'a NewSession) -> Outcome<'a, CreateOutcome> {
-        Box::pin(SessionStore::create(self, new))
+        Box::pin(store_step("create", SessionStore::create(self, new)))
     }
 
     fn find<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<FoundSession>> {
-        Box::pin(SessionStore::find(self, owner, id))
+        Box::pin(store_step("find", SessionStore::find(self, owner, id)))
     }
 
     fn rotate<'a>(&'a self, rotate: &'a RotateSession) -> Outcome<'a, RotateOutcome> {
-        Box::pin(SessionStore::rotate(self, rotate))
+        Box::pin(store_step("rotate", SessionStore::rotate(self, rotate)))
     }
 
     fn confirm<'a>(&'a self, owner: &'a Owner, id: SessionId, generation: u32) -> Outcome<'a, ()> {
-        Box::pin(SessionStore::confirm(self, owner, id, generation))
+        Box::pin(store_step("confirm", SessionStore::confirm(self, owner, id, generation)))
     }
 
     fn end<'a>(&'a self, end: &'a EndSessions) -> Outcome<'a, Vec<SessionId>> {
-        Box::pin(SessionStore::end(self, end))
+        Box::pin(store_step("end", SessionStore::end(self, end)))
     }
 
     fn list<'a>(&'a self, owner: &'a Owner) -> Outcome<'a, SessionList> {
-        Box::pin(SessionStore::list(self, owner))
+        Box::pin(store_step("list", SessionStore::list(self, owner)))
     }
 
     fn expire_access<'a>(&'a self, owner: &'a Owner, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>> {
-        Box::pin(SessionStore::expire_access(self, owner, log_retention))
+        Box::pin(store_step("expire_access", SessionStore::expire_access(self, owner, log_retention)))
     }
 
     fn get_data<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<SessionData>> {
-        Box::pin(SessionStore::get_data(self, owner, id))
+        Box::pin(store_step("get_data", SessionStore::get_data(self, owner, id)))
     }
 
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome> {
-        Box::pin(SessionStore::put_data(self, put))
+        Box::pin(store_step("put_data", SessionStore::put_data(self, put)))
     }
 
     fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage> {

@@ -92,12 +92,15 @@ pub struct LogPage {
     /// The position of the newest entry that was ever written, as far as the store remembers. If it is smaller than a
     /// position that was read before, the log was lost and has to be read again from the start.
     pub newest: LogPosition,
+    /// The store's time when it returned the page; `None` if that is unknown. It is only measured how old the entries
+    /// were by then.
+    pub read_at: Option<Timestamp>,
 }
 
 impl LogPage {
     /// Returns the page with these entries, none of which was skipped.
     pub const fn new(entries: Vec<LogEntry>, newest: LogPosition) -> Self {
-        Self { entries, skipped: Vec::new(), newest }
+        Self { entries, skipped: Vec::new(), newest, read_at: None }
     }
 
     /// Returns whether there is nothing after the given position.

@@ -309,7 +309,7 @@ pub(crate) fn signed(secret: &str, header: &str, claims: &str) -> String {
 #[tokio::test]
 async fn metrics_are_those_of_the_node() {
     // For this thread, on which all tasks of this test run: the other tests of the process would be counted, too.
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let recorder = metrics::exporter().expect("buckets").build_recorder();
     let mut prometheus = Client::of(metrics::metrics(recorder.handle()));
     let _for_this_thread = ::metrics::set_default_local_recorder(&recorder);
     let mut client = Client::of(metrics::app(metrics::sessions(JWT, REFRESH).expect("a manager")));
@@ -319,6 +319,7 @@ async fn metrics_are_those_of_the_node() {
     for line in [
         r#"tower_jwt_sessions_events_total{event="session_created"} 1"#,
         "tower_jwt_sessions_revocation_feed_up_to_date 1",
+        r#"tower_jwt_sessions_store_step_duration_seconds_bucket{step="create",outcome="success",le="10"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

@@ -13,7 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["claims", "clock", "id", "pages"],
     &["problem"],
     &["error"],
-    &["policy"],
+    &["measure", "policy"],
     &["keys", "cookie"],
     &["jwt", "store", "token_response"],
     &["event"],
@@ -48,7 +48,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     // The builders of manager and verifier take a function that renders responses.
     ("axum_core", &["pages", "problem", "error", "cookie", "token_response", "auth", "csrf", "guard", "manager"]),
     ("utoipa", &["openapi"]),
-    ("metrics", &["event", "health", "revocation"]),
+    ("metrics", &["measure"]),
 ];
 
 fn row_of(module: &str) -> usize {

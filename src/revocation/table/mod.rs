@@ -84,6 +84,11 @@ impl SessionTable {
         (matters(entry.number) && now() < entry.until).then_some(entry.number)
     }
 
+    /// Returns the number of entries, with those that are over and have not been dropped yet.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len).sum()
+    }
+
     /// Forgets this number of a session, unless there is a greater one.
     pub(crate) fn forget(&self, session: SessionId, number: u32) {
         let (shard, hash) = place(session);

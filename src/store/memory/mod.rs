@@ -84,6 +84,10 @@ impl MemoryStore {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn page(&self, after: LogPosition) -> LogPage {
+        LogPage { read_at: Some(self.now()), ..self.state().page(after) }
+    }
+
     fn publish(&self, state: &mut State, now: Timestamp, retention: Duration, revocations: Vec<Revocation>) {
         if !revocations.is_empty() {
             state.append(now, retention, revocations);
@@ -255,12 +259,12 @@ impl SessionStore for MemoryStore {
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
         // Registered before the first look, so that no entry is missed in between.
         let published = self.shared.published.notified();
-        let page = self.state().page(after);
+        let page = self.page(after);
         if !page.entries.is_empty() || wait.is_zero() {
             return Ok(page);
         }
         let _ = tokio::time::timeout(wait, published).await;
-        Ok(self.state().page(after))
+        Ok(self.page(after))
     }
 
     fn started_at(&self) -> Option<Timestamp> {

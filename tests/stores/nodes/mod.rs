@@ -3,6 +3,8 @@
 mod burst;
 mod clocks;
 mod crashes;
+#[cfg(feature = "metrics")]
+mod dashboard;
 mod disagreement;
 mod end_elsewhere;
 #[cfg(feature = "metrics")]
