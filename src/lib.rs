@@ -83,8 +83,13 @@ pub mod behind_a_proxy {}
 #[doc = include_str!("../docs/http-clients.md")]
 pub mod http_clients {}
 /// Metrics, events and log lines, and what to do when something fails.
+/// [`faults`](operations::faults) has the faults that are tested.
 #[doc = include_str!("../docs/operations.md")]
-pub mod operations {}
+pub mod operations {
+    /// What is broken in tests, while browsers use two nodes.
+    #[doc = include_str!("../docs/faults.md")]
+    pub mod faults {}
+}
 /// Threat model, defaults, decisions, and what is left to applications. [`requirements`](security::requirements) has
 /// the tests of each requirement.
 #[doc = include_str!("../docs/security.md")]

@@ -4,5 +4,6 @@ mod architecture;
 mod circles;
 mod compile_errors;
 mod docs;
+mod faults;
 mod guides;
 mod words;

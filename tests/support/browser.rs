@@ -1,7 +1,10 @@
 //! The library's test client with the routes of the tests and the checks of every response.
 
 use axum::Router;
-use tower_jwt_sessions::testing::{TestClient, TestClock, TestRequest};
+use tower_jwt_sessions::{
+    clock::Clock,
+    testing::{TestClient, TestRequest},
+};
 
 use super::{ACCESS, REFRESH, TestResponse};
 
@@ -11,7 +14,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn new(app: &Router, clock: &TestClock) -> Self {
+    pub(crate) fn new(app: &Router, clock: &(impl Clock + Clone)) -> Self {
         Self { client: TestClient::new(app.clone()).origin("https://app.test").clock(clock.clone()) }
     }
 

@@ -12,6 +12,7 @@ mod native;
 pub(crate) mod nodes;
 pub(crate) mod owner;
 pub(crate) mod patient;
+pub(crate) mod proxy;
 pub(crate) mod redis_server;
 mod response;
 mod store;
