@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{clock::whole_millis, event::LOG_TARGET, measure};
+use crate::{clock::whole_millis, event::LOG_TARGET, log_lines::OutageLines, measure};
 
 /// Whether a dependency works, judged by its latest answers.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Health {
     begun: Instant,
     /// Milliseconds after `begun` of the last failure of an outage; 0 while there is none.
     failed_at: AtomicU64,
+    lines: OutageLines,
 }
 
 /// An outage is over when nothing has failed for this long: successes and failures may alternate.
@@ -26,7 +27,14 @@ const RECOVERED_AFTER: Duration = Duration::from_secs(5);
 
 impl Health {
     fn new(name: &'static str, consequence: &'static str) -> Self {
-        Self { name, consequence, is_outage: true, begun: Instant::now(), failed_at: AtomicU64::new(0) }
+        Self {
+            name,
+            consequence,
+            is_outage: true,
+            begun: Instant::now(),
+            failed_at: AtomicU64::new(0),
+            lines: OutageLines::default(),
+        }
     }
 
     pub(crate) fn of_store() -> Self {
@@ -56,7 +64,8 @@ impl Health {
         // Read before written: the line is shared by all threads, and nearly always zero.
         let failed_at = self.failed_at.load(Ordering::Relaxed);
         let is_over = failed_at != 0 && now.saturating_sub(failed_at) >= whole_millis(RECOVERED_AFTER);
-        if is_over && self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        let ends = || self.failed_at.compare_exchange(failed_at, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_over && ends() && self.lines.recovered() {
             tracing::info!(target: LOG_TARGET, "{} recovered", self.name);
         }
     }
@@ -65,13 +74,15 @@ impl Health {
         measure::failure(self.name);
         let source = failure.source().map(tracing::field::display);
         let (name, consequence) = (self.name, self.consequence);
-        let is_first = self.failed_at.swap(now.max(1), Ordering::Relaxed) == 0;
-        if is_first && self.is_outage {
-            tracing::error!(target: LOG_TARGET, error = %failure, source, "{name} unavailable: {consequence}");
-        } else if is_first {
-            tracing::warn!(target: LOG_TARGET, error = %failure, source, "{name} unavailable: {consequence}");
-        } else {
-            tracing::debug!(target: LOG_TARGET, error = %failure, source, "{name} still unavailable");
+        self.failed_at.store(now.max(1), Ordering::Relaxed);
+        match self.lines.failed() {
+            Some(unreported) if self.is_outage => {
+                tracing::error!(target: LOG_TARGET, error = %failure, source, unreported, "{name} unavailable: {consequence}");
+            }
+            Some(unreported) => {
+                tracing::warn!(target: LOG_TARGET, error = %failure, source, unreported, "{name} unavailable: {consequence}");
+            }
+            None => tracing::debug!(target: LOG_TARGET, error = %failure, source, "{name} still unavailable"),
         }
     }
 }

@@ -47,6 +47,7 @@ mod health;
 mod id;
 mod jwt;
 pub mod keys;
+mod log_lines;
 pub mod manager;
 mod measure;
 #[cfg(feature = "utoipa")]

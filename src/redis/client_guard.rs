@@ -1,5 +1,7 @@
 //! A client of fred, closed when it is dropped.
 
+use std::sync::Arc;
+
 use fred::{
     clients::Client,
     error::{Error as FredError, ErrorKind},
@@ -7,7 +9,10 @@ use fred::{
     types::ConnectHandle,
 };
 
-use super::{config, connection_log};
+use super::{
+    config,
+    connection_log::{self, ConnectionLog},
+};
 
 /// A client whose connection is closed on drop, unless the client is one of the application.
 pub(super) struct ClientGuard {
@@ -30,8 +35,8 @@ impl ClientGuard {
     }
 
     /// Connects in the background, and retries without end.
-    pub(super) fn connecting(client: Client) -> Self {
-        connection_log::log(&client);
+    pub(super) fn connecting(client: Client, log: &Arc<ConnectionLog>) -> Self {
+        connection_log::log(&client, log);
         let router = client.connect();
         Self { client, router: Some(router) }
     }

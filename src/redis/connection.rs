@@ -1,7 +1,7 @@
 //! The connection on which scripts run.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +13,12 @@ use fred::{
 };
 use tokio::time::Instant;
 
-use super::{client_guard::ClientGuard, config, connection_log, scripts};
+use super::{
+    client_guard::ClientGuard,
+    config,
+    connection_log::{self, ConnectionLog},
+    scripts,
+};
 use crate::{clock::Timestamp, error::ConfigError, measure};
 
 /// A client without an answer for this long is replaced. fred detects silence itself only where commands are rare,
@@ -40,6 +45,7 @@ pub(super) struct ScriptCall<'a> {
 
 struct Current {
     guard: ClientGuard,
+    log: Arc<ConnectionLog>,
     /// The first of the timeouts since the server answered last.
     silent_since: Option<Instant>,
     replaced_at: Option<Instant>,
@@ -51,21 +57,24 @@ impl Connection {
     pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
         let guard = ClientGuard::open(client).await.map_err(config::unreachable)?;
         measure::redis_connection();
-        connection_log::log(guard.client());
-        Ok(Self::of(guard))
+        let log = Arc::new(ConnectionLog::new(guard.client().client_config()));
+        connection_log::log(guard.client(), &log);
+        Ok(Self::of(guard, log))
     }
 
     pub(super) fn of_application(client: Client) -> Self {
-        Self::of(ClientGuard::of_application(client))
+        let log = Arc::new(ConnectionLog::new(client.client_config()));
+        Self::of(ClientGuard::of_application(client), log)
     }
 
     /// Connects in the background, and retries without end. Until then every step fails at once.
     pub(super) fn connecting(client: Client) -> Self {
-        Self::of(ClientGuard::connecting(client))
+        let log = Arc::new(ConnectionLog::new(client.client_config()));
+        Self::of(ClientGuard::connecting(client, &log), log)
     }
 
-    fn of(guard: ClientGuard) -> Self {
-        Self(Mutex::new(Current { guard, silent_since: None, replaced_at: None, server_time: None }))
+    fn of(guard: ClientGuard, log: Arc<ConnectionLog>) -> Self {
+        Self(Mutex::new(Current { guard, log, silent_since: None, replaced_at: None, server_time: None }))
     }
 
     pub(super) fn client(&self) -> Client {
@@ -153,7 +162,7 @@ impl Current {
         self.silent_since = None;
         self.replaced_at = Some(Instant::now());
         if self.guard.is_ours() {
-            self.guard = ClientGuard::connecting(config::again(self.guard.client()));
+            self.guard = ClientGuard::connecting(config::again(self.guard.client()), &self.log);
         }
     }
 }

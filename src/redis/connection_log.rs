@@ -11,20 +11,19 @@ use fred::{
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::config;
-use crate::{event::LOG_TARGET, measure};
+use crate::{event::LOG_TARGET, log_lines::OutageLines, measure};
 
 /// Logs why the connection of this client breaks or cannot be made, each kind of error once until there is a
 /// connection: a server may refuse connections first and then the password. Ends with the client.
-pub(super) fn log(client: &Client) {
+pub(super) fn log(client: &Client, log: &Arc<ConnectionLog>) {
     // A clone of the client in the tasks would keep it open.
-    let config = client.client_config();
-    let Some(server) = config.server.hosts().into_iter().next() else { return };
-    let log = Arc::new(ConnectionLog::new(config));
+    let Some(server) = client.client_config().server.hosts().into_iter().next() else { return };
     let (errors, connects) = (client.error_rx(), client.reconnect_rx());
     tokio::spawn(each(errors, {
-        let log = Arc::clone(&log);
+        let log = Arc::clone(log);
         move |(error, _)| log.failed(error, &server)
     }));
+    let log = Arc::clone(log);
     tokio::spawn(each(connects, move |_| {
         measure::redis_connection();
         log.connected();
@@ -41,33 +40,45 @@ async fn each<T: Clone>(mut events: Receiver<T>, mut handle: impl FnMut(T)) {
     }
 }
 
+/// What is logged of a connection, and of those that replace it.
 pub(super) struct ConnectionLog {
     config: Config,
-    /// The kinds of errors that were logged since the last connection.
-    logged: Mutex<Vec<ErrorKind>>,
+    /// The kinds of errors so far, of which there are few.
+    errors: Mutex<Vec<(ErrorKind, OutageLines)>>,
 }
 
 impl ConnectionLog {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, logged: Mutex::default() }
+        Self { config, errors: Mutex::default() }
     }
 
     pub(super) fn failed(&self, error: FredError, server: &Server) {
         let error = config::without_credentials(error, &self.config);
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.contains(error.kind()) {
-            tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");
+        let unreported = {
+            let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+            match errors.iter().find(|(kind, _)| kind == error.kind()) {
+                Some((_, lines)) => lines.failed(),
+                None => {
+                    let lines = OutageLines::default();
+                    let unreported = lines.failed();
+                    errors.push((error.kind().clone(), lines));
+                    unreported
+                }
+            }
+        };
+        if let Some(unreported) = unreported {
+            tracing::warn!(target: LOG_TARGET, %server, %error, unreported, "no connection to Redis: retrying until connected");
         } else {
-            tracing::warn!(target: LOG_TARGET, %server, %error, "no connection to Redis: retrying until connected");
-            logged.push(error.kind().clone());
+            tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");
         }
     }
 
     pub(super) fn connected(&self) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if !logged.is_empty() {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        // All of them, since each has an end.
+        let reported = errors.iter().filter(|(_, lines)| lines.recovered()).count();
+        if reported > 0 {
             tracing::info!(target: LOG_TARGET, "connected to Redis");
-            logged.clear();
         }
     }
 }

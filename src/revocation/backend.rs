@@ -2,11 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{
-    runtime::Handle,
-    sync::Semaphore,
-    task::{AbortHandle, JoinHandle},
-};
+use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
 use super::{
     ender::SessionEnder,
@@ -88,7 +84,7 @@ impl SessionBackend {
             not_before,
             serve_before_catch_up,
             asking: Semaphore::const_new(MAX_ASKING),
-            _tasks: [follower.into(), retries.into()],
+            _tasks: [follower, retries.abort_handle()].map(AbortOnDrop),
         }))
     }
 
@@ -184,12 +180,6 @@ impl fmt::Debug for SessionBackend {
 /// A task that is aborted when this is dropped.
 #[derive(Debug)]
 struct AbortOnDrop(AbortHandle);
-
-impl From<JoinHandle<()>> for AbortOnDrop {
-    fn from(task: JoinHandle<()>) -> Self {
-        Self(task.abort_handle())
-    }
-}
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -13,7 +13,6 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{Clock as _, SystemClock, whole_millis},
-    event::LOG_TARGET,
     measure,
 };
 
@@ -210,7 +209,6 @@ impl Drop for StatusSender {
         self.change(stale, self.read_at, |status| status == FeedStatus::UpToDate);
         if std::thread::panicking() {
             measure::feed_is_up_to_date(stale == FeedStatus::UpToDate);
-            tracing::error!(target: LOG_TARGET, "revocation log follower stopped: it panicked");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{
     feed::{FeedStatus, RevocationFeed, StatusSender},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::jittered,
     event::LOG_TARGET,
+    log_lines::{LineLimit, OutageLines},
     measure,
     policy::MAX_CLOCK_SKEW,
     store::{LogPage, LogPosition, StoreError},
@@ -28,6 +29,8 @@ pub(super) struct Follower {
     node: Arc<NodeState>,
     position: LogPosition,
     skipped: Skipped,
+    outages: OutageLines,
+    losses: LineLimit,
 }
 
 /// How long one read waits for an entry. A connection that died unnoticed is noticed when it has passed.
@@ -39,11 +42,17 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 impl Follower {
     pub(super) fn new(node: Arc<NodeState>) -> Self {
-        Self { node, position: LogPosition::START, skipped: Skipped::default() }
+        Self {
+            node,
+            position: LogPosition::START,
+            skipped: Skipped::default(),
+            outages: OutageLines::default(),
+            losses: LineLimit::default(),
+        }
     }
 
     /// Begins to follow. Returns what is known of its progress, and the task.
-    pub(super) fn start(mut self, runtime: &Handle) -> (RevocationFeed, JoinHandle<()>) {
+    pub(super) fn start(mut self, runtime: &Handle) -> (RevocationFeed, AbortHandle) {
         // A store in this process answers at once, and is ready before the first request.
         let caught_up = self.node.store.started_at().is_some()
             && now_or_never(self.node.store.read_log(self.position, Duration::ZERO))
@@ -51,7 +60,16 @@ impl Follower {
                 .is_some_and(|page| self.apply(&page));
         let status = if caught_up { FeedStatus::UpToDate } else { FeedStatus::CatchingUp };
         let (sender, feed) = RevocationFeed::new(status, self.node.clock.instant());
-        (feed, runtime.spawn(self.follow(sender)))
+        let following = runtime.spawn(self.follow(sender));
+        let handle = following.abort_handle();
+        // Whether the task panicked is for its handle to say: it is also dropped when the program panics, or when its
+        // runtime ends before the manager, and neither is an error of this crate.
+        runtime.spawn(async move {
+            if following.await.is_err_and(|ended| ended.is_panic()) {
+                tracing::error!(target: LOG_TARGET, "revocation log follower stopped: it panicked");
+            }
+        });
+        (feed, handle)
     }
 
     async fn follow(mut self, mut status: StatusSender) {
@@ -76,7 +94,7 @@ impl Follower {
                     // Only a read that waited shows that all is well: it may need a connection of its own, which a
                     // server that has too many of them refuses again and again while it answers other reads.
                     if waits {
-                        if has_failed {
+                        if has_failed && self.outages.recovered() {
                             tracing::info!(target: LOG_TARGET, "revocation log recovered");
                         }
                         has_failed = false;
@@ -92,15 +110,17 @@ impl Follower {
                 }
                 Err(failure) => {
                     self.set_status(&status, FeedStatus::Stale { since: self.node.clock.now().into() });
-                    log_failure(&failure, !has_failed);
                     if !has_failed {
                         // Another server may answer next, one that took over and whose clock is behind: its entries can
                         // stand before those that were read last. Reading some again changes nothing.
                         let at = self.position.at().saturating_sub(LOOK_BACK);
                         self.position = LogPosition::new(at.as_millis(), 0);
                     }
-                    has_failed = true;
+                    // Reported afterwards: while the runtime ends, reads fail because the tasks of the client are gone,
+                    // and this task does not return from the delay.
                     tokio::time::sleep(jittered(backoff)).await;
+                    log_failure(&failure, self.outages.failed());
+                    has_failed = true;
                     backoff = backoff.saturating_mul(2).min(BACKOFF.1);
                 }
             }
@@ -124,8 +144,10 @@ impl Follower {
         if page.newest < self.position {
             // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log
             // that vanished altogether may just be old: nothing has ended for as long as it is kept.
-            if page.newest != LogPosition::START {
-                tracing::warn!(target: LOG_TARGET, "revocation log went backwards: reading it again from the start");
+            if page.newest != LogPosition::START
+                && let Some(count) = self.losses.admit(1)
+            {
+                tracing::warn!(target: LOG_TARGET, count, "revocation log went backwards: reading it again from the start");
             }
             self.position = LogPosition::START;
             revocations.report_gap();
@@ -145,14 +167,15 @@ impl Follower {
     }
 }
 
-/// Logs the first failure of an outage as an error, the others for debugging.
-fn log_failure(failure: &StoreError, is_first: bool) {
+/// Logs a failure that is to be reported as an error, the others for debugging.
+fn log_failure(failure: &StoreError, unreported: Option<u64>) {
     let source = std::error::Error::source(failure).map(tracing::field::display);
-    if is_first {
+    if let Some(unreported) = unreported {
         tracing::error!(
             target: LOG_TARGET,
             error = %failure,
             source,
+            unreported,
             "revocation log unavailable: revocations by other nodes are delayed until it recovers"
         );
     } else {

@@ -10,7 +10,7 @@ use std::{
 
 /// Top to bottom: modules without imports come first. Modules of one row do not import each other.
 const ROWS: &[&[&str]] = &[
-    &["claims", "clock", "id", "pages"],
+    &["claims", "clock", "id", "log_lines", "pages"],
     &["problem"],
     &["error"],
     &["measure", "policy"],

@@ -15,10 +15,12 @@ use tower_jwt_sessions::{
     clock::{Clock, SystemClock, Timestamp},
     store::{EndSessions, SessionStore as _, WhichSessions},
 };
+use tracing::level_filters::LevelFilter;
 
 use crate::{
     nodes::{outages::admin, unreadable::append},
     support::{
+        log::Log,
         nodes::{becomes, browser, is_stale, is_up_to_date, node, redis_store, soon, soon_works},
         owner::owner,
         redis_server::RedisServer,
@@ -123,12 +125,15 @@ async fn panicked_follower_is_metered() {
     let here = node(store.clone()).clock(clock.clone()).build().unwrap();
     let _ = here.login("alice").await.unwrap();
     soon("the feed is live", || meter.shows(FEED) == Some(1.0)).await;
+    Log::capture(LevelFilter::ERROR);
     clock.0.store(true, Ordering::Relaxed);
     // Makes the follower read its clock.
     let end = EndSessions::new(owner("alice"), WhichSessions::All, Duration::from_secs(60));
     assert_eq!(store.end(&end).await.unwrap().len(), 1);
     becomes(&here, is_stale).await;
     assert_eq!(meter.shows(FEED), Some(0.0));
+    soon("the panic is logged", || Log::so_far().contains("revocation log follower stopped: it panicked")).await;
+    let _log = Log::captured();
 }
 
 #[tokio::test]

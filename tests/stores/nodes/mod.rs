@@ -11,6 +11,8 @@ mod end_elsewhere;
 mod meter;
 mod outages;
 mod restored;
+mod runtime_end;
 mod silence;
+mod storm;
 mod unfinished;
 mod unreadable;
