@@ -222,8 +222,11 @@ impl SessionStore for RedisStore {
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         let step = async {
-            // Never stored, since no version is greater than the last.
-            let Some(version) = put.expected_version.checked_add(1) else { return Ok(PutOutcome::Conflict) };
+            let Some(version) = put.expected_version.checked_add(1) else {
+                // Never stored, since no version is greater than the last.
+                let is_live = self.read(&put.owner, put.id).await?.is_some();
+                return Ok(if is_live { PutOutcome::Conflict } else { PutOutcome::Ended });
+            };
             let args = [
                 sid(put.id),
                 bytes(&put.expected_version.to_be_bytes()),

@@ -6,7 +6,7 @@ use crate::{
     testing::TestClock,
 };
 
-/// Version 0 without data; each write counts one up; a stale version changes nothing.
+/// Version 0 without data; each write counts one up; a stale version changes nothing; what is not live has no data.
 pub async fn data_is_empty_at_first_and_counts_writes<S: SessionStore>(store: S, _: TestClock) {
     let store = limited("data_is_empty_at_first_and_counts_writes", store);
     let user = user("user");
@@ -24,6 +24,9 @@ pub async fn data_is_empty_at_first_and_counts_writes<S: SessionStore>(store: S,
         assert_eq!(must(store.get_data(&user, id(1)).await), Some(expected));
     }
     assert_eq!(must(store.get_data(&user, id(2)).await), Some(SessionData::default()));
+    for version in [0, u64::MAX] {
+        assert_eq!(put(&store, &user, id(3), version, b"of no session").await, PutOutcome::Ended);
+    }
 }
 
 /// Of many writers that read the same version one writes.
