@@ -1,0 +1,243 @@
+//! What a store must do, as a pure function: the sessions of one user, one operation after the other. Records change only
+//! by the methods of `SessionRecord`.
+
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    time::Duration,
+};
+
+use tower_jwt_sessions::{
+    SessionId,
+    clock::Timestamp,
+    policy::{MAX_CLOCK_SKEW, WhenFull},
+    store::{
+        AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, MARKS_REMEMBERED,
+        NewSession, PutData, PutOutcome, Revocation, RotateDecision, RotateOutcome, RotateSession, SessionData,
+        SessionList, SessionRecord, WhichSessions,
+    },
+};
+
+use crate::operation::{Answer, Operation, sorted};
+
+/// What differs between stores that fulfil the contract.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Whether the end of a session that the store does not have is published if a token proves that it existed.
+    pub(crate) can_lose_records: bool,
+    /// Whether the age of a mark is compared: it is unknown after the clock was set back.
+    pub(crate) ages: bool,
+}
+
+/// All that a store knows of one user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct User {
+    sessions: BTreeMap<SessionId, Entry>,
+    /// Sessions whose end was published although the store did not have them.
+    tombstones: Vec<SessionId>,
+    access_expired_at: Option<Timestamp>,
+    /// The mark of the last end of all or of the others, and when it was requested.
+    ended: Option<(Timestamp, Timestamp)>,
+    /// What was published since the history begins.
+    log: Vec<Vec<(SessionId, u32)>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    record: SessionRecord,
+    device: Device,
+    data: SessionData,
+}
+
+impl Hash for User {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (id, entry) in &self.sessions {
+            (id, &*entry.record.to_bytes(), entry.data.version, &entry.data.bytes).hash(state);
+        }
+        (&self.tombstones, self.access_expired_at, self.ended, &self.log).hash(state);
+    }
+}
+
+impl User {
+    /// Returns the user where a history ends and the next one begins.
+    pub(crate) fn at_rest(mut self) -> Self {
+        self.log.clear();
+        self
+    }
+
+    /// Returns the user after an operation at this time that answered so, if it can; after one whose answer was lost,
+    /// if there is none.
+    pub(crate) fn after(
+        &self,
+        operation: &Operation,
+        now: Timestamp,
+        answer: Option<&Answer>,
+        rules: Rules,
+    ) -> Option<Self> {
+        let mut next = self.clone();
+        let expected = next.step(operation, now, rules);
+        let is_equal = match (answer, &expected) {
+            (
+                Some(Answer::Created(CreateOutcome::ProofOutdated(mark))),
+                Answer::Created(CreateOutcome::ProofOutdated(expected)),
+            ) => mark.at == expected.at && (mark.age == expected.age || !rules.ages),
+            (Some(answer), expected) => answer == expected,
+            (None, _) => true,
+        };
+        is_equal.then_some(next)
+    }
+
+    /// Carries out an operation at this time.
+    pub(crate) fn step(&mut self, operation: &Operation, now: Timestamp, rules: Rules) -> Answer {
+        self.sessions.retain(|_, entry| entry.record.is_live(now));
+        match operation {
+            Operation::Create(new) => Answer::created(self.create(new, now)),
+            Operation::Find(id) => {
+                Answer::Found(self.sessions.get(id).map(|entry| FoundSession::new(entry.record, now)))
+            }
+            Operation::Rotate(rotate) => Answer::Rotated(self.rotate(rotate, now)),
+            Operation::Confirm(id, generation) => {
+                if let Some(entry) = self.sessions.get_mut(id) {
+                    entry.record.confirm(*generation, now);
+                }
+                Answer::Confirmed
+            }
+            Operation::End(end) => Answer::Ended(self.end(end, now, rules)),
+            Operation::List => {
+                let listed =
+                    |(id, entry): (&SessionId, &Entry)| ListedSession::new(*id, entry.record, entry.device.clone());
+                Answer::listed(SessionList::new(self.sessions.iter().map(listed).collect(), now))
+            }
+            Operation::ExpireAccess(_) => Answer::Raised(self.expire_access(now)),
+            Operation::GetData(id) => Answer::Data(self.sessions.get(id).map(|entry| entry.data.clone())),
+            Operation::PutData(put) => Answer::Put(self.put_data(put)),
+            Operation::ReadLog(_) => Answer::Log(self.log.clone()),
+        }
+    }
+
+    fn create(&mut self, new: &NewSession, now: Timestamp) -> CreateOutcome {
+        self.read_marks(now);
+        let is_remembered = |at: &Timestamp| now.since(*at) < MARKS_REMEMBERED;
+        let ended = self.ended.filter(|(at, _)| is_remembered(at));
+        let expired_at = self.access_expired_at.filter(is_remembered);
+        if let (Some(proof), Some((at, requested_at))) = (new.proof, ended)
+            && proof.is_outdated_by(at)
+        {
+            return CreateOutcome::ProofOutdated(EndMark::new(at, now.since(requested_at)));
+        }
+        let marked_at = expired_at.max(ended.map(|(at, _)| at));
+        let expiry = marked_at.map(|at| AccessExpiry::new(at, 0));
+        if let (Some(claims), Some(expiry)) = (new.claims, expiry)
+            && claims.is_outdated_by(expiry, now)
+        {
+            return CreateOutcome::ClaimsOutdated(expiry);
+        }
+        let replaced = new.replaces.filter(|id| self.sessions.contains_key(id));
+        let mut gone: Vec<SessionId> = replaced.into_iter().collect();
+        if let Some(limit) = new.limit {
+            let others = self.sessions.iter().filter(|(id, _)| Some(**id) != replaced);
+            let others = sorted(others.map(|(id, entry)| (entry.record.refreshed_at(), *id)).collect());
+            let surplus = (others.len() + 1).saturating_sub(limit.max() as usize);
+            match limit.when_full() {
+                WhenFull::Refuse if surplus > 0 => return CreateOutcome::LimitReached,
+                WhenFull::EndLeastRecentlyRefreshed => gone.extend(others.iter().take(surplus).map(|(_, id)| *id)),
+                _ => {}
+            }
+        }
+        self.remove(&gone);
+        let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
+        record.access_expired_at = marked_at;
+        let data = new.data.clone().map(|bytes| SessionData::new(1, bytes)).unwrap_or_default();
+        self.sessions.insert(new.id, Entry { record, device: new.device.clone(), data });
+        CreateOutcome::created(record, now, gone)
+    }
+
+    fn rotate(&mut self, rotate: &RotateSession, now: Timestamp) -> RotateOutcome {
+        let Some(entry) = self.sessions.get_mut(&rotate.id) else { return RotateOutcome::Ended };
+        if let Some(expiry) = rotate.outdated_claims(&entry.record, now) {
+            return RotateOutcome::ClaimsOutdated(expiry);
+        }
+        let decision = entry.record.rotate(&rotate.attempt, now);
+        let record = entry.record;
+        if decision == RotateDecision::Reused {
+            self.remove(&[rotate.id]);
+        }
+        decision.outcome(record, now)
+    }
+
+    fn end(&mut self, end: &EndSessions, now: Timestamp, rules: Rules) -> Vec<SessionId> {
+        let is_meant = |entry: &Entry| !end.spares(entry.record.created_at, now);
+        match end.which {
+            WhichSessions::One(id) | WhichSessions::Proven(id) => {
+                if let Some(entry) = self.sessions.get(&id) {
+                    return if is_meant(entry) { self.remove(&[id]) } else { Vec::new() };
+                }
+                let is_proven = matches!(end.which, WhichSessions::Proven(_));
+                if is_proven && rules.can_lose_records && !self.tombstones.contains(&id) {
+                    self.publish(vec![(id, Revocation::ENDED)]);
+                    self.tombstones.push(id);
+                    self.tombstones.sort_unstable();
+                }
+                Vec::new()
+            }
+            WhichSessions::Others(_) | WhichSessions::All => {
+                let at = self.next_mark(now);
+                let requested_at = now.saturating_sub(end.min_age);
+                self.ended = Some((at, self.ended.map_or(requested_at, |(_, before)| before.max(requested_at))));
+                let meant = self.sessions.iter().filter(|(id, entry)| end.which.includes(**id) && is_meant(entry));
+                let meant: Vec<SessionId> = meant.map(|(id, _)| *id).collect();
+                self.remove(&meant)
+            }
+        }
+    }
+
+    fn expire_access(&mut self, now: Timestamp) -> Vec<(SessionId, u32)> {
+        let at = self.next_mark(now);
+        self.access_expired_at = Some(at);
+        let raised: Vec<_> =
+            self.sessions.iter_mut().map(|(id, entry)| (*id, entry.record.expire_access(at))).collect();
+        self.publish(raised.clone());
+        raised
+    }
+
+    fn put_data(&mut self, put: &PutData) -> PutOutcome {
+        let Some(entry) = self.sessions.get_mut(&put.id) else { return PutOutcome::Ended };
+        match put.expected_version.checked_add(1) {
+            Some(version) if entry.data.version == put.expected_version => {
+                entry.data = SessionData::new(version, put.bytes.clone());
+                PutOutcome::Stored { version }
+            }
+            _ => PutOutcome::Conflict,
+        }
+    }
+
+    /// Ends live sessions, and publishes that in one entry.
+    fn remove(&mut self, ids: &[SessionId]) -> Vec<SessionId> {
+        for id in ids {
+            self.sessions.remove(id);
+        }
+        let ids = sorted(ids.to_vec());
+        self.publish(ids.iter().map(|id| (*id, Revocation::ENDED)).collect());
+        ids
+    }
+
+    fn publish(&mut self, revocations: Vec<(SessionId, u32)>) {
+        if !revocations.is_empty() {
+            self.log.push(sorted(revocations));
+        }
+    }
+
+    /// A mark that lies ahead was left before the clock was set back, and counts as left now.
+    fn read_marks(&mut self, now: Timestamp) {
+        let is_ahead = |at: Timestamp| at > now.saturating_add(MAX_CLOCK_SKEW);
+        self.access_expired_at = self.access_expired_at.map(|at| if is_ahead(at) { now } else { at });
+        self.ended = self.ended.map(|(at, requested_at)| if is_ahead(at) { (now, now) } else { (at, requested_at) });
+    }
+
+    /// Later than both marks.
+    fn next_mark(&mut self, now: Timestamp) -> Timestamp {
+        self.read_marks(now);
+        let latest = self.access_expired_at.max(self.ended.map(|(at, _)| at));
+        latest.map_or(now, |latest| now.max(latest.saturating_add(Duration::from_millis(1))))
+    }
+}

@@ -1,0 +1,66 @@
+//! The same question, asked of stateright's `LinearizabilityTester`, which shares no code with our checker. It tries every
+//! order, so histories must be short.
+
+use std::collections::BTreeMap;
+
+use stateright::semantics::{ConsistencyTester as _, LinearizabilityTester, SequentialSpec};
+use tower_jwt_sessions::clock::Timestamp;
+
+use crate::{
+    operation::{Answer, Operation},
+    recorder::Recorded,
+    reference::{Rules, User},
+};
+
+/// What a user may be: more than one, where answers were lost.
+#[derive(Clone)]
+struct Possible {
+    users: Vec<User>,
+    rules: Rules,
+}
+
+impl SequentialSpec for Possible {
+    type Op = (Operation, Timestamp);
+    type Ret = Option<Answer>;
+
+    /// Called for operations whose answer was lost.
+    fn invoke(&mut self, (operation, now): &Self::Op) -> Self::Ret {
+        for user in &mut self.users {
+            user.step(operation, *now, self.rules);
+        }
+        None
+    }
+
+    fn is_valid_step(&mut self, (operation, now): &Self::Op, answer: &Self::Ret) -> bool {
+        let rules = self.rules;
+        let after = |user: &User| user.after(operation, *now, answer.as_ref(), rules);
+        self.users = self.users.iter().filter_map(after).collect();
+        !self.users.is_empty()
+    }
+}
+
+/// Returns whether a history of one user is linearizable.
+pub(crate) fn is_linearizable(starts: &[User], history: &[Recorded], rules: Rules) -> bool {
+    let mut tester = LinearizabilityTester::new(Possible { users: starts.to_vec(), rules });
+    // A client whose answer was lost goes on as another one, beside its operation.
+    let mut lives: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut events = BTreeMap::new();
+    for recorded in history {
+        let life = lives.entry(recorded.client).or_default();
+        let thread = (recorded.client, *life);
+        events.insert(recorded.invoked, (thread, recorded, true));
+        match &recorded.answered {
+            Some((event, _)) => drop(events.insert(*event, (thread, recorded, false))),
+            None => *life += 1,
+        }
+    }
+    for (thread, recorded, is_invoked) in events.into_values() {
+        let noted = if is_invoked {
+            tester.on_invoke(thread, (recorded.operation.clone(), recorded.now)).map(drop)
+        } else {
+            tester.on_return(thread, recorded.answered.as_ref().map(|(_, answer)| answer.clone())).map(drop)
+        };
+        noted.expect("a client does one after the other");
+    }
+    tester.is_consistent()
+}
