@@ -51,7 +51,7 @@ pub(super) fn client(url: &str) -> Result<Client, ConfigError> {
     // These messages are constants, which do not repeat the URL.
     let config = plain.map_err(|error| invalid(error.details()))?;
     #[cfg(feature = "redis-rustls")]
-    let config = Config { tls: if tls { Some(super::tls::config().map_err(unreachable)?) } else { None }, ..config };
+    let config = Config { tls: if tls { Some(super::tls::config()?) } else { None }, ..config };
     #[cfg(not(feature = "redis-rustls"))]
     debug_assert!(!tls, "refused above");
 
@@ -156,27 +156,34 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Returns the error for a server that could not be reached.
-pub(super) fn unreachable(error: impl Into<BoxError>) -> ConfigError {
+/// Returns the error for a server that could not be reached, with what probably helps.
+pub(super) fn unreachable(error: impl Into<BoxError>, remedy: &str) -> ConfigError {
     let source = error.into();
-    ConfigError::new(
-        ConfigErrorKind::StoreUnreachable,
-        format!("Redis unreachable ({source}): check the address, the password and that it is running"),
-    )
-    .caused_by(source)
+    ConfigError::new(ConfigErrorKind::StoreUnreachable, format!("Redis unreachable ({source}): {remedy}"))
+        .caused_by(source)
 }
 
 /// Removes the arguments of a command from an error, and its message if that repeats user name or password: the
 /// arguments of `AUTH` are the credentials, and servers differ in how they write errors.
 pub(super) fn without_credentials(error: FredError, config: &Config) -> FredError {
     let error = without_arguments(error);
+    let kind = error.kind().clone();
     let shown =
-        |secret: &Option<String>| secret.as_ref().is_some_and(|secret| error.details().contains(secret.as_str()));
-    if shown(&config.password) || shown(&config.username) {
-        let kind = error.kind().clone();
+        |secret: &Option<String>, text: &str| secret.as_ref().is_some_and(|secret| text.contains(secret.as_str()));
+    let text = without_user(error.details(), config.username.as_deref());
+    if shown(&config.password, &text) || shown(&config.username, &text) {
         FredError::new(kind, "message withheld: it repeats the credentials")
     } else {
-        error
+        FredError::new(kind, text)
+    }
+}
+
+/// Removes the name of the user from a server's refusal of a command, which names the command, too.
+fn without_user(text: &str, user: Option<&str>) -> String {
+    let named = user.map(|user| format!("NOPERM User {user} has no permissions"));
+    match named.as_deref().and_then(|named| text.strip_prefix(named)) {
+        Some(rest) => format!("NOPERM no permissions{rest}"),
+        None => text.to_owned(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     client_guard::ClientGuard,
     config,
     connection_log::{self, ConnectionLog},
+    remedy::remedy,
     scripts,
 };
 use crate::{clock::Timestamp, error::ConfigError, measure};
@@ -55,7 +56,11 @@ struct Current {
 
 impl Connection {
     pub(super) async fn open(client: Client) -> Result<Self, ConfigError> {
-        let guard = ClientGuard::open(client).await.map_err(config::unreachable)?;
+        let config = client.client_config();
+        let guard = ClientGuard::open(client).await.map_err(|error| {
+            let remedy = remedy(&error, &config);
+            config::unreachable(error, remedy)
+        })?;
         measure::redis_connection();
         let log = Arc::new(ConnectionLog::new(guard.client().client_config()));
         connection_log::log(guard.client(), &log);

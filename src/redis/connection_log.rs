@@ -10,7 +10,7 @@ use fred::{
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::config;
+use super::{config, remedy::remedy};
 use crate::{event::LOG_TARGET, log_lines::OutageLines, measure};
 
 /// Logs why the connection of this client breaks or cannot be made, each kind of error once until there is a
@@ -67,7 +67,8 @@ impl ConnectionLog {
             }
         };
         if let Some(unreported) = unreported {
-            tracing::warn!(target: LOG_TARGET, %server, %error, unreported, "no connection to Redis: retrying until connected");
+            let help = remedy(&error, &self.config);
+            tracing::warn!(target: LOG_TARGET, %server, %error, help, unreported, "no connection to Redis: retrying until connected");
         } else {
             tracing::debug!(target: LOG_TARGET, %server, %error, "still no connection to Redis");
         }

@@ -81,6 +81,7 @@ mod cluster;
 mod config;
 mod connection;
 mod connection_log;
+mod remedy;
 mod reply;
 mod revocation_log;
 mod scripts;

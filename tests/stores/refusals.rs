@@ -21,7 +21,7 @@ use tower_jwt_sessions::{
     testing::conformance,
 };
 
-use super::redis::{chain, id, new_session, user};
+use super::redis::{Raw, chain, id, new_session, user};
 use crate::support::redis_server::{self, RedisServer};
 
 const SECRET: &str = "hunter2";
@@ -122,6 +122,38 @@ async fn tls_address_without_tls_feature_is_refused() {
             error.kind() == ConfigErrorKind::InvalidStore && error.to_string().contains("unsupported Redis URL scheme"),
             "{error:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn errors_of_connecting_say_what_helps() {
+    let open = RedisServer::start();
+    let closed = RedisServer::start_with(&["--requirepass", SECRET]);
+    let admin = Raw::connect(&open).await;
+    admin.command("ACL", &["SETUSER", "reader", "on", "nopass", "-@all"]).await;
+    let with = |server: &RedisServer, credentials: &str| server.url().replace("://", &format!("://{credentials}@"));
+    let cluster = |server: &RedisServer| server.url().replace("redis://", "redis-cluster://");
+    let mut cases = vec![
+        ("redis://127.0.0.1:1".to_owned(), "no server listens there"),
+        ("redis-cluster://127.0.0.1:1".to_owned(), "no server listens there"),
+        ("redis://redis.invalid".to_owned(), "the name of the host is unknown"),
+        (closed.url(), "it requires a password"),
+        (cluster(&closed), "it requires a password"),
+        (with(&closed, ":hunter3"), "check the user and the password"),
+        (cluster(&open), "it is no cluster: write redis://"),
+        (format!("{}/99", open.url()), "no database of that number"),
+        (format!("{}/1", with(&open, "reader:hunter3")), "'select' command"),
+        (format!("{}/1", with(&open, "reader:hunter3")), "allow the user this command"),
+        (cluster(&open).replace("://", "://reader:hunter3@"), "allow the user this command"),
+    ];
+    if cfg!(feature = "redis-rustls") {
+        cases.push((open.url().replace("redis://", "rediss://"), "write redis:// for a port without TLS"));
+    }
+    for (url, help) in cases {
+        let error = refused(&url).await;
+        assert_eq!(error.kind(), ConfigErrorKind::StoreUnreachable, "{error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with("Redis unreachable (") && text.contains(help), "{url}: {help} is not in {text}");
     }
 }
 

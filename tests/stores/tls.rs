@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tower_jwt_sessions::{error::ConfigErrorKind, redis::RedisStore, store::SessionStore as _};
 
 use super::redis::{cluster_of_one, id, new_session, user};
@@ -47,7 +47,7 @@ async fn is_reached_if_trusted(scheme: &str) {
         cluster_of_one(&folder, &[&tls[..], &["--tls-cluster", "yes"]].concat()).await
     };
 
-    let reach = |authority: &str, host: &str| -> Output {
+    let reach = |authority: &str, scheme: &str, host: &str| -> Output {
         Command::new(env::current_exe().unwrap())
             .args(["--exact", NAME, "--nocapture"])
             .env(CHILD, format!("{scheme}://:the-password@{host}:{port}"))
@@ -56,15 +56,23 @@ async fn is_reached_if_trusted(scheme: &str) {
             .output()
             .unwrap()
     };
-    for (authority, host, expected) in [
-        ("trusted", "localhost", "reached"),
-        ("other", "localhost", "unreachable"),
+    let plain = scheme.replace("rediss", "redis");
+    for (authority, scheme, host, expected) in [
+        ("trusted", scheme, "localhost", "reached"),
+        ("other", scheme, "localhost", "unreachable; UnknownIssuer; name a file with its certificate in SSL_CERT_FILE"),
         // The certificate is for another name.
-        ("trusted", "127.0.0.1", "unreachable"),
+        ("trusted", scheme, "127.0.0.1", "unreachable; its certificate is for other names"),
+        ("missing", scheme, "localhost", "unreachable; missing.pem; SSL_CERT_FILE must name a readable file"),
+        ("trusted", &plain, "localhost", "unreachable; requires TLS: write rediss://"),
+        // With a password, the first command is another one.
+        ("trusted", &plain, "127.0.0.1", "unreachable; requires TLS: write rediss://"),
     ] {
-        let output = reach(authority, host);
+        let output = reach(authority, scheme, host);
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(text.contains(&format!("outcome: {expected}")), "{scheme}, {authority} at {host}: {text}");
+        let outcome = text.lines().find_map(|line| line.split_once("outcome: ")).unwrap_or_default().1;
+        for part in expected.split("; ") {
+            assert!(outcome.contains(part), "{scheme}, {authority} at {host}: {part} is not in {text}");
+        }
         assert!(!text.contains("the-password"), "{text}");
     }
 }
@@ -87,6 +95,7 @@ async fn connect(url: &str) {
 
 fn authority(folder: &Folder, name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     fs::write(folder.join(&format!("{name}.pem")), issuer.pem()).unwrap();

@@ -1,6 +1,7 @@
 //! Real Redis servers for tests. They keep nothing on disk and end with the test process.
 
 use std::{
+    collections::VecDeque,
     env,
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, TcpListener},
@@ -16,10 +17,12 @@ use std::{
 
 /// Starts the server, prints its process id, and kills it when its standard input closes: also when the test process
 /// was killed, and although statics are never dropped. In a folder of its own, since a replica writes its data to disk,
-/// and every server loads the data that it finds.
-const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; server=$1; shift; "$server" --dir "$folder" "$@" &
-echo "pid $!"; cat >/dev/null; kill -9 $!; wait; rm -rf "$folder""#;
-const READY_WITHIN: Duration = Duration::from_secs(20);
+/// and every server loads the data that it finds. From then on only the server holds the output, which so ends with it.
+const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; server=$1; shift; "$server" --dir "$folder" "$@" 2>&1 &
+echo "pid $!"; exec >/dev/null; cat; kill -9 $!; wait; rm -rf "$folder""#;
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How many of the last lines of a server that ended are shown.
+const LAST_LINES: usize = 5;
 
 pub(crate) struct RedisServer {
     port: u16,
@@ -42,11 +45,13 @@ impl RedisServer {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             let port = free.local_addr().expect("the port").port();
             drop(free);
-            if let Some((guardian, pid)) = launch(port, &options) {
-                return Self { port, options, guardian, pid };
+            match launch(port, &options) {
+                Ok((guardian, pid)) => return Self { port, options, guardian, pid },
+                Err(Refusal::PortInUse) => {}
+                Err(Refusal::Ended(said)) => panic!("{} does not start with {options:?}: {said}", binary()),
             }
         }
-        panic!("redis-server does not start: run it by hand to see why");
+        panic!("every port was taken before {} could bind it", binary());
     }
 
     pub(crate) fn url(&self) -> String {
@@ -66,7 +71,7 @@ impl RedisServer {
     /// Restarts the server, empty, on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        (self.guardian, self.pid) = launch(self.port, &self.options).expect("redis-server starts on the same port");
+        (self.guardian, self.pid) = launch(self.port, &self.options).expect("the server starts on the same port");
     }
 
     /// Restarts the server with other options.
@@ -105,9 +110,20 @@ pub(crate) fn shared() -> (&'static RedisServer, String) {
     (SERVER.get_or_init(RedisServer::start), prefix)
 }
 
-/// `None` when the server ended before it was ready.
-fn launch(port: u16, options: &[String]) -> Option<(Child, u32)> {
-    let binary = env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+/// Why a server did not start.
+#[derive(Debug)]
+enum Refusal {
+    PortInUse,
+    /// With the last lines that it wrote, and what helps.
+    Ended(String),
+}
+
+fn binary() -> String {
+    env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+fn launch(port: u16, options: &[String]) -> Result<(Child, u32), Refusal> {
+    let binary = binary();
     let mut version = Command::new(&binary);
     assert!(
         version.arg("--version").output().is_ok_and(|output| output.status.success()),
@@ -126,27 +142,44 @@ fn launch(port: u16, options: &[String]) -> Option<(Child, u32)> {
     let (ready, wait) = mpsc::channel();
     // Keeps reading after the server is ready, or it would block once the pipe is full.
     thread::spawn(move || {
-        let mut pid = None;
+        let (mut pid, mut said) = (None, VecDeque::new());
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             if let Some(number) = line.strip_prefix("pid ") {
                 pid = number.trim().parse::<u32>().ok();
             }
             if line.contains("Ready to accept connections") {
-                let _ = ready.send(pid);
+                let _ = ready.send(pid.ok_or_else(|| Refusal::Ended("its process id is unknown".to_owned())));
             }
-            // The supervising shell would keep waiting for input.
             let refusals = ["Failed listening on port", "Address already in use", "port number too high"];
             if refusals.iter().any(|refusal| line.contains(refusal)) {
-                let _ = ready.send(None);
+                let _ = ready.send(Err(Refusal::PortInUse));
+            }
+            said.push_back(line);
+            if said.len() > LAST_LINES {
+                said.pop_front();
             }
         }
+        let _ = ready.send(Err(Refusal::Ended(with_remedy(&Vec::from(said).join("\n")))));
     });
-    match wait.recv_timeout(READY_WITHIN) {
-        Ok(Some(pid)) => Some((guardian, pid)),
-        _ => {
+    let outcome = wait.recv_timeout(READY_WITHIN);
+    match outcome.unwrap_or_else(|_| Err(Refusal::Ended("it was not ready in time".to_owned()))) {
+        Ok(pid) => Ok((guardian, pid)),
+        Err(refusal) => {
             drop(guardian.stdin.take());
             let _ = guardian.wait();
-            None
+            Err(refusal)
         }
     }
+}
+
+/// The last lines of a server that ended, and what helps.
+fn with_remedy(last: &str) -> String {
+    let without_tls = ["Failed finding TLS support", "'tls-port", "Bad directive"];
+    if last.contains("tls") && without_tls.iter().any(|sign| last.contains(sign)) {
+        return format!(
+            "it was compiled without TLS: set REDIS_SERVER_BIN to one that was compiled with it, as that of Debian \
+             (apt install redis-server), or leave these tests out with `-- --skip tls::`\n{last}"
+        );
+    }
+    last.to_owned()
 }

@@ -77,10 +77,13 @@ impl Cluster {
     /// Connects to the servers of the cluster that this client is configured for.
     pub(super) async fn open(template: Client) -> Result<Self, ConfigError> {
         let nodes = Nodes::new(template);
-        nodes.refresh(None).await.map_err(config::unreachable)?;
+        nodes.refresh(None).await.map_err(|error| {
+            let remedy = nodes.remedy(&error);
+            config::unreachable(error, remedy)
+        })?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
-            let unreachable = "no server answers at the addresses that the cluster announces: see cluster-announce-ip";
-            return Err(config::unreachable(unreachable));
+            let unreachable = "no server answers at the addresses that the cluster announces";
+            return Err(config::unreachable(unreachable, "see cluster-announce-ip"));
         }
         Ok(Self(Arc::new(nodes)))
     }

@@ -25,6 +25,7 @@ use super::{
         config,
         connection::{Connection, ScriptCall},
         connection_log::ConnectionLog,
+        remedy::remedy,
         reply::without_arguments,
     },
     slots::{Redirection, Slots},
@@ -81,6 +82,11 @@ impl Nodes {
     pub(super) fn new(template: Client) -> Self {
         let log = ConnectionLog::new(template.client_config());
         Self { template, known: Mutex::default(), asking: Arc::default(), log }
+    }
+
+    /// Returns what probably helps against an error of connecting.
+    pub(super) fn remedy(&self, error: &FredError) -> &'static str {
+        remedy(error, &self.template.client_config())
     }
 
     /// Returns how long a step may take.

@@ -177,7 +177,8 @@ async fn sessions_end_when_memory_is_full() {
         cluster.login(&cluster.user, n).await.unwrap();
     }
     for node in 0..3 {
-        cluster.servers.command(node, "CONFIG", &["SET", "maxmemory", "1mb"]).await;
+        // Less than any server uses.
+        cluster.servers.command(node, "CONFIG", &["SET", "maxmemory", "1"]).await;
     }
     cluster.login(&cluster.user, 9).await.unwrap_err();
     assert_eq!(cluster.end(&cluster.user, WhichSessions::One(id(1))).await.unwrap(), 1);
