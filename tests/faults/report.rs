@@ -9,10 +9,22 @@ pub(crate) fn is_long() -> bool {
     env::var("FAULTS").is_ok_and(|form| form == "long")
 }
 
+/// What clients see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Responses {
+    /// Some responses are 503.
+    Unavailable,
+    /// All requests succeed, but a few that came at the wrong moment may be answered with 503.
+    AlmostAsUsual,
+    /// All requests succeed, later perhaps.
+    AsUsual,
+    /// A node refuses valid access tokens, so that clients refresh more often.
+    Refused,
+}
+
 /// What a row of the table in `docs/faults.md` says.
 pub(crate) struct Expected {
-    /// Whether some responses may be 503.
-    pub(crate) is_unavailable: bool,
+    pub(crate) responses: Responses,
     pub(crate) loss: Loss,
     /// Log lines at WARN and ERROR, of both nodes.
     pub(crate) lines: usize,
@@ -22,7 +34,7 @@ impl Expected {
     /// Reads the row of the test that runs on this thread.
     pub(crate) fn of_this_test() -> Self {
         let name = test();
-        let cell = format!("| `tests/faults/{} |", name.replacen("::", ".rs::", 1) + "`");
+        let cell = format!("| `tests/faults/matrix/{} |", name.replacen("::", ".rs::", 1) + "`");
         let page = include_str!("../../docs/faults.md");
         let Some(row) = page.lines().find(|line| line.ends_with(&cell)) else { panic!("no row ends with {cell}") };
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
@@ -34,13 +46,22 @@ impl Expected {
                 Loss::Recent(Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("no loss: {recent}"))))
             }
         };
-        Self { is_unavailable: cells[2] == "503", loss, lines: cells[4].parse().expect("a number of lines") }
+        let responses = match cells[2] {
+            "503" => Responses::Unavailable,
+            "few 503" => Responses::AlmostAsUsual,
+            "as usual" | "slower" => Responses::AsUsual,
+            "401" => Responses::Refused,
+            other => panic!("no responses: {other}"),
+        };
+        Self { responses, loss, lines: cells[4].parse().expect("a number of lines") }
     }
 }
 
-/// The name of the test, such as `network::jitter`.
+/// The name of the row, such as `network::jitter`.
 fn test() -> String {
-    thread::current().name().expect("the thread of a test").to_owned()
+    let thread = thread::current();
+    let name = thread.name().and_then(|name| name.strip_prefix("matrix::"));
+    name.expect("a row runs on the thread of its test").to_owned()
 }
 
 /// A row of the report, appended to the file that `FAULTS_REPORT` names. Written when it is dropped, so that a row that

@@ -112,9 +112,11 @@ impl Visitor {
                     return;
                 }
                 let there = self.node();
-                if self.ask(there, "GET /me").await == Some(401) && !self.leaving && begun.elapsed() < FRESH {
-                    self.shared
-                        .never(format!("a new access token is refused, by the node of the refresh: {}", there == node));
+                let page = self.shared.ask(&mut self.browser, there, "GET /me").await;
+                let is_honest = !self.leaving && !self.shared.is_refused && begun.elapsed() < FRESH;
+                if let Some(page) = page.filter(|page| page.status == 401 && is_honest) {
+                    let is_same = there == node;
+                    self.shared.never(format!("a new access token is refused, same node: {is_same}: {}", page.body));
                 }
             }
             Some(200 | 503) | None => {}

@@ -389,6 +389,22 @@ async fn invalid_session_fields_are_errors_and_stay() {
 }
 
 #[tokio::test]
+async fn end_of_all_removes_what_else_is_unreadable() {
+    let (store, raw, prefix) = store_and_raw().await;
+    let data_key = data_key(&prefix, &user());
+    for junk in [&b""[..], b"junk", &[255; 100]] {
+        store.create(&new_session(1)).await.unwrap();
+        for field in [b"x", b"e", b"t", b"p"] {
+            raw.set(&data_key, field, junk).await;
+        }
+        store.create(&new_session(2)).await.unwrap_err();
+        assert_eq!(store.end(&end(WhichSessions::All)).await.unwrap(), [id(1)], "{junk:?}");
+        store.create(&new_session(2)).await.unwrap();
+        store.end(&end(WhichSessions::All)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn unreadable_data_is_error() {
     let (store, raw, prefix) = store_and_raw().await;
     let mut new = new_session(1);

@@ -2,6 +2,7 @@
 //! on request, and the log. Each test binary includes all of it.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part")]
 
+pub(crate) mod admin;
 mod browser;
 pub(crate) mod cookies;
 pub(crate) mod folder;

@@ -29,7 +29,7 @@ pub(crate) enum Network {
     Late(Duration),
     /// Each reply arrives up to this much later, in order.
     Jitters(Duration),
-    /// Replies arrive byte by byte.
+    /// Replies arrive byte by byte, one in a millisecond or two.
     Trickles,
     /// Replies are held, and arrive when the network works.
     Holds,
@@ -58,6 +58,10 @@ impl Proxy {
         let behind = Arc::new(AtomicU16::new(port));
         let accepting = tokio::spawn(accept(listener, network.subscribe(), Arc::clone(&behind)));
         Self { port: address.port(), network, behind, accepting }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {
@@ -158,13 +162,9 @@ async fn write_replies(
                 to.write_all(&bytes).await?;
             }
             Network::Trickles => {
-                for (n, byte) in bytes.iter().enumerate() {
+                for byte in &bytes {
                     to.write_all(&[*byte]).await?;
-                    // Timers have a resolution of a millisecond.
-                    match n % 16 {
-                        0 => sleep(Duration::from_millis(1)).await,
-                        _ => tokio::task::yield_now().await,
-                    }
+                    sleep(Duration::from_millis(1)).await;
                 }
             }
             Network::Holds => {

@@ -85,12 +85,18 @@ if which == 'all' and cursor == '0' and redis.call('EXISTS', SESSIONS) == 0 then
   -- Data that belongs to no session is removed as well.
   local fields = { EXPIRED_AT, ENDED_AT, TOMBSTONES, PENDING }
   local kept = redis.call('HMGET', DATA, unpack(fields))
+  -- Values that something else has written go, too. The mark of this end stands for that of an expiry.
+  kept[1] = kept[1] and tonumber(kept[1]) and kept[1]
+  local published_within = kept[4] and #kept[4] >= 8 and struct.unpack('>I8', kept[4]) or 0
+  if published_within == 0 or published_within >= EXACT then
+    kept[4], published_within = false, 0
+  end
   redis.call('DEL', DATA)
   for i, field in ipairs(fields) do
     if kept[i] then
       redis.call('HSET', DATA, field, kept[i])
     end
   end
-  keep(DATA, math.max(MARKS_REMEMBERED, retention, kept[4] and struct.unpack('>I8', kept[4]) or 0))
+  keep(DATA, math.max(MARKS_REMEMBERED, retention, published_within))
 end
 return { now, ended, cursor, text(since) }

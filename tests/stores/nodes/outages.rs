@@ -6,7 +6,7 @@ use axum_core::extract::FromRequestParts as _;
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
-    types::{ClusterHash, CustomCommand, Value, config::Config},
+    types::{ClusterHash, CustomCommand, Value},
 };
 use http::Request;
 use tower_jwt_sessions::{
@@ -18,23 +18,13 @@ use tower_jwt_sessions::{
     testing::TestClock,
 };
 
+pub(crate) use crate::support::admin::{admin, command};
 use crate::support::{
     nodes::{
         PATIENCE, accepts, becomes, browser, is_stale, is_up_to_date, node, redis_node, redis_store, refuses_soon, soon,
     },
     redis_server::{self, RedisServer},
 };
-
-pub(crate) async fn admin(url: &str) -> Client {
-    let client = Client::new(Config::from_url(url).unwrap(), None, None, None);
-    client.init().await.unwrap();
-    client
-}
-
-pub(crate) async fn command(client: &Client, name: &'static str, args: &[&str]) -> Value {
-    let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-    client.custom(command, args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>()).await.unwrap()
-}
 
 pub(crate) async fn node_on(server: &RedisServer) -> SessionManager {
     let node = node(redis_store(&server.url(), "").await).build().unwrap();
