@@ -76,6 +76,24 @@ pub(crate) fn revocations(newest: Timestamp, now: Timestamp, known: impl FnOnce(
     }
 }
 
+/// Records by how many seconds the store's clock is ahead of that of this node.
+pub(crate) fn store_clock_offset(seconds: f64) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("tower_jwt_sessions_store_clock_offset_seconds").set(seconds);
+}
+
+/// Counts a revocation log that was lost.
+pub(crate) fn lost_log() {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_jwt_sessions_revocation_log_losses_total").increment(1);
+}
+
+/// Counts sessions that the store has lost.
+pub(crate) fn lost_sessions(count: u64) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_jwt_sessions_lost_sessions_total").increment(count);
+}
+
 /// Counts entries of the log that were skipped.
 pub(crate) fn skipped_entries(count: usize) {
     #[cfg(feature = "metrics")]

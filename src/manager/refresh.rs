@@ -223,7 +223,10 @@ impl<C: Claims> SessionManager<C> {
                     self.ended(user, id, actor, EndReason::RefreshTokenReused, &cause);
                     return Err(self.error(ErrorKind::InvalidRefreshToken));
                 }
-                RotateOutcome::Ended => return Err(self.used_after_end(token, &cause)),
+                RotateOutcome::Ended => {
+                    self.inner.backend.note_missing(token);
+                    return Err(self.used_after_end(token, &cause));
+                }
             }
         };
         let kind = match rotation {

@@ -198,7 +198,7 @@ pub(super) fn invalid_store(message: impl Into<String>) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::connection::HEARTBEAT, *};
 
     /// The security page sends its readers there (OWASP ASVS 5.0, 13.1.3).
     #[test]
@@ -210,6 +210,7 @@ mod tests {
             format!("| to connect, TLS included | {} s |", CONNECTION_TIMEOUT.as_secs()),
             format!("| `AUTH` and `SELECT` | {} s |", HANDSHAKE_TIMEOUT.as_secs()),
             format!("while a step waits | given up after {} s |", UNRESPONSIVE_AFTER.as_secs()),
+            format!("| an idle connection | asked for the server's time every {} s", HEARTBEAT.as_secs()),
             format!("| to reconnect | after {first} ms, doubling up to {} s, without end |", last / 1000),
             format!("| steps that wait for the connection | {MAX_QUEUED};"),
         ] {

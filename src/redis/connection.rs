@@ -1,7 +1,7 @@
 //! The connection on which scripts run.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use fred::{
     interfaces::ClientLike,
     types::{Value, scripts::Script},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     client_guard::ClientGuard,
@@ -26,6 +26,9 @@ use crate::{clock::Timestamp, error::ConfigError, measure};
 /// since it counts from the last one sent, and not at all while it waits to write.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
+/// How often an idle connection is used: as often as that of the revocation log, which is never idle.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
+
 /// Digits of the time, which is the first argument of every step.
 ///
 /// A server that does not know a command repeats the first 128 bytes of its arguments. fred treats an error that is not
@@ -33,7 +36,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 /// many digits, padded with zeros, the repetition ends before a session id.
 const TIME_WIDTH: usize = 128;
 
-pub(super) struct Connection(Mutex<Current>);
+pub(super) struct Connection(Arc<Mutex<Current>>);
 
 /// A script and its arguments.
 pub(super) struct ScriptCall<'a> {
@@ -50,6 +53,8 @@ struct Current {
     /// The first of the timeouts since the server answered last.
     silent_since: Option<Instant>,
     replaced_at: Option<Instant>,
+    /// When the server answered last, or this client was new.
+    answered_at: Instant,
     /// The server's time in an answer, and when that answer arrived.
     server_time: Option<(Timestamp, Instant)>,
 }
@@ -64,7 +69,7 @@ impl Connection {
         measure::redis_connection();
         let log = Arc::new(ConnectionLog::new(guard.client().client_config()));
         connection_log::log(guard.client(), &log);
-        Ok(Self::of(guard, log))
+        Ok(Self::of(guard, log).with_heartbeat())
     }
 
     pub(super) fn of_application(client: Client) -> Self {
@@ -75,11 +80,25 @@ impl Connection {
     /// Connects in the background, and retries without end. Until then every step fails at once.
     pub(super) fn connecting(client: Client) -> Self {
         let log = Arc::new(ConnectionLog::new(client.client_config()));
-        Self::of(ClientGuard::connecting(client, &log), log)
+        Self::of(ClientGuard::connecting(client, &log), log).with_heartbeat()
+    }
+
+    /// See [`keep_in_use`]. Not for clients of an application, which are its own to keep.
+    fn with_heartbeat(self) -> Self {
+        tokio::spawn(keep_in_use(Arc::downgrade(&self.0)));
+        self
     }
 
     fn of(guard: ClientGuard, log: Arc<ConnectionLog>) -> Self {
-        Self(Mutex::new(Current { guard, log, silent_since: None, replaced_at: None, server_time: None }))
+        let current = Current {
+            guard,
+            log,
+            silent_since: None,
+            replaced_at: None,
+            answered_at: Instant::now(),
+            server_time: None,
+        };
+        Self(Arc::new(Mutex::new(current)))
     }
 
     pub(super) fn client(&self) -> Client {
@@ -114,7 +133,7 @@ impl Connection {
             };
             let outcome = scripts::run(&self.client(), call.script, args, left, asking).await;
             let mut current = self.current();
-            current.note(&outcome);
+            current.note(outcome.as_ref().err());
             let reply = outcome?;
             if call.clock.is_some() || !current.is_late(&reply) {
                 return Ok(reply);
@@ -122,6 +141,21 @@ impl Connection {
             // The caller still waits, so the server's clock was set. Its time is known now.
         }
         Err(FredError::new(ErrorKind::Timeout, "the server received the command too late"))
+    }
+
+    /// Returns whether there is a connection, on which the server has not answered for this long.
+    fn is_idle_for(&self, time: Duration) -> bool {
+        let current = self.current();
+        current.answered_at.elapsed() >= time && scripts::require_connection(current.guard.client()).is_ok()
+    }
+
+    /// Asks the server for its time.
+    async fn ask_for_time(&self) -> Result<(), FredError> {
+        let time = scripts::server_time(&self.client(), self.timeout()).await;
+        let mut current = self.current();
+        current.note(time.as_ref().err());
+        current.server_time = Some((time?, Instant::now()));
+        Ok(())
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -145,8 +179,7 @@ impl Current {
         items.get(1).and_then(Value::as_bytes) == Some(b"late")
     }
 
-    fn note(&mut self, outcome: &Result<Value, FredError>) {
-        let error = outcome.as_ref().err();
+    fn note(&mut self, error: Option<&FredError>) {
         if error.is_some_and(|error| *error.kind() == ErrorKind::Timeout) {
             if self.silent_since.get_or_insert_with(Instant::now).elapsed() >= GIVE_UP_AFTER {
                 self.replace();
@@ -154,6 +187,7 @@ impl Current {
             return;
         }
         self.silent_since = None;
+        self.answered_at = Instant::now();
         // Another server may answer at this address by now, which this connection would never show.
         let is_recent = self.replaced_at.is_some_and(|at| at.elapsed() < GIVE_UP_AFTER);
         if !is_recent && error.is_some_and(came_from_replica) {
@@ -166,8 +200,28 @@ impl Current {
     fn replace(&mut self) {
         self.silent_since = None;
         self.replaced_at = Some(Instant::now());
+        self.answered_at = Instant::now();
         if self.guard.is_ours() {
             self.guard = ClientGuard::connecting(config::again(self.guard.client()), &self.log);
+        }
+    }
+}
+
+/// Asks the server for its time whenever it has not answered anything for a while. Ends with the connection.
+///
+/// Firewalls, load balancers and address translation forget connections that are idle, many without telling either side:
+/// what is sent afterwards is lost, and the requests of the next seconds would fail. A connection that is used every
+/// other second is not forgotten, and one that died all the same is found and replaced while no request needs it.
+async fn keep_in_use(current: Weak<Mutex<Current>>) {
+    loop {
+        sleep(HEARTBEAT).await;
+        // Until the server answers, or the client is replaced or connects again.
+        while let Some(connection) = current.upgrade().map(Connection)
+            && connection.is_idle_for(HEARTBEAT)
+            && connection.ask_for_time().await.is_err_and(|error| *error.kind() == ErrorKind::Timeout)
+        {}
+        if current.strong_count() == 0 {
+            return;
         }
     }
 }

@@ -34,6 +34,7 @@
 //! | to connect, TLS included | 2 s |
 //! | `AUTH` and `SELECT` | 1 s |
 //! | a connection that answers nothing while a step waits | given up after 2 s |
+//! | an idle connection | asked for the server's time every 2 s, so that no firewall forgets it unnoticed |
 //! | to reconnect | after 50 ms, doubling up to 1 s, without end |
 //! | steps that wait for the connection | 16384; more are refused at once |
 //!

@@ -14,7 +14,7 @@ use fred::{
     error::{Error as FredError, ErrorKind},
     interfaces::{ClientLike, StreamsInterface},
     types::{
-        ClusterHash, CustomCommand, Value,
+        Value,
         config::{Config, Options},
         streams::XReadResponse,
     },
@@ -26,7 +26,7 @@ use super::{
     scripts,
 };
 use crate::{
-    clock::{Timestamp, whole_millis},
+    clock::whole_millis,
     error::BoxError,
     id::SessionId,
     store::{LogEntry, LogPage, LogPosition, Revocation},
@@ -111,7 +111,7 @@ async fn read(
     let mut entries =
         pin!(entries(with_timeout(client, timeout.saturating_add(wait.unwrap_or_default())), key, after, wait));
     // Behind a read that waits, so that it tells when the entries were sent.
-    let mut time = pin!(server_time(with_timeout(client, timeout.saturating_add(wait.unwrap_or_default()))));
+    let mut time = pin!(scripts::server_time(client, timeout.saturating_add(wait.unwrap_or_default())));
     let (mut early, mut early_time) = (None, None);
     let newest = poll_fn(|cx| {
         let newest = newest.as_mut().poll(cx);
@@ -140,7 +140,8 @@ async fn read(
     page.read_at = match early_time {
         Some(time) => time,
         None => time.await,
-    };
+    }
+    .ok();
     page.newest = page.last().map_or(newest, |last| newest.max(last));
     Ok((page, true))
 }
@@ -183,13 +184,6 @@ async fn newest(client: WithOptions<Client>, key: &str) -> Result<LogPosition, B
     };
     let id = info.get("last-generated-id").and_then(Value::as_str);
     id.and_then(|id| position(&id)).ok_or_else(|| Unreadable("stream without a position").into())
-}
-
-/// Returns the server's time, which is only measured; `None` if it cannot be had.
-async fn server_time(client: WithOptions<Client>) -> Option<Timestamp> {
-    let time = CustomCommand::new_static("TIME", ClusterHash::FirstKey, false);
-    let (seconds, micros): (u64, u64) = client.custom(time, Vec::<Value>::new()).await.ok()?;
-    Some(Timestamp::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
 }
 
 fn position(id: &str) -> Option<LogPosition> {

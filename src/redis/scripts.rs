@@ -125,6 +125,15 @@ async fn send_as(
     pipeline.try_all().await.pop().unwrap_or_else(lost)
 }
 
+/// Asks the server for its time.
+pub(super) async fn server_time(client: &Client, timeout: Duration) -> Result<Timestamp, FredError> {
+    let options = Options { timeout: Some(timeout), max_attempts: Some(1), fail_fast: true, ..Options::default() };
+    let time = CustomCommand::new_static("TIME", ClusterHash::FirstKey, false);
+    let answer = client.with_options(&options).custom(time, Vec::<Value>::new()).await;
+    let (seconds, micros): (u64, u64) = answer.map_err(without_arguments)?;
+    Ok(Timestamp::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
+}
+
 /// Lua's numbers are doubles, which are exact up to this.
 pub(super) const LARGEST: u64 = (1 << 53) - 1;
 

@@ -6,9 +6,10 @@ use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
 use super::{
     ender::SessionEnder,
-    feed::{RevocationFeed, StalePolicy},
+    feed::{FeedStatus, RevocationFeed, StalePolicy},
     first_uses::FirstUses,
     follower::Follower,
+    losses::{self, LostSessions},
     node::NodeState,
     revocations::{Revocations, Revoked},
 };
@@ -68,7 +69,8 @@ impl SessionBackend {
         let runtime = Handle::try_current().map_err(|_| ConfigError::no_runtime())?;
         let not_before = store.started_at();
         let revocations = Revocations::new(Arc::clone(&clock), retention);
-        let node = Arc::new(NodeState { store, population, health: Health::of_store(), revocations, clock });
+        let (health, lost) = (Health::of_store(), LostSessions::default());
+        let node = Arc::new(NodeState { store, population, health, revocations, lost, clock });
         let ender = Arc::new(SessionEnder::new(Arc::clone(&node), events));
         let (feed, follower) = Follower::new(Arc::clone(&node)).start(&runtime);
         let retries = runtime.spawn(Arc::clone(&ender).retry_unfinished());
@@ -138,6 +140,18 @@ impl SessionBackend {
             return Ok(false);
         }
         Ok(self.node.find(user, session).await?.is_some_and(|found| epoch >= found.record.epoch))
+    }
+
+    /// Notes that the store does not have the session of this refresh token, which is reported if it was lost.
+    pub(crate) fn note_missing(&self, token: &RegisteredClaims) {
+        let (issued_at, node) = (token.issued_at, &self.node);
+        let is_of_this_store = self.not_before.is_none_or(|start| issued_at.as_secs() > start.as_secs());
+        let must_be_known =
+            losses::must_be_known(issued_at, token.expires_at, node.clock.now(), node.revocations.retention());
+        // A node that cannot read the log knows too few ends.
+        if is_of_this_store && must_be_known && self.feed.status() == FeedStatus::UpToDate {
+            node.lost.note_missing(token.session_id);
+        }
     }
 
     /// How well this node knows what other nodes ended.

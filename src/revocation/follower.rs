@@ -11,14 +11,16 @@ use std::{
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{
+    clocks::Clocks,
     feed::{FeedStatus, RevocationFeed, StatusSender},
+    losses::LostLog,
     node::NodeState,
     skipped::Skipped,
 };
 use crate::{
     clock::jittered,
     event::LOG_TARGET,
-    log_lines::{LineLimit, OutageLines},
+    log_lines::OutageLines,
     measure,
     policy::MAX_CLOCK_SKEW,
     store::{LogPage, LogPosition, StoreError},
@@ -30,7 +32,8 @@ pub(super) struct Follower {
     position: LogPosition,
     skipped: Skipped,
     outages: OutageLines,
-    losses: LineLimit,
+    clocks: Clocks,
+    log: LostLog,
 }
 
 /// How long one read waits for an entry. A connection that died unnoticed is noticed when it has passed.
@@ -47,7 +50,8 @@ impl Follower {
             position: LogPosition::START,
             skipped: Skipped::default(),
             outages: OutageLines::default(),
-            losses: LineLimit::default(),
+            clocks: Clocks::default(),
+            log: LostLog::default(),
         }
     }
 
@@ -85,8 +89,14 @@ impl Follower {
                     if waits {
                         measure::revocation_lag(page.entries.iter().map(|entry| entry.position.at()), page.read_at);
                     }
+                    if let Some(store) = page.read_at {
+                        self.clocks.compare(store, self.node.clock.now());
+                    }
                     let is_end = self.apply(&page);
                     let revocations = &self.node.revocations;
+                    if is_end {
+                        self.node.lost.report(|session| revocations.find_end(session).is_some());
+                    }
                     measure::revocations(self.position.at(), self.node.clock.now(), || revocations.len());
                     if is_end && self.set_status(&status, FeedStatus::UpToDate) {
                         tracing::debug!(target: LOG_TARGET, "revocation log read to its end");
@@ -142,17 +152,13 @@ impl Follower {
             revocations.report_gap();
         }
         if page.newest < self.position {
-            // The log was lost or is an older copy: read it again from the start. The list keeps what it has. A log
-            // that vanished altogether may just be old: nothing has ended for as long as it is kept.
-            if page.newest != LogPosition::START
-                && let Some(count) = self.losses.admit(1)
-            {
-                tracing::warn!(target: LOG_TARGET, count, "revocation log went backwards: reading it again from the start");
-            }
+            // The log was lost or is an older copy: read it again from the start. The list keeps what it has.
+            self.log.is_lost(page, revocations.retention(), self.node.clock.instant());
             self.position = LogPosition::START;
             revocations.report_gap();
             return false;
         }
+        self.log.continues(page, self.node.clock.instant());
         page.newest == self.position || page.is_empty()
     }
 

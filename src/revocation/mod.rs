@@ -21,11 +21,13 @@
 
 mod backend;
 mod changed;
+mod clocks;
 mod ended;
 mod ender;
 mod feed;
 mod first_uses;
 mod follower;
+mod losses;
 mod node;
 mod revocations;
 mod skipped;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::revocations::Revocations;
+use super::{losses::LostSessions, revocations::Revocations};
 use crate::{
     clock::Clock,
     health::Health,
@@ -18,6 +18,7 @@ pub(super) struct NodeState {
     pub(super) population: Population,
     pub(super) health: Health,
     pub(super) revocations: Revocations,
+    pub(super) lost: LostSessions,
     pub(super) clock: Arc<dyn Clock>,
 }
 

@@ -6,7 +6,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 use tower_jwt_sessions::SessionId;
 
 use crate::{
-    nodes::{outages::admin, unreadable::append},
+    nodes::{
+        outages::{admin, command},
+        unreadable::append,
+    },
     support::{
         nodes::{becomes, browser, is_stale, is_up_to_date, node, redis_store, soon, soon_works},
         redis_server::RedisServer,
@@ -49,6 +52,11 @@ async fn every_query_of_the_dashboard_names_a_metric_of_a_node_and_no_metric_is_
     here.refresh(&here.verifier().present(&headers)).await.unwrap_err();
     soon("the log is read", || shown(&prometheus, "log_entries_skipped_total") == Some(1.0)).await;
     soon("the lag is measured", || shown(&prometheus, "revocation_lag_seconds_count").is_some()).await;
+    let headers = browser(here.login("bob").await.unwrap());
+    command(&admin(&server.url()).await, "FLUSHALL", &[]).await;
+    soon("the log is lost", || shown(&prometheus, "revocation_log_losses_total").is_some()).await;
+    here.refresh(&here.verifier().present(&headers)).await.unwrap_err();
+    soon("a session is lost", || shown(&prometheus, "lost_sessions_total").is_some()).await;
     server.kill();
     becomes(&here, is_stale).await;
     for n in 0..=100 {

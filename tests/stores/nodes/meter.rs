@@ -14,11 +14,15 @@ use tower_jwt_sessions::{
     MemoryStore, SessionId,
     clock::{Clock, SystemClock, Timestamp},
     store::{EndSessions, SessionStore as _, WhichSessions},
+    testing::TestClock,
 };
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    nodes::{outages::admin, unreadable::append},
+    nodes::{
+        outages::{admin, command},
+        unreadable::append,
+    },
     support::{
         log::Log,
         nodes::{becomes, browser, is_stale, is_up_to_date, node, redis_store, soon, soon_works},
@@ -30,6 +34,9 @@ use crate::{
 const FEED: &str = "tower_jwt_sessions_revocation_feed_up_to_date";
 const UNFINISHED: &str = "tower_jwt_sessions_unfinished_ends";
 const DROPPED: &str = "tower_jwt_sessions_unfinished_ends_dropped_total";
+const OFFSET: &str = "tower_jwt_sessions_store_clock_offset_seconds";
+const LOST_LOGS: &str = "tower_jwt_sessions_revocation_log_losses_total";
+const LOST_SESSIONS: &str = "tower_jwt_sessions_lost_sessions_total";
 const SKIPPED: &str = "tower_jwt_sessions_log_entries_skipped_total";
 
 /// The values by name.
@@ -164,4 +171,28 @@ async fn unfinished_ends_and_skipped_entries_are_metered() {
     server.restart();
     soon("all ends are completed", || meter.shows(UNFINISHED) == Some(0.0)).await;
     soon_works(async || here.login("alice").await.is_ok()).await;
+}
+
+/// Nothing fails, so only these values tell.
+#[tokio::test]
+async fn losses_and_clocks_are_metered() {
+    let meter = Meter::default();
+    let _guard = metrics::set_default_local_recorder(&meter);
+    let (server, clock) = (RedisServer::start(), TestClock::new());
+    let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
+    let own = TestClock::at(clock.now().saturating_add(Duration::from_secs(90)));
+    let here = node(store).clock(own.clone()).build().unwrap();
+    becomes(&here, is_up_to_date).await;
+    soon("the difference is metered", || meter.shows(OFFSET) == Some(-90.0)).await;
+    own.set(clock.now());
+    let headers = browser(here.login("alice").await.unwrap());
+    here.end_all("bob").await.unwrap();
+    let _cookies = here.login("bob").await.unwrap();
+    here.end_all("bob").await.unwrap();
+    soon("the clocks agree", || meter.shows(OFFSET) == Some(0.0)).await;
+    assert_eq!((meter.shows(LOST_LOGS), meter.shows(LOST_SESSIONS)), (None, None));
+    command(&admin(&server.url()).await, "FLUSHALL", &[]).await;
+    soon("the log is lost", || meter.shows(LOST_LOGS) == Some(1.0)).await;
+    here.refresh(&here.verifier().present(&headers)).await.unwrap_err();
+    soon("the session is lost", || meter.shows(LOST_SESSIONS) == Some(1.0)).await;
 }

@@ -7,6 +7,8 @@ mod crashes;
 mod dashboard;
 mod disagreement;
 mod end_elsewhere;
+mod idle;
+mod losses;
 #[cfg(feature = "metrics")]
 mod meter;
 mod outages;
