@@ -57,20 +57,27 @@ pub(crate) fn ends_of(starts: &[User], history: &[Recorded], rules: Rules) -> Re
         let waiting = |(index, _): &(usize, &Recorded)| done & bit(*index) == 0;
         let answers = history.iter().enumerate().filter(waiting).filter_map(|(_, recorded)| recorded.answered.as_ref());
         let first_answer = answers.map(|(event, _)| *event).min().unwrap_or(u64::MAX);
+        let happened = history.iter().enumerate().filter(|(index, _)| done & bit(*index) != 0);
+        let last_beginning = happened.map(|(_, recorded)| recorded.invoked).max().unwrap_or(0);
         for (index, recorded) in history.iter().enumerate().filter(waiting) {
             if recorded.invoked > first_answer {
                 continue;
             }
             let answer = recorded.answered.as_ref().map(|(_, answer)| answer);
-            let Some(next) = user.after(&recorded.operation, recorded.now, answer, rules) else { continue };
-            // An operation without an answer that changes nothing need not have happened.
-            if answer.is_none() && next == *user {
+            // It was over when something began that has happened.
+            if recorded.over.is_some_and(|over| over < last_beginning) {
                 continue;
             }
-            let (done, next) = (done | bit(index), Rc::new(next));
-            if known.insert((done, Rc::clone(&next))) {
-                visited.push(Visited { done, user: next, from: Some((index, at)) });
-                open.push(visited.len() - 1);
+            for next in user.after(&recorded.operation, recorded.now, answer, rules) {
+                // An operation without an answer that changes nothing need not have happened.
+                if answer.is_none() && next == *user {
+                    continue;
+                }
+                let (done, next) = (done | bit(index), Rc::new(next));
+                if known.insert((done, Rc::clone(&next))) {
+                    visited.push(Visited { done, user: next, from: Some((index, at)) });
+                    open.push(visited.len() - 1);
+                }
             }
         }
     }

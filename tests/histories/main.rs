@@ -1,29 +1,32 @@
 //! Histories: clients work with a store at the same time, what they ask and what it answers is recorded, and an
 //! independent checker decides whether the answers are those of a store that does one after the other.
 
+mod backends;
 mod chance;
 mod checker;
+mod cluster;
+mod late;
 mod operation;
 mod plan;
 mod recorder;
 mod reference;
 mod report;
 mod second_checker;
+#[path = "../stores/cluster/servers.rs"]
+#[allow(dead_code, reason = "each test binary uses a part")]
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
 
 use std::{env, fmt::Debug, str::FromStr};
 
-use tower_jwt_sessions::{MemoryStore, redis::RedisStore, testing::TestClock};
-
 use crate::{
-    reference::Rules,
-    support::{patient::patient_store, redis_server},
-    world::{Caught, Settings, Tally, World},
+    backends::{Connected, InCluster},
+    late::Behind,
+    world::{Caught, Tally},
 };
 
-const CLIENTS: usize = 3;
 /// The cases of `Answer::case`.
 const CASES: usize = 27;
 
@@ -32,31 +35,12 @@ fn number<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
     env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error:?}")))
 }
 
-/// The seed of the first world.
-fn seed() -> u64 {
-    number("SEED", 1)
-}
-
-/// About how many operations to check.
-fn operations(short: usize) -> usize {
-    number("OPERATIONS", short)
-}
-
-const MEMORY: Settings = Settings {
-    bursts: 40,
-    faults: true,
-    threads: false,
-    compare_one_in: 10,
-    rules: Rules { can_lose_records: false, ages: true },
-};
-
-const REDIS: Settings = Settings { rules: Rules { can_lose_records: true, ..MEMORY.rules }, ..MEMORY };
-
-/// Runs worlds until they have carried out so many operations.
-async fn run(backend: &str, short: usize, world: impl AsyncFn(u64) -> Result<Tally, Caught>) -> Tally {
-    let (mut all, mut seed) = (Tally::default(), seed());
-    while all.operations < operations(short) {
-        match world(seed).await {
+/// Runs worlds until they have carried out so many operations, or a part of what OPERATIONS says. SEED is that of the first.
+async fn run(backend: &str, short: usize, part: usize, world: impl AsyncFn(u64) -> Result<Tally, Caught>) -> Tally {
+    let (mut all, mut seed) = (Tally::default(), number("SEED", 1));
+    let operations = number("OPERATIONS", short * part) / part;
+    while all.operations < operations {
+        match Box::pin(world(seed)).await {
             Ok(tally) => all.add(tally),
             Err(Caught { operations, report }) => {
                 let operations = all.operations + operations;
@@ -80,44 +64,30 @@ fn assert_shows_everything(all: &Tally) {
 
 #[tokio::test]
 async fn histories_of_the_store_in_memory_are_linearizable() {
-    let world = async |seed| {
-        let clock = TestClock::new();
-        let store = MemoryStore::with_clock(clock.clone());
-        World::new(vec![store; CLIENTS], clock, seed, MEMORY).run().await
-    };
-    let all = run("memory", 20_000, world).await;
-    assert_shows_everything(&all);
+    assert_shows_everything(&run("memory", 20_000, 1, backends::memory).await);
 }
 
-/// As many clients as threads.
 #[tokio::test]
 async fn histories_of_threads_are_linearizable() {
-    let world = async |seed| {
-        let clock = TestClock::new();
-        let store = MemoryStore::with_clock(clock.clone());
-        World::new(vec![store; 4], clock, seed, Settings { threads: true, ..MEMORY }).run().await
-    };
-    run("threads", 5_000, world).await;
+    run("threads", 5_000, 1, backends::threads).await;
 }
 
 #[tokio::test]
 async fn histories_of_redis_are_linearizable() {
-    let (server, prefix) = redis_server::shared();
-    let stores: Vec<RedisStore> = {
-        let mut stores = Vec::new();
-        for _ in 0..CLIENTS {
-            stores.push(patient_store(&server.url(), "").await);
-        }
-        stores
-    };
-    let world = async |seed| {
-        let clock = TestClock::new();
-        let own = |store: &RedisStore| {
-            let store = store.clone().key_prefix(format!("{prefix}{seed}:")).expect("a plain prefix");
-            store.with_clock(clock.clone())
-        };
-        World::new(stores.iter().map(own).collect(), clock.clone(), seed, REDIS).run().await
-    };
-    let all = run("redis", 10_000, world).await;
-    assert_shows_everything(&all);
+    let connected = Connected::to_redis().await;
+    assert_shows_everything(&run("redis", 10_000, 1, async |seed| connected.redis(seed).await).await);
+}
+
+/// The log fails now and then, so that ends are published by later steps.
+#[tokio::test]
+async fn histories_of_a_cluster_are_linearizable() {
+    let cluster = InCluster::start().await;
+    assert_shows_everything(&run("cluster", 4_000, 1, async |seed| cluster.cluster(seed).await).await);
+}
+
+/// By the clock of the server, with commands that arrive after their deadline.
+#[tokio::test]
+async fn histories_with_late_commands_are_linearizable() {
+    let behind = Behind::start().await;
+    run("late", 600, 200, async |seed| behind.world(seed).await).await;
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tower_jwt_sessions::{
     SessionId,
+    clock::Timestamp,
     store::{
-        CreateOutcome, EndMark, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData,
-        PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionStore, StoreError,
+        CreateOutcome, EndMark, EndSessions, FoundSession, ListedSession, LogPage, LogPosition, NewSession, Owner,
+        PutData, PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord,
+        SessionStore, StoreError,
     },
 };
 
@@ -23,7 +25,11 @@ pub(crate) enum Operation {
     GetData(SessionId),
     PutData(PutData),
     /// What was published since the history begins.
-    ReadLog(LogPosition),
+    ReadLog {
+        after: LogPosition,
+        /// Whether no other client does anything.
+        at_rest: bool,
+    },
 }
 
 /// What the store answers, in an order that depends on nothing.
@@ -58,7 +64,7 @@ impl Operation {
             Self::ExpireAccess(retention) => Answer::Raised(sorted(store.expire_access(owner, *retention).await?)),
             Self::GetData(id) => Answer::Data(store.get_data(owner, *id).await?),
             Self::PutData(put) => Answer::Put(store.put_data(put).await?),
-            Self::ReadLog(after) => Answer::log(&store.read_log(*after, Duration::ZERO).await?, |_| true),
+            Self::ReadLog { after, .. } => Answer::log(&store.read_log(*after, Duration::ZERO).await?, |_| true),
         })
     }
 }
@@ -93,6 +99,34 @@ impl Answer {
             sorted(revocations.map(|revocation| (revocation.session, revocation.min_epoch)).collect())
         });
         Self::Log(entries.filter(|entry: &Vec<_>| !entry.is_empty()).collect())
+    }
+
+    /// Returns the answer with the same time everywhere.
+    pub(crate) fn without_times(&self) -> Self {
+        let zero = Timestamp::default();
+        let timeless = |record: &SessionRecord| {
+            let mut record = *record;
+            (record.created_at, record.idle_end, record.absolute_end) = (zero, zero, zero);
+            record.rotated_at = record.rotated_at.map(|_| zero);
+            record.confirmed_at = record.confirmed_at.map(|_| zero);
+            record.access_expired_at = record.access_expired_at.map(|_| zero);
+            record
+        };
+        match self {
+            Self::Created(CreateOutcome::Created { record, ended, .. }) => {
+                Self::Created(CreateOutcome::created(timeless(record), zero, ended.clone()))
+            }
+            Self::Found(Some(found)) => Self::Found(Some(FoundSession::new(timeless(&found.record), zero))),
+            Self::Rotated(RotateOutcome::Live { rotation, record, rolled_back, .. }) => {
+                Self::Rotated(RotateOutcome::live(*rotation, timeless(record), zero, *rolled_back))
+            }
+            Self::Listed(list) => {
+                let rows = list.sessions.iter();
+                let rows = rows.map(|row| ListedSession::new(row.id, timeless(&row.record), row.device.clone()));
+                Self::Listed(SessionList::new(rows.collect(), zero))
+            }
+            other => other.clone(),
+        }
     }
 
     /// Returns the case of the protocol that the answer belongs to.

@@ -17,6 +17,7 @@ use tower_jwt_sessions::{
 use crate::{
     chance::Chance,
     operation::{Answer, Operation},
+    world::Settings,
 };
 
 /// Longer than any world lives, so that tombstones and entries of the log stay.
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     known: Vec<Known>,
     marks: Vec<Marks>,
     began_at: Timestamp,
+    /// Times are unknown, so nothing is asked that depends on them.
+    is_timeless: bool,
     /// The clock is not set back any more: stores may have removed what had expired.
     has_expired: bool,
 }
@@ -64,21 +67,36 @@ pub(crate) struct Burst {
 }
 
 impl Plan {
-    pub(crate) fn new(users: Vec<Owner>, began_at: Timestamp, chance: &mut Chance) -> Self {
-        let length = Duration::from_micros(chance.of([10_000_000, 10_000_000, 10_000_000, 10_000_500, 1_000_000, 0]));
+    pub(crate) fn new(users: Vec<Owner>, began_at: Timestamp, settings: &Settings, chance: &mut Chance) -> Self {
+        let is_timeless = settings.by_server_clock;
+        let length = match is_timeless {
+            true => Duration::from_secs(chance.of([0, 3_600])),
+            false => Duration::from_micros(chance.of([10_000_000, 10_000_000, 10_000_000, 10_000_500, 1_000_000, 0])),
+        };
         let window = if chance.one_in(2) { ReplayWindow::Fixed(length) } else { ReplayWindow::UntilConfirmed(length) };
         let max = NonZeroU32::new(chance.of([1, 2, 3, 3, 4, 6])).unwrap_or(NonZeroU32::MIN);
+        // Which session is evicted depends on times, unless all are.
+        let max = if is_timeless { NonZeroU32::MIN } else { max };
         let limit = chance.of([SessionLimit::evict(max), SessionLimit::evict(max), SessionLimit::refuse(max)]);
         Self {
             window,
-            refresh_lifetime: Duration::from_secs(chance.of([15, 3_600, 7 * 86_400, 7 * 86_400])),
-            absolute_lifetime: Duration::from_secs(chance.of([60, 7_200, 30 * 86_400, 30 * 86_400, 30 * 86_400])),
-            limit: Some(limit),
+            refresh_lifetime: Duration::from_secs(if is_timeless {
+                86_400
+            } else {
+                chance.of([15, 3_600, 7 * 86_400, 7 * 86_400])
+            }),
+            absolute_lifetime: Duration::from_secs(if is_timeless {
+                86_400
+            } else {
+                chance.of([60, 7_200, 30 * 86_400, 30 * 86_400, 30 * 86_400])
+            }),
+            limit: Some(limit).filter(|_| !is_timeless || chance.one_in(2)),
             known: Vec::new(),
             marks: vec![Marks::default(); users.len()],
             users,
             began_at,
-            has_expired: false,
+            is_timeless: settings.by_server_clock,
+            has_expired: !settings.set_back,
         }
     }
 
@@ -143,7 +161,8 @@ impl Plan {
                     _ => WhichSessions::All,
                 };
                 let mut end = EndSessions::new(owner.clone(), which, RETENTION);
-                end.min_age = MILLISECOND * chance.of([0, 0, 0, 1, 2, 5_000]);
+                end.min_age =
+                    if self.is_timeless { Duration::ZERO } else { MILLISECOND * chance.of([0, 0, 0, 1, 2, 5_000]) };
                 Operation::End(end)
             }
             63..67 => Operation::ExpireAccess(RETENTION),
@@ -155,7 +174,7 @@ impl Plan {
                 let bytes = format!("{}", chance.below(1_000)).into_bytes();
                 Operation::PutData(PutData::new(owner.clone(), id, expected, bytes))
             }
-            _ => Operation::ReadLog(log),
+            _ => Operation::ReadLog { after: log, at_rest: false },
         };
         (owner, operation)
     }
@@ -177,7 +196,7 @@ impl Plan {
         new.device = Device::new(chance.one_in(2).then(|| format!("agent {index}")), None);
         new.claims = self.claims(self.marks[user].expiry, chance);
         let newer_than = self.marks[user].end.filter(|_| !chance.one_in(3));
-        new.proof = chance.one_in(2).then(|| LoginProof::new(newer_than));
+        new.proof = (chance.one_in(2) && !self.is_timeless).then(|| LoginProof::new(newer_than));
         Operation::Create(Box::new(new))
     }
 
@@ -191,6 +210,7 @@ impl Plan {
         };
         let lives = if chance.one_in(10) { chance.of([0, 1]) } else { 86_400_000 };
         let until = now.saturating_add(MILLISECOND * lives);
+        let until = if self.is_timeless { Timestamp::from_secs(1 << 33) } else { until };
         let mut attempt = RefreshAttempt::new(generation, until, self.window, self.refresh_lifetime);
         attempt.min_epoch = match chance.below(20) {
             0..14 => 0,
@@ -207,7 +227,7 @@ impl Plan {
 
     fn claims(&self, known: Option<AccessExpiry>, chance: &mut Chance) -> Option<ClaimsAge> {
         let age = MILLISECOND * chance.of([0, 0, 1, 10_000]);
-        chance.one_in(2).then(|| ClaimsAge::new(age, known.filter(|_| !chance.one_in(3))))
+        (chance.one_in(2) && !self.is_timeless).then(|| ClaimsAge::new(age, known.filter(|_| !chance.one_in(3))))
     }
 
     /// A client has received an answer.
@@ -262,7 +282,7 @@ impl Plan {
 
     /// Returns what the clock shows next.
     pub(crate) fn moved(&mut self, now: Timestamp, chance: &mut Chance) -> Timestamp {
-        if chance.one_in(3) {
+        if self.is_timeless || chance.one_in(3) {
             return now;
         }
         if !self.has_expired && chance.one_in(12) {

@@ -32,6 +32,8 @@ pub(crate) struct Recorded {
     pub(crate) invoked: u64,
     /// `None` if the answer was lost: the operation may have happened or not, since it began.
     pub(crate) answered: Option<(u64, Answer)>,
+    /// When an operation without an answer could happen no more.
+    pub(crate) over: Option<u64>,
 }
 
 /// The operations since all clients were at rest, and the users of all sessions. Clones are the same history.
@@ -45,6 +47,7 @@ struct Records {
     users: Vec<Owner>,
     owners: HashMap<SessionId, Owner>,
     began_at: LogPosition,
+    at_rest: bool,
 }
 
 impl History {
@@ -59,6 +62,11 @@ impl History {
     /// Where the log was when the history began.
     pub(crate) fn began_at(&self) -> LogPosition {
         self.records().began_at
+    }
+
+    /// Says whether all clients are at rest, except one.
+    pub(crate) fn set_at_rest(&self, at_rest: bool) {
+        self.records().at_rest = at_rest;
     }
 
     /// Returns what was recorded, and begins anew.
@@ -83,7 +91,15 @@ impl History {
         let first = records.operations.len();
         for owner in owners {
             let operation = operation.clone();
-            records.operations.push(Recorded { client, owner: owner.clone(), operation, now, invoked, answered: None });
+            records.operations.push(Recorded {
+                client,
+                owner: owner.clone(),
+                operation,
+                now,
+                invoked,
+                answered: None,
+                over: None,
+            });
         }
         Begun { history: self.clone(), first, count: owners.len(), invoked }
     }
@@ -98,6 +114,17 @@ struct Begun {
 }
 
 impl Begun {
+    /// Failed, and can happen no more.
+    fn over(self) {
+        let mut records = self.history.records();
+        records.events += 1;
+        let event = records.events;
+        let begun = records.operations.iter_mut().skip(self.first).take(self.count);
+        for recorded in begun.filter(|recorded| recorded.invoked == self.invoked) {
+            recorded.over = Some(event);
+        }
+    }
+
     fn answered(self, answer: impl Fn(&dyn Fn(SessionId) -> bool) -> Answer) {
         let mut records = self.history.records();
         records.events += 1;
@@ -119,17 +146,37 @@ pub(crate) struct Recorder<S> {
     history: History,
     /// How often to let others go first.
     yields: Mutex<Chance>,
+    late: Late,
+}
+
+/// Until when an operation that was reported as failed may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// Until it was reported.
+    Never,
+    /// So long after, by the granularity of clocks.
+    Shortly(Duration),
 }
 
 impl<S> Recorder<S> {
-    pub(crate) fn new(store: S, client: usize, clock: TestClock, history: History, yields: Chance) -> Self {
-        Self { store, client, clock, history, yields: Mutex::new(yields) }
+    pub(crate) fn new(store: S, client: usize, clock: TestClock, history: History, yields: Chance, late: Late) -> Self {
+        Self { store, client, clock, history, yields: Mutex::new(yields), late }
     }
 
     async fn others_go_first(&self) {
         let times = self.yields.lock().unwrap_or_else(PoisonError::into_inner).below(3);
         for _ in 0..times {
             tokio::task::yield_now().await;
+        }
+    }
+
+    async fn failed(&self, begun: Begun) {
+        match self.late {
+            Late::Never => begun.over(),
+            Late::Shortly(time) => {
+                tokio::time::sleep(time).await;
+                begun.over();
+            }
         }
     }
 
@@ -144,8 +191,9 @@ impl<S> Recorder<S> {
         self.others_go_first().await;
         let outcome = step.await;
         self.others_go_first().await;
-        if let Ok(outcome) = &outcome {
-            begun.answered(|_| answer(outcome));
+        match &outcome {
+            Ok(outcome) => begun.answered(|_| answer(outcome)),
+            Err(_) => self.failed(begun).await,
         }
         outcome
     }
@@ -205,8 +253,12 @@ impl<S: SessionStore> SessionStore for Recorder<S> {
         if after != self.history.began_at() || !wait.is_zero() {
             return self.store.read_log(after, wait).await;
         }
-        let users = self.history.records().users.clone();
-        let begun = self.history.begin(self.client, &users, &Operation::ReadLog(after), self.clock.now());
+        let (users, at_rest) = {
+            let records = self.history.records();
+            (records.users.clone(), records.at_rest)
+        };
+        let operation = Operation::ReadLog { after, at_rest };
+        let begun = self.history.begin(self.client, &users, &operation, self.clock.now());
         self.others_go_first().await;
         let page = self.store.read_log(after, wait).await;
         self.others_go_first().await;

@@ -18,15 +18,30 @@ use tower_jwt_sessions::{
     },
 };
 
-use crate::operation::{Answer, Operation, sorted};
+use crate::{
+    cluster::Unpublished,
+    operation::{Answer, Operation, sorted},
+};
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// What ends is published in the same step.
+    Memory,
+    /// Also publishes the end of a session that it does not have if a token proves that it existed.
+    Redis,
+    /// Publishes in a second step: `cluster.rs`.
+    Cluster,
+}
 
 /// What differs between stores that fulfil the contract.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// Whether the end of a session that the store does not have is published if a token proves that it existed.
-    pub(crate) can_lose_records: bool,
+    pub(crate) place: Place,
     /// Whether the age of a mark is compared: it is unknown after the clock was set back.
     pub(crate) ages: bool,
+    /// Whether times are compared: the clock of a server moves while an operation runs.
+    pub(crate) times: bool,
 }
 
 /// All that a store knows of one user.
@@ -40,6 +55,7 @@ pub(crate) struct User {
     ended: Option<(Timestamp, Timestamp)>,
     /// What was published since the history begins.
     log: Vec<Vec<(SessionId, u32)>>,
+    unpublished: Unpublished,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,41 +70,101 @@ impl Hash for User {
         for (id, entry) in &self.sessions {
             (id, &*entry.record.to_bytes(), entry.data.version, &entry.data.bytes).hash(state);
         }
-        (&self.tombstones, self.access_expired_at, self.ended, &self.log).hash(state);
+        (&self.tombstones, self.access_expired_at, self.ended, &self.log, &self.unpublished).hash(state);
     }
 }
 
 impl User {
-    /// Returns the user where a history ends and the next one begins.
-    pub(crate) fn at_rest(mut self) -> Self {
-        self.log.clear();
-        self
+    /// Returns a user without sessions.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { unpublished: Unpublished::new(rules.place == Place::Cluster), ..Self::default() }
     }
 
-    /// Returns the user after an operation at this time that answered so, if it can; after one whose answer was lost,
-    /// if there is none.
+    /// Returns whether all that was revoked is in the log.
+    pub(crate) fn is_published(&self) -> bool {
+        self.unpublished.is_empty()
+    }
+
+    /// Returns what the user may be where one history ends and the next one begins. Users that differ only in what is
+    /// unpublished become one.
+    pub(crate) fn at_rest(ends: Vec<Self>) -> Vec<Self> {
+        let mut merged: Vec<Self> = Vec::new();
+        for mut user in ends {
+            user.log.clear();
+            let is_like = |other: &&mut Self| {
+                user.sessions == other.sessions
+                    && user.tombstones == other.tombstones
+                    && user.access_expired_at == other.access_expired_at
+                    && user.ended == other.ended
+                    && user.unpublished.on_probation() == other.unpublished.on_probation()
+            };
+            match merged.iter_mut().find(is_like) {
+                Some(other) => other.unpublished.merge(user.unpublished),
+                None => merged.push(user),
+            }
+        }
+        merged.iter_mut().for_each(|user| user.unpublished.at_rest());
+        merged
+    }
+
+    /// Returns what the user may be after an operation at this time that answered so: nothing if it cannot; after one
+    /// whose answer was lost, if there is none.
     pub(crate) fn after(
         &self,
         operation: &Operation,
         now: Timestamp,
         answer: Option<&Answer>,
         rules: Rules,
-    ) -> Option<Self> {
+    ) -> Vec<Self> {
         let mut next = self.clone();
-        let expected = next.step(operation, now, rules);
+        let expected = next.step(operation, now, rules, answer.is_some());
+        next.unpublished.keep(|id| next.sessions.contains_key(id));
+        let Some(answer) = answer else { return next.where_answer_was_lost(operation, &expected, now) };
         let is_equal = match (answer, &expected) {
             (
-                Some(Answer::Created(CreateOutcome::ProofOutdated(mark))),
+                Answer::Created(CreateOutcome::ProofOutdated(mark)),
                 Answer::Created(CreateOutcome::ProofOutdated(expected)),
             ) => mark.at == expected.at && (mark.age == expected.age || !rules.ages),
-            (Some(answer), expected) => answer == expected,
-            (None, _) => true,
+            (Answer::Log(_), Answer::Log(_)) if rules.place == Place::Cluster => {
+                let is_true = |id, epoch| match next.sessions.get(&id) {
+                    Some(live) => epoch <= live.record.epoch,
+                    None => true,
+                };
+                next.unpublished.is_read_as(operation, answer, is_true)
+            }
+            (Answer::Ended(_), Answer::Ended(_)) | (Answer::Created(_), Answer::Created(_))
+                if rules.place == Place::Cluster =>
+            {
+                next.unpublished.allows(operation, answer, &expected)
+            }
+            _ if !rules.times => answer.without_times() == expected.without_times(),
+            _ => *answer == expected,
         };
-        is_equal.then_some(next)
+        if is_equal { vec![next] } else { Vec::new() }
+    }
+
+    /// In a cluster, a login that ended others may have failed after that: then its session is removed in time.
+    fn where_answer_was_lost(self, operation: &Operation, outcome: &Answer, now: Timestamp) -> Vec<Self> {
+        let created = match (operation, outcome) {
+            (Operation::Create(new), Answer::Created(CreateOutcome::Created { ended, .. }))
+                if !ended.is_empty() || new.replaces.is_some_and(|id| self.unpublished.may_be_pending(id)) =>
+            {
+                new.id
+            }
+            _ => return vec![self],
+        };
+        let mut on_probation = self.clone();
+        on_probation.unpublished.await_publication(created, now);
+        if on_probation == self { vec![self] } else { vec![self, on_probation] }
     }
 
     /// Carries out an operation at this time.
-    pub(crate) fn step(&mut self, operation: &Operation, now: Timestamp, rules: Rules) -> Answer {
+    pub(crate) fn step(&mut self, operation: &Operation, now: Timestamp, rules: Rules, is_answered: bool) -> Answer {
+        if rules.place == Place::Cluster {
+            for failed in self.unpublished.begin(operation, now, is_answered) {
+                self.sessions.remove(&failed);
+            }
+        }
         self.sessions.retain(|_, entry| entry.record.is_live(now));
         match operation {
             Operation::Create(new) => Answer::created(self.create(new, now)),
@@ -111,7 +187,7 @@ impl User {
             Operation::ExpireAccess(_) => Answer::Raised(self.expire_access(now)),
             Operation::GetData(id) => Answer::Data(self.sessions.get(id).map(|entry| entry.data.clone())),
             Operation::PutData(put) => Answer::Put(self.put_data(put)),
-            Operation::ReadLog(_) => Answer::Log(self.log.clone()),
+            Operation::ReadLog { .. } => Answer::Log(self.log.clone()),
         }
     }
 
@@ -173,7 +249,7 @@ impl User {
                     return if is_meant(entry) { self.remove(&[id]) } else { Vec::new() };
                 }
                 let is_proven = matches!(end.which, WhichSessions::Proven(_));
-                if is_proven && rules.can_lose_records && !self.tombstones.contains(&id) {
+                if is_proven && rules.place != Place::Memory && !self.tombstones.contains(&id) {
                     self.publish(vec![(id, Revocation::ENDED)]);
                     self.tombstones.push(id);
                     self.tombstones.sort_unstable();
@@ -222,7 +298,9 @@ impl User {
     }
 
     fn publish(&mut self, revocations: Vec<(SessionId, u32)>) {
-        if !revocations.is_empty() {
+        if self.unpublished.is_used {
+            self.unpublished.add(&revocations);
+        } else if !revocations.is_empty() {
             self.log.push(sorted(revocations));
         }
     }

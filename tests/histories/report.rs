@@ -102,7 +102,7 @@ pub(crate) fn operation(operation: &Operation) -> String {
             let text = String::from_utf8_lossy(&put.bytes);
             format!("put_data {} {text:?} expects version {}", session(put.id), put.expected_version)
         }
-        Operation::ReadLog(_) => "read_log".to_owned(),
+        Operation::ReadLog { .. } => "read_log".to_owned(),
     }
 }
 
@@ -140,23 +140,27 @@ pub(crate) fn answer(answer: &Answer) -> String {
     }
 }
 
+/// Writes a history.
+pub(crate) fn history(history: &[Recorded]) -> String {
+    history.iter().enumerate().map(|(index, recorded)| line(index, recorded, ' ')).collect()
+}
+
+fn line(index: usize, recorded: &Recorded, mark: char) -> String {
+    let (until, said) = match &recorded.answered {
+        Some((event, said)) => (event.to_string(), answer(said)),
+        None => (recorded.over.map_or_else(|| "-".to_owned(), |over| over.to_string()), "LOST".to_owned()),
+    };
+    let (client, begun, asked) = (recorded.client, recorded.invoked, operation(&recorded.operation));
+    let now = time(recorded.now);
+    format!("{mark} {index:2} client {client} {begun:4} to {until:4} at {now} {asked} -> {said}\n")
+}
+
 /// Writes a history that is not linearizable, with the longest beginning that can be explained.
 pub(crate) fn violation(history: &[Recorded], violation: &Violation, rules: Rules) -> String {
-    let mut text = String::new();
     let left = unexplained(history, violation);
-    for (index, recorded) in history.iter().enumerate() {
-        let (until, said) = match &recorded.answered {
-            Some((event, said)) => (event.to_string(), answer(said)),
-            None => ("-".to_owned(), "LOST".to_owned()),
-        };
-        let mark = if left.contains(&index) { '!' } else { ' ' };
-        let (client, begun, asked) = (recorded.client, recorded.invoked, operation(&recorded.operation));
-        let _ = writeln!(
-            text,
-            "{mark} {index:2} client {client} {begun:4} to {until:4} at {} {asked} -> {said}",
-            time(recorded.now)
-        );
-    }
+    let mark = |index| if left.contains(&index) { '!' } else { ' ' };
+    let mut text: String =
+        history.iter().enumerate().map(|(index, recorded)| line(index, recorded, mark(index))).collect();
     let _ = writeln!(
         text,
         "an order that can be explained: {:?}; then there is\n{:#?}",
@@ -164,7 +168,7 @@ pub(crate) fn violation(history: &[Recorded], violation: &Violation, rules: Rule
     );
     for index in left {
         let mut then = violation.then.clone();
-        let said = then.step(&history[index].operation, history[index].now, rules);
+        let said = then.step(&history[index].operation, history[index].now, rules, true);
         let _ = writeln!(text, "{index:2} would answer {}", answer(&said));
     }
     text

@@ -25,16 +25,15 @@ impl SequentialSpec for Possible {
 
     /// Called for operations whose answer was lost.
     fn invoke(&mut self, (operation, now): &Self::Op) -> Self::Ret {
-        for user in &mut self.users {
-            user.step(operation, *now, self.rules);
-        }
+        let rules = self.rules;
+        self.users = self.users.iter().flat_map(|user| user.after(operation, *now, None, rules)).collect();
         None
     }
 
     fn is_valid_step(&mut self, (operation, now): &Self::Op, answer: &Self::Ret) -> bool {
         let rules = self.rules;
         let after = |user: &User| user.after(operation, *now, answer.as_ref(), rules);
-        self.users = self.users.iter().filter_map(after).collect();
+        self.users = self.users.iter().flat_map(after).collect();
         !self.users.is_empty()
     }
 }
