@@ -21,6 +21,8 @@ export interface SessionInfo {
   auth_time: number;
   /** Who acts as the user, if that is not the user. */
   actor: string | null;
+  /** Whether the session is bound to its device. */
+  bound: boolean;
 }
 
 /** A row of `GET <base>/sessions`. Times are seconds since 1970. The user agent is as the client sent it. */
@@ -33,6 +35,7 @@ export interface ListedSession {
   user_agent: string | null;
   ip: string | null;
   actor: string | null;
+  bound: boolean;
 }
 
 export interface SessionOptions {

@@ -31,11 +31,13 @@ use tokio::{sync::Notify, time::timeout};
 use tower_jwt_sessions::{
     ConfigError, KeyRing, PresentedTokens, SessionCookies, SessionId, SessionManager,
     clock::{Clock, SystemClock, Timestamp},
+    keys::DeviceKey,
     policy::{MAX_CLOCK_SKEW, WhenFull},
     store::{
         AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, LogEntry, LogPage,
-        LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, Revocation, RotateDecision,
-        RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord, SessionStore, StoreError, WhichSessions,
+        LogPosition, MARKS_REMEMBERED, NewSession, Owner, PutData, PutOutcome, RegisterDevice, RegisterOutcome,
+        Revocation, RotateDecision, RotateOutcome, RotateSession, SessionData, SessionList, SessionRecord,
+        SessionStore, StoreError, WhichSessions,
     },
 };
 
@@ -91,6 +93,7 @@ struct Row {
     record: Vec<u8>,
     device: Device,
     data: SessionData,
+    device_key: Option<DeviceKey>,
 }
 
 /// What a login in progress may have missed.
@@ -117,6 +120,13 @@ impl Tables {
     fn live(&self, owner: &Owner, id: SessionId, now: Timestamp) -> Result<Option<SessionRecord>, StoreError> {
         let row = self.sessions.get(&(owner.clone(), id));
         Ok(row.map(Row::read).transpose()?.filter(|record| record.is_live(now)))
+    }
+
+    fn find(&self, owner: &Owner, id: SessionId, now: Timestamp) -> Result<Option<FoundSession>, StoreError> {
+        let Some(record) = self.live(owner, id, now)? else { return Ok(None) };
+        let mut found = FoundSession::new(record, now);
+        found.device_key = self.sessions.get(&(owner.clone(), id)).and_then(|row| row.device_key);
+        Ok(Some(found))
     }
 
     fn live_of<'a>(
@@ -243,14 +253,14 @@ impl SessionStore for TableStore {
             let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
             record.access_expired_at = marks.latest();
             let data = new.data.clone().map(|bytes| SessionData::new(1, bytes)).unwrap_or_default();
-            let row = Row { record: record.to_bytes().to_vec(), device: new.device.clone(), data };
+            let row = Row { record: record.to_bytes().to_vec(), device: new.device.clone(), data, device_key: None };
             tables.sessions.insert((new.owner.clone(), new.id), row);
             Ok(CreateOutcome::created(record, now, ended))
         })
     }
 
     async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
-        self.transaction(|tables, now| Ok(tables.live(owner, id, now)?.map(|record| FoundSession::new(record, now))))
+        self.transaction(|tables, now| tables.find(owner, id, now))
     }
 
     async fn rotate(&self, rotate: &RotateSession) -> Result<RotateOutcome, StoreError> {
@@ -345,6 +355,22 @@ impl SessionStore for TableStore {
                     PutOutcome::Stored { version }
                 }
             })
+        })
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        self.transaction(|tables, now| {
+            let Some(mut found) = tables.find(&register.owner, register.id, now)? else {
+                return Ok(RegisterOutcome::Ended);
+            };
+            if found.device_key.is_some() {
+                return Ok(RegisterOutcome::Known);
+            }
+            found.device_key = Some(register.key);
+            if let Some(row) = tables.sessions.get_mut(&(register.owner.clone(), register.id)) {
+                row.device_key = found.device_key;
+            }
+            Ok(RegisterOutcome::Registered(found))
         })
     }
 

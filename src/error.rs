@@ -166,6 +166,8 @@ pub enum ErrorKind {
     /// The session that is to act as a user is already acting as another one
     /// ([`Login::acting`](crate::manager::Login::acting)). Nothing was changed. 403.
     AlreadyActing,
+    /// A key of a device was registered for the session before. Nothing was changed. 403.
+    AlreadyBound,
     /// The claims cannot be written into a token: they are not an object, or use a reserved name. 500.
     Claims,
     /// The claims source failed. Nothing was changed. 503.
@@ -176,6 +178,8 @@ pub enum ErrorKind {
     DataFormat,
     /// The operating system or the cryptographic library failed. 500.
     Internal,
+    /// What should prove that a device has its key is malformed, or was not signed by that key. Nothing was changed. 400.
+    InvalidDeviceProof,
     /// The refresh token has expired, was superseded, belongs to an ended session or has no valid signature. 401.
     InvalidRefreshToken,
     /// The request has credentials in two places, more than four cookies of one name, or an `Authorization` header that
@@ -189,6 +193,9 @@ pub enum ErrorKind {
     /// ([`Login::proven_since`](crate::manager::Login::proven_since)). Nothing was changed: the user has to log in
     /// again. 401.
     ProofOutdated,
+    /// The session is bound to a device, which has not proven this refresh. Nothing was changed: its browser refreshes by
+    /// itself before its next request. 403.
+    ProofRequired,
     /// The session has ended. 401.
     SessionEnded,
     /// The user has as many sessions as allowed, and the limit refuses further logins. 409.
@@ -250,13 +257,16 @@ impl Error {
     pub const fn problem(&self) -> Problem {
         match self.kind {
             ErrorKind::AlreadyActing => Problem::ALREADY_ACTING,
+            ErrorKind::AlreadyBound => Problem::ALREADY_BOUND,
             ErrorKind::ClaimsSource => Problem::CLAIMS_UNAVAILABLE,
             ErrorKind::Store => Problem::STORE_UNAVAILABLE,
             ErrorKind::DataConflict => Problem::DATA_CONFLICT,
             ErrorKind::MissingRefreshToken => Problem::MISSING_CREDENTIALS,
+            ErrorKind::InvalidDeviceProof => Problem::INVALID_DEVICE_PROOF,
             ErrorKind::InvalidRefreshToken => Problem::INVALID_REFRESH_TOKEN,
             ErrorKind::InvalidRequest => Problem::INVALID_REQUEST,
             ErrorKind::ProofOutdated => Problem::PROOF_OUTDATED,
+            ErrorKind::ProofRequired => Problem::PROOF_REQUIRED,
             ErrorKind::SessionEnded => Problem::INVALID_TOKEN,
             ErrorKind::SessionLimitReached => Problem::SESSION_LIMIT_REACHED,
             ErrorKind::UserNotFound => Problem::USER_NOT_FOUND,
@@ -274,16 +284,19 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             ErrorKind::AlreadyActing => "the session is already acting as another user",
+            ErrorKind::AlreadyBound => "the session has the key of a device already",
             ErrorKind::Claims => "invalid claims",
             ErrorKind::ClaimsSource => "claims source failed",
             ErrorKind::DataConflict => "session data changed concurrently",
             ErrorKind::DataFormat => "session data of an unexpected type",
             ErrorKind::Internal => "operating system or cryptographic library failed",
+            ErrorKind::InvalidDeviceProof => "malformed proof of a device, or one of another key",
             ErrorKind::InvalidRefreshToken => "invalid refresh token",
             ErrorKind::InvalidRequest => "ambiguous or malformed credentials",
             ErrorKind::InvalidUserId => "invalid user id",
             ErrorKind::MissingRefreshToken => "no refresh token",
             ErrorKind::ProofOutdated => "proof of the login older than an end of the user's sessions, or too old",
+            ErrorKind::ProofRequired => "session bound to a device: refresh without its proof",
             ErrorKind::SessionEnded => "session ended",
             ErrorKind::SessionLimitReached => "session limit reached",
             ErrorKind::Store => "session store failed",

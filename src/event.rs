@@ -75,8 +75,12 @@ pub enum Operation {
     /// [`refresh`](crate::SessionManager::refresh) or
     /// [`refresh_with_token`](crate::SessionManager::refresh_with_token).
     Refresh,
+    /// The registration of the key of a device, by a browser.
+    DeviceRegistration,
     /// A refresh by the renewal layer, before the handler of a request.
     Renewal,
+    /// No operation: a request, as it arrived.
+    Request,
     /// [`logout`](crate::SessionManager::logout) or [`end_with_token`](crate::SessionManager::end_with_token).
     Logout,
     /// [`logout_all`](crate::SessionManager::logout_all).
@@ -96,7 +100,9 @@ impl Operation {
         match self {
             Self::Login => "login",
             Self::Refresh => "refresh",
+            Self::DeviceRegistration => "device_registration",
             Self::Renewal => "renewal",
+            Self::Request => "request",
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
             Self::End => "end",
@@ -170,7 +176,7 @@ impl SessionEvent {
     /// might take for the end of the line or a terminal for a command is escaped, since clients choose their user agent.
     ///
     /// The members are `event`, `user_id`, `session_id`, `operation` (the name of the [`Operation`] in snake case), and
-    /// where they apply `reason` (of an end), `tokens` (of a refresh), `actor`, `user_agent` and `ip`. Later versions may
+    /// where they apply `reason` (of an end or a skip), `tokens` (of a refresh), `actor`, `user_agent` and `ip`. Later versions may
     /// add members and values, but change none.
     ///
     /// | `event` | |
@@ -182,6 +188,11 @@ impl SessionEvent {
     /// | `authn_token_reuse` | [`RefreshTokenReused`](SessionEventKind::RefreshTokenReused) |
     /// | `session_use_after_expire` | [`UsedAfterEnd`](SessionEventKind::UsedAfterEnd) |
     /// | `session_access_expired` | [`AccessExpired`](SessionEventKind::AccessExpired) |
+    /// | `session_device_registered` | [`DeviceRegistered`](SessionEventKind::DeviceRegistered) |
+    /// | `session_device_bound` | [`DeviceBound`](SessionEventKind::DeviceBound) |
+    /// | `session_device_proof_missing` | [`DeviceProofMissing`](SessionEventKind::DeviceProofMissing) |
+    /// | `session_device_proof_invalid` | [`DeviceProofInvalid`](SessionEventKind::DeviceProofInvalid) |
+    /// | `session_device_proof_skipped` | [`DeviceProofSkipped`](SessionEventKind::DeviceProofSkipped), with `reason`: `quota_exceeded`, `unreachable`, `server_error` or `other` |
     /// | `session_store_rolled_back` | [`StoreRolledBack`](SessionEventKind::StoreRolledBack) |
     ///
     /// ```
@@ -203,6 +214,7 @@ impl SessionEvent {
         add("operation", Some(self.operation.as_str().to_owned()));
         match self.kind {
             SessionEventKind::Ended(reason) => add("reason", Some(reason.as_str().to_owned())),
+            SessionEventKind::DeviceProofSkipped(reason) => add("reason", Some(reason.as_str().to_owned())),
             SessionEventKind::Refreshed(kind) => add("tokens", Some(kind.as_str().to_owned())),
             _ => {}
         }
@@ -264,9 +276,48 @@ pub enum SessionEventKind {
     UsedAfterEnd,
     /// Its access was expired, so that the next refresh loads new claims.
     AccessExpired,
+    /// A browser has registered a key of its device for the session. It is demanded from the first proof on.
+    DeviceRegistered,
+    /// The device has proven a refresh for the first time: the session is bound to it, and refreshes without proof are
+    /// refused.
+    DeviceBound,
+    /// A refresh of a bound session without proof was refused: by a copy of the cookies, or by a browser that has lost the
+    /// key or stopped to prove. Nothing was changed.
+    DeviceProofMissing,
+    /// A proof was not signed by the key of the session: by a copy of the cookies, or by a browser that has lost the key.
+    /// Nothing was changed.
+    DeviceProofInvalid,
+    /// A browser says that it has sent a request without refreshing first, although the access token had expired. It was
+    /// served as any request with an expired access token.
+    DeviceProofSkipped(SkipReason),
     /// The store had an older generation than the token, or an older epoch than the node: it lost writes, for example
     /// in a failover.
     StoreRolledBack,
+}
+
+/// Why a browser has sent a request without refreshing first. It is what the browser says, of which nothing is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// It signs no more for a while.
+    QuotaExceeded,
+    /// The server could not be reached.
+    Unreachable,
+    /// The server answered with an error.
+    ServerError,
+    /// Something else.
+    Other,
+}
+
+impl SkipReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Unreachable => "unreachable",
+            Self::ServerError => "server_error",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What a refresh issued.
@@ -374,6 +425,9 @@ fn log(session_id: SessionId, kind: SessionEventKind) {
             );
         }
         SessionEventKind::Ended(reason) => tracing::info!(target: LOG_TARGET, session = %session(), event, ?reason),
+        SessionEventKind::DeviceProofSkipped(reason) => {
+            tracing::info!(target: LOG_TARGET, session = %session(), event, ?reason);
+        }
         SessionEventKind::Refreshed(rotation) => {
             tracing::debug!(target: LOG_TARGET, session = %session(), event, ?rotation);
         }
@@ -391,6 +445,11 @@ const fn name(kind: SessionEventKind) -> &'static str {
         SessionEventKind::RefreshTokenReused => "authn_token_reuse",
         SessionEventKind::UsedAfterEnd => "session_use_after_expire",
         SessionEventKind::AccessExpired => "session_access_expired",
+        SessionEventKind::DeviceRegistered => "session_device_registered",
+        SessionEventKind::DeviceBound => "session_device_bound",
+        SessionEventKind::DeviceProofMissing => "session_device_proof_missing",
+        SessionEventKind::DeviceProofInvalid => "session_device_proof_invalid",
+        SessionEventKind::DeviceProofSkipped(_) => "session_device_proof_skipped",
         SessionEventKind::StoreRolledBack => "session_store_rolled_back",
     }
 }

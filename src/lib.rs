@@ -39,6 +39,8 @@ pub mod cookie;
 mod credentials;
 #[cfg(feature = "router")]
 pub mod csrf;
+#[cfg(feature = "dbsc")]
+pub mod dbsc;
 pub mod error;
 pub mod event;
 pub mod guard;

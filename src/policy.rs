@@ -191,6 +191,8 @@ pub(crate) struct Lifetimes {
     pub(crate) max_access: Duration,
     /// How long a session lasts in which another acts as its user.
     pub(crate) acting: Duration,
+    /// How long an access token of a session lives that is bound to a device.
+    pub(crate) bound: Duration,
 }
 
 impl Lifetimes {
@@ -268,6 +270,7 @@ impl Default for Lifetimes {
             absolute: Duration::from_secs(30 * 24 * 60 * 60),
             max_access: Duration::from_secs(60 * 60),
             acting: Duration::from_secs(60 * 60),
+            bound: Duration::from_secs(10 * 60),
         }
     }
 }

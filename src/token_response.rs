@@ -31,8 +31,19 @@ use crate::cookie::forbid_storage;
 pub struct SessionTokens {
     access: IssuedToken,
     refresh: Option<IssuedToken>,
-    /// Whether cookies with them outlast the browser.
-    is_persistent: bool,
+    /// How they are put into cookies.
+    cookies: CookieTerms,
+}
+
+/// What is said of the cookies of tokens.
+#[derive(Clone, Default)]
+pub(crate) struct CookieTerms {
+    /// Whether they outlast the browser.
+    pub(crate) is_persistent: bool,
+    /// Whether the browser has to notice that the access token expires.
+    pub(crate) is_access_timed: bool,
+    /// The offer to bind the session to a device.
+    pub(crate) registration: Option<HeaderValue>,
 }
 
 /// A token and its lifetime, in whole seconds.
@@ -43,16 +54,21 @@ pub(crate) struct IssuedToken {
 }
 
 impl SessionTokens {
-    pub(crate) const fn new(access: IssuedToken, refresh: Option<IssuedToken>, is_persistent: bool) -> Self {
-        Self { access, refresh, is_persistent }
+    pub(crate) const fn new(access: IssuedToken, refresh: Option<IssuedToken>, cookies: CookieTerms) -> Self {
+        Self { access, refresh, cookies }
     }
 
-    pub(crate) const fn is_persistent(&self) -> bool {
-        self.is_persistent
+    pub(crate) fn into_parts(self) -> (IssuedToken, Option<IssuedToken>, CookieTerms) {
+        (self.access, self.refresh, self.cookies)
     }
 
-    pub(crate) fn into_parts(self) -> (IssuedToken, Option<IssuedToken>) {
-        (self.access, self.refresh)
+    /// Has browsers notice when the access token expires.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn timed(mut self) -> Self {
+        // The browser is about to prove that it has its key, and needs no further offer.
+        self.cookies.registration = None;
+        self.cookies.is_access_timed = true;
+        self
     }
 
     /// The access token, for `Authorization: Bearer`.

@@ -184,6 +184,8 @@ impl<C: DeserializeOwned + Send + Sync + 'static> VerifierBuilder<C> {
             max_access_lifetime: self.max_access_lifetime,
             shape: ClaimsShape::of::<C>(),
             client_ip: None,
+            #[cfg(feature = "dbsc")]
+            binds_devices: false,
         };
         Ok(Verifier::new(Arc::new(inner), StalePolicy::KeepServing))
     }

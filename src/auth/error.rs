@@ -38,6 +38,10 @@ pub enum VerifyError {
     /// error in the application, such as claims that are too long for a token. Answered with `500`, since the session
     /// has not ended; the log says what failed.
     RenewalFailed,
+    /// The access token is missing or cannot be used, and the session is bound to a device, which has not proven a refresh:
+    /// the renewal layer (`SessionManager::renewal_layer`) cannot refresh it. Answered with `403`, or with the way to the
+    /// login.
+    ProofRequired,
     /// The access token is valid, but this node does not know enough of what other nodes ended: see
     /// [`StalePolicy`](crate::revocation::StalePolicy). Answered with `503`.
     RevocationsUnknown,
@@ -52,6 +56,7 @@ impl VerifyError {
             Self::RevocationsUnknown => Problem::REVOCATIONS_UNKNOWN,
             Self::EndUnfinished | Self::NotRenewed => Problem::STORE_UNAVAILABLE,
             Self::RenewalFailed => Problem::INTERNAL_ERROR,
+            Self::ProofRequired => Problem::PROOF_REQUIRED,
             Self::OnlyRefreshToken | Self::AmbiguousCookie | Self::InvalidToken | Self::Expired | Self::Revoked => {
                 Problem::INVALID_TOKEN
             }
@@ -72,6 +77,7 @@ impl fmt::Display for VerifyError {
             Self::EndUnfinished => "end of the session unfinished",
             Self::NotRenewed => "session not refreshed: store or claims source unavailable",
             Self::RenewalFailed => "session not refreshed: error in the application",
+            Self::ProofRequired => "session bound to a device, without its proof",
             Self::RevocationsUnknown => "revocations unknown",
         })
     }

@@ -43,6 +43,9 @@ pub enum SessionRejectionKind {
         /// How old the login may be.
         max_age: Duration,
     },
+    /// The session is not bound to a device: [`guard::require_device_binding`](crate::guard::require_device_binding) or
+    /// [`Session::require_device_binding`]. 403.
+    DeviceNotBound,
     /// The store had to be asked and did not answer. 503.
     StoreUnavailable,
     /// The handler asks for a [`StoreChecked`] session, but the verifier has no store, or the session is one of
@@ -87,6 +90,7 @@ impl SessionRejection {
             SessionRejectionKind::Unauthenticated(reason) => reason.problem(),
             SessionRejectionKind::NotPermitted => Problem::INSUFFICIENT_SCOPE,
             SessionRejectionKind::LoginNotRecent { max_age } => Problem::login_not_recent(max_age),
+            SessionRejectionKind::DeviceNotBound => Problem::DEVICE_BINDING_REQUIRED,
             SessionRejectionKind::StoreUnavailable => Problem::STORE_UNAVAILABLE,
             SessionRejectionKind::NoStore | SessionRejectionKind::LayerMissing { .. } => Problem::INTERNAL_ERROR,
         }
@@ -101,6 +105,7 @@ impl fmt::Display for SessionRejection {
             SessionRejectionKind::LoginNotRecent { max_age } => {
                 write!(f, "the login is more than {} seconds ago", max_age.as_secs())
             }
+            SessionRejectionKind::DeviceNotBound => f.write_str("the session is not bound to a device"),
             SessionRejectionKind::StoreUnavailable => f.write_str("session store unavailable"),
             SessionRejectionKind::NoStore => {
                 f.write_str("no store behind the verifier: StoreChecked needs the layer of a SessionManager")

@@ -34,6 +34,9 @@ pub(crate) struct VerifierInner {
     pub(crate) shape: ClaimsShape,
     /// For the events of operations, never for a request alone.
     pub(crate) client_ip: Option<Arc<ClientIp>>,
+    /// Whether browsers may say that they have skipped a refresh.
+    #[cfg(feature = "dbsc")]
+    pub(crate) binds_devices: bool,
 }
 
 impl VerifierInner {

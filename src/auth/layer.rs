@@ -85,6 +85,10 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let verified = self.verifier.verify(request.headers());
+        #[cfg(feature = "dbsc")]
+        if verified.is_err() {
+            self.verifier.note_skipped(request.headers(), request.extensions());
+        }
         outcome::insert(request.extensions_mut(), &self.verifier, verified);
         ResponseFuture { inner: self.inner.call(request) }
     }

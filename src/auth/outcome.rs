@@ -60,7 +60,9 @@ pub(crate) fn insert<C: Send + Sync + 'static>(
         Err(reason) => {
             extensions.remove::<Session<C>>();
             // The renewal layer around this one found a failure. This layer sees only what that led to.
-            let is_failure = |reason| matches!(reason, VerifyError::NotRenewed | VerifyError::RenewalFailed);
+            let is_failure = |reason| {
+                matches!(reason, VerifyError::NotRenewed | VerifyError::RenewalFailed | VerifyError::ProofRequired)
+            };
             if extensions.get().is_some_and(|outer: &Rejected<C>| is_failure(outer.reason)) {
                 return;
             }

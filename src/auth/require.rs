@@ -26,6 +26,17 @@ impl<C> Session<C> {
         if condition(self) { Ok(()) } else { Err(self.reject(SessionRejectionKind::NotPermitted)) }
     }
 
+    /// Checks inside a handler that the session is bound to a device ([`is_bound`](Self::is_bound)), before what a copy of
+    /// the cookies must not do. For routes, use
+    /// [`guard::require_device_binding`](crate::guard::require_device_binding).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionRejectionKind::DeviceNotBound`] if it is not: 403 `device_binding_required`.
+    pub fn require_device_binding(&self) -> Result<(), SessionRejection> {
+        if self.is_bound() { Ok(()) } else { Err(self.reject(SessionRejectionKind::DeviceNotBound)) }
+    }
+
     /// Checks inside a handler that the user logged in at most `max_age` ago, before what is sensitive. For routes, use
     /// [`guard::require_recent_login`](crate::guard::require_recent_login), which says how the age is measured.
     ///

@@ -14,7 +14,7 @@ use crate::{
     cookie::TokenCookie,
     error::Error,
     id::{SessionId, UserId},
-    jwt::RegisteredClaims,
+    jwt::{RegisteredClaims, SessionTerms},
     revocation::{Changed, Ended, SessionBackend, StalePolicy},
 };
 
@@ -69,6 +69,15 @@ impl<C> Session<C> {
     /// do, such as a change of password.
     pub fn actor(&self) -> Option<&UserId> {
         self.verified.registered.actor()
+    }
+
+    /// Whether the session is bound to its device, which has proven to have its key when this access token was issued.
+    /// Always `false` where sessions are not bound (`SessionManagerBuilder::device_binding`), and at first after each
+    /// login.
+    ///
+    /// For routes that want it, see [`guard::require_device_binding`](crate::guard::require_device_binding).
+    pub fn is_bound(&self) -> bool {
+        self.verified.registered.terms.as_deref().is_some_and(SessionTerms::is_bound)
     }
 
     /// Returns the session claims, which the login set for this one session; `None` if it set none.

@@ -13,6 +13,11 @@ use crate::{
     jwt::{Buffer, MAX_TOKEN_LEN},
     revocation::StalePolicy,
 };
+#[cfg(feature = "dbsc")]
+use crate::{
+    dbsc::{SKIPPED_HEADER, skip_reason},
+    event::{Cause, Operation, SessionEvent, SessionEventKind},
+};
 
 /// Verifies requests. It holds keys and the list of revocations, but no store; cheap to clone.
 ///
@@ -102,6 +107,24 @@ impl<C: DeserializeOwned + Send + Sync + 'static> Verifier<C> {
         let rest = values.into_iter().filter(|(which, value)| !is_verified(*which) && value.len() <= MAX_TOKEN_LEN);
         presented.unverified = rest.map(|(which, value)| (which, Box::from(value))).collect();
         presented
+    }
+
+    /// Reports that a browser has skipped the refresh of a bound session, where it says so: in a request without session.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn note_skipped(&self, headers: &HeaderMap, extensions: &Extensions) {
+        let inner = &self.inner;
+        let (Some(backend), true) = (&inner.backend, inner.binds_devices && headers.contains_key(SKIPPED_HEADER))
+        else {
+            return;
+        };
+        let (Some(reason), Ok(found)) = (skip_reason(headers), inner.sources.find(headers)) else { return };
+        let now = inner.clock.now();
+        if let Some(token) = inner.find_refresh(&found, now).filter(|token| now < token.expires_at) {
+            let client = Arc::clone(&inner.partial_context(headers, extensions).client);
+            let cause = Cause { operation: Operation::Request, client: Some(client) };
+            let kind = SessionEventKind::DeviceProofSkipped(reason);
+            backend.emit(&SessionEvent::new(&token.user_id, token.session_id, token.actor(), kind, &cause));
+        }
     }
 
     /// Returns the same verifier under another policy for when the revocation log cannot be read. No difference to one

@@ -18,10 +18,15 @@ use tower_cookies::{
 
 use super::{CookieSettings, SameSite, TokenCookie, key::CookieKey};
 
+const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// Browsers drop a cookie whose name and value are longer together (RFC 6265bis, section 5.6).
 const MAX_COOKIE_LEN: usize = 4096;
+
+/// How long before its token a cookie goes whose absence the browser acts upon. Otherwise requests would arrive with a
+/// token that has just expired.
+const EARLY: Duration = Duration::from_secs(2);
 
 /// The cookies that a login, refresh or logout sets or removes: response parts.
 ///
@@ -40,6 +45,10 @@ pub struct SessionCookies {
     is_persistent: bool,
     /// `Clear-Site-Data`, only with a removal.
     clear_site_data: Option<HeaderValue>,
+    /// Whether the browser has to drop the access cookie when its token expires, whatever else the configuration says.
+    is_access_timed: bool,
+    /// `Secure-Session-Registration`, only with a session that may be bound.
+    registration: Option<HeaderValue>,
 }
 
 /// A cookie and its `Set-Cookie` line, built together so that an invalid line is an error at once.
@@ -59,12 +68,32 @@ pub(crate) enum IssueCookieError {
 
 impl SessionCookies {
     pub(crate) const fn new() -> Self {
-        Self { cookies: Vec::new(), expires_in: None, is_persistent: true, clear_site_data: None }
+        Self {
+            cookies: Vec::new(),
+            expires_in: None,
+            is_persistent: true,
+            clear_site_data: None,
+            is_access_timed: false,
+            registration: None,
+        }
     }
 
     /// Sets whether the cookies that follow outlast the browser, as far as the configuration lets them.
     pub(crate) const fn persistent(mut self, persistent: bool) -> Self {
         self.is_persistent = persistent;
+        self
+    }
+
+    /// Has the browser drop the access cookie a little before its token expires: one that is to refresh then notices it by
+    /// the missing cookie.
+    pub(crate) const fn timed(mut self, is_access_timed: bool) -> Self {
+        self.is_access_timed = is_access_timed;
+        self
+    }
+
+    /// Offers the browser to bind the session to its device.
+    pub(crate) fn offering(mut self, registration: Option<HeaderValue>) -> Self {
+        self.registration = registration;
         self
     }
 
@@ -136,8 +165,11 @@ impl SessionCookies {
         // Before the cookie is set, since clients that ignore domain and path keep the last cookie of a name.
         self.remove_former(settings, which)?;
         let mut cookie = base(settings, which, token);
-        if settings.max_age && self.is_persistent {
-            cookie.set_max_age(CookieDuration::seconds(i64::try_from(lives.as_secs()).unwrap_or(i64::MAX)));
+        let is_timed = self.is_access_timed && which == TokenCookie::Access;
+        if settings.max_age && self.is_persistent || is_timed {
+            let early = if is_timed { EARLY } else { Duration::ZERO };
+            let lives = lives.saturating_sub(early).max(Duration::from_secs(1)).as_secs();
+            cookie.set_max_age(CookieDuration::seconds(i64::try_from(lives).unwrap_or(i64::MAX)));
         }
         self.cookies.push(ready(cookie)?);
         Ok(())
@@ -189,6 +221,7 @@ impl SessionCookies {
         if asserted.clear_site_data.is_none() && before.is_some() && headers.get(CLEAR_SITE_DATA) == before.as_ref() {
             headers.remove(CLEAR_SITE_DATA);
         }
+        asserted.registration = self.registration;
         asserted.write(headers);
         extensions.insert(asserted);
     }
@@ -258,6 +291,7 @@ struct AssertedCookies {
     /// Whether they set a `Secure` cookie of a session.
     sets_secure: bool,
     clear_site_data: Option<HeaderValue>,
+    registration: Option<HeaderValue>,
 }
 
 impl AssertedCookies {
@@ -270,6 +304,11 @@ impl AssertedCookies {
             headers.append(header::SET_COOKIE, line);
         }
         forbid_caches(headers, "no-store");
+        // An offer is only good for the session that it comes with.
+        match &self.registration {
+            Some(offer) => drop(headers.insert(REGISTRATION, offer.clone())),
+            None => drop(headers.remove(REGISTRATION)),
+        }
         if let Some(data) = &self.clear_site_data {
             headers.insert(CLEAR_SITE_DATA, data.clone());
         }

@@ -58,6 +58,25 @@ impl CookieSettings {
         covers(&self.refresh_path, &self.access_path)
     }
 
+    /// Whether the cookies belong to the site that embeds this one.
+    #[cfg(feature = "dbsc")]
+    pub(crate) const fn is_partitioned(&self) -> bool {
+        self.partitioned
+    }
+
+    /// The attributes of the access cookie by which browsers find it, as in `Set-Cookie`.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn access_attributes(&self) -> String {
+        let domain = self.domain.as_deref().map(|domain| format!("Domain={domain}; ")).unwrap_or_default();
+        let secure = if self.secure { "Secure; " } else { "" };
+        let same_site = match self.same_site {
+            SameSite::Strict => "Strict",
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        };
+        format!("{domain}Path={}; {secure}HttpOnly; SameSite={same_site}", self.access_path)
+    }
+
     /// Returns a name that both use for cookies which a browser sends to the same paths.
     pub(crate) fn name_shared_with(&self, other: &Self) -> Option<&str> {
         let pairs = TokenCookie::BOTH.into_iter().flat_map(|own| TokenCookie::BOTH.map(|theirs| (own, theirs)));

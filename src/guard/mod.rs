@@ -54,6 +54,7 @@
 //! |---|---|---|
 //! | has no session | as from the extractor [`Session`] | |
 //! | the condition of [`require`] does not hold | 403, with the challenge of RFC 6750, section 3.1 | `insufficient_scope` |
+//! | the session is not bound to a device, as [`require_device_binding`] demands | 403 | `device_binding_required` |
 //! | the login is older than [`require_recent_login`] allows | 401, with the challenge of RFC 9470 and its `max_age` | `insufficient_user_authentication` |
 //!
 //! All of them are a [`SessionRejection`](crate::auth::SessionRejection). Where there is a
@@ -68,7 +69,7 @@ use std::time::Duration;
 
 pub use self::{
     layer::{RequireFuture, RequireLayer, RequireService},
-    requirement::{Condition, RecentLogin, Requirement},
+    requirement::{BoundDevice, Condition, RecentLogin, Requirement},
 };
 use crate::auth::Session;
 
@@ -116,4 +117,23 @@ where
 /// ```
 pub const fn require_recent_login<C>(max_age: Duration) -> RequireLayer<C, RecentLogin> {
     RequireLayer::new(RecentLogin::new(max_age))
+}
+
+/// Returns a layer that lets requests pass whose session is bound to its device ([`Session::is_bound`]), and rejects
+/// others with `403` `device_binding_required`.
+///
+/// Browsers that do not know Device Bound Session Credentials never pass, and those that do only some seconds after a
+/// login: use it where all users have such a browser, or where there is another way.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower_jwt_sessions::guard::require_device_binding;
+///
+/// async fn transfer() { /* … */ }
+///
+/// let routes: Router = Router::new().route("/transfer", post(transfer).layer(require_device_binding::<()>()));
+/// # let _ = routes;
+/// ```
+pub const fn require_device_binding<C>() -> RequireLayer<C, BoundDevice> {
+    RequireLayer::new(BoundDevice::new())
 }

@@ -4,8 +4,8 @@ use std::{fmt, time::Duration};
 
 use crate::auth::{Session, SessionRejection};
 
-/// What a [`RequireLayer`](super::RequireLayer) requires of a session: a [`Condition`] or a [`RecentLogin`]. It is
-/// sealed.
+/// What a [`RequireLayer`](super::RequireLayer) requires of a session: a [`Condition`], a [`RecentLogin`] or a
+/// [`BoundDevice`]. It is sealed.
 pub trait Requirement<C>: sealed::Sealed {
     /// Checks a session.
     ///
@@ -29,6 +29,16 @@ pub struct RecentLogin {
     max_age: Duration,
 }
 
+/// The binding to a device: what [`require_device_binding`](super::require_device_binding) requires.
+#[derive(Clone, Copy, Debug)]
+pub struct BoundDevice(());
+
+impl BoundDevice {
+    pub(super) const fn new() -> Self {
+        Self(())
+    }
+}
+
 impl<F> Condition<F> {
     pub(super) const fn new(condition: F) -> Self {
         Self(condition)
@@ -43,6 +53,7 @@ impl RecentLogin {
 
 impl<F> sealed::Sealed for Condition<F> {}
 impl sealed::Sealed for RecentLogin {}
+impl sealed::Sealed for BoundDevice {}
 
 impl<C, F: Fn(&Session<C>) -> bool> Requirement<C> for Condition<F> {
     fn check(&self, session: &Session<C>) -> Result<(), SessionRejection> {
@@ -53,6 +64,12 @@ impl<C, F: Fn(&Session<C>) -> bool> Requirement<C> for Condition<F> {
 impl<C> Requirement<C> for RecentLogin {
     fn check(&self, session: &Session<C>) -> Result<(), SessionRejection> {
         session.require_recent_login(self.max_age)
+    }
+}
+
+impl<C> Requirement<C> for BoundDevice {
+    fn check(&self, session: &Session<C>) -> Result<(), SessionRejection> {
+        session.require_device_binding()
     }
 }
 

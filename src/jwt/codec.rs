@@ -16,6 +16,8 @@ use super::{
     signature_cache::SignatureCache,
     terms::SessionTerms,
 };
+#[cfg(feature = "dbsc")]
+use crate::keys::Signature;
 use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
@@ -204,6 +206,19 @@ impl Codec {
             return Err(IssueError::TooLong);
         }
         Ok(token)
+    }
+
+    /// Returns an authentication tag for a message that is no token and cannot be taken for one.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn authenticate(&self, message: &[u8]) -> Option<Signature> {
+        self.signing.as_ref()?.key.sign(message)
+    }
+
+    /// Whether a key that is accepted `now` has made this tag for a message.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn is_authentic(&self, message: &[u8], tag: &[u8], now: Timestamp) -> bool {
+        let mut accepted = self.accepted.iter().filter(|(_, accepted)| accepted.is_accepted(now));
+        accepted.any(|(_, accepted)| accepted.key.verifies(message, tag))
     }
 
     pub(super) fn payload(&self, claims: &RegisteredClaims, app: &AppClaims) -> String {

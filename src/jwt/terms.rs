@@ -28,6 +28,8 @@ pub struct SessionTerms {
     /// A JSON object, as it was written at the login.
     claims: Option<Arc<str>>,
     actor: Option<Actor>,
+    /// Only in access tokens: the one thing that the login did not say.
+    is_bound: bool,
 }
 
 /// Who acts as the user of a session, and the session of their own from which they do.
@@ -90,6 +92,16 @@ impl SessionTerms {
         })
     }
 
+    /// Whether the access token was issued for a proof of the session's device.
+    pub(crate) const fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
+    /// Returns the terms of access tokens of a bound session.
+    pub(crate) fn bound(terms: Option<&Self>) -> Self {
+        Self { is_bound: true, ..terms.cloned().unwrap_or_default() }
+    }
+
     pub(crate) fn set_persistent(&mut self, persistent: bool) {
         self.ends_with_browser = !persistent;
     }
@@ -127,7 +139,8 @@ impl SessionTerms {
         let idle = self.idle.map(|idle| format!(r#""idle":{idle}"#));
         let persistent = self.ends_with_browser.then(|| r#""persistent":false"#.to_owned());
         let claims = self.claims.as_deref().map(|claims| format!(r#""claims":{claims}"#));
-        let session: Vec<String> = [idle, persistent, claims].into_iter().flatten().collect();
+        let bound = self.is_bound.then(|| r#""bound":true"#.to_owned());
+        let session: Vec<String> = [idle, persistent, claims, bound].into_iter().flatten().collect();
         let actor = self.actor.as_ref().map(|Actor { user_id, session_id }| {
             format!(r#","act":{{"sub":{},"sid":"{session_id}"}}"#, json_string(user_id.as_str()))
         });
@@ -160,6 +173,8 @@ impl SessionTerms {
                 terms.idle = Some(cursor.number()?);
             } else if cursor.text(r#""persistent":false"#).is_some() {
                 terms.ends_with_browser = true;
+            } else if cursor.text(r#""bound":true"#).is_some() {
+                terms.is_bound = true;
             } else {
                 cursor.text(r#""claims":"#)?;
                 terms.claims = Some(cursor.object()?.into());

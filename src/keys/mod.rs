@@ -32,6 +32,7 @@
 
 mod algorithm;
 mod curves;
+mod device;
 mod encoding;
 mod jwk;
 mod ring;
@@ -40,7 +41,10 @@ mod signing;
 mod verification;
 mod verification_keys;
 
+#[cfg(feature = "dbsc")]
+pub(crate) use self::algorithm::Signature;
 pub(crate) use self::{algorithm::MAX_SIGNATURE_LEN, verification_keys::AcceptedKey};
 pub use self::{
-    ring::KeyRing, signing::SigningKey, verification::VerificationKey, verification_keys::VerificationKeys,
+    device::DeviceKey, ring::KeyRing, signing::SigningKey, verification::VerificationKey,
+    verification_keys::VerificationKeys,
 };

@@ -64,6 +64,7 @@ use crate::{
     feature = "router",
     doc = "| sites with pages | [`login_url`](Self::login_url), [`after_logout`](Self::after_logout) |"
 )]
+#[cfg_attr(feature = "dbsc", doc = "| stolen cookies | [`device_binding`](Self::device_binding) |")]
 #[cfg_attr(not(feature = "router"), doc = "| sites with pages | [`login_url`](Self::login_url) |")]
 /// | callbacks | [`on_event`](Self::on_event), [`client_ip`](Self::client_ip), [`render_errors`](Self::render_errors), [`clock`](Self::clock) |
 #[must_use]
@@ -83,6 +84,8 @@ pub struct SessionManagerBuilder<C = ()> {
     events: EventHook,
     client_ip: Option<Arc<ClientIp>>,
     neighbours: Vec<Neighbour>,
+    #[cfg(feature = "dbsc")]
+    device_binding: Option<crate::dbsc::DeviceBinding>,
     #[cfg(feature = "router")]
     guard: CsrfConfig,
     #[cfg(feature = "router")]
@@ -107,6 +110,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
             events: EventHook::default(),
             client_ip: None,
             neighbours: Vec::new(),
+            #[cfg(feature = "dbsc")]
+            device_binding: None,
             #[cfg(feature = "router")]
             guard: CsrfConfig::default(),
             #[cfg(feature = "router")]
@@ -438,6 +443,27 @@ impl<C: Claims> SessionManagerBuilder<C> {
     #[cfg(feature = "router")]
     pub fn after_logout(mut self, path: impl Into<String>) -> Self {
         self.after_logout = Some(path.into());
+        self
+    }
+
+    /// Binds sessions to the device of their browser, where that knows Device Bound Session Credentials, so that a copy of
+    /// the cookies is worth nothing beyond some minutes: see [`dbsc`](crate::dbsc). Default: no session is bound.
+    ///
+    /// It needs [`own_origin`](Self::own_origin) on https. The routes are part of the
+    /// [`router`](SessionManager::router), which must be nested under
+    /// [`DeviceBinding::mounted_at`](crate::dbsc::DeviceBinding::mounted_at).
+    ///
+    /// ```
+    /// use tower_jwt_sessions::{SessionManager, dbsc::DeviceBinding};
+    ///
+    /// let builder = SessionManager::<()>::builder()
+    ///     .own_origin("https://app.example")
+    ///     .device_binding(DeviceBinding::new());
+    /// # let _ = builder;
+    /// ```
+    #[cfg(feature = "dbsc")]
+    pub fn device_binding(mut self, binding: crate::dbsc::DeviceBinding) -> Self {
+        self.device_binding = Some(binding);
         self
     }
 

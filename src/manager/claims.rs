@@ -48,6 +48,11 @@ impl<C: Claims> SessionManager<C> {
             return Err(self.error_caused_by(ErrorKind::ClaimsSource, "the claims took too long to load"));
         }
         let verification = self.verification();
+        // The longest that this session will ever have.
+        #[cfg(feature = "dbsc")]
+        let bound = self.inner.device_binding.as_ref().map(|_| SessionTerms::bound(terms));
+        #[cfg(feature = "dbsc")]
+        let terms = bound.as_ref().or(terms);
         let claims = AppClaims::new(&claims, verification.shape)
             .map_err(|invalid| self.error_caused_by(ErrorKind::Claims, invalid))?;
         let settings = &verification.sources.cookies;

@@ -12,7 +12,7 @@ use crate::{
     jwt::{AppClaims, IssueError, RegisteredClaims, SessionTerms},
     policy::MAX_CLOCK_SKEW,
     store::SessionRecord,
-    token_response::{IssuedToken, SessionTokens},
+    token_response::{CookieTerms, IssuedToken, SessionTokens},
 };
 
 /// Which tokens to issue.
@@ -44,6 +44,8 @@ impl<C: Claims> SessionManager<C> {
             Issue::ShortAccess => self.inner.lifetimes.access.min(MAX_CLOCK_SKEW),
             Issue::AccessOnly | Issue::Both => self.inner.lifetimes.access,
         };
+        let is_bound = record.bound_at.is_some();
+        let lifetime = if is_bound { lifetime.min(self.inner.lifetimes.bound) } else { lifetime };
         let access = RegisteredClaims {
             user_id: user.clone(),
             session_id: session,
@@ -55,26 +57,38 @@ impl<C: Claims> SessionManager<C> {
             terms,
         };
         let is_persistent = access.terms.as_deref().is_none_or(SessionTerms::is_persistent);
+        #[cfg(feature = "dbsc")]
+        let registration = self.offer(session, record, now);
+        #[cfg(not(feature = "dbsc"))]
+        let registration = None;
+        let cookies = CookieTerms { is_persistent, is_access_timed: is_bound, registration };
+        // The refresh token says what the login said, so that it can be issued again.
+        let terms = access.terms.clone();
+        let access = match is_bound {
+            true => RegisteredClaims { terms: Some(Arc::new(SessionTerms::bound(terms.as_deref()))), ..access },
+            false => access,
+        };
         let token = verification.access.load().seal(&access, claims).map_err(|failure| self.issue_error(failure))?;
         let issued = IssuedToken { token, lives: rounded(access.expires_at, now) };
         if which != Issue::Both {
-            return Ok(SessionTokens::new(issued, None, is_persistent));
+            return Ok(SessionTokens::new(issued, None, cookies));
         }
-        let refresh = RegisteredClaims { epoch: 0, issued_at: record.refreshed_at(), expires_at: ends_at, ..access };
+        let refresh =
+            RegisteredClaims { epoch: 0, issued_at: record.refreshed_at(), expires_at: ends_at, terms, ..access };
         let token = verification
             .refresh
             .load()
             .seal(&refresh, &AppClaims::none())
             .map_err(|failure| self.issue_error(failure))?;
         let refresh = IssuedToken { token, lives: rounded(ends_at, now) };
-        Ok(SessionTokens::new(issued, Some(refresh), is_persistent))
+        Ok(SessionTokens::new(issued, Some(refresh), cookies))
     }
 
     /// Writes tokens into cookies.
     pub(super) fn cookies(&self, tokens: SessionTokens) -> Result<SessionCookies, Error> {
         let settings = &self.verification().sources.cookies;
-        let cookies = SessionCookies::new().persistent(tokens.is_persistent());
-        let (access, refresh) = tokens.into_parts();
+        let (access, refresh, CookieTerms { is_persistent, is_access_timed, registration }) = tokens.into_parts();
+        let cookies = SessionCookies::new().persistent(is_persistent).timed(is_access_timed).offering(registration);
         let cookies = cookies.with_access(settings, access.token, access.lives);
         let cookies = match refresh {
             Some(refresh) => cookies.and_then(|cookies| cookies.with_refresh(settings, refresh.token, refresh.lives)),

@@ -51,6 +51,8 @@ mod keys;
 
 mod claims;
 mod claims_source;
+#[cfg(feature = "dbsc")]
+mod device;
 mod in_request;
 mod issue;
 mod session_refs;
@@ -61,6 +63,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "dbsc")]
+pub(crate) use self::device::{DeviceRefresh, DeviceRegistration};
 #[cfg(feature = "router")]
 pub(crate) use self::refresh::Renewal;
 pub use self::{
@@ -149,6 +153,8 @@ struct Inner<C> {
     replay_window: ReplayWindow,
     limit: Option<SessionLimit>,
     events: EventHook,
+    #[cfg(feature = "dbsc")]
+    device_binding: Option<crate::dbsc::BindingSettings>,
     #[cfg(feature = "router")]
     cross_site_guard: crate::csrf::CrossSiteGuard,
     /// Where forms lead to.
@@ -191,6 +197,11 @@ impl<C: Claims> SessionManager<C> {
             Some(context) => error.addressed_to(&context.recipient),
             None => error,
         }
+    }
+
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn refusal(&self, kind: ErrorKind) -> Error {
+        self.error(kind)
     }
 
     fn error_caused_by(&self, kind: ErrorKind, source: impl Into<BoxError>) -> Error {

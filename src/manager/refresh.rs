@@ -24,12 +24,22 @@ use crate::{
 
 /// The tokens of a rotation, and what they were made of.
 #[cfg_attr(not(feature = "router"), expect(dead_code, reason = "only a renewal issues another token"))]
-struct Rotated {
-    tokens: SessionTokens,
-    record: SessionRecord,
+pub(super) struct Rotated {
+    pub(super) tokens: SessionTokens,
+    pub(super) record: SessionRecord,
     now: Timestamp,
     claims: AppClaims,
-    which: Issue,
+    pub(super) which: Issue,
+}
+
+/// What a refresh presents beside its token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proven {
+    /// Nothing.
+    No,
+    /// A signature of the session's device, which was verified.
+    #[cfg(feature = "dbsc")]
+    ByDevice,
 }
 
 /// Longer than a store waits for its server.
@@ -70,12 +80,13 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// [`ErrorKind::MissingRefreshToken`] and [`ErrorKind::InvalidRefreshToken`] mean that the user has to log in;
     /// [`ErrorKind::ClaimsSource`] and [`ErrorKind::Store`] that the outcome is unknown, and to try again;
+    /// [`ErrorKind::ProofRequired`] that the session is bound to a device, whose browser refreshes by itself;
     /// [`ErrorKind::InvalidRequest`] that the request has credentials in two places or too many cookies;
     /// [`ErrorKind::WrongManager`] that `presented` comes from the layer of another manager.
     pub async fn refresh(&self, presented: &PresentedTokens<C>) -> Result<SessionCookies, Error> {
         let this = self.within(presented);
         let token = this.refreshable(presented)?;
-        let tokens = this.rotate(token, Operation::Refresh).await?.tokens;
+        let tokens = this.rotate(token, Operation::Refresh, Proven::No).await?.tokens;
         this.cookies(tokens)
     }
 
@@ -99,7 +110,7 @@ impl<C: Claims> SessionManager<C> {
     async fn renew_now(&self, presented: &PresentedTokens<C>) -> Result<Renewal, Error> {
         let this = self.within(presented);
         let token = this.refreshable(presented)?;
-        let Rotated { tokens, record, now, claims, which } = this.rotate(token, Operation::Renewal).await?;
+        let Rotated { tokens, record, now, claims, which } = this.rotate(token, Operation::Renewal, Proven::No).await?;
         let which = match which {
             Issue::Both => Issue::AccessOnly,
             other => other,
@@ -111,7 +122,7 @@ impl<C: Claims> SessionManager<C> {
     }
 
     /// Returns the refresh token of a request.
-    fn refreshable<'p>(&self, presented: &'p PresentedTokens<C>) -> Result<&'p RegisteredClaims, Error> {
+    pub(super) fn refreshable<'p>(&self, presented: &'p PresentedTokens<C>) -> Result<&'p RegisteredClaims, Error> {
         self.check_unambiguous(presented)?;
         let Some(token) = &presented.refresh else {
             return Err(self.error(match presented.refresh_attempted {
@@ -149,22 +160,28 @@ impl<C: Claims> SessionManager<C> {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRefreshToken`] means that the user has to log in; [`ErrorKind::ClaimsSource`] and
-    /// [`ErrorKind::Store`] that the outcome is unknown, and to try again with the same token.
+    /// [`ErrorKind::Store`] that the outcome is unknown, and to try again with the same token;
+    /// [`ErrorKind::ProofRequired`] that it is the session of a browser, bound to its device.
     pub async fn refresh_with_token(&self, refresh_token: &str) -> Result<SessionTokens, Error> {
         match self.verification().open_refresh(refresh_token.as_bytes(), self.now()) {
-            Some(token) => Ok(self.rotate(&token, Operation::Refresh).await?.tokens),
+            Some(token) => Ok(self.rotate(&token, Operation::Refresh, Proven::No).await?.tokens),
             None => Err(self.error(ErrorKind::InvalidRefreshToken)),
         }
     }
 
     /// Rotates the session of a refresh token whose signature is verified, and counts the outcome.
-    async fn rotate(&self, token: &RegisteredClaims, operation: Operation) -> Result<Rotated, Error> {
-        let rotated = self.rotate_session(token, operation).await;
+    pub(super) async fn rotate(
+        &self,
+        token: &RegisteredClaims,
+        operation: Operation,
+        proven: Proven,
+    ) -> Result<Rotated, Error> {
+        let rotated = self.rotate_session(token, operation, proven).await;
         measure::refresh(match &rotated {
             Ok(Rotated { which: Issue::Both, .. }) => "new_tokens",
             Ok(_) => "new_access_token",
             Err(error) => match error.kind() {
-                ErrorKind::InvalidRefreshToken => "refused",
+                ErrorKind::InvalidRefreshToken | ErrorKind::ProofRequired => "refused",
                 ErrorKind::Store => "store_unavailable",
                 ErrorKind::ClaimsSource => "claims_source_unavailable",
                 _ => "error",
@@ -173,7 +190,12 @@ impl<C: Claims> SessionManager<C> {
         rotated
     }
 
-    async fn rotate_session(&self, token: &RegisteredClaims, operation: Operation) -> Result<Rotated, Error> {
+    async fn rotate_session(
+        &self,
+        token: &RegisteredClaims,
+        operation: Operation,
+        proven: Proven,
+    ) -> Result<Rotated, Error> {
         let cause = self.cause(operation);
         let (user, id, actor) = (&token.user_id, token.session_id, token.actor());
         let terms = token.terms.as_deref();
@@ -199,6 +221,7 @@ impl<C: Claims> SessionManager<C> {
         let refresh_lifetime = lifetimes.refresh_within(terms.and_then(SessionTerms::refresh_lifetime));
         let mut attempt = RefreshAttempt::new(token.generation, token.expires_at, window, refresh_lifetime);
         attempt.min_epoch = min_epoch;
+        attempt.is_proven = proven != Proven::No;
         let mut step = RotateSession::new(self.owner(user), id, attempt, lifetimes.revocation_retention());
         let (rotation, record, now) = loop {
             step.claims = Some(self.claims_age(&loaded));
@@ -223,6 +246,10 @@ impl<C: Claims> SessionManager<C> {
                     self.ended(user, id, actor, EndReason::RefreshTokenReused, &cause);
                     return Err(self.error(ErrorKind::InvalidRefreshToken));
                 }
+                RotateOutcome::ProofRequired => {
+                    self.emit(user, id, actor, SessionEventKind::DeviceProofMissing, &cause);
+                    return Err(self.error(ErrorKind::ProofRequired));
+                }
                 RotateOutcome::Ended => {
                     self.inner.backend.note_missing(token);
                     return Err(self.used_after_end(token, &cause));
@@ -235,6 +262,9 @@ impl<C: Claims> SessionManager<C> {
             Rotation::Repeated => RefreshKind::Repeated,
         };
         self.emit(user, id, actor, SessionEventKind::Refreshed(kind), &cause);
+        if attempt.is_proven && record.bound_at == Some(now) {
+            self.emit(user, id, actor, SessionEventKind::DeviceBound, &cause);
+        }
 
         // With the generation that the client keeps: the use of a newer one would confirm a response that never
         // arrived.
@@ -259,7 +289,7 @@ impl<C: Claims> SessionManager<C> {
     ///
     /// A session that this node knows to have ended stays ended. An unfinished end is completed first: until the store
     /// confirms it, the session can neither be refreshed nor be reported as ended.
-    async fn min_epoch(&self, token: &RegisteredClaims, cause: &Cause) -> Result<u32, Error> {
+    pub(super) async fn min_epoch(&self, token: &RegisteredClaims, cause: &Cause) -> Result<u32, Error> {
         let is_over = self.ender().finish(&token.user_id, token.session_id).await;
         if is_over.map_err(|failure| self.store_error(failure))? {
             return Err(self.used_after_end(token, cause));
@@ -267,7 +297,7 @@ impl<C: Claims> SessionManager<C> {
         self.revocations().min_epoch(token.session_id).ok_or_else(|| self.used_after_end(token, cause))
     }
 
-    fn used_after_end(&self, token: &RegisteredClaims, cause: &Cause) -> Error {
+    pub(super) fn used_after_end(&self, token: &RegisteredClaims, cause: &Cause) -> Error {
         self.emit(&token.user_id, token.session_id, token.actor(), SessionEventKind::UsedAfterEnd, cause);
         self.error(ErrorKind::InvalidRefreshToken)
     }

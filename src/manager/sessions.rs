@@ -36,6 +36,8 @@ pub struct SessionInfo {
     pub ip: Option<IpAddr>,
     /// Who acts as the user in this session ([`Login::acting`](crate::manager::Login::acting)); `None` if it is the user.
     pub actor: Option<UserId>,
+    /// Whether it is bound to its device (`SessionManagerBuilder::device_binding`): no copy of its cookies can refresh it.
+    pub bound: bool,
 }
 
 impl fmt::Debug for SessionInfo {
@@ -48,6 +50,7 @@ impl fmt::Debug for SessionInfo {
             .field("user_agent", &self.user_agent.as_ref().map(|_| Redacted))
             .field("ip", &self.ip.as_ref().map(|_| Redacted))
             .field("actor", &self.actor)
+            .field("bound", &self.bound)
             .finish()
     }
 }
@@ -70,6 +73,7 @@ impl From<ListedSession> for SessionInfo {
             user_agent: device.user_agent,
             ip: device.ip,
             actor: device.actor,
+            bound: record.bound_at.is_some(),
         }
     }
 }

@@ -20,6 +20,9 @@ pub struct SessionsApi {
     /// Whether the bodies of errors are problem documents, and not what the application makes of them.
     pub(super) has_problem_documents: bool,
     pub(super) has_login: bool,
+    /// Whether sessions are bound to devices.
+    #[cfg(feature = "dbsc")]
+    pub(super) binds_devices: bool,
 }
 
 impl<C: Claims> SessionManager<C> {
@@ -35,6 +38,8 @@ impl<C: Claims> SessionManager<C> {
             accepts_bearer: inner.sources.accepts_bearer,
             has_problem_documents: !inner.renderer.is_custom(),
             has_login: inner.renderer.has_login(),
+            #[cfg(feature = "dbsc")]
+            binds_devices: self.device_binding().is_some(),
         }
     }
 }
@@ -59,6 +64,10 @@ impl SessionsApi {
                 _ => HttpMethod::Post,
             };
             paths.add_path_operation(route.path(), vec![method], self.browser_operation(route));
+        }
+        #[cfg(feature = "dbsc")]
+        for route in crate::routes::DeviceRoute::ALL.into_iter().filter(|_| self.binds_devices) {
+            paths.add_path_operation(route.path(), vec![HttpMethod::Post], self.device_operation(route));
         }
         self.document(paths)
     }

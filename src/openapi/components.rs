@@ -26,9 +26,11 @@ pub(super) const TOKENS: &str = "SessionTokens";
 pub(super) const TOKEN_ERROR: &str = "SessionTokenError";
 pub(super) const TOKEN_FORM: &str = "SessionTokenForm";
 pub(super) const REVOKE_FORM: &str = "SessionRevokeForm";
+pub(super) const DEVICE_SESSION: &str = "SessionDevice";
+pub(super) const DEVICE_REFRESHED: &str = "SessionDeviceRefreshed";
 
 /// All of them, whichever routers an application has: few, and a document may name them itself.
-pub(super) fn schemas() -> [(String, RefOr<Schema>); 11] {
+pub(super) fn schemas() -> [(String, RefOr<Schema>); 13] {
     [
         (PROBLEM, problem()),
         (DONE, object([("success", boolean("Always true."), Present::Always)])),
@@ -41,6 +43,8 @@ pub(super) fn schemas() -> [(String, RefOr<Schema>); 11] {
         (TOKEN_ERROR, token_error()),
         (TOKEN_FORM, token_form()),
         (REVOKE_FORM, revoke_form()),
+        (DEVICE_SESSION, device_session()),
+        (DEVICE_REFRESHED, object([("continue", boolean("Always false: the session has ended."), Present::Always)])),
     ]
     .map(|(name, schema)| (name.to_owned(), schema.into()))
 }
@@ -124,6 +128,7 @@ fn listed() -> ObjectBuilder {
         ("user_agent", optional_text("The `User-Agent` of the login."), Always),
         ("ip", optional_text("The address of the login."), Always),
         ("actor", optional_text("Who acts as the user in this session."), Always),
+        ("bound", boolean("Whether it is bound to its device."), Always),
     ];
     object(members)
 }
@@ -134,6 +139,7 @@ fn info() -> ObjectBuilder {
         ("session_id", SessionId::schema(), Always),
         ("auth_time", number("The login, in seconds since 1970."), Always),
         ("actor", optional_text("Who acts as the user in this session."), Always),
+        ("bound", boolean("Whether it is bound to its device."), Always),
         ("expires_in", number("Seconds until the access token expires: refresh before."), Always),
     ];
     object(members)
@@ -173,6 +179,23 @@ fn token_form() -> ObjectBuilder {
 
 fn revoke_form() -> ObjectBuilder {
     object([("token", text("A refresh or access token of the session to end."), Always)])
+}
+
+/// As the draft of Device Bound Session Credentials has it.
+fn device_session() -> ObjectBuilder {
+    let list = || ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::Object));
+    let scope = [
+        ("origin", text("The origin whose requests are bound."), Always),
+        ("include_site", boolean("Always false."), Always),
+        ("scope_specification", list().into(), Always),
+    ];
+    let members = [
+        ("session_identifier", text("The session in this protocol."), Always),
+        ("refresh_url", text("Where to refresh."), Always),
+        ("scope", object(scope).into(), Always),
+        ("credentials", list().into(), Always),
+    ];
+    object(members).description(Some("A session for browsers to bind (Device Bound Session Credentials)."))
 }
 
 impl PartialSchema for SessionId {

@@ -12,6 +12,8 @@ use utoipa::{
     },
 };
 
+#[cfg(feature = "dbsc")]
+use super::components::{DEVICE_REFRESHED, DEVICE_SESSION};
 use super::{
     api::SessionsApi,
     components::{DONE, INFO, KEYS, LIST, REFRESHED, REVOKE_FORM, TOKEN_ERROR, TOKEN_FORM, TOKENS},
@@ -80,6 +82,59 @@ impl SessionsApi {
         operation.build()
     }
 
+    #[cfg(feature = "dbsc")]
+    pub(super) fn device_operation(&self, route: crate::routes::DeviceRoute) -> Operation {
+        use crate::routes::DeviceRoute;
+
+        let (said, ok) = match route {
+            DeviceRoute::Register => (
+                Said {
+                    id: "register_device",
+                    summary: "Register the key of a device",
+                    description: "For browsers that know Device Bound Session Credentials. The header \
+                                  `Secure-Session-Response` has a signature of the challenge that came with the login, \
+                                  with the key that made it.",
+                    credentials: Credentials::Refresh,
+                    problems: &[
+                        Problem::INVALID_REQUEST,
+                        Problem::INVALID_DEVICE_PROOF,
+                        Problem::MISSING_CREDENTIALS,
+                        Problem::INVALID_REFRESH_TOKEN,
+                        Problem::ALREADY_BOUND,
+                        Problem::CROSS_SITE_REQUEST,
+                        Problem::INTERNAL_ERROR,
+                        Problem::STORE_UNAVAILABLE,
+                        Problem::CLAIMS_UNAVAILABLE,
+                    ],
+                },
+                json(DEVICE_SESSION),
+            ),
+            DeviceRoute::Refresh => (
+                Said {
+                    id: "refresh_by_device",
+                    summary: "Refresh the session by the proof of its device",
+                    description: "For browsers that know Device Bound Session Credentials. Without a signature of a recent \
+                                  challenge in `Secure-Session-Response`, 403 brings one in `Secure-Session-Challenge`.",
+                    credentials: Credentials::Refresh,
+                    problems: &[
+                        Problem::INVALID_REQUEST,
+                        Problem::INVALID_DEVICE_PROOF,
+                        Problem::PROOF_REQUIRED,
+                        Problem::CROSS_SITE_REQUEST,
+                        Problem::INTERNAL_ERROR,
+                        Problem::STORE_UNAVAILABLE,
+                        Problem::CLAIMS_UNAVAILABLE,
+                    ],
+                },
+                json(DEVICE_REFRESHED).description("Without a body, it is refreshed; with one, it has ended."),
+            ),
+        };
+        let ok = ok
+            .header("Set-Cookie", cookies("The new tokens."))
+            .header("Secure-Session-Challenge", text_header("What to sign at the next refresh."));
+        self.operation(&said).response("200", ok).build()
+    }
+
     pub(super) fn client_operation(&self, route: ClientRoute) -> Operation {
         let (id, summary, description, credentials) = match route {
             ClientRoute::Session => (
@@ -124,7 +179,12 @@ impl SessionsApi {
                     description: "RFC 6749, section 6. Only the form is read. After a 503, or if no response arrives, \
                                   repeat the request with the same token.",
                     credentials: Credentials::Ignored,
-                    problems: &[Problem::INTERNAL_ERROR, Problem::STORE_UNAVAILABLE, Problem::CLAIMS_UNAVAILABLE],
+                    problems: &[
+                        Problem::PROOF_REQUIRED,
+                        Problem::INTERNAL_ERROR,
+                        Problem::STORE_UNAVAILABLE,
+                        Problem::CLAIMS_UNAVAILABLE,
+                    ],
                 },
                 json(TOKENS),
                 TOKEN_FORM,
@@ -194,6 +254,7 @@ fn of_browsers(route: BrowserRoute) -> Said {
                 Problem::INVALID_REQUEST,
                 Problem::MISSING_CREDENTIALS,
                 Problem::INVALID_REFRESH_TOKEN,
+                Problem::PROOF_REQUIRED,
                 Problem::CROSS_SITE_REQUEST,
                 Problem::INTERNAL_ERROR,
                 Problem::STORE_UNAVAILABLE,

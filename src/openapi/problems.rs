@@ -47,13 +47,17 @@ pub(super) const OF_SESSION: &[Problem] = &[
     Problem::INVALID_REQUEST,
     Problem::MISSING_CREDENTIALS,
     Problem::INVALID_TOKEN,
+    Problem::PROOF_REQUIRED,
     Problem::INTERNAL_ERROR,
     Problem::REVOCATIONS_UNKNOWN,
     Problem::STORE_UNAVAILABLE,
 ];
 
-const OF_GUARDS: &[Problem] =
-    &[Problem::login_not_recent(std::time::Duration::from_secs(300)), Problem::INSUFFICIENT_SCOPE];
+const OF_GUARDS: &[Problem] = &[
+    Problem::login_not_recent(std::time::Duration::from_secs(300)),
+    Problem::INSUFFICIENT_SCOPE,
+    Problem::DEVICE_BINDING_REQUIRED,
+];
 
 const OF_LOGIN: &[Problem] = &[
     Problem::INVALID_REQUEST,

@@ -27,6 +27,8 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 ///
 /// # `invalid_request`
 /// 400. Credentials in two places, too many cookies of one name, or an unreadable `Authorization` header.
+/// # `invalid_device_proof`
+/// 400. The proof of the device is malformed, or was not signed by the key of the session.
 /// # `missing_credentials`
 /// 401. The request has no session cookie, and no Bearer token where those are accepted.
 /// # `invalid_token`
@@ -39,6 +41,13 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 401. The login is longer ago than the `max_age` of the challenge, in seconds (RFC 9470): log in again.
 /// # `insufficient_scope`
 /// 403. The session does not permit this.
+/// # `proof_required`
+/// 403. The session is bound to a device, which has to prove each refresh: send the request again, since the browser
+/// refreshes by itself, and log in if that fails.
+/// # `device_binding_required`
+/// 403. This is only for sessions that are bound to a device.
+/// # `already_bound`
+/// 403. The session has the key of a device already.
 /// # `cross_site_request`
 /// 403. The request came from another site.
 /// # `user_not_found`
@@ -114,6 +123,10 @@ impl Problem {
         challenge: Some(Challenge::Fixed(CHALLENGE_INVALID_REQUEST)),
         ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The credentials are malformed or ambiguous.")
     };
+    pub(crate) const INVALID_DEVICE_PROOF: Self = Self {
+        challenge: Some(Challenge::Fixed(CHALLENGE_INVALID_REQUEST)),
+        ..Self::new(StatusCode::BAD_REQUEST, "invalid_device_proof", "The proof of the device is not valid.")
+    };
     pub(crate) const MISSING_CREDENTIALS: Self =
         Self::unauthorized("missing_credentials", "Authentication is required.", CHALLENGE);
     pub(crate) const INVALID_TOKEN: Self =
@@ -126,6 +139,12 @@ impl Problem {
         challenge: Some(Challenge::Fixed(CHALLENGE_SCOPE)),
         ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "The session does not permit this.")
     };
+    pub(crate) const PROOF_REQUIRED: Self =
+        Self::new(StatusCode::FORBIDDEN, "proof_required", "The device has to prove that it has its key.");
+    pub(crate) const DEVICE_BINDING_REQUIRED: Self =
+        Self::new(StatusCode::FORBIDDEN, "device_binding_required", "The session is not bound to a device.");
+    pub(crate) const ALREADY_BOUND: Self =
+        Self::new(StatusCode::FORBIDDEN, "already_bound", "The session has a device already.");
     #[cfg(feature = "router")]
     pub(crate) const CROSS_SITE_REQUEST: Self =
         Self::new(StatusCode::FORBIDDEN, "cross_site_request", "Cross-site requests are refused.");
@@ -153,14 +172,18 @@ impl Problem {
 
     /// Every problem, for documents about all of them.
     #[cfg(feature = "utoipa")]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::INVALID_REQUEST,
+        Self::INVALID_DEVICE_PROOF,
         Self::MISSING_CREDENTIALS,
         Self::INVALID_TOKEN,
         Self::INVALID_REFRESH_TOKEN,
         Self::PROOF_OUTDATED,
         Self::login_not_recent(Duration::ZERO),
         Self::INSUFFICIENT_SCOPE,
+        Self::PROOF_REQUIRED,
+        Self::DEVICE_BINDING_REQUIRED,
+        Self::ALREADY_BOUND,
         Self::CROSS_SITE_REQUEST,
         Self::USER_NOT_FOUND,
         Self::ALREADY_ACTING,

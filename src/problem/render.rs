@@ -86,7 +86,9 @@ impl Renderer {
     /// Renders a problem. An application that chooses no status, which is `200`, leaves that of the problem.
     pub(crate) fn render(&self, problem: &Problem, recipient: &Recipient) -> Response {
         // Never in place of an outage, which would look like a logout.
-        if let (StatusCode::UNAUTHORIZED, Some(location)) = (problem.status, &recipient.login) {
+        // A page of a session whose device has lost its key would otherwise lead nowhere.
+        let leads_to_login = problem.status == StatusCode::UNAUTHORIZED || *problem == Problem::PROOF_REQUIRED;
+        if let (true, Some(location)) = (leads_to_login, &recipient.login) {
             return see_other(HeaderValue::clone(location));
         }
         let custom = self.0.as_ref().and_then(|chosen| chosen.render.as_ref());

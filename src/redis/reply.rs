@@ -8,6 +8,7 @@ use crate::{
     clock::Timestamp,
     error::BoxError,
     id::{SessionId, UserId},
+    keys::DeviceKey,
     store::{Device, ListedSession, SessionData, SessionRecord},
 };
 
@@ -89,6 +90,11 @@ impl Reply {
             ip: self.text()?.map(|ip| ip.parse::<IpAddr>()).transpose()?,
             actor: self.text()?.map(UserId::new).transpose()?,
         })
+    }
+
+    pub(super) fn device_key(&mut self) -> Result<Option<DeviceKey>, BoxError> {
+        let unreadable = |_| Unreadable("not the key of a device");
+        Ok(self.bytes()?.map(|key| key.try_into().map(DeviceKey::from_bytes).map_err(unreadable)).transpose()?)
     }
 
     pub(super) fn data(&mut self) -> Result<SessionData, BoxError> {

@@ -54,6 +54,7 @@ steps! {
     LIST = "list.lua", completes: false;
     PUT_DATA = "put_data.lua", completes: false;
     READ = "read.lua", completes: false;
+    REGISTER_DEVICE = "register_device.lua", completes: false;
     ROTATE = "rotate.lua", completes: false;
 }
 

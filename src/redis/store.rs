@@ -17,8 +17,9 @@ use crate::{
     policy::{ReplayWindow, WhenFull},
     store::{
         AccessExpiry, ClaimsAge, CreateOutcome, EndMark, EndSessions, FoundSession, ListedSession, LogPage,
-        LogPosition, LoginProof, NewSession, Owner, PutData, PutOutcome, RotateOutcome, RotateSession, Rotation,
-        SessionData, SessionList, SessionRecord, SessionStore, StoreError, WhichSessions,
+        LogPosition, LoginProof, NewSession, Owner, PutData, PutOutcome, RegisterDevice, RegisterOutcome,
+        RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord, SessionStore, StoreError,
+        WhichSessions,
     },
 };
 
@@ -69,7 +70,8 @@ impl RedisStore {
         let mut reply = self.run(&scripts::READ, owner, [sid(id)]).await?;
         let now = reply.time()?;
         let record = reply.optional_record()?.filter(|record: &SessionRecord| record.is_live(now));
-        Ok(record.map(|record| (FoundSession { record, now }, reply)))
+        let device_key = reply.device_key()?;
+        Ok(record.map(|record| (FoundSession { record, now, device_key }, reply)))
     }
 }
 
@@ -132,12 +134,13 @@ impl SessionStore for RedisStore {
                 duration(rotate.log_retention),
                 integer(attempt.min_epoch),
             ];
-            let args = args.into_iter().chain(claims(rotate.claims));
+            let args = args.into_iter().chain(claims(rotate.claims)).chain([integer(attempt.is_proven)]);
             let mut reply = self.run(&scripts::ROTATE, &rotate.owner, args).await?;
             let now = reply.time()?;
             let rotation = match reply.word()?.as_str() {
                 "ended" => return Ok(RotateOutcome::Ended),
                 "reused" => return Ok(RotateOutcome::Reused),
+                "unproven" => return Ok(RotateOutcome::ProofRequired),
                 "outdated" => return Ok(RotateOutcome::ClaimsOutdated(expiry(&mut reply)?)),
                 "current" => Rotation::Current,
                 "rotated" => Rotation::Rotated,
@@ -243,6 +246,24 @@ impl SessionStore for RedisStore {
             }
         };
         step.await.map_err(failed("writing session data"))
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        let step = async {
+            let args = [sid(register.id), bytes(register.key.as_bytes())];
+            let mut reply = self.run(&scripts::REGISTER_DEVICE, &register.owner, args).await?;
+            let now = reply.time()?;
+            match reply.word()?.as_str() {
+                "registered" => {
+                    let found = FoundSession { record: reply.record()?, now, device_key: Some(register.key) };
+                    Ok(RegisterOutcome::Registered(found))
+                }
+                "known" => Ok(RegisterOutcome::Known),
+                "ended" => Ok(RegisterOutcome::Ended),
+                _ => Err(unknown_outcome()),
+            }
+        };
+        step.await.map_err(failed("registering a device"))
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {

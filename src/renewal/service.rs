@@ -64,6 +64,10 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let verifier = &self.layer.verifier;
         let verified = verifier.verify(request.headers());
+        #[cfg(feature = "dbsc")]
+        if verified.is_err() {
+            verifier.note_skipped(request.headers(), request.extensions());
+        }
         if let Err(reason) = verified
             && let Some(refresh) = self.layer.refresh(reason, &mut request)
         {
@@ -154,6 +158,7 @@ where
                 (self.verifier.verify(self.request.headers()), Some(Box::new(renewal.cookies)))
             }
             Err(NotRenewed::Refused) => (Err(self.reason), None),
+            Err(NotRenewed::Unproven) => (Err(VerifyError::ProofRequired), None),
             Err(NotRenewed::Failed) => (Err(VerifyError::RenewalFailed), None),
             Err(NotRenewed::Unavailable) => (Err(VerifyError::NotRenewed), None),
         };
@@ -232,6 +237,8 @@ where
 enum NotRenewed {
     /// The session has ended or its refresh token cannot be used.
     Refused,
+    /// The session is bound to a device, which has to prove its refreshes.
+    Unproven,
     /// The application failed: the session lives.
     Failed,
     /// Store or claims source failed or were too slow: the session may live.
@@ -251,6 +258,7 @@ fn renewed(
             tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed");
             Err(match error.kind() {
                 ErrorKind::Store | ErrorKind::ClaimsSource => NotRenewed::Unavailable,
+                ErrorKind::ProofRequired => NotRenewed::Unproven,
                 _ if error.is_internal() => NotRenewed::Failed,
                 _ => NotRenewed::Refused,
             })

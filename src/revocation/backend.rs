@@ -13,6 +13,8 @@ use super::{
     node::NodeState,
     revocations::{Revocations, Revoked},
 };
+#[cfg(feature = "dbsc")]
+use crate::event::SessionEvent;
 use crate::{
     clock::{Clock, Timestamp},
     error::ConfigError,
@@ -172,6 +174,12 @@ impl SessionBackend {
     /// The store. Answers should be passed to [`observe`](Self::observe).
     pub(crate) fn store(&self) -> &dyn DynStore {
         &*self.node.store
+    }
+
+    /// Reports what no operation of the manager has caused.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn emit(&self, event: &SessionEvent) {
+        self.ender.emit(event);
     }
 
     /// The user as the store knows them.

@@ -40,6 +40,11 @@ impl SessionEnder {
         Self { node, events, unfinished: UnfinishedEnds::default() }
     }
 
+    #[cfg(feature = "dbsc")]
+    pub(super) fn emit(&self, event: &SessionEvent) {
+        self.events.emit(event);
+    }
+
     /// Ends sessions of a user. Returns those that were alive.
     pub(crate) async fn end(
         &self,

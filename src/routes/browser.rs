@@ -34,9 +34,11 @@ impl<C: Claims> SessionManager<C> {
     /// | `POST /refresh` | `{"success":true,"expires_in":3600}` and new cookies | a refresh token |
     /// | `POST /logout` | `{"success":true}`, cookies removed, the session ended | nothing |
     /// | `POST /logout-all` | the same, every session of the user ended | a valid access token, or an unexpired refresh token of a live session |
-    /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip","actor"}]}` | an access token |
+    /// | `GET /sessions` | `{"sessions":[{"id","current","created_at","refreshed_at","expires_at","user_agent","ip","actor","bound"}]}` | an access token |
     /// | `DELETE /sessions/{id}` | `{"success":true}`, that session of the user ended | an access token |
     /// | `POST /sessions/{id}/end` | the same, for forms, which have no `DELETE` | an access token |
+    /// | `POST /dbsc/register` | the description of a session for browsers that bind it to their device, only with `device_binding` | a refresh token and a signature of a recent login's challenge |
+    /// | `POST /dbsc/refresh` | new cookies, or `{"continue":false}` when the session has ended; 403 `proof_required` with the challenge to sign; only with `device_binding` | a refresh token and a signature by the key of the device |
     /// | `GET /jwks.json` | the public keys of access tokens as a JWK set (RFC 7517); 404 `no_public_keys` when there are only secrets | nothing |
     ///
     /// Times are seconds since the Unix epoch, those of refreshes to the minute, as in
@@ -69,6 +71,8 @@ impl<C: Claims> SessionManager<C> {
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let serve = |router: Router<Self>, route: BrowserRoute| router.route(route.path(), handler(route));
         let guarded = BrowserRoute::GUARDED.into_iter().fold(Router::new(), serve);
+        #[cfg(feature = "dbsc")]
+        let guarded = guarded.merge(super::device::routes(self));
         let router = guarded.layer(self.cross_site_guard()).layer(map_response(no_store));
         BrowserRoute::PUBLIC.into_iter().fold(router, serve).with_state(self.for_all_requests())
     }
@@ -219,5 +223,6 @@ fn row(info: SessionInfo, current: SessionId) -> serde_json::Value {
         "user_agent": info.user_agent,
         "ip": info.ip,
         "actor": info.actor,
+        "bound": info.bound,
     })
 }

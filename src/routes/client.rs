@@ -41,7 +41,7 @@ impl<C: Claims> SessionManager<C> {
     /// | route | success | needs |
     /// |---|---|---|
     /// | `GET /client.js` | the module, an ES module without dependencies | nothing |
-    /// | `GET /session` | `{"user_id","session_id","auth_time","actor","expires_in"}`, without asking the store | an access token |
+    /// | `GET /session` | `{"user_id","session_id","auth_time","actor","bound","expires_in"}`, without asking the store | an access token |
     /// | `GET /events` | a stream of server-sent events about the session | an access token |
     ///
     /// `auth_time` is in seconds since the Unix epoch, `expires_in` in seconds. Errors are
@@ -118,7 +118,12 @@ impl<C: Claims> SessionManager<C> {
 
 async fn session<C: Claims>(State(sessions): State<SessionManager<C>>, parts: Parts) -> Response {
     match authenticate(&sessions, &parts) {
-        Ok(session) => Json(document(&session)).into_response(),
+        Ok(session) => {
+            let response = Json(document(&session)).into_response();
+            #[cfg(feature = "dbsc")]
+            let response = super::device::offering(response, &sessions, &session, &parts);
+            response
+        }
         Err(response) => *response,
     }
 }
@@ -129,6 +134,7 @@ fn document<C>(session: &Session<C>) -> Value {
         "session_id": session.id(),
         "auth_time": Timestamp::from(session.auth_time()).as_secs(),
         "actor": session.actor(),
+        "bound": session.is_bound(),
         "expires_in": session.expires_in().as_secs(),
     })
 }

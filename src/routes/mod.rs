@@ -3,11 +3,15 @@
 
 mod browser;
 mod client;
+#[cfg(feature = "dbsc")]
+mod device;
 mod oauth;
 mod route;
 
 use http::{HeaderValue, header};
 
+#[cfg(all(feature = "dbsc", feature = "utoipa"))]
+pub(crate) use self::route::DeviceRoute;
 #[cfg(feature = "utoipa")]
 pub(crate) use self::route::{BrowserRoute, ClientRoute, TokenRoute};
 

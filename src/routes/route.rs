@@ -48,6 +48,27 @@ impl BrowserRoute {
     }
 }
 
+/// A route of the router for browsers where sessions are bound to devices. All are `POST`, behind the cross-site guard, and
+/// their responses are not stored.
+#[cfg(feature = "dbsc")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DeviceRoute {
+    Register,
+    Refresh,
+}
+
+#[cfg(feature = "dbsc")]
+impl DeviceRoute {
+    pub(crate) const ALL: [Self; 2] = [Self::Register, Self::Refresh];
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Register => "/dbsc/register",
+            Self::Refresh => "/dbsc/refresh",
+        }
+    }
+}
+
 /// A route of the router of the browser module. All are `GET`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ClientRoute {

@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 use super::{
     create::{CreateOutcome, NewSession},
     data::{PutData, PutOutcome, SessionData},
+    device::{RegisterDevice, RegisterOutcome},
     end::EndSessions,
     error::StoreError,
     log::{LogPage, LogPosition},
@@ -87,6 +88,9 @@ use crate::{clock::Timestamp, id::SessionId};
 ///     # async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
 ///     #     self.0.put_data(put).await
 ///     # }
+///     # async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+///     #     self.0.register_device(register).await
+///     # }
 ///     # async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
 ///     #     self.0.read_log(after, wait).await
 ///     # }
@@ -129,7 +133,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// time; a login with a proof from before that step is refused although the proof may be newer than the end.
     fn create(&self, new: &NewSession) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
-    /// Reads a live session, up to the last millisecond before its limit, together with the store's time.
+    /// Reads a live session, up to the last millisecond before its limit, with the key of its device and together with
+    /// the store's time.
     fn find(
         &self,
         owner: &Owner,
@@ -138,7 +143,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Carries out [`SessionRecord::rotate`] in one step, also for refreshes at the same time: one of them rotates.
     /// Reuse ends the session and publishes that, once. Nothing changes if the session is live and the claims are
-    /// outdated ([`RotateSession::outdated_claims`]).
+    /// outdated ([`RotateSession::outdated_claims`]), or if it is bound to a device and the attempt is not proven.
     fn rotate(&self, rotate: &RotateSession) -> impl Future<Output = Result<RotateOutcome, StoreError>> + Send;
 
     /// Records that `generation` was used for the first time ([`SessionRecord::confirm`]). Ignored unless the session
@@ -195,6 +200,17 @@ pub trait SessionStore: Send + Sync + 'static {
     /// version up by one. Of writers at the same time that expect one version, one writes. Any version may be expected,
     /// also [`u64::MAX`].
     fn put_data(&self, put: &PutData) -> impl Future<Output = Result<PutOutcome, StoreError>> + Send;
+
+    /// Keeps the key of a device for a live session that has none, as one step: of registrations at the same time, one
+    /// succeeds. The key never changes, also when it is registered again, and is removed with the session. The record
+    /// stays as it is: [`SessionRecord::rotate`] binds the session when the device has proven to have the key.
+    ///
+    /// The key and the fact that it is demanded ([`SessionRecord::bound_at`]) must not be lost one without the other by
+    /// anything but a failure of the store.
+    fn register_device(
+        &self,
+        register: &RegisterDevice,
+    ) -> impl Future<Output = Result<RegisterOutcome, StoreError>> + Send;
 
     /// Reads the revocation log after a position, oldest entry first. With nothing to read it waits for up to `wait`
     /// for an entry, and returns as soon as there is one, or else an empty page; a zero `wait` answers at once. It waits

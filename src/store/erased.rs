@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+#[cfg(feature = "dbsc")]
+use super::device::{RegisterDevice, RegisterOutcome};
 use super::{
     contract::SessionStore,
     create::{CreateOutcome, NewSession},
@@ -28,6 +30,8 @@ pub(crate) trait DynStore: Send + Sync {
     fn expire_access<'a>(&'a self, owner: &'a Owner, log_retention: Duration) -> Outcome<'a, Vec<(SessionId, u32)>>;
     fn get_data<'a>(&'a self, owner: &'a Owner, id: SessionId) -> Outcome<'a, Option<SessionData>>;
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome>;
+    #[cfg(feature = "dbsc")]
+    fn register_device<'a>(&'a self, register: &'a RegisterDevice) -> Outcome<'a, RegisterOutcome>;
     fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage>;
     fn started_at(&self) -> Option<Timestamp>;
 }
@@ -67,6 +71,11 @@ impl<S: SessionStore> DynStore for S {
 
     fn put_data<'a>(&'a self, put: &'a PutData) -> Outcome<'a, PutOutcome> {
         Box::pin(store_step("put_data", SessionStore::put_data(self, put)))
+    }
+
+    #[cfg(feature = "dbsc")]
+    fn register_device<'a>(&'a self, register: &'a RegisterDevice) -> Outcome<'a, RegisterOutcome> {
+        Box::pin(store_step("register_device", SessionStore::register_device(self, register)))
     }
 
     fn read_log(&self, after: LogPosition, wait: Duration) -> Outcome<'_, LogPage> {

@@ -15,7 +15,7 @@
 //!     SessionId, clock::Timestamp,
 //!     store::{
 //!         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner,
-//!         PutData, PutOutcome, RotateDecision, RotateOutcome, RotateSession, SessionData,
+//!         PutData, PutOutcome, RegisterDevice, RegisterOutcome, RotateDecision, RotateOutcome, RotateSession, SessionData,
 //!         SessionList, SessionRecord, SessionStore, StoreError,
 //!     },
 //! };
@@ -72,6 +72,7 @@
 //! #     async fn expire_access(&self, _: &Owner, _: Duration) -> Result<Vec<(SessionId, u32)>, StoreError> { todo!() }
 //! #     async fn get_data(&self, _: &Owner, _: SessionId) -> Result<Option<SessionData>, StoreError> { todo!() }
 //! #     async fn put_data(&self, _: &PutData) -> Result<PutOutcome, StoreError> { todo!() }
+//! #     async fn register_device(&self, _: &RegisterDevice) -> Result<RegisterOutcome, StoreError> { todo!() }
 //! #     async fn read_log(&self, _: LogPosition, _: Duration) -> Result<LogPage, StoreError> { todo!() }
 //! #     fn started_at(&self) -> Option<Timestamp> { None }
 //! }
@@ -81,6 +82,7 @@
 mod contract;
 mod create;
 mod data;
+mod device;
 mod end;
 mod erased;
 mod error;
@@ -98,6 +100,7 @@ pub use self::{
     contract::SessionStore,
     create::{CreateOutcome, NewSession},
     data::{PutData, PutOutcome, SessionData},
+    device::{RegisterDevice, RegisterOutcome},
     end::{EndSessions, WhichSessions},
     error::StoreError,
     log::{LogEntry, LogPage, LogPosition, Revocation},

@@ -8,7 +8,7 @@ use crate::{
     policy::{MAX_CLOCK_SKEW, ReplayWindow},
 };
 
-/// The record that a store keeps of a session: counters and times, 62 bytes.
+/// The record that a store keeps of a session: counters and times, at most 62 bytes.
 ///
 /// It contains no token. The refresh token of a generation is a function of the record and the signing key, so a dump
 /// of the store gives access to no session (RFC 6749, section 10.4).
@@ -35,6 +35,8 @@ pub struct SessionRecord {
     pub idle_end: Timestamp,
     /// The session ends here.
     pub absolute_end: Timestamp,
+    /// The first refresh that the device of the session has proven. Since then no other refresh is accepted.
+    pub bound_at: Option<Timestamp>,
 }
 
 /// An attempt to refresh: the refresh token, and the rules that apply to it.
@@ -54,17 +56,19 @@ pub struct RefreshAttempt {
     /// A record with a smaller epoch is older than what was published, for example after a failover. Load claims only
     /// after reading this. [`Revocation::ENDED`] is no epoch: the session has ended.
     pub min_epoch: u32,
+    /// Whether the device of the session has proven to have the key that was registered for it, for this refresh.
+    pub is_proven: bool,
 }
 
 impl RefreshAttempt {
-    /// Returns an attempt with a token of this generation, at a node that knows of no revocation.
+    /// Returns an attempt with a token of this generation, without proof, at a node that knows of no revocation.
     pub const fn new(
         generation: u32,
         token_expires_at: Timestamp,
         window: ReplayWindow,
         refresh_lifetime: Duration,
     ) -> Self {
-        Self { generation, token_expires_at, window, refresh_lifetime, min_epoch: 0 }
+        Self { generation, token_expires_at, window, refresh_lifetime, min_epoch: 0, is_proven: false }
     }
 }
 
@@ -97,6 +101,9 @@ pub enum RotateDecision {
     Reused,
     /// The token has expired or the session is not live. The record did not change.
     Ended,
+    /// The session is bound to a device, which has not proven this attempt. The record did not change, and the token
+    /// was not looked at: a thief without the key cannot even end the session.
+    ProofRequired,
 }
 
 impl SessionRecord {
@@ -123,6 +130,7 @@ impl SessionRecord {
             access_expired_at: None,
             idle_end: now.saturating_add(refresh_lifetime).min(absolute_end),
             absolute_end,
+            bound_at: None,
         }
     }
 
@@ -146,6 +154,7 @@ impl SessionRecord {
     /// | presented generation | outcome |
     /// |---|---|
     /// | any, but the token expired, the session is not live or the node knows that it has ended | [`RotateDecision::Ended`] |
+    /// | any without proof, but the session is bound to a device | [`RotateDecision::ProofRequired`] |
     /// | newer than ours (the store lost writes) | adopt it, then as the current one |
     /// | the current one, rotated less than two windows ago or with its predecessor still repeatable | [`Rotation::Current`] |
     /// | the current one | [`Rotation::Rotated`] |
@@ -154,7 +163,7 @@ impl SessionRecord {
     /// | the previous one, window open, not confirmed, at most [`MAX_LOST_ANSWERS`] newer | the answer was lost: advance, [`Rotation::Rotated`] |
     /// | any other | [`RotateDecision::Reused`] |
     ///
-    /// If the session stays live, the epoch is raised to [`RefreshAttempt::min_epoch`].
+    /// If the session stays live, the epoch is raised to [`RefreshAttempt::min_epoch`], and a proven attempt binds it.
     ///
     /// A time in the record that is ahead of `now` by more than [`MAX_CLOCK_SKEW`](crate::policy::MAX_CLOCK_SKEW)
     /// closes its window: the clock was set back since then, and how long ago it was is unknown.
@@ -163,6 +172,13 @@ impl SessionRecord {
     pub fn rotate(&mut self, presented: &RefreshAttempt, now: Timestamp) -> RotateDecision {
         if now >= presented.token_expires_at || !self.is_live(now) || presented.min_epoch == Revocation::ENDED {
             return RotateDecision::Ended;
+        }
+        if self.demands_proof(presented) {
+            return RotateDecision::ProofRequired;
+        }
+        // Also if the token turns out to be reused, since the session ends then.
+        if presented.is_proven && self.bound_at.is_none() {
+            self.bound_at = Some(now);
         }
         // The store lost an `expire_access`. Claims that were loaded before this step may be older than it.
         let lost_epoch = self.epoch < presented.min_epoch;
@@ -204,6 +220,11 @@ impl SessionRecord {
         }
         self.ended = true;
         RotateDecision::Reused
+    }
+
+    /// Whether the session is bound to a device, which has not proven this attempt.
+    pub(super) const fn demands_proof(&self, attempt: &RefreshAttempt) -> bool {
+        self.bound_at.is_some() && !attempt.is_proven
     }
 
     /// Records the first use of `generation`. Ignored unless it is the current one, supersedes another, and was not

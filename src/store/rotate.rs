@@ -37,7 +37,8 @@ impl RotateSession {
     /// Returns why the [claims](Self::claims) must be loaded again before this live session is rotated; `None` if they
     /// may be signed, or if the attempt is refused in any case.
     pub fn outdated_claims(&self, record: &SessionRecord, now: Timestamp) -> Option<AccessExpiry> {
-        if now >= self.attempt.token_expires_at || self.attempt.min_epoch == Revocation::ENDED {
+        let is_refused = now >= self.attempt.token_expires_at || self.attempt.min_epoch == Revocation::ENDED;
+        if is_refused || record.demands_proof(&self.attempt) {
             return None;
         }
         let expiry = AccessExpiry::new(record.access_expired_at?, record.epoch);
@@ -63,6 +64,8 @@ pub enum RotateOutcome {
     },
     /// [`RotateSession::claims`] are outdated. Nothing changed.
     ClaimsOutdated(AccessExpiry),
+    /// The session is bound to a device, and the attempt is not [proven](RefreshAttempt::is_proven). Nothing changed.
+    ProofRequired,
     /// The token was superseded and its window closed. The session was ended and published in this step.
     Reused,
     /// The token has expired, or the session has ended or never existed.
@@ -83,6 +86,7 @@ impl RotateDecision {
     pub const fn outcome(self, record: SessionRecord, now: Timestamp) -> RotateOutcome {
         match self {
             Self::Live { rotation, rolled_back } => RotateOutcome::live(rotation, record, now, rolled_back),
+            Self::ProofRequired => RotateOutcome::ProofRequired,
             Self::Reused => RotateOutcome::Reused,
             Self::Ended => RotateOutcome::Ended,
         }

@@ -6,6 +6,7 @@ use super::{record::SessionRecord, redacted::Redacted};
 use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
+    keys::DeviceKey,
 };
 
 /// Where a login came from and who is behind it, as the application stated it. Shown in the list of sessions, never used
@@ -47,12 +48,15 @@ pub struct FoundSession {
     pub record: SessionRecord,
     /// The store's time of the reading.
     pub now: Timestamp,
+    /// The key of the device that was registered for it.
+    pub device_key: Option<DeviceKey>,
 }
 
 impl FoundSession {
-    /// Returns the session with this record, read at the store's time `now`.
+    /// Returns the session with this record, read at the store's time `now`, without the key of a device. Set it as
+    /// needed.
     pub const fn new(record: SessionRecord, now: Timestamp) -> Self {
-        Self { record, now }
+        Self { record, now, device_key: None }
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod creating;
 mod data;
+mod devices;
 mod ending;
 mod limited;
 mod log;
@@ -30,7 +31,9 @@ mod support;
 use std::{future::Future, pin::Pin};
 
 use self::limited::caught;
-pub use self::{creating::*, data::*, ending::*, limited::STEP_LIMIT, log::*, marks::*, reading::*, rotating::*};
+pub use self::{
+    creating::*, data::*, devices::*, ending::*, limited::STEP_LIMIT, log::*, marks::*, reading::*, rotating::*,
+};
 use super::TestClock;
 use crate::store::SessionStore;
 
@@ -123,6 +126,9 @@ macro_rules! for_each_store_case {
             data_is_empty_at_first_and_counts_writes,
             data_of_concurrent_writers_is_written_once,
             data_may_be_any_bytes,
+            device_is_registered_once,
+            device_is_registered_once_in_parallel,
+            proof_is_demanded_once_it_was_given,
             log_is_empty_at_first,
             log_keeps_order_and_resumes,
             log_grows_when_the_clock_steps_back,

@@ -124,7 +124,7 @@ async fn session_is_told_without_the_store(backend: Backend) {
     assert!(document["auth_time"].as_u64().is_some_and(|time| time > 1_000_000_000), "{document}");
     document["auth_time"] = json!(null);
     let (user, actor) = ("alice", json!(null));
-    let expected = json!({ "user_id": user, "session_id": id, "auth_time": null, "actor": actor, "expires_in": 3540 });
+    let expected = json!({ "user_id": user, "session_id": id, "auth_time": null, "actor": actor, "bound": false, "expires_in": 3540 });
     assert_eq!(document, expected);
 }
 

@@ -11,6 +11,8 @@ mod cookie_configs;
 mod cookie_header;
 mod cross_site;
 mod data;
+#[cfg(feature = "dbsc")]
+mod dbsc;
 mod fixation;
 mod forbidden;
 mod forgery;
@@ -31,7 +33,7 @@ mod misuses;
 mod native;
 mod nodes;
 mod old_tokens;
-#[cfg(feature = "utoipa")]
+#[cfg(all(feature = "dbsc", feature = "utoipa"))]
 mod openapi;
 mod origin;
 mod origin_spelling;

@@ -16,7 +16,7 @@ use utoipa::{
     openapi::{OpenApi, OpenApiBuilder, PathItem, path::HttpMethod, path::OperationBuilder},
 };
 
-use crate::support::*;
+use crate::support::{device::BoundBrowser, *};
 
 on_every_store!(responses_are_those_of_the_document,);
 
@@ -31,9 +31,9 @@ fn document(world: &World) -> Value {
     serde_json::to_value(api).expect("JSON")
 }
 
-/// The application of the tests, with the routes of the browser module.
+/// The application of the tests, with the routes of the browser module and those that bind sessions.
 async fn world_with_all(backend: Backend) -> World {
-    let mut world = World::for_natives(backend).await;
+    let mut world = World::for_natives_with(backend, super::dbsc::binding).await;
     // Streams end after their first event.
     let module = world.sessions.client_router(|| std::future::ready(()));
     world.app = world.app.merge(Router::new().nest("/module", module).layer(world.sessions.layer()));
@@ -103,7 +103,7 @@ fn problems_in_docs() -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn every_problem_is_described() {
-    let world = World::new(Backend::Memory).await;
+    let world = world_with_all(Backend::Memory).await;
     let document = document(&world);
     let code = &document["components"]["schemas"]["SessionProblem"]["properties"]["code"];
     let described: Vec<&str> = code["enum"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
@@ -233,6 +233,20 @@ async fn responses_are_those_of_the_document(backend: Backend) {
     let script = anonymous.send_only("GET /module/client.js", &[]).await;
     let known = [("if-none-match", script.header("etag"))];
     check("GET /module/client.js", anonymous.send_only("GET /module/client.js", &known).await.is(304));
+    let mut bound = BoundBrowser::new(&world.app, &world.clock);
+    let login = bound.browser.login("carol").await;
+    check("POST /auth/dbsc/register", bound.browser.post("/auth/dbsc/register").await.is(400));
+    check("POST /auth/dbsc/register", &anonymous.send_only("POST /auth/dbsc/register", &[]).await);
+    check("POST /auth/dbsc/register", &bound.browser.send_only("POST /auth/dbsc/register", &evil).await);
+    check("POST /auth/dbsc/register", bound.register(&login).await.is(200));
+    check("POST /auth/dbsc/refresh", bound.browser.post("/auth/dbsc/refresh").await.is(400));
+    bound.bound.as_mut().expect("a session").challenge = None;
+    check("POST /auth/dbsc/refresh", bound.try_refresh().await.is(403));
+    bound.try_refresh().await.is(200);
+    check("POST /auth/refresh", bound.browser.refresh().await.is(403));
+    bound.browser.post("/auth/logout").await.is(200);
+    check("POST /auth/dbsc/refresh", bound.try_refresh().await.is(200));
+
     check("GET /auth/jwks.json", &anonymous.send_only("GET /auth/jwks.json", &[]).await);
     check("POST /oauth/token", &send_body(&world, "POST /oauth/token", "grant_type=password").await);
     check("POST /oauth/token", &send_body(&world, "POST /oauth/token", &token).await);

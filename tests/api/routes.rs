@@ -216,6 +216,7 @@ async fn session_list_has_documented_fields(backend: Backend) {
             "user_agent": headers[0].1,
             "ip": "2001:db8::7",
             "actor": null,
+            "bound": false,
         }),
         "the one refreshed last is first"
     );

@@ -11,7 +11,8 @@ use tower_jwt_sessions::{
     clock::{Clock, Timestamp},
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError, WhichSessions,
+        RegisterDevice, RegisterOutcome, RotateOutcome, RotateSession, SessionData, SessionList, SessionStore,
+        StoreError, WhichSessions,
     },
     testing::TestClock,
 };
@@ -246,6 +247,11 @@ impl<S: SessionStore> SessionStore for Recorder<S> {
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         let (operation, step) = (Operation::PutData(put.clone()), self.store.put_data(put));
         self.record(&put.owner, operation, step, |outcome| Answer::Put(*outcome)).await
+    }
+
+    /// Not recorded: no client of these histories has a device.
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        self.store.register_device(register).await
     }
 
     /// Recorded for every user, if it reads all that the history has published.

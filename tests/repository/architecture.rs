@@ -17,7 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["keys", "cookie"],
     &["jwt", "store", "token_response"],
     &["event"],
-    &["health", "redis", "credentials"],
+    &["health", "redis", "credentials", "dbsc"],
     &["revocation"],
     &["auth", "csrf"],
     &["guard", "manager"],

@@ -7,11 +7,12 @@ use tokio::runtime::Runtime;
 use tower_jwt_sessions::{
     MemoryStore, SessionId,
     clock::Clock,
+    keys::DeviceKey,
     policy::{ReplayWindow, SessionLimit},
     redis::RedisStore,
     store::{
         ClaimsAge, CreateOutcome, EndMark, EndSessions, LogPosition, LoginProof, NewSession, Owner, PutData,
-        RefreshAttempt, Revocation, RotateSession, SessionStore, WhichSessions,
+        RefreshAttempt, RegisterDevice, Revocation, RotateSession, SessionStore, WhichSessions,
     },
     testing::TestClock,
 };
@@ -45,6 +46,12 @@ enum Op {
         token_lives: u64,
         lifetime: u64,
         min_epoch: u32,
+        is_proven: bool,
+    },
+    Register {
+        user: u8,
+        session: u8,
+        key: u8,
     },
     Confirm {
         user: u8,
@@ -101,13 +108,14 @@ fn op() -> impl Strategy<Value = Op> {
         1 => time().prop_map(Op::StepBack),
         4 => (user(), (lifetime(), lifetime()), option::of((1..4_u32, any::<bool>())), option::of(session()), option::of(bytes()))
             .prop_map(|(user, lifetimes, limit, replaces, data)| Op::Create { user, lifetimes, limit, replaces, data }),
-        12 => (user(), session(), generation(), window(), prop_oneof![9 => Just(u64::MAX), 1 => Just(0)], lifetime(), epoch())
-            .prop_map(|(user, session, generation, window, token_lives, lifetime, min_epoch)| {
-                Op::Rotate { user, session, generation, window, token_lives, lifetime, min_epoch }
+        12 => (user(), session(), generation(), window(), prop_oneof![9 => Just(u64::MAX), 1 => Just(0)], lifetime(), epoch(), any::<bool>())
+            .prop_map(|(user, session, generation, window, token_lives, lifetime, min_epoch, is_proven)| {
+                Op::Rotate { user, session, generation, window, token_lives, lifetime, min_epoch, is_proven }
             }),
         2 => (user(), session(), generation()).prop_map(|(user, session, generation)| Op::Confirm { user, session, generation }),
         2 => (user(), 0..4_u8, session()).prop_map(|(user, which, session)| Op::End { user, which, session }),
         1 => user().prop_map(|user| Op::ExpireAccess { user }),
+        2 => (user(), session(), 0..3_u8).prop_map(|(user, session, key)| Op::Register { user, session, key }),
         2 => (user(), session(), 0..3_u64, bytes())
             .prop_map(|(user, session, version, bytes)| Op::Put { user, session, version, bytes }),
     ]
@@ -157,7 +165,7 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
                 refused => format!("{refused:?}"),
             })
         }
-        Op::Rotate { user: owner, session, generation, window, token_lives, lifetime, min_epoch } => {
+        Op::Rotate { user: owner, session, generation, window, token_lives, lifetime, min_epoch, is_proven } => {
             let length = Duration::from_micros(window.1);
             let mut attempt = RefreshAttempt::new(
                 *generation,
@@ -166,9 +174,15 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
                 millis(*lifetime),
             );
             attempt.min_epoch = *min_epoch;
+            attempt.is_proven = *is_proven;
             let mut rotation = RotateSession::new(user(*owner), chosen(*session), attempt, RETENTION);
             rotation.claims = claims(token_lives ^ lifetime);
             store.rotate(&rotation).await.map(|outcome| format!("{outcome:?}"))
+        }
+        Op::Register { user: owner, session, key } => {
+            let key = DeviceKey::from_bytes([*key; DeviceKey::LEN]);
+            let register = RegisterDevice::new(user(*owner), chosen(*session), key);
+            store.register_device(&register).await.map(|outcome| format!("{outcome:?}"))
         }
         Op::Confirm { user: owner, session, generation } => {
             store.confirm(&user(*owner), chosen(*session), *generation).await.map(|()| String::new())
@@ -194,9 +208,9 @@ async fn take<S: SessionStore>(store: &S, clock: &TestClock, op: &Op, created: u
     outcome.map_err(|error| format!("{error:?}"))
 }
 
-type Everything = BTreeMap<(u8, SessionId), (Vec<u8>, Option<u64>, Option<Vec<u8>>)>;
+type Everything = BTreeMap<(u8, SessionId), (Vec<u8>, Option<u64>, Option<Vec<u8>>, Option<[u8; DeviceKey::LEN]>)>;
 
-/// The packed record and the data of every live session.
+/// The packed record, the data and the device of every live session.
 async fn everything<S: SessionStore>(store: &S) -> Everything {
     let mut all = BTreeMap::new();
     for owner in [0, 1] {
@@ -205,7 +219,8 @@ async fn everything<S: SessionStore>(store: &S) -> Everything {
                 store.get_data(&user(owner), listed.id).await.expect("get_data").expect("a listed session is live");
             let found = store.find(&user(owner), listed.id).await.expect("find").expect("a listed session is live");
             assert_eq!(found.record, listed.record);
-            all.insert((owner, listed.id), (listed.record.to_bytes().to_vec(), Some(data.version), data.bytes));
+            let key = found.device_key.map(|key| *key.as_bytes());
+            all.insert((owner, listed.id), (listed.record.to_bytes().to_vec(), Some(data.version), data.bytes, key));
         }
     }
     all

@@ -8,7 +8,8 @@ use tower_jwt_sessions::{
     clock::Timestamp,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        RegisterDevice, RegisterOutcome, RotateOutcome, RotateSession, SessionData, SessionList, SessionStore,
+        StoreError,
     },
     testing::{Fault, FaultyStore, StoreStep, conformance},
 };
@@ -81,6 +82,10 @@ impl SessionStore for Unique {
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         self.0.put_data(put).await
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        self.0.register_device(register).await
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {

@@ -5,6 +5,8 @@
 pub(crate) mod admin;
 mod browser;
 pub(crate) mod cookies;
+#[cfg(feature = "dbsc")]
+pub(crate) mod device;
 pub(crate) mod folder;
 pub(crate) mod gate;
 pub(crate) mod hostile;

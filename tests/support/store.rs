@@ -14,7 +14,8 @@ use tower_jwt_sessions::{
     redis::RedisStore,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        RegisterDevice, RegisterOutcome, RotateOutcome, RotateSession, SessionData, SessionList, SessionStore,
+        StoreError,
     },
     testing::{Fault, FaultyStore, InjectedFault, StoreStep, TestClock},
 };
@@ -169,6 +170,10 @@ impl SessionStore for TestStore {
         self.gate.around("put_data", self.faults.put_data(put)).await
     }
 
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        self.gate.around("register_device", self.faults.register_device(register)).await
+    }
+
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
         let reads = self.switches.log_reads.fetch_add(1, SeqCst);
         if self.switches.log_hangs.load(SeqCst) {
@@ -238,6 +243,10 @@ impl SessionStore for Replaceable {
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         pass_on!(self.put_data(put))
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        pass_on!(self.register_device(register))
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {

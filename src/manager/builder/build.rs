@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::{SessionManagerBuilder, neighbours::Neighbour};
+#[cfg(feature = "dbsc")]
+use crate::policy::Lifetimes;
 use crate::{
     auth::{ValidOptions, Verifier, VerifierInner, required},
     claims::Claims,
@@ -50,6 +52,15 @@ impl<C: Claims> SessionManagerBuilder<C> {
         }
         #[cfg(feature = "router")]
         let after_logout = after_logout.map(own_path).transpose()?;
+        #[cfg(feature = "dbsc")]
+        let (device_binding, lifetimes) = {
+            let own_origin = self.guard.own_origin.as_deref();
+            let validate =
+                |binding: crate::dbsc::DeviceBinding| binding.validate(own_origin, &sources.cookies, lifetimes.access);
+            let binding = self.device_binding.map(validate).transpose()?;
+            let bound = binding.as_ref().map_or(lifetimes.bound, |binding| binding.lifetime);
+            (binding, Lifetimes { bound, ..lifetimes })
+        };
         #[cfg(feature = "router")]
         let cross_site_guard = CrossSiteGuard::new(self.guard, sources.cookies.clone(), renderer.clone())?;
 
@@ -81,6 +92,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
             max_access_lifetime: lifetimes.max_access,
             shape,
             client_ip: self.client_ip,
+            #[cfg(feature = "dbsc")]
+            binds_devices: device_binding.is_some(),
         };
         Ok(SessionManager {
             context: None,
@@ -93,6 +106,8 @@ impl<C: Claims> SessionManagerBuilder<C> {
                 replay_window,
                 limit: self.limit,
                 events: self.events,
+                #[cfg(feature = "dbsc")]
+                device_binding,
                 #[cfg(feature = "router")]
                 cross_site_guard,
                 #[cfg(feature = "router")]

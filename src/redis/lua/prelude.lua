@@ -7,6 +7,8 @@
 -- Lua's numbers are doubles: whole numbers are exact below 2^53, which no value here may reach.
 local SESSIONS, DATA = KEYS[1], KEYS[2]
 local FORMAT, PACKED_LEN, VERSION = '>BBI4I4I4I8I8I8I8I8I8', 62, 1
+-- Of sessions that are bound to a device: with the time of that. Values of more than 64 bytes would unpack the hash.
+local BOUND_FORMAT, BOUND_LEN, BOUND, LAST = '>BBI4I4I4I6I6I6I6I6I6I6', 56, 2, 281474976710655
 local EXACT = 9007199254740992
 local MAX_U32 = 4294967295
 -- Above every epoch: the session has ended.
@@ -49,12 +51,19 @@ local function unreadable()
 end
 
 local function unpack_record(packed)
-  if #packed ~= PACKED_LEN or string.byte(packed, 1) ~= VERSION or string.byte(packed, 2) > 1 then
+  local version = string.byte(packed, 1)
+  local is_bound = version == BOUND and #packed == BOUND_LEN
+  if not is_bound and (version ~= VERSION or #packed ~= PACKED_LEN) or string.byte(packed, 2) > 1 then
     unreadable()
   end
-  local r, _ = {}, nil
+  local r, at, _ = {}, nil, nil
   _, r.ended, r.generation, r.previous, r.epoch, r.created_at, r.rotated_at, r.confirmed_at, r.access_expired_at,
-    r.idle_end, r.absolute_end = struct.unpack(FORMAT, packed)
+    r.idle_end, r.absolute_end, at = struct.unpack(is_bound and BOUND_FORMAT or FORMAT, packed)
+  -- struct.unpack returns the next position after the last value.
+  r.bound_at = is_bound and at or 0
+  if is_bound and at == 0 then
+    unreadable()
+  end
   if math.max(r.created_at, r.rotated_at, r.confirmed_at, r.access_expired_at, r.idle_end, r.absolute_end) >= EXACT then
     unreadable()
   end
@@ -62,6 +71,14 @@ local function unpack_record(packed)
 end
 
 local function pack_record(r)
+  if (r.bound_at or 0) ~= 0 then
+    local function time(at)
+      return math.min(at, LAST)
+    end
+    return struct.pack(BOUND_FORMAT, BOUND, r.ended, r.generation, r.previous, r.epoch, time(r.created_at),
+      time(r.rotated_at), time(r.confirmed_at), time(r.access_expired_at), time(r.idle_end), time(r.absolute_end),
+      time(r.bound_at))
+  end
   return struct.pack(FORMAT, VERSION, r.ended, r.generation, r.previous, r.epoch, r.created_at, r.rotated_at,
     r.confirmed_at, r.access_expired_at, r.idle_end, r.absolute_end)
 end
@@ -124,7 +141,7 @@ end
 local function remove(sids)
   local data = {}
   for _, sid in ipairs(sids) do
-    for _, kind in ipairs({ 'u', 'i', 'a', 'd' }) do
+    for _, kind in ipairs({ 'u', 'i', 'a', 'd', 'k' }) do
       data[#data + 1] = kind .. sid
     end
   end

@@ -1,2 +1,3 @@
 -- ARGV: now, sid. The caller decides whether the record is live.
-return { now, redis.call('HGET', SESSIONS, ARGV[2]), redis.call('HGET', DATA, 'd' .. ARGV[2]) }
+local found = redis.call('HMGET', DATA, 'k' .. ARGV[2], 'd' .. ARGV[2])
+return { now, redis.call('HGET', SESSIONS, ARGV[2]), found[1], found[2] }

@@ -2,7 +2,7 @@
 --
 -- ARGV: now, sid, presented generation, end of the token, 'fixed' or 'confirmed', window, two windows,
 -- refresh lifetime, log retention, smallest valid epoch, then of the claims: age, and time and epoch of the expiry that
--- they are newer than.
+-- they are newer than; then whether the device has proven the attempt, 0 or 1.
 local MAX_LOST_ANSWERS = 10
 local sid, presented, token_end, kind = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local window, two_windows, refresh, retention =
@@ -13,10 +13,16 @@ local r, before = find_live(sid)
 if not r or now >= token_end or min_epoch == ENDED then
   return { now, 'ended' }
 end
+if r.bound_at ~= 0 and ARGV[14] ~= '1' then
+  return { now, 'unproven' }
+end
 if are_claims_outdated(ARGV[11], ARGV[12], ARGV[13], r.access_expired_at, r.epoch) then
   return { now, 'outdated', r.access_expired_at, r.epoch }
 end
 
+if ARGV[14] == '1' and r.bound_at == 0 then
+  r.bound_at = now
+end
 local rolled_back = 0
 if r.epoch < min_epoch then
   rolled_back = 1

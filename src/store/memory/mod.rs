@@ -20,6 +20,7 @@ use super::{
     contract::SessionStore,
     create::{CreateOutcome, NewSession},
     data::{PutData, PutOutcome, SessionData},
+    device::{RegisterDevice, RegisterOutcome},
     end::{EndSessions, WhichSessions},
     error::StoreError,
     log::{LogPage, LogPosition, Revocation},
@@ -149,14 +150,14 @@ impl SessionStore for MemoryStore {
         let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
         record.access_expired_at = marks.latest();
         let data = new.data.clone().map(|bytes| SessionData::new(1, bytes)).unwrap_or_default();
-        let entry = Entry { record, device: new.device.clone(), data };
+        let entry = Entry { record, device: new.device.clone(), data, device_key: None };
         state.users.entry(new.owner.clone()).or_default().insert(new.id, entry);
         Ok(CreateOutcome::created(record, now, gone))
     }
 
     async fn find(&self, owner: &Owner, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
         let now = self.now();
-        Ok(self.state().live(owner, id, now).map(|entry| FoundSession::new(entry.record, now)))
+        Ok(self.state().live(owner, id, now).map(|entry| entry.found(now)))
     }
 
     async fn rotate(&self, rotate: &RotateSession) -> Result<RotateOutcome, StoreError> {
@@ -254,6 +255,17 @@ impl SessionStore for MemoryStore {
         let version = put.expected_version + 1;
         entry.data = SessionData::new(version, put.bytes.clone());
         Ok(PutOutcome::Stored { version })
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        let now = self.now();
+        let mut state = self.state();
+        let Some(entry) = state.live(&register.owner, register.id, now) else { return Ok(RegisterOutcome::Ended) };
+        if entry.device_key.is_some() {
+            return Ok(RegisterOutcome::Known);
+        }
+        entry.device_key = Some(register.key);
+        Ok(RegisterOutcome::Registered(entry.found(now)))
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {

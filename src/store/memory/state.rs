@@ -11,13 +11,14 @@ use super::{
         log::{LogEntry, LogPage, LogPosition, Revocation},
         owner::Owner,
         record::SessionRecord,
-        session::Device,
+        session::{Device, FoundSession},
     },
     marks::Marks,
 };
 use crate::{
     clock::Timestamp,
     id::SessionId,
+    keys::DeviceKey,
     policy::{SessionLimit, WhenFull},
 };
 
@@ -41,6 +42,13 @@ pub(super) struct Entry {
     pub(super) record: SessionRecord,
     pub(super) device: Device,
     pub(super) data: SessionData,
+    pub(super) device_key: Option<DeviceKey>,
+}
+
+impl Entry {
+    pub(super) const fn found(&self, now: Timestamp) -> FoundSession {
+        FoundSession { record: self.record, now, device_key: self.device_key }
+    }
 }
 
 impl State {

@@ -14,7 +14,8 @@ use crate::{
     id::SessionId,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        RegisterDevice, RegisterOutcome, RotateOutcome, RotateSession, SessionData, SessionList, SessionStore,
+        StoreError,
     },
 };
 
@@ -76,6 +77,10 @@ impl<S: SessionStore> SessionStore for Limited<S> {
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         self.within("put_data", self.store.put_data(put)).await
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        self.within("register_device", self.store.register_device(register)).await
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {

@@ -32,6 +32,8 @@ pub enum StoreStep {
     GetData,
     /// [`put_data`](crate::store::SessionStore::put_data).
     PutData,
+    /// [`register_device`](crate::store::SessionStore::register_device): the first step of binding a session.
+    RegisterDevice,
     /// [`read_log`](crate::store::SessionStore::read_log), which each node does all the time.
     ReadLog,
 }
@@ -50,6 +52,7 @@ impl StoreStep {
             Self::ExpireAccess => "expire_access",
             Self::GetData => "get_data",
             Self::PutData => "put_data",
+            Self::RegisterDevice => "register_device",
             Self::ReadLog => "read_log",
         }
     }

@@ -23,7 +23,8 @@ use crate::{
     id::SessionId,
     store::{
         CreateOutcome, EndSessions, FoundSession, LogPage, LogPosition, NewSession, Owner, PutData, PutOutcome,
-        RotateOutcome, RotateSession, SessionData, SessionList, SessionStore, StoreError,
+        RegisterDevice, RegisterOutcome, RotateOutcome, RotateSession, SessionData, SessionList, SessionStore,
+        StoreError,
     },
 };
 
@@ -102,9 +103,9 @@ impl<S> FaultyStore<S> {
     /// Lets the next steps fail, so many of them, whichever they are. The reading of the revocation log, which each
     /// node does all the time, is none of them.
     pub fn fail_next(&self, steps: usize) -> InjectedFault {
-        use StoreStep::{Confirm, Create, End, ExpireAccess, Find, GetData, List, PutData, Rotate};
+        use StoreStep::{Confirm, Create, End, ExpireAccess, Find, GetData, List, PutData, RegisterDevice, Rotate};
 
-        let all = [Create, Find, Rotate, Confirm, End, List, ExpireAccess, GetData, PutData];
+        let all = [Create, Find, Rotate, Confirm, End, List, ExpireAccess, GetData, PutData, RegisterDevice];
         self.inject(all.into_iter().fold(Fault::fails(), Fault::at).times(steps))
     }
 
@@ -213,6 +214,10 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
 
     async fn put_data(&self, put: &PutData) -> Result<PutOutcome, StoreError> {
         self.around(StoreStep::PutData, self.inner.put_data(put)).await
+    }
+
+    async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
+        self.around(StoreStep::RegisterDevice, self.inner.register_device(register)).await
     }
 
     async fn read_log(&self, after: LogPosition, wait: Duration) -> Result<LogPage, StoreError> {
