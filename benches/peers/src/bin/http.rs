@@ -84,7 +84,9 @@ fn compare(names: &[&str]) -> Result<(), BoxError> {
             rates.push(server.load()?);
         }
     }
-    println!("median of {ROUNDS} rounds of {SECONDS} s\n\n| | requests per second | of the bare route |\n|---|---|---|");
+    println!(
+        "median of {ROUNDS} rounds of {SECONDS} s\n\n| | requests per second | of the bare route |\n|---|---|---|"
+    );
     let bare = median(&rates[0]);
     for (name, rates) in names.iter().zip(&rates) {
         let rate = median(rates);
