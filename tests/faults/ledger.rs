@@ -80,7 +80,7 @@ impl Ledger {
     }
 
     pub(crate) fn fault_ends(&self) -> Instant {
-        *self.state().lifted.insert(Instant::now())
+        *self.state().lifted.get_or_insert_with(Instant::now)
     }
 
     pub(crate) fn breaks(&self, what: Broken) {

@@ -32,7 +32,7 @@ const VISITORS: u64 = 8;
 /// No request takes longer. A step of the store takes half a second at most, and a request takes several; the rest is
 /// for machines that are busy with something else.
 fn bound() -> Duration {
-    Duration::from_secs(if is_long() { 5 } else { 20 })
+    Duration::from_secs(if is_long() { 3 } else { 20 })
 }
 
 /// How soon all is as before after the fault has ended.

@@ -18,6 +18,7 @@ pub(crate) mod patient;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;
 mod response;
+pub(crate) mod sentinel;
 mod store;
 mod token;
 mod world;

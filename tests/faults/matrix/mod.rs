@@ -4,6 +4,7 @@ mod clocks;
 mod cluster;
 mod network;
 mod replicas;
+mod sentinel;
 mod server;
 mod settings;
 mod values;

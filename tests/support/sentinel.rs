@@ -1,0 +1,151 @@
+//! A Redis Sentinel, a master and a replica.
+
+use std::{
+    env,
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use fred::{
+    clients::Client,
+    interfaces::ClientLike as _,
+    types::{
+        Value,
+        config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy},
+    },
+};
+use tower_jwt_sessions::redis::RedisStore;
+
+use super::{
+    RedisServer,
+    admin::{admin, command, try_command},
+    nodes::PATIENCE,
+};
+
+/// A sentinel writes to its configuration. It is killed when the standard input closes, also with the test process.
+const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; printf '%s' "$2" > "$folder/sentinel.conf"
+"$1" "$folder/sentinel.conf" --sentinel & cat >/dev/null; kill -9 $!; wait; rm -rf "$folder""#;
+const NAME: &str = "sessions";
+
+pub(crate) struct Sentinel {
+    pub(crate) servers: [RedisServer; 2],
+    port: u16,
+    guardian: Child,
+    client: Client,
+}
+
+impl Sentinel {
+    /// Starts all three, and waits until they know each other.
+    pub(crate) async fn start() -> Self {
+        let servers = [RedisServer::start(), RedisServer::start()];
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = free.local_addr().expect("the port").port();
+        drop(free);
+        let [master, replica] = &servers;
+        command(&admin(&replica.url()).await, "REPLICAOF", &["127.0.0.1", &master.port().to_string()]).await;
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {} 1\nsentinel down-after-milliseconds \
+             {NAME} 500\nsentinel failover-timeout {NAME} 5000\n",
+            master.port()
+        );
+        let binary = env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+        let mut guardian = Command::new("sh");
+        guardian.args(["-c", GUARDIAN, "sh", &binary, &settings]);
+        guardian.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let guardian = guardian.spawn().expect("sh runs");
+        let begun = Instant::now();
+        let config = Config::from_url(&format!("redis://127.0.0.1:{port}")).expect("an address");
+        let client = loop {
+            let client = Client::new(config.clone(), None, None, None);
+            if client.init().await.is_ok() {
+                break client;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the sentinel does not start");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let sentinel = Self { servers, port, guardian, client };
+        while !sentinel.knows_replica().await {
+            assert!(begun.elapsed() < PATIENCE, "the sentinel does not know the replica");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sentinel
+    }
+
+    /// Whether there is a replica that could be promoted.
+    async fn knows_replica(&self) -> bool {
+        let replicas = command(&self.client, "SENTINEL", &["REPLICAS", NAME]).await.into_array();
+        let Some(replica) = replicas.into_iter().next() else { return false };
+        let fields: Vec<String> = replica.into_array().into_iter().filter_map(Value::into_string).collect();
+        let has = |name: &str, value: &str| fields.chunks(2).any(|pair| *pair == [name, value]);
+        has("flags", "slave") && has("master-link-status", "ok")
+    }
+
+    /// Returns the port of the master, by what the sentinel says.
+    pub(crate) async fn master(&self) -> u16 {
+        let address = command(&self.client, "SENTINEL", &["GET-MASTER-ADDR-BY-NAME", NAME]).await.into_array();
+        address.last().and_then(Value::as_string).and_then(|port| port.parse().ok()).expect("an address")
+    }
+
+    /// Waits until the sentinel says that the replica is the master.
+    pub(crate) async fn has_switched(&self) {
+        let begun = Instant::now();
+        while self.master().await != self.servers[1].port() {
+            assert!(begun.elapsed() < PATIENCE, "no failover");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until the sentinel has made the old master a replica, which then has lost what it accepted meanwhile.
+    pub(crate) async fn old_master_follows(&self) {
+        let begun = Instant::now();
+        loop {
+            if self.role_of_old_master().await.is_some_and(|role| role == "slave") {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the old master is not made a replica");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Asks on a connection of its own, since the sentinel closes those that it finds.
+    async fn role_of_old_master(&self) -> Option<String> {
+        let ask = async {
+            let config = Config::from_url(&self.servers[0].url()).ok()?;
+            let old = Client::new(config, None, None, None);
+            old.init().await.ok()?;
+            try_command(&old, "ROLE", Vec::new()).await.ok()?.into_array().first()?.as_string()
+        };
+        tokio::time::timeout(Duration::from_secs(1), ask).await.ok()?
+    }
+
+    /// Begins a failover, as before maintenance of the master.
+    pub(crate) async fn fail_over(&self) {
+        let begun = Instant::now();
+        let args = || ["FAILOVER", NAME].map(Value::from).to_vec();
+        while try_command(&self.client, "SENTINEL", args()).await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "no failover begins");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Returns a store over a client of an application, which asks the sentinel for the master.
+    pub(crate) async fn store(&self) -> RedisStore {
+        let url = format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName={NAME}", self.port);
+        let config = Config::from_url(&url).expect("an address");
+        let limit = Duration::from_millis(500);
+        let performance = PerformanceConfig { default_command_timeout: limit, ..PerformanceConfig::default() };
+        let connection = ConnectionConfig { max_command_attempts: 1, ..ConnectionConfig::default() };
+        let policy = ReconnectPolicy::new_exponential(0, 50, 1_000, 2);
+        let client = Client::new(config, Some(performance), Some(connection), Some(policy));
+        client.init().await.expect("the master runs");
+        RedisStore::new(client).expect("safe settings")
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        drop(self.guardian.stdin.take());
+        let _ = self.guardian.wait();
+    }
+}
