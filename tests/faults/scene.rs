@@ -23,7 +23,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     ledger::{Broken, Ended, Ledger, Loss},
     report::{Expected, Responses, Row, is_long},
-    support::{ACCESS_SECRET, Browser, Claims, ISSUER, REFRESH_SECRET, TestResponse, app, log::Log},
+    support::{ACCESS_SECRET, Browser, Claims, ISSUER, REFRESH_SECRET, TestResponse, app, log::Log, nodes::PATIENCE},
     visitor::Visitor,
 };
 
@@ -37,7 +37,7 @@ fn bound() -> Duration {
 
 /// How soon all is as before after the fault has ended.
 fn recovery_bound() -> Duration {
-    Duration::from_secs(if is_long() { 15 } else { 30 })
+    Duration::from_secs(if is_long() { 20 } else { 30 })
 }
 
 /// How long a fault lasts.
@@ -115,6 +115,8 @@ pub(crate) struct Scene {
     pub(crate) clocks: [SetClock; 2],
     visitors: Vec<JoinHandle<Visitor>>,
     expected: Expected,
+    /// Texts of lines that the log must have.
+    logs: Vec<&'static str>,
     row: Row,
 }
 
@@ -144,7 +146,15 @@ impl Scene {
             let visitor = Visitor::new(shared.clone(), n + 1, format!("user{}", n / 2));
             tokio::spawn(visitor.surf())
         });
-        let scene = Self { visitors: visitors.collect(), shared, nodes, clocks, expected, row: Row::default() };
+        let scene = Self {
+            visitors: visitors.collect(),
+            shared,
+            nodes,
+            clocks,
+            expected,
+            logs: Vec::new(),
+            row: Row::default(),
+        };
         scene.goes_on(40).await;
         scene
     }
@@ -156,6 +166,21 @@ impl Scene {
         while self.shared.ledger.state().requests < until {
             assert!(begun.elapsed() < bound(), "browsers hang: {:?}", self.shared.ledger.judged(Loss::Nothing));
             tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Expects a line in the log.
+    pub(crate) fn logs(mut self, text: &'static str) -> Self {
+        self.logs.push(text);
+        self
+    }
+
+    /// Waits until the log has the lines that are expected.
+    pub(crate) async fn has_logged(&self) {
+        let begun = Instant::now();
+        while !self.logs.iter().all(|text| Log::so_far().contains(text)) {
+            assert!(begun.elapsed() < PATIENCE, "not logged, of {:?}: {}", self.logs, Log::so_far());
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! A Redis Sentinel, a master and a replica.
+//! A Redis Sentinel, a master and two replicas.
 
 use std::{
     env,
@@ -29,21 +29,24 @@ const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; printf '%s' "$2" > "$fo
 const NAME: &str = "sessions";
 
 pub(crate) struct Sentinel {
-    pub(crate) servers: [RedisServer; 2],
+    /// The first is the master at the start.
+    pub(crate) servers: [RedisServer; 3],
     port: u16,
     guardian: Child,
     client: Client,
 }
 
 impl Sentinel {
-    /// Starts all three, and waits until they know each other.
-    pub(crate) async fn start() -> Self {
-        let servers = [RedisServer::start(), RedisServer::start()];
+    /// Starts servers with these options, and waits until all know each other.
+    pub(crate) async fn start(options: &[&str]) -> Self {
+        let servers = [(); 3].map(|()| RedisServer::start_with(options));
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = free.local_addr().expect("the port").port();
         drop(free);
-        let [master, replica] = &servers;
-        command(&admin(&replica.url()).await, "REPLICAOF", &["127.0.0.1", &master.port().to_string()]).await;
+        let [master, replicas @ ..] = &servers;
+        for replica in replicas {
+            command(&admin(&replica.url()).await, "REPLICAOF", &["127.0.0.1", &master.port().to_string()]).await;
+        }
         let settings = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {} 1\nsentinel down-after-milliseconds \
              {NAME} 500\nsentinel failover-timeout {NAME} 5000\n",
@@ -65,20 +68,22 @@ impl Sentinel {
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         let sentinel = Self { servers, port, guardian, client };
-        while !sentinel.knows_replica().await {
-            assert!(begun.elapsed() < PATIENCE, "the sentinel does not know the replica");
+        while !sentinel.knows_replicas().await {
+            assert!(begun.elapsed() < PATIENCE, "the sentinel does not know the replicas");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         sentinel
     }
 
-    /// Whether there is a replica that could be promoted.
-    async fn knows_replica(&self) -> bool {
+    /// Whether both replicas could be promoted.
+    async fn knows_replicas(&self) -> bool {
         let replicas = command(&self.client, "SENTINEL", &["REPLICAS", NAME]).await.into_array();
-        let Some(replica) = replicas.into_iter().next() else { return false };
-        let fields: Vec<String> = replica.into_array().into_iter().filter_map(Value::into_string).collect();
-        let has = |name: &str, value: &str| fields.chunks(2).any(|pair| *pair == [name, value]);
-        has("flags", "slave") && has("master-link-status", "ok")
+        let is_ready = |replica: &Value| {
+            let fields: Vec<String> = replica.clone().into_array().into_iter().filter_map(Value::into_string).collect();
+            let has = |name: &str, value: &str| fields.chunks(2).any(|pair| *pair == [name, value]);
+            has("flags", "slave") && has("master-link-status", "ok")
+        };
+        replicas.len() == 2 && replicas.iter().all(is_ready)
     }
 
     /// Returns the port of the master, by what the sentinel says.
@@ -87,10 +92,10 @@ impl Sentinel {
         address.last().and_then(Value::as_string).and_then(|port| port.parse().ok()).expect("an address")
     }
 
-    /// Waits until the sentinel says that the replica is the master.
+    /// Waits until the sentinel says that a replica is the master.
     pub(crate) async fn has_switched(&self) {
         let begun = Instant::now();
-        while self.master().await != self.servers[1].port() {
+        while self.master().await == self.servers[0].port() {
             assert!(begun.elapsed() < PATIENCE, "no failover");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

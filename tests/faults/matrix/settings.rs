@@ -111,9 +111,15 @@ async fn log_forbidden() {
 
 #[tokio::test]
 async fn all_data_deleted() {
-    row(async |admin, time| {
-        command(admin, "FLUSHALL", &[]).await;
-        sleep(time / 4).await;
-    })
-    .await;
+    let server = RedisServer::start();
+    let admin = admin(&server.url()).await;
+    let scene = Scene::begin(&server.url()).await.logs("sessions lost");
+    scene
+        .during(async {
+            command(&admin, "FLUSHALL", &[]).await;
+            scene.goes_on(40).await;
+            scene.has_logged().await;
+        })
+        .await;
+    scene.ends().await;
 }
