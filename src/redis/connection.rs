@@ -9,7 +9,11 @@ use fred::{
     clients::Client,
     error::{Error as FredError, ErrorKind},
     interfaces::ClientLike,
-    types::{Value, scripts::Script},
+    types::{
+        Value,
+        config::{Config, Server, ServerConfig},
+        scripts::Script,
+    },
 };
 use tokio::time::{Instant, sleep};
 
@@ -37,6 +41,15 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 const TIME_WIDTH: usize = 128;
 
 pub(super) struct Connection(Arc<Mutex<Current>>);
+
+/// A connection that may be gone.
+pub(super) struct WeakConnection(Weak<Mutex<Current>>);
+
+impl WeakConnection {
+    pub(super) fn upgrade(&self) -> Option<Connection> {
+        self.0.upgrade().map(Connection)
+    }
+}
 
 /// A script and its arguments.
 pub(super) struct ScriptCall<'a> {
@@ -83,9 +96,14 @@ impl Connection {
         Self::of(ClientGuard::connecting(client, &log), log).with_heartbeat()
     }
 
+    /// Waits for the address of a server, to which [`lead_to`](Self::lead_to) leads. Until then every step fails at once.
+    pub(super) fn waiting(client: Client) -> Self {
+        Self::of_application(client).with_heartbeat()
+    }
+
     /// See [`keep_in_use`]. Not for clients of an application, which are its own to keep.
     fn with_heartbeat(self) -> Self {
-        tokio::spawn(keep_in_use(Arc::downgrade(&self.0)));
+        tokio::spawn(keep_in_use(self.downgrade()));
         self
     }
 
@@ -99,6 +117,26 @@ impl Connection {
             server_time: None,
         };
         Self(Arc::new(Mutex::new(current)))
+    }
+
+    pub(super) fn downgrade(&self) -> WeakConnection {
+        WeakConnection(Arc::downgrade(&self.0))
+    }
+
+    /// Continues with another server, which is connected to in the background. Steps that are under way fail.
+    pub(super) fn lead_to(&self, server: &Server) {
+        let server = ServerConfig::Centralized { server: server.clone() };
+        let mut current = self.current();
+        let config = current.guard.client().client_config();
+        if config.server == server && current.guard.is_ours() {
+            return;
+        }
+        let client = config::like(current.guard.client(), Config { server, fail_fast: false, ..config });
+        current.guard = ClientGuard::connecting(client, &current.log);
+        // Of another clock.
+        current.server_time = None;
+        current.silent_since = None;
+        current.answered_at = Instant::now();
     }
 
     pub(super) fn client(&self) -> Client {
@@ -212,15 +250,15 @@ impl Current {
 /// Firewalls, load balancers and address translation forget connections that are idle, many without telling either side:
 /// what is sent afterwards is lost, and the requests of the next seconds would fail. A connection that is used every
 /// other second is not forgotten, and one that died all the same is found and replaced while no request needs it.
-async fn keep_in_use(current: Weak<Mutex<Current>>) {
+async fn keep_in_use(connection: WeakConnection) {
     loop {
         sleep(HEARTBEAT).await;
         // Until the server answers, or the client is replaced or connects again.
-        while let Some(connection) = current.upgrade().map(Connection)
+        while let Some(connection) = connection.upgrade()
             && connection.is_idle_for(HEARTBEAT)
             && connection.ask_for_time().await.is_err_and(|error| *error.kind() == ErrorKind::Timeout)
         {}
-        if current.strong_count() == 0 {
+        if connection.0.strong_count() == 0 {
             return;
         }
     }

@@ -1,6 +1,6 @@
 //! Sessions in Redis or Valkey, shared by every node.
 //!
-//! Needs Redis 6.2 or later, or Valkey: one server, one with replicas behind one address, or a cluster. Every step is
+//! Needs Redis 6.2 or later, or Valkey: one server, one with replicas behind one address or with Sentinel, or a cluster. Every step is
 //! one Lua script, so it is atomic, and its time is the server's.
 //!
 //! # What is stored
@@ -59,6 +59,25 @@
 //! commands then. Slots may be moved while serving; while the keys of one are being moved, requests of its users may be
 //! answered with `503`. With TLS, the certificates must name the servers as `CLUSTER SLOTS` does.
 //!
+//! # With Sentinel
+//!
+//! `redis-sentinel://` asks the sentinels for the address of the master four times a second, and moves to another one
+//! within that time. A client that waits until its connection breaks, as fred's own does, would go on for some ten seconds
+//! after `SENTINEL FAILOVER`: so long the old master accepts writes, which are then lost.
+//!
+//! What remains is the time in which the sentinels themselves do not tell of the new master yet, about a second, and what
+//! had not reached the replica. A master that is cut off from its replicas and sentinels, but not from a node, accepts
+//! writes for longer. Let it refuse them:
+//!
+//! ```text
+//! min-replicas-to-write 1
+//! min-replicas-max-lag 10
+//! ```
+//!
+//! With a single replica, the old master then refuses writes as soon as the replica has left it, and nothing is lost. The
+//! new master refuses them, too, until the old one follows it: some ten seconds of `503`. With two replicas neither is the
+//! case. See *A replica was promoted* on the [operations page](crate::operations).
+//!
 //! # Users with many sessions
 //!
 //! A login and a refresh cost the same however many sessions the user has. Without a limit, a login looks at four of
@@ -86,6 +105,7 @@ mod remedy;
 mod reply;
 mod revocation_log;
 mod scripts;
+mod sentinel;
 mod store;
 #[cfg(feature = "redis-rustls")]
 mod tls;
@@ -98,10 +118,12 @@ use tokio::runtime::Handle;
 
 use self::{
     cluster::{Cluster, Keys},
+    config::Target,
     connection::{Connection, ScriptCall},
     reply::Reply,
     revocation_log::LogReader,
     scripts::ScriptPair,
+    sentinel::Sentinels,
 };
 #[cfg(doc)]
 use crate::store::SessionStore;
@@ -149,6 +171,12 @@ impl RedisStore {
     /// A cluster is `redis-cluster://[user:password@]host[:port][?node=host:port&node=…]` or `rediss-cluster://…`, with
     /// some of its servers: one that answers is enough to find the others.
     ///
+    /// Redis Sentinel is
+    /// `redis-sentinel://[user:password@]host:port[/database]?sentinelServiceName=name[&node=host:port&node=…]` or
+    /// `rediss-sentinel://…`, with the name of the master as the sentinels know it, and the addresses of some of them: one
+    /// that answers is enough. User and password are those of Redis; sentinels with a password of their own get it by
+    /// `&sentinelPassword=…`, and `&sentinelUsername=…`. See [With Sentinel](self#with-sentinel).
+    ///
     /// Reserved characters in user name and password are percent-encoded. The client reconnects whenever the connection
     /// breaks. Only the first attempt is not repeated, so that a wrong address is an error.
     ///
@@ -158,10 +186,10 @@ impl RedisStore {
     /// and [`StoreUnreachable`](crate::error::ConfigErrorKind::StoreUnreachable) when the server does not answer within
     /// seconds or refuses the login. Neither message repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
-        let client = config::client(url)?;
-        Ok(Self::over(match client.is_clustered() {
-            true => Servers::Cluster(Cluster::open(client).await?),
-            false => Servers::One(Connection::open(client).await?),
+        Ok(Self::over(match config::target(url)? {
+            Target::One(client) => Servers::One(Connection::open(client).await?),
+            Target::Cluster(client) => Servers::Cluster(Cluster::open(client).await?),
+            Target::Sentinels(client, sentinels) => Servers::One(Sentinels::new(sentinels).open(client).await?),
         }))
     }
 
@@ -186,15 +214,15 @@ impl RedisStore {
     pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
         // fred panics without one.
         Handle::try_current().map_err(|_| ConfigError::no_runtime())?;
-        let client = config::client(url)?;
-        Ok(Self::over(match client.is_clustered() {
-            true => Servers::Cluster(Cluster::unconnected(client)),
-            false => Servers::One(Connection::connecting(config::again(&client))),
+        Ok(Self::over(match config::target(url)? {
+            Target::One(client) => Servers::One(Connection::connecting(config::again(&client))),
+            Target::Cluster(client) => Servers::Cluster(Cluster::unconnected(client)),
+            Target::Sentinels(client, sentinels) => Servers::One(Sentinels::new(sentinels).connecting(client)),
         }))
     }
 
-    /// Uses a client of the application, already connected: for TLS with certificates of your own, for sentinels, or
-    /// to share one connection. The revocation log is read on a connection of its own with the same settings.
+    /// Uses a client of the application, already connected: for TLS with certificates of your own, or to
+    /// share one connection. The revocation log is read on a connection of its own with the same settings.
     ///
     /// Of a client for a cluster only the settings are used, for connections to each of its servers: fred's own client
     /// serves nothing while one of the servers is unavailable.

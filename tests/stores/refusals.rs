@@ -33,7 +33,8 @@ async fn refused(url: &str) -> ConfigError {
 #[tokio::test]
 async fn unsupported_deployments_are_refused_with_help() {
     let cases = [
-        ("redis-sentinel://localhost?sentinelServiceName=x", "RedisStore::new"),
+        ("valkey-sentinel://localhost:26379?sentinelServiceName=x", "redis-sentinel://"),
+        ("redis+sentinel://localhost:26379/x", "redis-sentinel://"),
         ("redis+unix:///run/redis.sock", "TCP"),
         ("unix:///run/redis.sock", "TCP"),
         ("valkey://localhost", "redis://"),

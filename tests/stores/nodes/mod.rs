@@ -14,6 +14,7 @@ mod meter;
 mod outages;
 mod restored;
 mod runtime_end;
+mod sentinel;
 mod silence;
 mod storm;
 mod unfinished;

@@ -1,0 +1,243 @@
+//! Redis Sentinel: nodes follow the master.
+
+#![allow(clippy::print_stdout, reason = "what it measures belongs to its output")]
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use fred::{
+    clients::Client,
+    interfaces::ClientLike as _,
+    types::{ClusterHash, CustomCommand, Value},
+};
+use tower_jwt_sessions::{SessionManager, error::ConfigErrorKind, redis::RedisStore};
+
+use crate::{
+    nodes::outages::{admin, command},
+    support::{
+        folder::Folder,
+        nodes::{PATIENCE, becomes, browser, is_up_to_date, node, refuses_soon, soon_works},
+        redis_server::RedisServer,
+    },
+};
+
+/// A sentinel, which ends with the test process.
+struct Sentinel {
+    port: u16,
+    guardian: Child,
+    _folder: Folder,
+}
+
+const GUARDIAN: &str = r#""$1" "$2" --sentinel >/dev/null & cat >/dev/null; kill -9 $!; wait"#;
+
+impl Sentinel {
+    fn of(master: u16, options: &str) -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let folder = Folder::new();
+        let file = folder.join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n{options}\n"
+        );
+        fs::write(&file, text).unwrap();
+        let binary = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+        let mut guardian = Command::new("sh");
+        guardian.args(["-c", GUARDIAN, "sh", &binary]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::null());
+        Self { port, guardian: guardian.spawn().unwrap(), _folder: folder }
+    }
+
+    fn url(&self) -> String {
+        format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", self.port)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        drop(self.guardian.stdin.take());
+        let _ = self.guardian.wait();
+    }
+}
+
+/// A master with these options, its replica, and a sentinel that knows both.
+struct Scene {
+    master: RedisServer,
+    replica: RedisServer,
+    sentinel: Sentinel,
+}
+
+impl Scene {
+    async fn begin(options: &[&str]) -> Self {
+        let master = RedisServer::start_with(options);
+        let of = master.port().to_string();
+        let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &of]);
+        let at_master = admin(&master.url()).await;
+        soon_works(async || info(&at_master).await.contains("state=online")).await;
+        let sentinel = Sentinel::of(master.port(), "");
+        let scene = Self { master, replica, sentinel };
+        // The sentinel has heard of the replica.
+        let asked = scene.at_sentinel().await;
+        soon_works(async || {
+            let found = try_command(&asked, &["REPLICAS", "main"]).await;
+            matches!(found, Ok(Value::Array(replicas)) if !replicas.is_empty())
+        })
+        .await;
+        scene
+    }
+
+    async fn at_sentinel(&self) -> Client {
+        let url = format!("redis://127.0.0.1:{}", self.sentinel.port);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let client = Client::new(fred::types::config::Config::from_url(&url).unwrap(), None, None, None);
+            if client.init().await.is_ok() {
+                return client;
+            }
+            assert!(Instant::now() < deadline, "the sentinel starts");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Whether the replica is the master, and runs scripts. Its connections are closed when it is promoted.
+    async fn is_replica_in_use(&self) -> bool {
+        let client = Client::new(fred::types::config::Config::from_url(&self.replica.url()).unwrap(), None, None, None);
+        let all = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
+        let asked = async {
+            client.init().await?;
+            client.custom::<String, _>(all, vec!["all"]).await
+        };
+        asked.await.is_ok_and(|info| info.contains("role:master") && info.contains("cmdstat_evalsha"))
+    }
+
+    /// Makes the replica the master.
+    async fn fail_over(&self) {
+        let asked = self.at_sentinel().await;
+        soon_works(async || try_command(&asked, &["FAILOVER", "main"]).await.is_ok()).await;
+    }
+}
+
+async fn info(client: &Client) -> String {
+    command(client, "INFO", &["replication"]).await.into_string().unwrap()
+}
+
+async fn try_command(sentinel: &Client, args: &[&str]) -> Result<Value, fred::error::Error> {
+    let command = CustomCommand::new_static("SENTINEL", ClusterHash::FirstKey, false);
+    sentinel.custom(command, args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>()).await
+}
+
+/// Logs users in until the new master runs the scripts of the node, and returns for how long the old master accepted
+/// logins that the new one does not have, and their number.
+async fn lost_logins(scene: &Scene, here: &SessionManager) -> (Duration, usize) {
+    let mut logins = Vec::new();
+    scene.fail_over().await;
+    let deadline = Instant::now() + PATIENCE;
+    for user in 0.. {
+        assert!(Instant::now() < deadline, "the node has not moved to the new master");
+        if here.login(user).await.is_ok() {
+            logins.push((user, Instant::now()));
+            if scene.is_replica_in_use().await {
+                break;
+            }
+        } else {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    let mut lost = Vec::new();
+    for (user, at) in &logins {
+        if here.list(*user).await.unwrap().is_empty() {
+            lost.push(*at);
+        }
+    }
+    let span = lost.last().zip(lost.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    println!("{} of {} logins lost, within {span:?}", lost.len(), logins.len());
+    (span, lost.len())
+}
+
+async fn node_of(scene: &Scene) -> SessionManager {
+    let store = RedisStore::connect(&scene.sentinel.url()).await.unwrap();
+    let node = node(store).build().unwrap();
+    node.revocation_feed().caught_up().await;
+    node
+}
+
+#[tokio::test]
+async fn failover_moves_nodes_within_seconds() {
+    let scene = Scene::begin(&[]).await;
+    let (here, there) = (node_of(&scene).await, node_of(&scene).await);
+    let (span, _) = lost_logins(&scene, &here).await;
+    // The old master accepts them for some ten seconds.
+    assert!(span < Duration::from_secs(5), "logins are lost for {span:?}");
+    // Both nodes follow the log there.
+    let headers = browser(here.login("alice").await.unwrap());
+    becomes(&there, is_up_to_date).await;
+    here.end_all("alice").await.unwrap();
+    refuses_soon(&there, &headers).await;
+}
+
+/// The recipe of the documentation.
+#[tokio::test]
+async fn master_that_requires_a_replica_loses_no_logins() {
+    let scene = Scene::begin(&["--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"]).await;
+    let here = node_of(&scene).await;
+    let (_, lost) = lost_logins(&scene, &here).await;
+    // At most the one that was on its way to the replica.
+    assert!(lost <= 1, "{lost} logins lost");
+}
+
+#[tokio::test]
+async fn killed_master_is_replaced_without_restart() {
+    let mut scene = Scene::begin(&[]).await;
+    let here = node_of(&scene).await;
+    let headers = browser(here.login("alice").await.unwrap());
+    let at_master = admin(&scene.master.url()).await;
+    command(&at_master, "WAIT", &["1", "0"]).await;
+    scene.master.kill();
+    soon_works(async || here.login("bob").await.is_ok()).await;
+    let _cookies = here.refresh(&here.verifier().present(&headers)).await.unwrap();
+    becomes(&here, is_up_to_date).await;
+}
+
+#[tokio::test]
+async fn sentinels_may_start_later_and_have_a_password_of_their_own() {
+    let server = RedisServer::start();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let dead = free.local_addr().unwrap().port();
+    drop(free);
+    let sentinel = Sentinel::of(server.port(), "requirepass secret");
+    let url = format!("redis-sentinel://127.0.0.1:{dead}?node=127.0.0.1:{}&sentinelServiceName=main", sentinel.port);
+    let right = format!("{url}&sentinelPassword=secret");
+    let here = node(RedisStore::connect_in_background(&right).unwrap()).build().unwrap();
+    tokio::time::timeout(PATIENCE, here.revocation_feed().caught_up()).await.unwrap();
+    let _cookies = here.login("alice").await.unwrap();
+    let _store = RedisStore::connect(&right).await.unwrap();
+
+    for (url, expected) in [
+        (url.clone(), "NOAUTH"),
+        (format!("redis-sentinel://127.0.0.1:{dead}?sentinelServiceName=main"), "refused"),
+        (right.replace("=main", "=other"), "sentinel monitor"),
+    ] {
+        let error = RedisStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::StoreUnreachable, "{url}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    for invalid in [
+        "127.0.0.1:1",
+        "127.0.0.1:1?sentinelServiceName=",
+        "host?sentinelServiceName=x",
+        "h:1?node=x&sentinelServiceName=x",
+        "h:1?a=b&sentinelServiceName=x",
+    ] {
+        let error = RedisStore::connect(&format!("redis-sentinel://:secret@{invalid}")).await.unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::InvalidStore, "{invalid}");
+        assert!(
+            error.to_string().contains("sentinelServiceName=name") && !error.to_string().contains("secret"),
+            "{error}"
+        );
+    }
+}
