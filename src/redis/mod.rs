@@ -95,6 +95,7 @@
 //! taken for "no session". A login reads it only if it has to count the sessions against a limit. Ending *all* sessions
 //! of the user removes it, and publishes its session as ended.
 
+mod address;
 mod batches;
 mod client_guard;
 mod cluster;
@@ -117,8 +118,8 @@ use fred::{clients::Client, interfaces::ClientLike, types::Value};
 use tokio::runtime::Handle;
 
 use self::{
+    address::Target,
     cluster::{Cluster, Keys},
-    config::Target,
     connection::{Connection, ScriptCall},
     reply::Reply,
     revocation_log::LogReader,
@@ -186,7 +187,7 @@ impl RedisStore {
     /// and [`StoreUnreachable`](crate::error::ConfigErrorKind::StoreUnreachable) when the server does not answer within
     /// seconds or refuses the login. Neither message repeats the password.
     pub async fn connect(url: &str) -> Result<Self, ConfigError> {
-        Ok(Self::over(match config::target(url)? {
+        Ok(Self::over(match address::target(url)? {
             Target::One(client) => Servers::One(Connection::open(client).await?),
             Target::Cluster(client) => Servers::Cluster(Cluster::open(client).await?),
             Target::Sentinels(client, sentinels) => Servers::One(Sentinels::new(sentinels).open(client).await?),
@@ -214,7 +215,7 @@ impl RedisStore {
     pub fn connect_in_background(url: &str) -> Result<Self, ConfigError> {
         // fred panics without one.
         Handle::try_current().map_err(|_| ConfigError::no_runtime())?;
-        Ok(Self::over(match config::target(url)? {
+        Ok(Self::over(match address::target(url)? {
             Target::One(client) => Servers::One(Connection::connecting(config::again(&client))),
             Target::Cluster(client) => Servers::Cluster(Cluster::unconnected(client)),
             Target::Sentinels(client, sentinels) => Servers::One(Sentinels::new(sentinels).connecting(client)),
