@@ -260,9 +260,11 @@ export function createSession(options = {}) {
         if (info) become("signedIn");
         return;
       }
-      if (isRefused(answer)) {
-        // Perhaps another tab has logged in meanwhile.
-        const current = info && (await probe());
+      // A browser that has bound the session to its device refreshes by itself, before the next request.
+      const isUnproven = answer.status === 403 && answer.body.code === "proof_required";
+      if (isRefused(answer) || isUnproven) {
+        // Or perhaps another tab has logged in meanwhile.
+        const current = (info || isUnproven) && (await probe());
         if (current) return adopt(current);
         const reason = info ? "ended" : "absent";
         if (info) post("out", reason);

@@ -1,6 +1,8 @@
 //! Sessions that are bound to a device (Device Bound Session Credentials).
 
+mod forged;
 mod life;
+mod surroundings;
 
 use tower_jwt_sessions::{dbsc::DeviceBinding, manager::SessionManagerBuilder};
 
