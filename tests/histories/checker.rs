@@ -6,7 +6,7 @@
 //! found, since the next history begins there.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
@@ -28,31 +28,55 @@ pub(crate) struct Violation {
 struct Visited {
     done: u64,
     user: Rc<User>,
-    /// The operation that led here, and from where.
-    from: Option<(usize, usize)>,
+    /// The operations that lead here, and from where.
+    from: Vec<(usize, usize)>,
 }
 
 /// Returns the users that a history of one user can end with.
 pub(crate) fn ends_of(starts: &[User], history: &[Recorded], rules: Rules) -> Result<Vec<User>, Box<Violation>> {
+    let (visited, ends) = search(starts, history, rules)?;
+    let users: HashSet<Rc<User>> = ends.into_iter().map(|at| Rc::clone(&visited[at].user)).collect();
+    Ok(users.iter().map(|user| (**user).clone()).collect())
+}
+
+/// Returns the users that there can be anywhere in a history of one user.
+pub(crate) fn beginnings_of(starts: &[User], history: &[Recorded], rules: Rules) -> Result<Vec<User>, Box<Violation>> {
+    let (visited, mut open) = search(starts, history, rules)?;
+    let mut leads_to_end: HashSet<usize> = open.iter().copied().collect();
+    while let Some(at) = open.pop() {
+        open.extend(visited[at].from.iter().map(|(_, before)| *before).filter(|before| leads_to_end.insert(*before)));
+    }
+    let users: HashSet<Rc<User>> = leads_to_end.into_iter().map(|at| Rc::clone(&visited[at].user)).collect();
+    Ok(users.iter().map(|user| (**user).clone()).collect())
+}
+
+/// Returns what can be visited, and which of that is an end.
+fn search(starts: &[User], history: &[Recorded], rules: Rules) -> Result<(Vec<Visited>, Vec<usize>), Box<Violation>> {
     assert!(history.len() <= 64, "{} operations are too many for one history", history.len());
     let bit = |index: usize| 1_u64 << index;
     let answered = history.iter().enumerate().filter(|(_, recorded)| recorded.answered.is_some());
     let must: u64 = answered.map(|(index, _)| bit(index)).sum();
     let mut visited: Vec<Visited> = Vec::new();
-    let mut known: HashSet<(u64, Rc<User>)> = HashSet::new();
-    let mut ends: HashSet<Rc<User>> = HashSet::new();
+    let mut known: HashMap<(u64, Rc<User>), usize> = HashMap::new();
     let mut open = Vec::new();
+    let mut ends = Vec::new();
+    let mut visit =
+        |done, user: User, from: Option<(usize, usize)>, open: &mut Vec<usize>, visited: &mut Vec<Visited>| {
+            let user = Rc::new(user);
+            let at = *known.entry((done, Rc::clone(&user))).or_insert_with(|| {
+                visited.push(Visited { done, user, from: Vec::new() });
+                open.push(visited.len() - 1);
+                visited.len() - 1
+            });
+            visited[at].from.extend(from);
+        };
     for start in starts {
-        let user = Rc::new(start.clone());
-        if known.insert((0, Rc::clone(&user))) {
-            visited.push(Visited { done: 0, user, from: None });
-            open.push(visited.len() - 1);
-        }
+        visit(0, start.clone(), None, &mut open, &mut visited);
     }
     while let Some(at) = open.pop() {
         let (done, user) = (visited[at].done, Rc::clone(&visited[at].user));
         if done & must == must {
-            ends.insert(Rc::clone(&user));
+            ends.push(at);
         }
         let waiting = |(index, _): &(usize, &Recorded)| done & bit(*index) == 0;
         let answers = history.iter().enumerate().filter(waiting).filter_map(|(_, recorded)| recorded.answered.as_ref());
@@ -60,38 +84,27 @@ pub(crate) fn ends_of(starts: &[User], history: &[Recorded], rules: Rules) -> Re
         let happened = history.iter().enumerate().filter(|(index, _)| done & bit(*index) != 0);
         let last_beginning = happened.map(|(_, recorded)| recorded.invoked).max().unwrap_or(0);
         for (index, recorded) in history.iter().enumerate().filter(waiting) {
-            if recorded.invoked > first_answer {
+            // Something has been answered before it began, or it was over when something began that has happened.
+            if recorded.invoked > first_answer || recorded.over.is_some_and(|over| over < last_beginning) {
                 continue;
             }
             let answer = recorded.answered.as_ref().map(|(_, answer)| answer);
-            // It was over when something began that has happened.
-            if recorded.over.is_some_and(|over| over < last_beginning) {
-                continue;
-            }
             for next in user.after(&recorded.operation, recorded.now, answer, rules) {
                 // An operation without an answer that changes nothing need not have happened.
-                if answer.is_none() && next == *user {
-                    continue;
-                }
-                let (done, next) = (done | bit(index), Rc::new(next));
-                if known.insert((done, Rc::clone(&next))) {
-                    visited.push(Visited { done, user: next, from: Some((index, at)) });
-                    open.push(visited.len() - 1);
+                if answer.is_some() || next != *user {
+                    visit(done | bit(index), next, Some((index, at)), &mut open, &mut visited);
                 }
             }
         }
     }
-    if ends.is_empty() {
-        return Err(Box::new(violation(&visited, must)));
-    }
-    Ok(ends.into_iter().map(Rc::unwrap_or_clone).collect())
+    if ends.is_empty() { Err(Box::new(violation(&visited, must))) } else { Ok((visited, ends)) }
 }
 
 fn violation(visited: &[Visited], must: u64) -> Violation {
     let mut longest = visited.iter().max_by_key(|visited| (visited.done & must).count_ones()).expect("a start");
     let then = (*longest.user).clone();
     let mut explained = Vec::new();
-    while let Some((index, before)) = longest.from {
+    while let Some(&(index, before)) = longest.from.first() {
         explained.push(index);
         longest = &visited[before];
     }

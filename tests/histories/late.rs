@@ -56,7 +56,7 @@ impl Behind {
         let network = Network::before(server).await;
         let mut stores = vec![patient_store(&server.url(), "").await];
         for _ in 0..2 {
-            stores.push(impatient_store(network.port).await);
+            stores.push(store_with(&format!("redis://127.0.0.1:{}", network.port), PATIENCE).await);
         }
         Self { stores, prefix, network }
     }
@@ -72,9 +72,10 @@ impl Behind {
     }
 }
 
-async fn impatient_store(port: u16) -> RedisStore {
-    let config = Config::from_url(&format!("redis://127.0.0.1:{port}")).expect("an address");
-    let performance = PerformanceConfig { default_command_timeout: PATIENCE, ..PerformanceConfig::default() };
+/// Returns a store whose steps may take so long, and which reconnects at once.
+pub(crate) async fn store_with(url: &str, timeout: Duration) -> RedisStore {
+    let config = Config::from_url(url).expect("an address");
+    let performance = PerformanceConfig { default_command_timeout: timeout, ..PerformanceConfig::default() };
     let connection = ConnectionConfig { max_command_attempts: 1, ..ConnectionConfig::default() };
     let policy = ReconnectPolicy::new_constant(0, 10);
     let client = Client::new(config, Some(performance), Some(connection), Some(policy));

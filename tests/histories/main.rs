@@ -5,6 +5,7 @@ mod backends;
 mod chance;
 mod checker;
 mod cluster;
+mod failover;
 mod late;
 mod operation;
 mod plan;
@@ -23,6 +24,7 @@ use std::{env, fmt::Debug, str::FromStr};
 
 use crate::{
     backends::{Connected, InCluster},
+    failover::Pair,
     late::Behind,
     world::{Caught, Tally},
 };
@@ -90,4 +92,12 @@ async fn histories_of_a_cluster_are_linearizable() {
 async fn histories_with_late_commands_are_linearizable() {
     let behind = Behind::start().await;
     run("late", 600, 200, async |seed| behind.world(seed).await).await;
+}
+
+/// A replica takes over that has not received the last writes.
+#[tokio::test]
+async fn histories_with_failovers_lose_only_their_ends() {
+    let pair = Pair::start().await;
+    let all = run("failover", 300, 100, async |seed| pair.world(seed).await).await;
+    assert!(all.failovers > 0 && all.cases.contains_key("rolled back"), "{all:?}");
 }

@@ -262,7 +262,7 @@ impl Plan {
         match answer {
             Answer::Rotated(RotateOutcome::Live { record, .. }) => {
                 known.newest = known.newest.max(record.generation);
-                known.epoch = record.epoch;
+                known.epoch = known.epoch.max(record.epoch);
             }
             Answer::Data(Some(data)) => known.version = data.version,
             Answer::Put(PutOutcome::Stored { version }) => known.version = *version,
@@ -275,7 +275,9 @@ impl Plan {
         for known in self.known.iter_mut().filter(|known| known.user == user) {
             known.record = live.iter().find(|(id, _)| *id == known.id).map(|(_, record)| *record);
             if let Some(record) = known.record {
-                (known.newest, known.epoch) = (record.generation, record.epoch);
+                // What a failover has lost is known to clients and nodes.
+                known.newest = known.newest.max(record.generation);
+                known.epoch = known.epoch.max(record.epoch);
             }
         }
     }

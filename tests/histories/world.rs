@@ -36,6 +36,11 @@ pub(crate) trait Surroundings: Sync {
 
     /// Before they come to rest.
     async fn calm(&self) {}
+
+    /// Before they come to rest. Returns whether the store may have lost the last operations.
+    async fn fail_over(&self) -> bool {
+        false
+    }
 }
 
 /// Nothing happens.
@@ -61,6 +66,14 @@ pub(crate) struct Settings {
     pub(crate) late: Late,
 }
 
+/// What follows a history.
+#[derive(Clone, Copy)]
+enum Then {
+    Rest,
+    /// Of the operations, only the first have happened.
+    LastAreLost,
+}
+
 /// What a world has shown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
@@ -68,6 +81,7 @@ pub(crate) struct Tally {
     pub(crate) lost: usize,
     pub(crate) histories: usize,
     pub(crate) compared: usize,
+    pub(crate) failovers: usize,
     /// Falsified histories that both checkers refused.
     pub(crate) refused: usize,
     /// How often each case was answered.
@@ -81,6 +95,7 @@ impl Tally {
         self.histories += other.histories;
         self.compared += other.compared;
         self.refused += other.refused;
+        self.failovers += other.failovers;
         for (case, times) in other.cases {
             *self.cases.entry(case).or_default() += times;
         }
@@ -152,9 +167,15 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
             let number = number as u64;
             let chance = self.chance.branch(1_000 + number);
             Box::pin(self.burst(&chance, log)).await;
+            self.clients.iter().for_each(|client| client.store.recover());
+            if self.surroundings.fail_over().await {
+                let history = self.history.take(log);
+                self.check(history, &mut self.chance.branch(3_000_000 + number), Then::LastAreLost)?;
+                self.tally.failovers += 1;
+            }
             log = Box::pin(self.rest(log)).await;
             let history = self.history.take(log);
-            self.check(history, &mut self.chance.branch(1_000_000 + number))?;
+            self.check(history, &mut self.chance.branch(1_000_000 + number), Then::Rest)?;
             let now = self.clock.now();
             let later = self.plan().moved(now, &mut self.chance.branch(2_000_000 + number));
             if later < now {
@@ -167,7 +188,7 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
         self.clock.advance(Duration::from_secs(2));
         log = Box::pin(self.rest(log)).await;
         let history = self.history.take(log);
-        self.check(history, &mut self.chance.branch(0))?;
+        self.check(history, &mut self.chance.branch(0), Then::Rest)?;
         if self.starts.iter().any(|starts| !starts.iter().any(User::is_published)) {
             let report = format!("ends are not published: {:#?}", self.starts);
             return Err(Caught { operations: self.tally.operations, report });
@@ -228,7 +249,6 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
 
     /// Reads all that there is. Returns where the log is.
     async fn rest(&self, log: LogPosition) -> LogPosition {
-        self.clients.iter().for_each(|client| client.store.recover());
         if self.settings.by_server_clock {
             // What is still held changes nothing after this.
             self.read_all(log).await;
@@ -259,7 +279,7 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
     }
 
     /// Checks what was recorded of each user.
-    fn check(&mut self, history: Vec<Recorded>, chance: &mut Chance) -> Result<(), Caught> {
+    fn check(&mut self, history: Vec<Recorded>, chance: &mut Chance, then: Then) -> Result<(), Caught> {
         let rules = self.settings.rules;
         let is_log = |recorded: &Recorded| matches!(recorded.operation, Operation::ReadLog { .. });
         let users = self.plan().users.clone();
@@ -275,7 +295,10 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
         for ((user, starts), before) in users.iter().zip(&mut self.starts).zip(&mut self.before) {
             let history: Vec<Recorded> = history.iter().filter(|recorded| recorded.owner == *user).cloned().collect();
             self.tally.histories += 1;
-            let ends = checker::ends_of(starts, &history, rules);
+            let ends = match then {
+                Then::Rest => checker::ends_of(starts, &history, rules),
+                Then::LastAreLost => checker::beginnings_of(starts, &history, rules),
+            };
             if history.len() <= 9 && chance.one_in(self.settings.compare_one_in) {
                 self.tally.compared += 1;
                 self.tally.refused += usize::from(compare(starts, &history, rules, chance));
@@ -283,7 +306,10 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
             match ends {
                 Ok(ends) => {
                     *before = report::history(&history);
-                    *starts = User::at_rest(ends);
+                    *starts = match then {
+                        Then::Rest => User::at_rest(ends),
+                        Then::LastAreLost => ends,
+                    };
                 }
                 Err(violation) => {
                     let report = report::violation(&history, &violation, rules);
