@@ -106,6 +106,7 @@ impl Unpublished {
             Operation::Find(of) | Operation::GetData(of) | Operation::Confirm(of, _) => *of == id,
             Operation::Rotate(rotate) => rotate.id == id,
             Operation::PutData(put) => put.id == id,
+            Operation::Register(register) => register.id == id,
             _ => false,
         };
         if is_answered {

@@ -7,8 +7,8 @@ use tower_jwt_sessions::{
     clock::Timestamp,
     store::{
         CreateOutcome, EndMark, EndSessions, FoundSession, ListedSession, LogPage, LogPosition, NewSession, Owner,
-        PutData, PutOutcome, RotateOutcome, RotateSession, Rotation, SessionData, SessionList, SessionRecord,
-        SessionStore, StoreError,
+        PutData, PutOutcome, RegisterDevice, RegisterOutcome, RotateOutcome, RotateSession, Rotation, SessionData,
+        SessionList, SessionRecord, SessionStore, StoreError,
     },
 };
 
@@ -24,6 +24,7 @@ pub(crate) enum Operation {
     ExpireAccess(Duration),
     GetData(SessionId),
     PutData(PutData),
+    Register(RegisterDevice),
     /// What was published since the history begins.
     ReadLog {
         after: LogPosition,
@@ -44,6 +45,7 @@ pub(crate) enum Answer {
     Raised(Vec<(SessionId, u32)>),
     Data(Option<SessionData>),
     Put(PutOutcome),
+    Registered(RegisterOutcome),
     /// The entries of the log, of each the revocations.
     Log(Vec<Vec<(SessionId, u32)>>),
 }
@@ -64,6 +66,7 @@ impl Operation {
             Self::ExpireAccess(retention) => Answer::Raised(sorted(store.expire_access(owner, *retention).await?)),
             Self::GetData(id) => Answer::Data(store.get_data(owner, *id).await?),
             Self::PutData(put) => Answer::Put(store.put_data(put).await?),
+            Self::Register(register) => Answer::Registered(store.register_device(register).await?),
             Self::ReadLog { after, .. } => Answer::log(&store.read_log(*after, Duration::ZERO).await?, |_| true),
         })
     }
@@ -110,13 +113,22 @@ impl Answer {
             record.rotated_at = record.rotated_at.map(|_| zero);
             record.confirmed_at = record.confirmed_at.map(|_| zero);
             record.access_expired_at = record.access_expired_at.map(|_| zero);
+            record.bound_at = record.bound_at.map(|_| zero);
             record
+        };
+        let timeless_found = |found: &FoundSession| {
+            let mut timeless = FoundSession::new(timeless(&found.record), zero);
+            timeless.device_key = found.device_key;
+            timeless
         };
         match self {
             Self::Created(CreateOutcome::Created { record, ended, .. }) => {
                 Self::Created(CreateOutcome::created(timeless(record), zero, ended.clone()))
             }
-            Self::Found(Some(found)) => Self::Found(Some(FoundSession::new(timeless(&found.record), zero))),
+            Self::Found(Some(found)) => Self::Found(Some(timeless_found(found))),
+            Self::Registered(RegisterOutcome::Registered(found)) => {
+                Self::Registered(RegisterOutcome::Registered(timeless_found(found)))
+            }
             Self::Rotated(RotateOutcome::Live { rotation, record, rolled_back, .. }) => {
                 Self::Rotated(RotateOutcome::live(*rotation, timeless(record), zero, *rolled_back))
             }
@@ -145,6 +157,10 @@ impl Answer {
             Self::Rotated(RotateOutcome::Live { rotation: Rotation::Repeated, .. }) => "repeated",
             Self::Rotated(RotateOutcome::ClaimsOutdated(_)) => "refresh with outdated claims",
             Self::Rotated(RotateOutcome::Reused) => "reused",
+            Self::Rotated(RotateOutcome::ProofRequired) => "proof required",
+            Self::Registered(RegisterOutcome::Registered(_)) => "registered",
+            Self::Registered(RegisterOutcome::Known) => "known device",
+            Self::Registered(_) => "device of an ended session",
             Self::Rotated(RotateOutcome::Ended) => "refresh of an ended session",
             Self::Confirmed => "confirmed",
             Self::Ended(ended) if ended.is_empty() => "ended none",

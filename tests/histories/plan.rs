@@ -6,11 +6,12 @@ use std::{num::NonZeroU32, time::Duration};
 use tower_jwt_sessions::{
     SessionId,
     clock::Timestamp,
+    keys::DeviceKey,
     policy::{ReplayWindow, SessionLimit},
     store::{
         AccessExpiry, ClaimsAge, CreateOutcome, Device, EndSessions, LogPosition, LoginProof, MARKS_REMEMBERED,
-        NewSession, Owner, PutData, PutOutcome, RefreshAttempt, Revocation, RotateOutcome, RotateSession,
-        SessionRecord, WhichSessions,
+        NewSession, Owner, PutData, PutOutcome, RefreshAttempt, RegisterDevice, Revocation, RotateOutcome,
+        RotateSession, SessionRecord, WhichSessions,
     },
 };
 
@@ -166,8 +167,12 @@ impl Plan {
                 Operation::End(end)
             }
             63..67 => Operation::ExpireAccess(RETENTION),
-            67..72 => Operation::Find(id),
-            72..78 => Operation::List,
+            67..70 => Operation::Find(id),
+            70..73 => {
+                let key = DeviceKey::from_bytes([2 + chance.below(2) as u8; DeviceKey::LEN]);
+                Operation::Register(RegisterDevice::new(owner.clone(), id, key))
+            }
+            73..78 => Operation::List,
             78..83 => Operation::GetData(id),
             83..93 => {
                 let expected = chance.of([version, version, version, version.saturating_sub(1), version + 1, u64::MAX]);
@@ -218,6 +223,9 @@ impl Plan {
             18 => epoch + 1,
             _ => Revocation::ENDED,
         };
+        // Whether the session is bound is not known to all clients.
+        let is_bound = self.known[index].record.is_some_and(|record| record.bound_at.is_some());
+        attempt.is_proven = chance.one_in(8) || is_bound && !chance.one_in(4);
         let mut rotation = RotateSession::new(owner.clone(), id, attempt, RETENTION);
         let expiry =
             self.known[index].record.and_then(|record| Some(AccessExpiry::new(record.access_expired_at?, epoch)));

@@ -251,7 +251,8 @@ impl<S: SessionStore> SessionStore for Recorder<S> {
 
     /// Not recorded: no client of these histories has a device.
     async fn register_device(&self, register: &RegisterDevice) -> Result<RegisterOutcome, StoreError> {
-        self.store.register_device(register).await
+        let (operation, step) = (Operation::Register(register.clone()), self.store.register_device(register));
+        self.record(&register.owner, operation, step, |outcome| Answer::Registered(outcome.clone())).await
     }
 
     /// Recorded for every user, if it reads all that the history has published.

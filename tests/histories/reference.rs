@@ -10,11 +10,12 @@ use std::{
 use tower_jwt_sessions::{
     SessionId,
     clock::Timestamp,
+    keys::DeviceKey,
     policy::{MAX_CLOCK_SKEW, WhenFull},
     store::{
         AccessExpiry, CreateOutcome, Device, EndMark, EndSessions, FoundSession, ListedSession, MARKS_REMEMBERED,
-        NewSession, PutData, PutOutcome, Revocation, RotateDecision, RotateOutcome, RotateSession, SessionData,
-        SessionList, SessionRecord, WhichSessions,
+        NewSession, PutData, PutOutcome, RegisterOutcome, Revocation, RotateDecision, RotateOutcome, RotateSession,
+        SessionData, SessionList, SessionRecord, WhichSessions,
     },
 };
 
@@ -63,12 +64,22 @@ struct Entry {
     record: SessionRecord,
     device: Device,
     data: SessionData,
+    key: Option<DeviceKey>,
+}
+
+impl Entry {
+    fn found(&self, now: Timestamp) -> FoundSession {
+        let mut found = FoundSession::new(self.record, now);
+        found.device_key = self.key;
+        found
+    }
 }
 
 impl Hash for User {
     fn hash<H: Hasher>(&self, state: &mut H) {
         for (id, entry) in &self.sessions {
             (id, &*entry.record.to_bytes(), entry.data.version, &entry.data.bytes).hash(state);
+            entry.key.map(|key| *key.as_bytes()).hash(state);
         }
         (&self.tombstones, self.access_expired_at, self.ended, &self.log, &self.unpublished).hash(state);
     }
@@ -168,9 +179,7 @@ impl User {
         self.sessions.retain(|_, entry| entry.record.is_live(now));
         match operation {
             Operation::Create(new) => Answer::created(self.create(new, now)),
-            Operation::Find(id) => {
-                Answer::Found(self.sessions.get(id).map(|entry| FoundSession::new(entry.record, now)))
-            }
+            Operation::Find(id) => Answer::Found(self.sessions.get(id).map(|entry| entry.found(now))),
             Operation::Rotate(rotate) => Answer::Rotated(self.rotate(rotate, now)),
             Operation::Confirm(id, generation) => {
                 if let Some(entry) = self.sessions.get_mut(id) {
@@ -187,6 +196,14 @@ impl User {
             Operation::ExpireAccess(_) => Answer::Raised(self.expire_access(now)),
             Operation::GetData(id) => Answer::Data(self.sessions.get(id).map(|entry| entry.data.clone())),
             Operation::PutData(put) => Answer::Put(self.put_data(put)),
+            Operation::Register(register) => Answer::Registered(match self.sessions.get_mut(&register.id) {
+                None => RegisterOutcome::Ended,
+                Some(entry) if entry.key.is_some() => RegisterOutcome::Known,
+                Some(entry) => {
+                    entry.key = Some(register.key);
+                    RegisterOutcome::Registered(entry.found(now))
+                }
+            }),
             Operation::ReadLog { .. } => Answer::Log(self.log.clone()),
         }
     }
@@ -224,7 +241,7 @@ impl User {
         let mut record = SessionRecord::begin(now, new.refresh_lifetime, new.absolute_lifetime);
         record.access_expired_at = marked_at;
         let data = new.data.clone().map(|bytes| SessionData::new(1, bytes)).unwrap_or_default();
-        self.sessions.insert(new.id, Entry { record, device: new.device.clone(), data });
+        self.sessions.insert(new.id, Entry { record, device: new.device.clone(), data, key: None });
         CreateOutcome::created(record, now, gone)
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tower_jwt_sessions::{
     SessionId,
     clock::Timestamp,
-    store::{CreateOutcome, RotateOutcome, SessionRecord, WhichSessions},
+    store::{CreateOutcome, RegisterOutcome, RotateOutcome, SessionRecord, WhichSessions},
 };
 
 use crate::{
@@ -47,7 +47,7 @@ pub(crate) fn time(at: Timestamp) -> String {
 pub(crate) fn record(record: &SessionRecord) -> String {
     let optional = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), time);
     format!(
-        "g{} previous {} epoch {} created {} rotated {} confirmed {} expired {} until {}/{}{}",
+        "g{} previous {} epoch {} created {} rotated {} confirmed {} expired {} bound {} until {}/{}{}",
         record.generation,
         record.previous.unwrap_or(0),
         record.epoch,
@@ -55,6 +55,7 @@ pub(crate) fn record(record: &SessionRecord) -> String {
         optional(record.rotated_at),
         optional(record.confirmed_at),
         optional(record.access_expired_at),
+        optional(record.bound_at),
         time(record.idle_end),
         time(record.absolute_end),
         if record.ended { " ENDED" } else { "" },
@@ -76,12 +77,13 @@ pub(crate) fn operation(operation: &Operation) -> String {
         Operation::Rotate(rotate) => {
             let attempt = &rotate.attempt;
             format!(
-                "rotate {} g{} until {} {:?} epoch {} claims {:?}",
+                "rotate {} g{} until {} {:?} epoch {} proven {} claims {:?}",
                 session(rotate.id),
                 attempt.generation,
                 time(attempt.token_expires_at),
                 attempt.window,
                 attempt.min_epoch,
+                attempt.is_proven,
                 rotate.claims
             )
         }
@@ -101,6 +103,9 @@ pub(crate) fn operation(operation: &Operation) -> String {
         Operation::PutData(put) => {
             let text = String::from_utf8_lossy(&put.bytes);
             format!("put_data {} {text:?} expects version {}", session(put.id), put.expected_version)
+        }
+        Operation::Register(register) => {
+            format!("register {} key {}", session(register.id), register.key.as_bytes()[0])
         }
         Operation::ReadLog { .. } => "read_log".to_owned(),
     }
@@ -132,6 +137,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
                 format!("version {} {text:?}", data.version)
             }
         },
+        Answer::Registered(RegisterOutcome::Registered(found)) => format!("registered {}", record(&found.record)),
+        Answer::Registered(outcome) => format!("{outcome:?}"),
         Answer::Put(outcome) => format!("{outcome:?}"),
         Answer::Log(entries) => {
             let entries: Vec<String> = entries.iter().map(|entry| format!("({})", revocations(entry))).collect();
