@@ -32,19 +32,19 @@ use crate::{
 };
 
 const FEED: &str = "tower_jwt_sessions_revocation_feed_up_to_date";
-const UNFINISHED: &str = "tower_jwt_sessions_unfinished_ends";
+pub(super) const UNFINISHED: &str = "tower_jwt_sessions_unfinished_ends";
 const DROPPED: &str = "tower_jwt_sessions_unfinished_ends_dropped_total";
 const OFFSET: &str = "tower_jwt_sessions_store_clock_offset_seconds";
 const LOST_LOGS: &str = "tower_jwt_sessions_revocation_log_losses_total";
 const LOST_SESSIONS: &str = "tower_jwt_sessions_lost_sessions_total";
-const SKIPPED: &str = "tower_jwt_sessions_log_entries_skipped_total";
+pub(super) const SKIPPED: &str = "tower_jwt_sessions_log_entries_skipped_total";
 
 /// The values by name.
 #[derive(Clone, Default)]
-struct Meter(Arc<Mutex<HashMap<String, f64>>>);
+pub(super) struct Meter(Arc<Mutex<HashMap<String, f64>>>);
 
 impl Meter {
-    fn shows(&self, name: &str) -> Option<f64> {
+    pub(super) fn shows(&self, name: &str) -> Option<f64> {
         self.0.lock().unwrap().get(name).copied()
     }
 }

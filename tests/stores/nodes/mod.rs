@@ -17,5 +17,7 @@ mod runtime_end;
 mod sentinel;
 mod silence;
 mod storm;
+#[cfg(feature = "metrics")]
+mod under_load;
 mod unfinished;
 mod unreadable;
