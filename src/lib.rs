@@ -93,6 +93,9 @@ pub mod operations {
     #[doc = include_str!("../docs/faults.md")]
     pub mod faults {}
 }
+/// What the crate needs of Redis or Valkey: servers, settings, ACLs.
+#[doc = include_str!("../docs/redis.md")]
+pub mod redis_in_production {}
 /// Threat model, defaults, decisions, and what is left to applications. [`requirements`](security::requirements) has
 /// the tests of each requirement.
 #[doc = include_str!("../docs/security.md")]

@@ -10,7 +10,7 @@ use fred::{
 };
 
 use super::reply::without_arguments;
-use crate::error::{BoxError, ConfigError, ConfigErrorKind};
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// For one step of the store. Callers then still have time to answer within a second.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
@@ -89,13 +89,6 @@ pub(super) fn check(client: &Client) -> Result<(), ConfigError> {
         );
     }
     Ok(())
-}
-
-/// Returns the error for a server that could not be reached, with what probably helps.
-pub(super) fn unreachable(error: impl Into<BoxError>, remedy: &str) -> ConfigError {
-    let source = error.into();
-    ConfigError::new(ConfigErrorKind::StoreUnreachable, format!("Redis unreachable ({source}): {remedy}"))
-        .caused_by(source)
 }
 
 /// Removes the arguments of a command from an error, and its message if that repeats user name or password: the

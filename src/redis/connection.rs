@@ -21,7 +21,7 @@ use super::{
     client_guard::ClientGuard,
     config,
     connection_log::{self, ConnectionLog},
-    remedy::remedy,
+    remedy::{remedy, unreachable},
     scripts,
 };
 use crate::{clock::Timestamp, error::ConfigError, measure};
@@ -77,7 +77,7 @@ impl Connection {
         let config = client.client_config();
         let guard = ClientGuard::open(client).await.map_err(|error| {
             let remedy = remedy(&error, &config);
-            config::unreachable(error, remedy)
+            unreachable(error, remedy)
         })?;
         measure::redis_connection();
         let log = Arc::new(ConnectionLog::new(guard.client().client_config()));

@@ -1,7 +1,9 @@
 //! Sessions in Redis or Valkey, shared by every node.
 //!
-//! Needs Redis 6.2 or later, or Valkey: one server, one with replicas behind one address or with Sentinel, or a cluster. Every step is
-//! one Lua script, so it is atomic, and its time is the server's.
+//! Needs Redis 6.2 or later, or Valkey: one server, one with replicas behind one address or with Sentinel, or a cluster.
+//! Every step is one Lua script, so it is atomic, and its time is the server's.
+//! [`redis_in_production`](crate::redis_in_production) has the servers that the tests run on, settings, and the ACL that a
+//! node needs.
 //!
 //! # What is stored
 //!

@@ -5,6 +5,8 @@ use fred::{
     types::config::Config,
 };
 
+use crate::error::{BoxError, ConfigError, ConfigErrorKind};
+
 /// Parts of an error that occur with and without TLS, and what they probably mean.
 const ALWAYS: &[(&str, &str)] = &[
     ("NOAUTH", "it requires a password: write redis://user:password@host"),
@@ -57,6 +59,13 @@ const SILENT: &str =
 const SILENT_TLS: &str = "it did not answer in time: check host and port, that it is running, that no firewall is in \
                           between, and that the port is its tls-port: write redis:// for a port without TLS";
 const UNKNOWN: &str = "check the address, the password and that it is running";
+
+/// Returns the error for a server that could not be reached, with what probably helps.
+pub(super) fn unreachable(error: impl Into<BoxError>, remedy: &str) -> ConfigError {
+    let source = error.into();
+    ConfigError::new(ConfigErrorKind::StoreUnreachable, format!("Redis unreachable ({source}): {remedy}"))
+        .caused_by(source)
+}
 
 /// Returns what probably helps against an error of a client with this configuration.
 pub(super) fn remedy(error: &FredError, config: &Config) -> &'static str {

@@ -123,7 +123,10 @@ async fn send_as(
     let () = pipeline.custom(custom("ASKING"), Vec::<Value>::new()).await?;
     let () = pipeline.custom(custom(command), args).await?;
     let lost = || Err(FredError::new(ErrorKind::Protocol, "script without an answer"));
-    pipeline.try_all().await.pop().unwrap_or_else(lost)
+    let mut answers = pipeline.try_all().await.into_iter();
+    // A server that denies the first command would answer the script with the redirection that has led here.
+    let _asking: Value = answers.next().unwrap_or_else(lost)?;
+    answers.next().unwrap_or_else(lost)
 }
 
 /// Asks the server for its time.

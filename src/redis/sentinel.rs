@@ -21,7 +21,7 @@ use super::{
     config,
     connection::{Connection, WeakConnection},
     connection_log::ConnectionLog,
-    remedy::remedy,
+    remedy::{remedy, unreachable},
     reply::without_arguments,
 };
 use crate::{error::ConfigError, event::LOG_TARGET};
@@ -52,7 +52,7 @@ impl Sentinels {
         let found = self.master(&template).await;
         let master = found.map_err(|(error, _)| {
             let remedy = self.remedy(&error);
-            config::unreachable(error, remedy)
+            unreachable(error, remedy)
         })?;
         let server = ServerConfig::Centralized { server: master };
         let config = Config { server, fail_fast: true, ..template.client_config() };

@@ -8,7 +8,7 @@ use fred::{
     types::config::{TlsConfig, TlsConnector},
 };
 
-use super::config::unreachable;
+use super::remedy::unreachable;
 use crate::error::{BoxError, ConfigError};
 
 /// Names a file of certificates to trust instead of those of the system.

@@ -287,6 +287,23 @@ fn files_that_pages_name_exist() {
     assert!(named > 60, "{named} names: the pages are not read");
 }
 
+/// The servers that the tests run on are those of the workflow and of the page.
+#[test]
+fn servers_of_the_tests_are_listed() {
+    let (requirements, workflow, page) =
+        (read("tests/servers/requirements.txt"), read(".github/workflows/ci.yml"), read("docs/redis.md"));
+    let servers: Vec<&str> =
+        requirements.lines().filter_map(|line| line.strip_prefix("# server ")?.split(' ').next()).collect();
+    assert!(servers.len() > 4, "{servers:?}");
+    assert!(workflow.contains(&format!("server: [{}]", servers.join(", "))), "{servers:?}");
+    let rows: String =
+        page.lines().filter(|line| line.starts_with("| Redis") || line.starts_with("| Valkey")).collect();
+    for server in servers {
+        let (name, version) = server.split_once('-').expect("a name and a version");
+        assert!(rows.to_lowercase().contains(name) && rows.contains(version), "{server}");
+    }
+}
+
 #[test]
 fn every_module_has_a_row_in_the_contributors_page() {
     let guide = read("CONTRIBUTING.md");

@@ -1,5 +1,6 @@
 //! The stores: the conformance suite on each of them, one compared with the other, and properties of Redis.
 
+mod acl;
 mod cluster;
 mod expire_many;
 mod forbidden;

@@ -23,6 +23,7 @@ use super::redis_store;
 use crate::support::{
     folder::Folder,
     owner::{data_key, owner, sessions_key},
+    patient::patient_store,
     redis_server::{self, RedisServer},
 };
 
@@ -96,8 +97,7 @@ pub(super) async fn cluster_of_one(folder: &Folder, options: &[&str]) -> RedisSe
 
 async fn store_and_raw() -> (RedisStore, Raw, String) {
     let (server, prefix) = redis_server::shared();
-    let store = RedisStore::connect(&server.url()).await.expect("the server runs");
-    (store.key_prefix(&*prefix).expect("a plain prefix"), Raw::connect(server).await, prefix)
+    (patient_store(&server.url(), &prefix).await, Raw::connect(server).await, prefix)
 }
 
 pub(super) fn user() -> Owner {

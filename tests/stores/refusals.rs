@@ -18,7 +18,7 @@ use tower_jwt_sessions::{
     error::ConfigErrorKind,
     redis::RedisStore,
     store::{LogPosition, SessionStore as _},
-    testing::conformance,
+    testing::conformance::{self, STEP_LIMIT},
 };
 
 use super::redis::{Raw, chain, id, new_session, user};
@@ -253,7 +253,9 @@ async fn application_client_works() {
     let (server, prefix) = redis_server::shared();
     for version in [RespVersion::RESP2, RespVersion::RESP3] {
         let config = Config { version: version.clone(), ..Config::from_url(&server.url()).unwrap() };
-        let client = Client::new(config, Some(performance()), Some(connection()), policy());
+        // The suite is not about time limits.
+        let performance = PerformanceConfig { default_command_timeout: STEP_LIMIT, ..performance() };
+        let client = Client::new(config, Some(performance), Some(connection()), policy());
         client.init().await.unwrap();
         let cases = Cell::new(0);
         conformance::run(async |clock| {

@@ -18,7 +18,8 @@ use std::{
 /// Starts the server, prints its process id, and kills it when its standard input closes: also when the test process
 /// was killed, and although statics are never dropped. In a folder of its own, since a replica writes its data to disk,
 /// and every server loads the data that it finds. From then on only the server holds the output, which so ends with it.
-const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; server=$1; shift; "$server" --dir "$folder" "$@" 2>&1 &
+const GUARDIAN: &str = r#"folder=$(mktemp -d) || exit 1; server=$1; file=$2; shift 2
+"$server" ${file:+"$file"} --dir "$folder" "$@" 2>&1 &
 echo "pid $!"; exec >/dev/null; cat; kill -9 $!; wait; rm -rf "$folder""#;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How many of the last lines of a server that ended are shown.
@@ -52,6 +53,11 @@ impl RedisServer {
             }
         }
         panic!("every port was taken before {} could bind it", binary());
+    }
+
+    /// A sentinel, with this file for its configuration.
+    pub(crate) fn start_sentinel(file: &str) -> Self {
+        Self::start_with(&[file, "--sentinel"])
     }
 
     pub(crate) fn url(&self) -> String {
@@ -129,8 +135,13 @@ fn launch(port: u16, options: &[String]) -> Result<(Child, u32), Refusal> {
         version.arg("--version").output().is_ok_and(|output| output.status.success()),
         "{binary} does not run: install Redis 6.2 or later (apt install redis-server), or set REDIS_SERVER_BIN to it"
     );
+    // A file of settings precedes all options.
+    let (file, options) = match options.split_first() {
+        Some((file, others)) if !file.starts_with('-') => (file.as_str(), others),
+        _ => ("", options),
+    };
     let mut guardian = Command::new("sh")
-        .args(["-c", GUARDIAN, "sh", &binary, "--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["-c", GUARDIAN, "sh", &binary, file, "--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice"])
         .args(options)
         .stdin(Stdio::piped())
@@ -147,7 +158,7 @@ fn launch(port: u16, options: &[String]) -> Result<(Child, u32), Refusal> {
             if let Some(number) = line.strip_prefix("pid ") {
                 pid = number.trim().parse::<u32>().ok();
             }
-            if line.contains("Ready to accept connections") {
+            if line.contains("Ready to accept connections") || line.contains("Sentinel ID is") {
                 let _ = ready.send(pid.ok_or_else(|| Refusal::Ended("its process id is unknown".to_owned())));
             }
             let refusals = ["Failed listening on port", "Address already in use", "port number too high"];

@@ -44,8 +44,8 @@ use tokio::time::Instant;
 use self::{nodes::Nodes, slots::slot};
 use super::{
     client_guard::shutting_down,
-    config,
     connection::ScriptCall,
+    remedy,
     revocation_log::LogReader,
     scripts::{self, ScriptPair},
 };
@@ -79,11 +79,11 @@ impl Cluster {
         let nodes = Nodes::new(template);
         nodes.refresh(None).await.map_err(|error| {
             let remedy = nodes.remedy(&error);
-            config::unreachable(error, remedy)
+            remedy::unreachable(error, remedy)
         })?;
         if !nodes.connected(Instant::now() + CONNECT_WITHIN).await {
             let unreachable = "no server answers at the addresses that the cluster announces";
-            return Err(config::unreachable(unreachable, "see cluster-announce-ip"));
+            return Err(remedy::unreachable(unreachable, "see cluster-announce-ip"));
         }
         Ok(Self(Arc::new(nodes)))
     }

@@ -6,6 +6,6 @@ mod late;
 mod nodes;
 mod outages;
 mod random;
-mod scene;
-mod servers;
+pub(crate) mod scene;
+pub(crate) mod servers;
 mod slots;
