@@ -1,5 +1,6 @@
 //! Sessions that are bound to a device (Device Bound Session Credentials).
 
+mod faults;
 mod forged;
 mod life;
 mod surroundings;
