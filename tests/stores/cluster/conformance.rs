@@ -9,10 +9,14 @@ use fred::{
 };
 use tower_jwt_sessions::{
     redis::RedisStore,
+    store::SessionStore as _,
     testing::{TestClock, conformance},
 };
 
-use crate::{cluster::servers, support::patient::patient_store};
+use crate::{
+    cluster::{scene::id, servers},
+    support::{nodes::soon_works, owner::owner, patient::patient_store},
+};
 
 async fn cluster_store(clock: TestClock) -> RedisStore {
     let (servers, prefix) = servers::shared().await;
@@ -44,6 +48,9 @@ async fn cluster_store_works_with_application_client() {
     conformance::run(async |clock| {
         cases.set(cases.get() + 1);
         let store = RedisStore::new(client.clone()).unwrap();
+        // The first step begins to connect, which a busy machine may not do within that step.
+        let is_connected = || format!("{store:?}").contains("connected: true");
+        soon_works(async || store.find(&owner("user"), id(1)).await.is_ok() && is_connected()).await;
         store.key_prefix(format!("{prefix}{}:", cases.get())).unwrap().with_clock(clock)
     })
     .await;
