@@ -38,6 +38,8 @@ pub(crate) enum Broken {
     Served { ended: Instant, by_other_node: bool },
     /// A node refreshed a session whose end had been promised at this time.
     Refreshed { ended: Instant },
+    /// The store has a session whose end had been promised at this time.
+    Listed { ended: Instant },
     /// Anything that no fault excuses.
     Never(String),
 }
@@ -109,7 +111,10 @@ impl Ledger {
         let is_excused = |broken: &Broken| match (broken, state.fault, state.lifted) {
             (Broken::LoggedOut { since: at }, _, Some(lifted)) if loss == Loss::All => *at <= lifted,
             (
-                Broken::LoggedOut { since: at } | Broken::Served { ended: at, .. } | Broken::Refreshed { ended: at },
+                Broken::LoggedOut { since: at }
+                | Broken::Served { ended: at, .. }
+                | Broken::Refreshed { ended: at }
+                | Broken::Listed { ended: at },
                 Some(fault),
                 Some(lifted),
             ) => matches!(loss, Loss::Recent(window) if *at + window >= fault && *at <= lifted),
@@ -127,6 +132,7 @@ impl Ledger {
                 format!("served after its end, {}, by the other node: {by_other_node}", ago(ended))
             }
             Broken::Refreshed { ended } => format!("refreshed after its end, {}", ago(ended)),
+            Broken::Listed { ended } => format!("in the store after its end, {}", ago(ended)),
             Broken::Never(what) => what.clone(),
         });
         (told.collect(), excused.len())

@@ -25,6 +25,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How many of the last lines of a server that ended are shown.
 const LAST_LINES: usize = 5;
 
+/// Options of a master that is copied as soon as a replica asks. By default it waits five seconds for others.
+pub(crate) const COPIED_AT_ONCE: [&str; 2] = ["--repl-diskless-sync-delay", "0"];
+
 pub(crate) struct RedisServer {
     port: u16,
     options: Vec<String>,

@@ -19,8 +19,9 @@ use tower_jwt_sessions::redis::RedisStore;
 
 use super::{
     RedisServer,
-    admin::{admin, command, try_command},
+    admin::{admin, command, follows, try_command},
     nodes::PATIENCE,
+    redis_server::COPIED_AT_ONCE,
 };
 
 /// A sentinel writes to its configuration. It is killed when the standard input closes, also with the test process.
@@ -39,13 +40,15 @@ pub(crate) struct Sentinel {
 impl Sentinel {
     /// Starts servers with these options, and waits until all know each other.
     pub(crate) async fn start(options: &[&str]) -> Self {
-        let servers = [(); 3].map(|()| RedisServer::start_with(options));
+        let options = [&COPIED_AT_ONCE[..], options].concat();
+        let servers = [(); 3].map(|()| RedisServer::start_with(&options));
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = free.local_addr().expect("the port").port();
         drop(free);
         let [master, replicas @ ..] = &servers;
         for replica in replicas {
-            command(&admin(&replica.url()).await, "REPLICAOF", &["127.0.0.1", &master.port().to_string()]).await;
+            // The sentinel asks the master for its replicas once, and then again after ten seconds.
+            follows(&admin(&replica.url()).await, master.port()).await;
         }
         let settings = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {} 1\nsentinel down-after-milliseconds \
@@ -108,7 +111,8 @@ impl Sentinel {
             if self.role_of_old_master().await.is_some_and(|role| role == "slave") {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "the old master is not made a replica");
+            // The sentinel takes ten seconds for that, and more after other changes.
+            assert!(begun.elapsed() < 3 * PATIENCE, "the old master is not made a replica");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

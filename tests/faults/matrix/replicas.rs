@@ -2,38 +2,24 @@
 
 use std::time::Duration;
 
-use fred::clients::Client;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{
     scene::Scene,
     support::{
         RedisServer,
-        admin::{admin, command},
+        admin::{admin, command, follows},
         millis,
-        nodes::PATIENCE,
         proxy::{Network, Proxy},
+        redis_server::COPIED_AT_ONCE,
         seconds,
     },
 };
 
-/// Makes a server the replica of another one, and waits until it follows.
-pub(crate) async fn follows(replica: &Client, master: u16) {
-    command(replica, "REPLICAOF", &["127.0.0.1", &master.to_string()]).await;
-    let begun = Instant::now();
-    loop {
-        let info = command(replica, "INFO", &["replication"]).await.into_string().expect("a text");
-        if info.contains("master_link_status:up") {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "the replica does not follow: {info}");
-        sleep(millis(20)).await;
-    }
-}
-
 /// Kills the master, and promotes a replica that is behind by this much.
 async fn promoted(lag: Duration) {
-    let (mut master, replica) = (RedisServer::start(), RedisServer::start());
+    let start = || RedisServer::start_with(&COPIED_AT_ONCE);
+    let (mut master, replica) = (start(), start());
     let between = Proxy::before(master.port()).await;
     let address = Proxy::before(master.port()).await;
     let operator = admin(&replica.url()).await;

@@ -7,13 +7,9 @@ use crate::{
     support::{seconds, sentinel::Sentinel},
 };
 
-/// A master that no replica follows any more accepts no writes, which would be lost. Needs two replicas, or a promoted one
-/// would accept none either.
-const SAFE: [&str; 4] = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"];
-
 #[tokio::test]
 async fn master_killed() {
-    let mut sentinel = Sentinel::start(&SAFE).await;
+    let mut sentinel = Sentinel::start(&[]).await;
     let scene = Scene::on([sentinel.store().await, sentinel.store().await]).await;
     scene
         .during(async {
@@ -23,6 +19,10 @@ async fn master_killed() {
         .await;
     scene.ends().await;
 }
+
+/// A master that no replica follows any more accepts no writes, which would be lost. Needs two replicas, or a promoted one
+/// would accept none either.
+const SAFE: [&str; 4] = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"];
 
 /// The old master runs, and clients are connected to it until the sentinel makes it a replica, some ten seconds later.
 #[tokio::test]
