@@ -3,9 +3,7 @@
 #![allow(clippy::print_stdout, reason = "what it measures belongs to its output")]
 
 use std::{
-    fs,
     net::{Ipv4Addr, TcpListener},
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -19,50 +17,11 @@ use tower_jwt_sessions::{SessionManager, error::ConfigErrorKind, redis::RedisSto
 use crate::{
     nodes::outages::{admin, command},
     support::{
-        folder::Folder,
         nodes::{PATIENCE, becomes, browser, is_up_to_date, node, refuses_soon, soon_works},
         redis_server::RedisServer,
+        sentinel::Sentinel,
     },
 };
-
-/// A sentinel, which ends with the test process.
-struct Sentinel {
-    port: u16,
-    guardian: Child,
-    _folder: Folder,
-}
-
-const GUARDIAN: &str = r#""$1" "$2" --sentinel >/dev/null & cat >/dev/null; kill -9 $!; wait"#;
-
-impl Sentinel {
-    fn of(master: u16, options: &str) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let folder = Folder::new();
-        let file = folder.join("sentinel.conf");
-        let text = format!(
-            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master} 1\n\
-             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n{options}\n"
-        );
-        fs::write(&file, text).unwrap();
-        let binary = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
-        let mut guardian = Command::new("sh");
-        guardian.args(["-c", GUARDIAN, "sh", &binary]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::null());
-        Self { port, guardian: guardian.spawn().unwrap(), _folder: folder }
-    }
-
-    fn url(&self) -> String {
-        format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", self.port)
-    }
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        drop(self.guardian.stdin.take());
-        let _ = self.guardian.wait();
-    }
-}
 
 /// A master with these options, its replica, and a sentinel that knows both.
 struct Scene {
