@@ -138,7 +138,7 @@ async fn read_replies(mut from: OwnedReadHalf, queue: mpsc::UnboundedSender<Chun
         }
     }
     if is_dead.load(Ordering::Relaxed) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

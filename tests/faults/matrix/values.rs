@@ -81,7 +81,7 @@ async fn sessions_of_another_type() {
         let key = Value::from(sessions_key("", &owner(USER)));
         type_in(admin, "SET", &[key.clone(), "text".into()]).await;
         is_unavailable(scene, browser).await;
-        type_in(admin, "DEL", &[key.clone()]).await;
+        type_in(admin, "DEL", std::slice::from_ref(&key)).await;
         type_in(admin, "RPUSH", &[key.clone(), "item".into()]).await;
         is_unavailable(scene, browser).await;
         type_in(admin, "DEL", &[key]).await;
@@ -96,7 +96,7 @@ async fn data_of_another_type() {
         type_in(admin, "SET", &[key.clone(), "text".into()]).await;
         assert!(scene.nodes[0].end_all(USER).await.is_err());
         scene.goes_on(20).await;
-        type_in(admin, "DEL", &[key.clone()]).await;
+        type_in(admin, "DEL", std::slice::from_ref(&key)).await;
         for field in ["x", "e", "t", "p"] {
             for junk in [&b""[..], b"junk", &[255; 100]] {
                 type_in(admin, "HSET", &[key.clone(), field.into(), Value::from(junk)]).await;
