@@ -9,16 +9,17 @@ use tower_jwt_sessions::{MemoryStore, redis::RedisStore, testing::TestClock};
 
 use crate::{
     chance::Chance,
+    checks::{Caught, Tally},
     recorder::Late,
     reference::{Place, Rules},
     servers::{self, Servers},
     support::{patient::patient_store, redis_server},
-    world::{Caught, Settings, Surroundings, Tally, World},
+    world::{Settings, Surroundings, World},
 };
 
 const CLIENTS: usize = 3;
 
-const MEMORY: Settings = Settings {
+pub(crate) const MEMORY: Settings = Settings {
     bursts: 40,
     faults: true,
     threads: false,
@@ -71,7 +72,7 @@ impl Connected {
         format!("{}{seed}:", self.prefix)
     }
 
-    fn stores_of(&self, seed: u64, clock: &TestClock) -> Vec<RedisStore> {
+    pub(crate) fn stores_of(&self, seed: u64, clock: &TestClock) -> Vec<RedisStore> {
         let own = |store: &RedisStore| {
             let store = store.clone().key_prefix(self.prefix_of(seed)).expect("a plain prefix");
             store.with_clock(clock.clone())

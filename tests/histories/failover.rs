@@ -16,9 +16,10 @@ use tower_jwt_sessions::{SessionId, redis::RedisStore, store::SessionStore as _,
 use crate::{
     backends::REDIS,
     chance::Chance,
+    checks::{Caught, Tally},
     late::store_with,
     support::{owner::owner, proxy::Proxy, redis_server::RedisServer},
-    world::{Caught, Settings, Surroundings, Tally, World},
+    world::{Settings, Surroundings, World},
 };
 
 const FAILOVER: Settings = Settings { bursts: 10, set_back: false, ..REDIS };

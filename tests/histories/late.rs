@@ -21,6 +21,7 @@ use tower_jwt_sessions::{SessionId, redis::RedisStore, store::SessionStore as _,
 use crate::{
     backends::REDIS,
     chance::Chance,
+    checks::{Caught, Tally},
     recorder::Late,
     reference::Rules,
     support::{
@@ -28,7 +29,7 @@ use crate::{
         patient::patient_store,
         redis_server::{self, RedisServer},
     },
-    world::{Caught, Settings, Surroundings, Tally, World},
+    world::{Settings, Surroundings, World},
 };
 
 /// How long the clients behind the network wait for an answer.

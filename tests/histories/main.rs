@@ -4,9 +4,11 @@
 mod backends;
 mod chance;
 mod checker;
+mod checks;
 mod cluster;
 mod failover;
 mod late;
+mod managers;
 mod operation;
 mod plan;
 mod recorder;
@@ -24,9 +26,10 @@ use std::{env, fmt::Debug, str::FromStr};
 
 use crate::{
     backends::{Connected, InCluster},
+    checks::{Caught, Tally},
     failover::Pair,
     late::Behind,
-    world::{Caught, Tally},
+    managers::Nodes,
 };
 
 /// The cases of `Answer::case`.
@@ -78,6 +81,16 @@ async fn histories_of_threads_are_linearizable() {
 async fn histories_of_redis_are_linearizable() {
     let connected = Connected::to_redis().await;
     assert_shows_everything(&run("redis", 10_000, 1, async |seed| connected.redis(seed).await).await);
+}
+
+/// What managers do with their stores, also in the background.
+#[tokio::test]
+async fn histories_of_managers_are_linearizable() {
+    let nodes = Nodes(Connected::to_redis().await);
+    let all = run("managers", 3_000, 4, async |seed| nodes.world(seed).await).await;
+    for case in ["confirmed", "created, others ended", "repeated", "reused", "stored", "expired access"] {
+        assert!(all.cases.contains_key(case), "{case}: {all:?}");
+    }
 }
 
 /// The log fails now and then, so that ends are published by later steps.

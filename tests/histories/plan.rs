@@ -51,7 +51,7 @@ struct Known {
     epoch: u32,
     /// As it was when all clients were at rest.
     record: Option<SessionRecord>,
-    /// Stores may keep it or not, so it is named no more.
+    /// Stores may keep it or not, so whether they know it is open.
     has_expired: bool,
 }
 
@@ -130,7 +130,6 @@ impl Plan {
             6 => any,
             _ => chance.pick(&self.live(burst.user).collect::<Vec<_>>()).or(any),
         }
-        .filter(|index| !self.known[*index].has_expired)
     }
 
     /// Returns the next operation of a client, with its user.
@@ -149,7 +148,7 @@ impl Plan {
         else {
             return (owner, self.create(user, chance));
         };
-        let Known { id, newest, version, user: user_of_session, .. } = self.known[index];
+        let Known { id, newest, version, has_expired, user: user_of_session, .. } = self.known[index];
         let operation = match choice {
             12..44 => Operation::Rotate(Box::new(self.rotation(&owner, index, chance, now))),
             44..56 => Operation::Confirm(id, if chance.one_in(5) { newest.saturating_sub(1) } else { newest }),
@@ -157,7 +156,7 @@ impl Plan {
                 let which = match chance.below(8) {
                     0..4 => WhichSessions::One(id),
                     // A token of the user has proven that the session was theirs.
-                    4..6 if user == user_of_session => WhichSessions::Proven(id),
+                    4..6 if user == user_of_session && !has_expired => WhichSessions::Proven(id),
                     6 => WhichSessions::Others(id),
                     _ => WhichSessions::All,
                 };
@@ -192,7 +191,7 @@ impl Plan {
         let mut new = NewSession::new(owner, id, self.refresh_lifetime, self.absolute_lifetime, RETENTION);
         new.limit = self.limit.filter(|_| !chance.one_in(5));
         let recent = &self.known[index.saturating_sub(4)..index];
-        let replaced: Vec<SessionId> = recent.iter().filter(|known| !known.has_expired).map(|known| known.id).collect();
+        let replaced: Vec<SessionId> = recent.iter().map(|known| known.id).collect();
         new.replaces = chance.pick(&replaced).filter(|_| chance.one_in(3));
         if chance.one_in(2) {
             new.data = Some(format!("of {index}").into_bytes());

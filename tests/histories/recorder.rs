@@ -35,6 +35,8 @@ pub(crate) struct Recorded {
     pub(crate) answered: Option<(u64, Answer)>,
     /// When an operation without an answer could happen no more.
     pub(crate) over: Option<u64>,
+    /// Whether the client neither has an answer nor has given up.
+    pub(crate) is_running: bool,
 }
 
 /// The operations since all clients were at rest, and the users of all sessions. Clones are the same history.
@@ -77,6 +79,17 @@ impl History {
         std::mem::take(&mut records.operations)
     }
 
+    /// Whether an operation has neither been answered nor failed.
+    pub(crate) fn is_running(&self) -> bool {
+        self.records().operations.iter().any(|recorded| recorded.is_running)
+    }
+
+    /// As [`take`](Self::take), if no operation is running and none has begun after the last one of this client.
+    pub(crate) fn take_if_last_is_of(&self, client: usize, log: LogPosition) -> Option<Vec<Recorded>> {
+        let is_last = self.records().operations.last().is_some_and(|recorded| recorded.client == client);
+        (is_last && !self.is_running()).then(|| self.take(log))
+    }
+
     fn begin(&self, client: usize, owners: &[Owner], operation: &Operation, now: Timestamp) -> Begun {
         let mut records = self.records();
         records.events += 1;
@@ -100,6 +113,7 @@ impl History {
                 invoked,
                 answered: None,
                 over: None,
+                is_running: true,
             });
         }
         Begun { history: self.clone(), first, count: owners.len(), invoked }
@@ -112,6 +126,15 @@ struct Begun {
     first: usize,
     count: usize,
     invoked: u64,
+}
+
+/// Answered, failed or given up.
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let mut records = self.history.records();
+        let begun = records.operations.iter_mut().skip(self.first).take(self.count);
+        begun.filter(|recorded| recorded.invoked == self.invoked).for_each(|recorded| recorded.is_running = false);
+    }
 }
 
 impl Begun {

@@ -41,16 +41,12 @@ impl SequentialSpec for Possible {
 /// Returns whether a history of one user is linearizable.
 pub(crate) fn is_linearizable(starts: &[User], history: &[Recorded], rules: Rules) -> bool {
     let mut tester = LinearizabilityTester::new(Possible { users: starts.to_vec(), rules });
-    // A client whose answer was lost goes on as another one, beside its operation.
-    let mut lives: BTreeMap<usize, usize> = BTreeMap::new();
+    // Each operation is a thread of its own: a manager also works in the background.
     let mut events = BTreeMap::new();
-    for recorded in history {
-        let life = lives.entry(recorded.client).or_default();
-        let thread = (recorded.client, *life);
+    for (thread, recorded) in history.iter().enumerate() {
         events.insert(recorded.invoked, (thread, recorded, true));
-        match &recorded.answered {
-            Some((event, _)) => drop(events.insert(*event, (thread, recorded, false))),
-            None => *life += 1,
+        if let Some((event, _)) = &recorded.answered {
+            events.insert(*event, (thread, recorded, false));
         }
     }
     for (thread, recorded, is_invoked) in events.into_values() {
@@ -59,7 +55,7 @@ pub(crate) fn is_linearizable(starts: &[User], history: &[Recorded], rules: Rule
         } else {
             tester.on_return(thread, recorded.answered.as_ref().map(|(_, answer)| answer.clone())).map(drop)
         };
-        noted.expect("a client does one after the other");
+        noted.expect("each operation begins and ends once");
     }
     tester.is_consistent()
 }

@@ -2,7 +2,6 @@
 //! and what they saw is checked; then the clock moves, and they go on.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -20,12 +19,11 @@ use tower_jwt_sessions::{
 
 use crate::{
     chance::Chance,
-    checker,
+    checks::{Caught, Checks, Tally, Then},
     operation::{Answer, Operation},
     plan::{Burst, Plan},
-    recorder::{History, Late, Recorded, Recorder},
-    reference::{Rules, User},
-    report, second_checker,
+    recorder::{History, Late, Recorder},
+    reference::Rules,
     support::owner::owner,
 };
 
@@ -66,49 +64,6 @@ pub(crate) struct Settings {
     pub(crate) late: Late,
 }
 
-/// What follows a history.
-#[derive(Clone, Copy)]
-enum Then {
-    Rest,
-    /// Of the operations, only the first have happened.
-    LastAreLost,
-}
-
-/// What a world has shown.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) operations: usize,
-    pub(crate) lost: usize,
-    pub(crate) histories: usize,
-    pub(crate) compared: usize,
-    pub(crate) failovers: usize,
-    /// Falsified histories that both checkers refused.
-    pub(crate) refused: usize,
-    /// How often each case was answered.
-    pub(crate) cases: BTreeMap<&'static str, usize>,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.operations += other.operations;
-        self.lost += other.lost;
-        self.histories += other.histories;
-        self.compared += other.compared;
-        self.refused += other.refused;
-        self.failovers += other.failovers;
-        for (case, times) in other.cases {
-            *self.cases.entry(case).or_default() += times;
-        }
-    }
-}
-
-/// A history that is not linearizable.
-#[derive(Debug)]
-pub(crate) struct Caught {
-    pub(crate) operations: usize,
-    pub(crate) report: String,
-}
-
 pub(crate) struct World<S, E = Quiet> {
     settings: Settings,
     surroundings: E,
@@ -117,10 +72,7 @@ pub(crate) struct World<S, E = Quiet> {
     clients: Vec<Recorder<FaultyStore<S>>>,
     history: History,
     plan: Mutex<Plan>,
-    /// What each user may be, and the history before.
-    starts: Vec<Vec<User>>,
-    before: Vec<String>,
-    tally: Tally,
+    checks: Checks,
 }
 
 impl<S: SessionStore> World<S> {
@@ -140,21 +92,9 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
             Recorder::new(FaultyStore::new(store), number, clock.clone(), history.clone(), yields, settings.late)
         };
         let clients = stores.into_iter().enumerate().map(client).collect();
-        let starts = vec![vec![User::new(settings.rules)]; users.len()];
-        let before = vec![String::new(); users.len()];
+        let checks = Checks::new(users.clone(), settings.rules, settings.compare_one_in);
         let plan = Mutex::new(Plan::new(users, clock.now(), &settings, &mut chance));
-        Self {
-            settings,
-            surroundings,
-            chance,
-            clock: clock.clone(),
-            clients,
-            history,
-            plan,
-            starts,
-            before,
-            tally: Tally::default(),
-        }
+        Self { settings, surroundings, chance, clock: clock.clone(), clients, history, plan, checks }
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -170,16 +110,16 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
             self.clients.iter().for_each(|client| client.store.recover());
             if self.surroundings.fail_over().await {
                 let history = self.history.take(log);
-                self.check(history, &mut self.chance.branch(3_000_000 + number), Then::LastAreLost)?;
-                self.tally.failovers += 1;
+                self.checks.check(history, &mut self.chance.branch(3_000_000 + number), Then::LastAreLost)?;
+                self.checks.tally.failovers += 1;
             }
             log = Box::pin(self.rest(log)).await;
             let history = self.history.take(log);
-            self.check(history, &mut self.chance.branch(1_000_000 + number), Then::Rest)?;
+            self.checks.check(history, &mut self.chance.branch(1_000_000 + number), Then::Rest)?;
             let now = self.clock.now();
             let later = self.plan().moved(now, &mut self.chance.branch(2_000_000 + number));
             if later < now {
-                self.settings.rules.ages = false;
+                self.checks.rules.ages = false;
                 self.clock.set(later);
             }
             self.clock.advance(later.since(now));
@@ -188,12 +128,8 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
         self.clock.advance(Duration::from_secs(2));
         log = Box::pin(self.rest(log)).await;
         let history = self.history.take(log);
-        self.check(history, &mut self.chance.branch(0), Then::Rest)?;
-        if self.starts.iter().any(|starts| !starts.iter().any(User::is_published)) {
-            let report = format!("ends are not published: {:#?}", self.starts);
-            return Err(Caught { operations: self.tally.operations, report });
-        }
-        Ok(self.tally)
+        self.checks.check(history, &mut self.chance.branch(0), Then::Rest)?;
+        self.checks.finish()
     }
 
     /// All clients work at the same time.
@@ -277,73 +213,4 @@ impl<S: SessionStore, E: Surroundings> World<S, E> {
         let page = client.read_log(log, Duration::ZERO).await.expect("no operation fails at rest");
         page.newest
     }
-
-    /// Checks what was recorded of each user.
-    fn check(&mut self, history: Vec<Recorded>, chance: &mut Chance, then: Then) -> Result<(), Caught> {
-        let rules = self.settings.rules;
-        let is_log = |recorded: &Recorded| matches!(recorded.operation, Operation::ReadLog { .. });
-        let users = self.plan().users.clone();
-        // A reading of the log is one operation, though it concerns every user.
-        let first = &users[0];
-        for recorded in history.iter().filter(|recorded| !is_log(recorded) || recorded.owner == *first) {
-            self.tally.operations += 1;
-            match &recorded.answered {
-                Some((_, answer)) => *self.tally.cases.entry(answer.case()).or_default() += 1,
-                None => self.tally.lost += 1,
-            }
-        }
-        for ((user, starts), before) in users.iter().zip(&mut self.starts).zip(&mut self.before) {
-            let history: Vec<Recorded> = history.iter().filter(|recorded| recorded.owner == *user).cloned().collect();
-            self.tally.histories += 1;
-            let ends = match then {
-                Then::Rest => checker::ends_of(starts, &history, rules),
-                Then::LastAreLost => checker::beginnings_of(starts, &history, rules),
-            };
-            if history.len() <= 9 && chance.one_in(self.settings.compare_one_in) {
-                self.tally.compared += 1;
-                self.tally.refused += usize::from(compare(starts, &history, rules, chance));
-            }
-            match ends {
-                Ok(ends) => {
-                    *before = report::history(&history);
-                    *starts = match then {
-                        Then::Rest => User::at_rest(ends),
-                        Then::LastAreLost => ends,
-                    };
-                }
-                Err(violation) => {
-                    let report = report::violation(&history, &violation, rules);
-                    let report = format!("before that:\n{before}\n{report}");
-                    return Err(Caught { operations: self.tally.operations, report });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Asks both checkers about a history, and about one with answers that were exchanged. Returns whether they refuse that.
-fn compare(starts: &[User], history: &[Recorded], rules: Rules, chance: &mut Chance) -> bool {
-    let mut history = history.to_vec();
-    // The second checker does not know when an operation without an answer is over.
-    history.iter_mut().for_each(|recorded| recorded.over = None);
-    let verdict = |history: &[Recorded]| {
-        let is_ok = checker::ends_of(starts, history, rules).is_ok();
-        assert_eq!(second_checker::is_linearizable(starts, history, rules), is_ok, "of {history:#?}");
-        is_ok
-    };
-    verdict(&history);
-    !verdict(&falsified(&history, chance))
-}
-
-/// Returns the history with the answers of two operations exchanged.
-fn falsified(history: &[Recorded], chance: &mut Chance) -> Vec<Recorded> {
-    let mut history = history.to_vec();
-    let (one, other) = (chance.below(history.len()), chance.below(history.len()));
-    let answers = [one, other].map(|index| history[index].answered.clone());
-    if let [Some((at_one, first)), Some((at_other, second))] = answers {
-        history[one].answered = Some((at_one, second));
-        history[other].answered = Some((at_other, first));
-    }
-    history
 }
