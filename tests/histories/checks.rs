@@ -94,7 +94,7 @@ impl Checks {
                 Then::Rest => checker::ends_of(starts, &history, rules),
                 Then::LastAreLost => checker::beginnings_of(starts, &history, rules),
             };
-            if history.len() <= 9 && chance.one_in(self.compare_one_in) {
+            if (1..=9).contains(&history.len()) && chance.one_in(self.compare_one_in) {
                 self.tally.compared += 1;
                 self.tally.refused += usize::from(compare(starts, &history, rules, chance));
             }

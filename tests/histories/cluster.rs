@@ -25,6 +25,8 @@ pub(crate) struct Unpublished {
     owed: Vec<Owed>,
     /// Ended sessions that a later end may report.
     unsettled: BTreeSet<SessionId>,
+    /// Sessions that steps without an answer have ended: they may be pending even when their end was published before.
+    unanswered: BTreeSet<SessionId>,
     /// Sessions whose login has failed after it ended others.
     on_probation: Vec<(SessionId, Timestamp)>,
 }
@@ -68,6 +70,7 @@ impl Unpublished {
         }
         self.owed.sort_unstable();
         self.unsettled.extend(other.unsettled);
+        self.unanswered.extend(other.unanswered);
     }
 
     pub(crate) fn on_probation(&self) -> &[(SessionId, Timestamp)] {
@@ -79,6 +82,9 @@ impl Unpublished {
             self.owed.push(Owed { id: *id, epoch: *epoch, must: self.is_answered, is_sure: true });
             if *epoch == Revocation::ENDED {
                 self.unsettled.insert(*id);
+                if !self.is_answered {
+                    self.unanswered.insert(*id);
+                }
             }
         }
         self.owed.sort_unstable();
@@ -158,7 +164,7 @@ impl Unpublished {
 
     pub(crate) fn at_rest(&mut self) {
         self.is_answered = false;
-        self.unsettled = self.owed.iter().map(|owed| owed.id).collect();
+        self.unsettled = self.owed.iter().map(|owed| owed.id).chain(self.unanswered.iter().copied()).collect();
     }
 }
 
