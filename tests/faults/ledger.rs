@@ -10,6 +10,9 @@ use crate::support::Browser;
 /// How late a node may learn of an end while nothing is broken. Takes milliseconds on an idle machine.
 const LEARNS_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long before a fault that loses the revocation log an end may not have been read by the other node.
+const READ_WITHIN: Duration = Duration::from_secs(1);
+
 /// What a fault may lose, since the server did not keep it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Loss {
@@ -108,17 +111,23 @@ impl Ledger {
     /// Returns what was broken and is not excused, and how much is.
     pub(crate) fn judged(&self, loss: Loss) -> (Vec<String>, usize) {
         let state = self.state();
-        let is_excused = |broken: &Broken| match (broken, state.fault, state.lifted) {
-            (Broken::LoggedOut { since: at }, _, Some(lifted)) if loss == Loss::All => *at <= lifted,
-            (
-                Broken::LoggedOut { since: at }
-                | Broken::Served { ended: at, .. }
-                | Broken::Refreshed { ended: at }
-                | Broken::Listed { ended: at },
-                Some(fault),
-                Some(lifted),
-            ) => matches!(loss, Loss::Recent(window) if *at + window >= fault && *at <= lifted),
-            _ => false,
+        let is_excused = |broken: &Broken| {
+            let (Some(fault), Some(lifted)) = (state.fault, state.lifted) else { return false };
+            let within = |at: &Instant, window: Duration| *at + window >= fault && *at <= lifted;
+            match (loss, broken) {
+                (_, Broken::Never(_)) | (Loss::Nothing, _) => false,
+                (Loss::All, Broken::LoggedOut { since }) => *since <= lifted,
+                // The log was lost before the other node had read it.
+                (Loss::All, Broken::Served { ended, by_other_node: true }) => within(ended, READ_WITHIN),
+                (Loss::All, _) => false,
+                (
+                    Loss::Recent(window),
+                    Broken::LoggedOut { since: at }
+                    | Broken::Served { ended: at, .. }
+                    | Broken::Refreshed { ended: at }
+                    | Broken::Listed { ended: at },
+                ) => within(at, window),
+            }
         };
         let (excused, rest): (Vec<_>, Vec<_>) = state.broken.iter().partition(|broken| is_excused(broken));
         let ago = |at: &Instant| match state.fault {
