@@ -37,7 +37,7 @@ const seconds = (headers) => Math.max(0, Number(headers.get("retry-after")) || 0
 
 /** @param {Answer} answer */
 const failure = ({ status, headers, body }) =>
-  new SessionError(body.code ?? "failed", body.detail ?? body.title ?? `The server answered ${status}.`, status, seconds(headers));
+  new SessionError(body.code ?? "failed", body.detail ?? body.title ?? `Answer ${status}`, status, seconds(headers));
 
 /** @param {Response} response @returns {Promise<Answer>} */
 const read = async (response) => {
@@ -93,6 +93,7 @@ export function createSession(options = {}) {
   let renewals = 0;
   let departures = 0;
   let failures = 0;
+  let refusals = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let ahead;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -135,7 +136,7 @@ export function createSession(options = {}) {
       answer = await read(await fetch(url, { cache: "no-store", ...init, headers, signal }));
     } catch (error) {
       if (init?.signal?.aborted || closed.aborted) throw error;
-      throw new SessionError("unreachable", "The server cannot be reached.");
+      throw new SessionError("unreachable", "The server is unreachable.");
     }
     const error = failure(answer);
     if (error.isOutage) throw error;
@@ -191,7 +192,7 @@ export function createSession(options = {}) {
 
   /** @param {number} [expiresIn] */
   const expire = (expiresIn) => {
-    if (!expiresIn || !(expiresIn > 0)) return;
+    if (!expiresIn || expiresIn < 0) return;
     expiresAt = performance.now() + expiresIn * 1000;
     clearTimeout(ahead);
     // A tenth earlier, one minute at most, and not at the same time in all tabs.
@@ -208,7 +209,7 @@ export function createSession(options = {}) {
     // The stream is that of the former session.
     if (before && before.session_id !== found.session_id) pause();
     info = found;
-    failures = 0;
+    failures = refusals = 0;
     clearTimeout(retry);
     expire(expires_in);
     become("signedIn");
@@ -251,20 +252,25 @@ export function createSession(options = {}) {
       // Another tab has refreshed while this one waited.
       if (renewals !== seen) return;
       const answer = await send(`${base}/refresh`, { method: "POST" }, refreshes.signal);
-      // Not the page of a login or a proxy that the request was redirected to.
-      if (answer.body.success) {
+      let { body } = answer;
+      const isBound = body.code === "proof_required";
+      // The browser itself refreshes a session that is bound to the device, before it sends this.
+      if (isBound) body = await probe();
+      // Not the page of a login or proxy that the request was redirected to.
+      if (body?.expires_in) {
         renewals++;
         isUsed = false;
-        expire(answer.body.expires_in);
-        post("renewed", answer.body.expires_in);
-        if (info) become("signedIn");
+        expire(body.expires_in);
+        post("renewed", body.expires_in);
+        if (isBound) adopt(body);
+        else if (info) become("signedIn");
         return;
       }
-      // A browser that has bound the session to its device refreshes by itself, before the next request.
-      const isUnproven = answer.status === 403 && answer.body.code === "proof_required";
-      if (isRefused(answer) || isUnproven) {
-        // Or perhaps another tab has logged in meanwhile.
-        const current = (info || isUnproven) && (await probe());
+      // It puts that off during an outage, and after many signatures. Without its key it never does it again.
+      if (isBound && refusals++ < 5) fail(0);
+      else if (isBound || isRefused(answer)) {
+        // Perhaps another tab has logged in meanwhile.
+        const current = info && (await probe());
         if (current) return adopt(current);
         const reason = info ? "ended" : "absent";
         if (info) post("out", reason);
@@ -471,9 +477,9 @@ export function createSession(options = {}) {
     });
     if (!found) {
       const why = isSecureContext
-        ? "Cookies may be blocked for this page, or it is in a frame of another site."
-        : "They are Secure, and this page was loaded over plain http: use https.";
-      throw new SessionError("cookies_not_kept", `The login succeeded, but the browser did not keep its cookies. ${why}`);
+        ? "They may be blocked, or this page is in a frame of another site."
+        : "They are Secure, and this is plain http: use https.";
+      throw new SessionError("cookies_not_kept", `The browser did not keep the login's cookies. ${why}`);
     }
     post("in");
     adopt(found);
@@ -483,7 +489,7 @@ export function createSession(options = {}) {
   /** @param {RequestInfo | URL} input @param {RequestInit & { timeout?: number }} [init] @returns {Promise<Response>} */
   const fetchAgain = async (input, init = {}) => {
     if (init.body instanceof ReadableStream)
-      throw new SessionError("stream_body", "A stream can be sent only once: pass a Blob.");
+      throw new SessionError("stream_body", "A stream is sent once: pass a Blob.");
     const { timeout: limit = fetchTimeout, ...rest } = init;
     const given = rest.signal ?? (input instanceof Request ? input.signal : null);
     const signal = any(limit ? AbortSignal.timeout(limit) : null, given, closed);

@@ -87,7 +87,7 @@ impl Storage {
     }
 }
 
-fn variable(name: &str) -> Result<Option<String>, String> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(env::VarError::NotPresent) => Ok(None),
@@ -116,7 +116,7 @@ fn random_secret() -> Result<[u8; 32], String> {
     Ok(secret)
 }
 
-fn seconds(name: &str) -> Result<Option<Duration>, String> {
+pub(crate) fn seconds(name: &str) -> Result<Option<Duration>, String> {
     // The library checks the durations: it knows how they depend on each other.
     Ok(number(name)?.map(Duration::from_secs))
 }

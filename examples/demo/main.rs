@@ -1,5 +1,6 @@
 //! A small application with a login: `cargo run --example demo`, then open <http://localhost:3000>.
-//! With `--features redis` it can keep its sessions in Redis.
+//! With `--features redis` it can keep its sessions in Redis, and with `--features dbsc` it can serve https and bind
+//! sessions to the device of their browser.
 //!
 //! Users are `alice` (password `wonderland`, an administrator) and `bob` (password `builder`).
 //!
@@ -11,12 +12,17 @@
 //! | `ACCESS_TTL`, `REFRESH_TTL`, `ABSOLUTE_TTL` | 3600, 604800, 2592000 | lifetimes in seconds |
 //! | `REPLAY_WINDOW` | until 10 s after the first use of its successor | how long a superseded refresh token may be repeated after the refresh, in seconds |
 //! | `MAX_SESSIONS` | 100 | sessions of one user; one more ends the one that was refreshed least recently |
+//! | `DEMO_TLS` | 0 | 1 serves `https://localhost` with a certificate made at start, which no authority has signed, prints `spki` and the SHA-256 of its public key for browsers under test, and binds sessions to devices; needs the feature `dbsc` |
+//! | `BOUND_TTL` | 600 | lifetime of access tokens of bound sessions in seconds, with `DEMO_TLS=1` |
 //! | `RUST_LOG` | info | the filter of the log, which goes to standard error |
 
+mod binding;
 mod config;
 mod problem;
 mod routes;
 mod server;
+#[cfg(feature = "dbsc")]
+mod tls;
 mod users;
 
 use std::{
@@ -31,6 +37,7 @@ use tower_jwt_sessions::{MemoryStore, SessionManager};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    binding::Binding,
     config::{Config, Storage},
     users::{Role, Users},
 };
@@ -61,7 +68,11 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     let config = Config::from_env()?;
+    let binding = Binding::from_env()?;
+    // First, since sessions are bound to the origin, which has the port.
+    let (listeners, port) = server::listen(config.port).await?;
     let builder = config.apply_to(SessionManager::<Claims>::builder().issuer(ISSUER));
+    let builder = binding.apply_to(builder, port);
     let builder = match &config.storage {
         Storage::Memory => {
             tracing::info!("REDIS_URL is not set: sessions and users are kept in this process and end with it");
@@ -77,5 +88,5 @@ async fn run() -> Result<(), String> {
     // Until this node has read the revocation log, it responds with 503 to requests with a session.
     sessions.revocation_feed().caught_up().await;
 
-    server::serve(|stopping| routes::router(sessions, users, stopping), config.port).await
+    binding.serve(|stopping| routes::router(sessions, users, stopping), listeners, port).await
 }

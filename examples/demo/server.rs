@@ -1,13 +1,18 @@
 //! Listens on localhost and shuts down gracefully.
 
 use std::{
+    fmt,
     future::IntoFuture as _,
     io::{self, ErrorKind, Write as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 
 /// How long requests may take after a shutdown was requested.
@@ -24,12 +29,21 @@ impl Stopping {
     }
 }
 
-/// Serves the router that `app` makes.
-pub(crate) async fn serve(app: impl FnOnce(Stopping) -> Router, port: u16) -> Result<(), String> {
-    let listeners = listen(port).await.map_err(|error| format!("PORT: cannot listen on port {port}: {error}"))?;
+/// Serves the router that `app` makes. What is announced goes to standard output, for people and for scripts that wait
+/// for it; the log is on standard error.
+pub(crate) async fn serve<L>(
+    app: impl FnOnce(Stopping) -> Router,
+    listeners: Vec<L>,
+    announcement: &str,
+) -> Result<(), String>
+where
+    L: Listener,
+    L::Addr: fmt::Debug,
+    for<'s> SocketAddr: Connected<IncomingStream<'s, L>>,
+{
     // Before the address is printed, since a signal may follow at once.
     let mut shutdown = Shutdown::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    announce(&listeners);
+    let _ = writeln!(io::stdout(), "{announcement}");
 
     let (stop, stopping) = watch::channel(());
     let stopping = Stopping(stopping);
@@ -51,8 +65,16 @@ pub(crate) async fn serve(app: impl FnOnce(Stopping) -> Router, port: u16) -> Re
     Ok(())
 }
 
+/// Listens at this port, 0 for a free one, and returns it. Clients that connect before the application serves them wait.
+pub(crate) async fn listen(port: u16) -> Result<(Vec<TcpListener>, u16), String> {
+    let failed = |error| format!("PORT: cannot listen on port {port}: {error}");
+    let listeners = listen_on_both(port).await.map_err(failed)?;
+    let bound = listeners.first().map_or(Ok(port), |first| Ok(first.local_addr()?.port()));
+    Ok((listeners, bound.map_err(failed)?))
+}
+
 /// Listens on both addresses: "localhost" is 127.0.0.1 for some programs and ::1 for others.
-async fn listen(port: u16) -> io::Result<Vec<TcpListener>> {
+async fn listen_on_both(port: u16) -> io::Result<Vec<TcpListener>> {
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let bound = v4.local_addr()?.port();
     match TcpListener::bind((Ipv6Addr::LOCALHOST, bound)).await {
@@ -63,13 +85,6 @@ async fn listen(port: u16) -> io::Result<Vec<TcpListener>> {
             tracing::debug!(%error, "not listening on ::1");
             Ok(vec![v4])
         }
-    }
-}
-
-fn announce(listeners: &[TcpListener]) {
-    if let Some(Ok(address)) = listeners.first().map(TcpListener::local_addr) {
-        // On standard output, for people and for scripts that wait for it; the log is on standard error.
-        let _ = writeln!(io::stdout(), "listening on http://localhost:{}", address.port());
     }
 }
 

@@ -73,5 +73,7 @@ async fn run() -> Result<(), String> {
     let sessions = builder.build().map_err(|error| error.to_string())?;
     // Until this node has read the revocation log, it responds with 503 to requests with a session.
     sessions.revocation_feed().caught_up().await;
-    server::serve(|_| routes::router(sessions, users), config.port).await
+    let (listeners, port) = server::listen(config.port).await?;
+    let announcement = format!("listening on http://localhost:{port}");
+    server::serve(|_| routes::router(sessions, users), listeners, &announcement).await
 }

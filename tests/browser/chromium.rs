@@ -30,8 +30,8 @@ const FLAGS: &[&str] = &[
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    // A host whose origin is not trusted with plain http, as `localhost` is.
-    "--host-resolver-rules=MAP intranet.test 127.0.0.1",
+    // Hosts whose origins are not trusted with plain http, as `localhost` is, and that are sites of their own.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
 
 /// A browser with an empty profile; it quits when it is dropped.
@@ -41,8 +41,13 @@ pub(crate) struct Chromium {
 
 impl Chromium {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a browser with more flags.
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let mut wanted = DesiredCapabilities::chrome();
-        for flag in FLAGS {
+        for flag in FLAGS.iter().chain(flags) {
             wanted.add_arg(flag).expect("a flag");
         }
         if let Some(path) = driver::chromium() {
@@ -83,6 +88,11 @@ impl Chromium {
         let cookies = self.cookies().await;
         let cookie = cookies.iter().find(|cookie| cookie["name"] == name)?;
         cookie["value"].as_str().map(str::to_owned)
+    }
+
+    /// Adds stored cookies, as one who has a copy of them can.
+    pub(crate) async fn add_cookies(&self, cookies: &[Value]) {
+        self.driver.cdp().send_raw("Storage.setCookies", json!({ "cookies": cookies })).await.expect("more cookies");
     }
 
     /// Removes all cookies, as a user can.

@@ -13,6 +13,8 @@ mod accessibility;
 mod behind_nginx;
 mod chromium;
 mod cookies;
+#[cfg(all(feature = "dbsc", feature = "test-util"))]
+mod dbsc;
 mod demo;
 mod driver;
 mod ended;
@@ -26,6 +28,10 @@ mod proxy;
 mod refreshes;
 mod server_rendered;
 mod spa;
+
+#[cfg(all(feature = "dbsc", feature = "test-util"))]
+#[path = "../../examples/demo/tls.rs"]
+mod tls;
 
 #[path = "../support/folder.rs"]
 mod folder;

@@ -95,6 +95,7 @@ fn private_page_without_session_is_refused() {
     let me = me.json();
     assert_eq!((&me["user_id"], &me["role"]), (&json!("alice"), &json!("admin")));
     assert_eq!(me["session_id"], alice.access_claims()["sid"]);
+    assert_eq!(me["bound"], false, "not over plain http");
     assert!(me["expires_in"].as_u64().is_some_and(|seconds| (3500..=3600).contains(&seconds)), "{me}");
 
     // What a browser has left when the access cookie expired.

@@ -45,6 +45,23 @@ fn drill_of_a_theft_raises_the_alarm() {
 }
 
 #[test]
+fn copy_of_a_session_that_is_not_bound_is_accepted() {
+    let demo = Demo::start();
+    let mut alice = demo.alice();
+    let tried = alice.post("/theft/elsewhere");
+    let answer = json!({ "success": true, "expires_in": 3600 });
+    let tried = (tried.expect_status(200).json(), tried.set_cookies().len());
+    let told = &tried.0;
+    assert_eq!((&told["status"], &told["bound"], &told["answer"]), (&json!(200), &json!(false), &answer));
+    assert!(told["access_for"].as_u64().is_some_and(|seconds| seconds <= 3600), "{told}");
+    assert_eq!(tried.1, 0, "the tokens stay where they are");
+    // The drill costs nothing.
+    alice.post("/auth/refresh").expect_status(200);
+    alice.get("/me").expect_status(200);
+    demo.browser().post("/theft/elsewhere").expect_problem(401, "missing_credentials");
+}
+
+#[test]
 fn reused_refresh_token_ends_session() {
     let demo = Demo::start_with(&[("REPLAY_WINDOW", "0")]);
     let mut alice = demo.alice();

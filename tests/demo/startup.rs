@@ -25,7 +25,7 @@ fn invalid_secrets_are_refused() {
 
 #[test]
 fn invalid_numbers_are_refused() {
-    for name in ["PORT", "ACCESS_TTL", "REFRESH_TTL", "ABSOLUTE_TTL", "REPLAY_WINDOW", "MAX_SESSIONS"] {
+    for name in ["PORT", "ACCESS_TTL", "REFRESH_TTL", "ABSOLUTE_TTL", "REPLAY_WINDOW", "MAX_SESSIONS", "BOUND_TTL"] {
         for value in ["", "soon", "-1", "1.5"] {
             refuses(&[(name, value)], &format!("{name}={value:?} is not a valid number"));
         }
@@ -42,6 +42,31 @@ fn conflicting_lifetimes_are_refused() {
     refuses(&[("REFRESH_TTL", "2592001")], "refresh_lifetime (2592001s) exceeds absolute_lifetime (2592000s)");
     refuses(&[("ABSOLUTE_TTL", "604799")], "exceeds absolute_lifetime (604799s)");
     refuses(&[("REPLAY_WINDOW", "61")], "replay window");
+}
+
+#[test]
+fn tls_is_switched_on_and_off() {
+    for value in ["", "yes", "2"] {
+        refuses(&[("DEMO_TLS", value)], &format!("DEMO_TLS={value:?} is neither 0 nor 1"));
+    }
+    assert!(Demo::start_with(&[("DEMO_TLS", "0")]).url().starts_with("http://localhost:"));
+}
+
+#[cfg(feature = "dbsc")]
+#[test]
+fn lifetime_of_bound_sessions_is_checked() {
+    refuses(&[("DEMO_TLS", "1"), ("BOUND_TTL", "0")], "the lifetime of bound access tokens (0ns)");
+    refuses(&[("DEMO_TLS", "1"), ("ACCESS_TTL", "120")], "the shorter one of bound_lifetime and access_lifetime");
+}
+
+#[cfg(not(feature = "dbsc"))]
+#[test]
+fn tls_without_the_feature_names_what_to_add() {
+    let output = run_to_its_end(&[("DEMO_TLS", "1")]);
+    assert_eq!(output.status.code(), Some(1));
+    let line = "error: DEMO_TLS is set, but this program was built without device binding: add `--features dbsc`\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), line);
+    assert!(output.stdout.is_empty(), "the demo listens");
 }
 
 #[cfg(not(feature = "redis"))]

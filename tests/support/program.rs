@@ -20,6 +20,7 @@ pub(crate) const REFRESH_SECRET: &str = "the refresh secret that all nodes of th
 pub(crate) struct Program {
     process: Child,
     url: String,
+    spki: String,
 }
 
 impl Program {
@@ -34,14 +35,18 @@ impl Program {
         let output = process.stdout.take().expect("its output is piped");
         let (announce, announced) = mpsc::channel();
         thread::spawn(move || {
+            let mut spki = String::new();
             for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some(digest) = line.strip_prefix("spki ") {
+                    spki = digest.to_owned();
+                }
                 if let Some(url) = line.strip_prefix("listening on ") {
-                    let _ = announce.send(url.to_owned());
+                    let _ = announce.send((url.to_owned(), spki.clone()));
                 }
             }
         });
         match announced.recv_timeout(READY_WITHIN) {
-            Ok(url) => Self { process, url },
+            Ok((url, spki)) => Self { process, url, spki },
             Err(_) => {
                 let _ = process.kill();
                 panic!("the program does not listen: its status is {:?}", process.wait());
@@ -51,6 +56,12 @@ impl Program {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The hash of the key of its certificate; empty where it serves plain http.
+    #[allow(dead_code, reason = "no session is bound without the feature")]
+    pub(crate) fn spki(&self) -> &str {
+        &self.spki
     }
 
     /// Sends a signal and waits until the process has exited.
@@ -80,6 +91,8 @@ pub(crate) fn command(name: &str, variables: &[(&str, &str)]) -> Command {
         "ABSOLUTE_TTL",
         "REPLAY_WINDOW",
         "MAX_SESSIONS",
+        "DEMO_TLS",
+        "BOUND_TTL",
     ] {
         command.env_remove(name);
     }

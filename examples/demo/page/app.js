@@ -33,11 +33,12 @@ const session = createSession({
     // During an outage what was shown stays; a page from the back/forward cache shows nothing until it has asked.
     byId("user").hidden = !session?.info || state === "unknown" || state === "signedOut";
   },
-  onSignedIn({ user_id }) {
+  onSignedIn({ user_id, session_id, bound }) {
     byId("alarm").hidden = true;
     if (isReplaced) say(`You are now logged in as ${user_id}.`);
     isReplaced = false;
     void reload();
+    if (!bound && location.protocol === "https:") void untilBound(session_id);
     byId("user").hidden = false;
   },
   onSignedOut(reason) {
@@ -91,17 +92,43 @@ async function act(button, action) {
   }
 }
 
+/** @param {number} seconds */
+function inMinutes(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
 /** Loads everything that depends on the user. */
 async function reload() {
   try {
     const [me, note] = await Promise.all([call("GET", "/me"), call("GET", "/notes"), showSessions()]);
     byId("name").textContent = me.user_id;
     byId("role").textContent = me.role;
+    showBinding(me.bound);
     byId("admin").hidden = me.role !== "admin";
     if (document.activeElement !== byId("note")) byId("note").value = note.text;
   } catch {
     // The state says whether the session has ended. During an outage, this is repeated when the server answers.
     if (session.state !== "signedOut") setTimeout(() => session.info && reload(), 3000);
+  }
+}
+
+/** @param {boolean} bound */
+function showBinding(bound) {
+  byId("bound").hidden = !bound;
+  byId("elsewhere-bound").hidden = !bound;
+  byId("elsewhere-unbound").hidden = bound;
+  // An old token is refused for its missing signature then, and raises no alarm.
+  byId("replay").hidden = bound;
+}
+
+/** Browsers bind a session some moments after the login, without telling the page. @param {string} id */
+async function untilBound(id) {
+  for (let wait = 500; wait < 20_000; wait *= 2) {
+    await new Promise((done) => setTimeout(done, wait));
+    if (session.info?.session_id !== id) return;
+    await session.check().catch(() => {});
+    if (session.info?.bound) return reload();
   }
 }
 
@@ -145,6 +172,7 @@ function forget() {
   byId("login-form").reset();
   for (const id of ["name", "role", "until", "countdown"]) byId(id).textContent = "";
   byId("admin").hidden = true;
+  showBinding(false);
 }
 
 /** Asks before what cannot be undone. @param {string} title @param {string} text @param {string} yes @returns {Promise<boolean>} */
@@ -185,10 +213,18 @@ onSubmit("login-form", async () => {
 onAction("refresh", async () => {
   await session.refresh();
   await reload();
+  if (session.info?.bound) return "The browser renews this session by itself, with a signature.";
   return "The session was renewed.";
 });
 onAction("logout", () => leave(() => session.logout(), "You are logged out."));
 onAction("logout-all", () => leave(() => session.logoutAll(), "You are logged out everywhere."));
+onAction("elsewhere", async () => {
+  const { status, answer, access_for } = await call("POST", "/theft/elsewhere");
+  const tried = "A program without the key of this device sent a refresh with a copy of your cookies.";
+  const rest = `The access token in the copy is good for another ${inMinutes(access_for)}.`;
+  if (answer?.success) return `${tried} It was accepted: that program has your session now, and goes on for as long as you do.`;
+  return `${tried} It was refused: ${status} ${answer?.code} – ${answer?.detail} ${rest}`;
+});
 onAction("replay", async () => {
   isReplaying = true;
   try {
@@ -229,9 +265,7 @@ byId("try-again").addEventListener("click", () => session.check().catch(() => {}
 
 // Not a live region: a screen reader would announce every second.
 setInterval(() => {
-  const left = Math.ceil(session.expiresIn);
-  const minutes = Math.floor(left / 60);
-  byId("countdown").textContent = minutes ? `${minutes} min ${left % 60} s` : `${left} s`;
+  byId("countdown").textContent = inMinutes(Math.ceil(session.expiresIn));
 }, 1000);
 // Logins on other devices are no news of this session. Asking now and then would count as use, and prolong it.
 addEventListener("focus", () => session.state === "signedIn" && showSessions().catch(() => {}));

@@ -59,6 +59,12 @@ export function showDevices(sessions, end) {
       badge.textContent = "this device";
       heading.append(badge);
     }
+    if (session.bound) {
+      const badge = document.createElement("span");
+      badge.className = "badge";
+      badge.textContent = "bound";
+      heading.append(badge);
+    }
     const parts = [`Logged in ${when(session.created_at)}`, `active ${when(session.refreshed_at)}`];
     if (session.ip) parts.push(`from ${session.ip}`);
     if (session.actor) parts.push(`used by ${session.actor}`);

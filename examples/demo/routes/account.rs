@@ -12,6 +12,8 @@ pub(super) async fn me(session: Session) -> Json<Value> {
         "role": session.claims().role,
         "session_id": session.id(),
         "expires_in": session.expires_in().as_secs(),
+        // To the device of the browser, so that a copy of its cookies cannot be refreshed.
+        "bound": session.is_bound(),
     }))
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn router(sessions: Sessions, users: Users, stopping: Stopping) -> Ro
         .route("/notes", get(notes::read).put(notes::write))
         .route("/theft/copy", post(theft::copy))
         .route("/theft/use", post(theft::use_copy))
+        .route("/theft/elsewhere", post(theft::use_elsewhere))
         .route("/admin/users/{name}/role", put(admin::set_role))
         .route("/admin/users/{name}", delete(admin::delete_user))
         .layer(sessions.cross_site_guard());

@@ -1,20 +1,27 @@
-//! A drill: a thief copies the refresh token of this browser and uses it later.
+//! Drills: a thief copies the refresh token of this browser and uses it later, or all cookies and uses them at once on
+//! another device.
 //!
-//! The copy is in a cookie of its own that scripts cannot read, so it never leaves the browser. An application has no
-//! such routes.
+//! The copy for later is in a cookie of its own that scripts cannot read, so it never leaves the browser. An application
+//! has no such routes.
+
+use std::convert::Infallible;
 
 use axum::{
+    body::{Body, to_bytes},
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Request, StatusCode, header},
     response::{AppendHeaders, IntoResponse},
 };
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use tower_jwt_sessions::error::ErrorKind;
 
 use super::{Session, Sessions};
 use crate::problem::{AppError, Problem};
 
 const COPY: &str = "demo-stolen";
+/// More than any response of the library to a refresh.
+const MAX_ANSWER: usize = 16 * 1024;
 const ATTRIBUTES: &str = "Path=/theft; HttpOnly; SameSite=Strict";
 
 /// `POST /theft/copy`: copies the refresh token of the request.
@@ -46,6 +53,31 @@ pub(super) async fn use_copy(
         Err(error) if error.kind() == ErrorKind::InvalidRefreshToken => Ok(answer("refused", 0)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// `POST /theft/elsewhere`: presents all cookies of the request once more, as a program on another device does that has
+/// a copy of them, but no key to sign with. Returns what that program was answered, without the tokens that it may have
+/// got, and for how long the copied access token is good.
+pub(super) async fn use_elsewhere(
+    session: Session,
+    State(sessions): State<Sessions>,
+    headers: HeaderMap,
+) -> Result<axum::Json<Value>, Infallible> {
+    let mut copy = Request::post("/refresh").header(header::ACCEPT, "application/json");
+    for cookies in headers.get_all(header::COOKIE) {
+        copy = copy.header(header::COOKIE, cookies);
+    }
+    // The routes of the library, as they serve every client.
+    let response = match copy.body(Body::empty()) {
+        Ok(request) => sessions.router().oneshot(request).await?,
+        // Cookies that came in a request can be sent in one.
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    };
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), MAX_ANSWER).await.unwrap_or_default();
+    let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let access_for = session.expires_in().as_secs();
+    Ok(axum::Json(json!({ "status": status, "answer": answer, "bound": session.is_bound(), "access_for": access_for })))
 }
 
 /// Reads a cookie for the drill only: the library reads those of the session.
