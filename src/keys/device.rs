@@ -56,7 +56,8 @@ impl fmt::Debug for DeviceKey {
     }
 }
 
-#[cfg(all(test, feature = "dbsc"))]
+#[cfg(feature = "dbsc")]
+#[cfg(test)]
 mod tests {
     use aws_lc_rs::{
         rand::SystemRandom,

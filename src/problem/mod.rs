@@ -42,8 +42,7 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// # `insufficient_scope`
 /// 403. The session does not permit this.
 /// # `proof_required`
-/// 403. The session is bound to a device, which has to prove each refresh: send the request again, since the browser
-/// refreshes by itself, and log in if that fails.
+/// 403. The device has to prove this refresh: send the request again, which the browser does with a proof, or log in.
 /// # `device_binding_required`
 /// 403. This is only for sessions that are bound to a device.
 /// # `already_bound`

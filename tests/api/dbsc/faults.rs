@@ -228,9 +228,6 @@ async fn honest_users_are_never_locked_out(backend: Backend, runs: u64) {
             };
             *seen.entry(name).or_default() += 1;
         }
-        if seed % 50 == 0 {
-            eprintln!("seed {seed}");
-        }
     }
     let enough = usize::try_from(runs / 20).expect("a small number");
     for what in [

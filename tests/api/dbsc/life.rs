@@ -208,7 +208,7 @@ async fn sessions_are_offered_to_be_bound_for_minutes_only(backend: Backend) {
     let id = browser.bound.as_ref().expect("a session").id.clone();
     browser.bound.as_mut().expect("a session").challenge = None;
     let challenged = browser.try_refresh().await;
-    let challenge = challenge(&challenged.is(403)).expect("a challenge");
+    let challenge = challenge(challenged.is(403)).expect("a challenge");
     let proof = DeviceKeyPair::generate().registration(&challenge);
     let response = browser.browser.send("POST /auth/dbsc/register", &[(ID, &id), (PROOF, &proof)]).await;
     response.is_problem(400, "invalid_device_proof");
