@@ -147,8 +147,8 @@ impl Scene {
         let shared = Shared { apps, ledger, is_refused, is_over: Arc::default() };
         shared.ledger.is_calm(true);
         let visitors = (0..VISITORS).map(|n| {
-            // Two browsers of each user.
-            let visitor = Visitor::new(shared.clone(), n + 1, format!("user{}", n / 2));
+            // Two browsers of each user, one of which stays logged in.
+            let visitor = Visitor::new(shared.clone(), n + 1, format!("user{}", n / 2), n % 2 == 1);
             tokio::spawn(visitor.surf())
         });
         let scene = Self {

@@ -40,12 +40,14 @@ pub(crate) struct Visitor {
     since: Option<Instant>,
     /// A logout that failed.
     leaving: bool,
+    /// Never logs out: without such users no session would be left at the end of a long outage.
+    stays: bool,
 }
 
 impl Visitor {
-    pub(crate) fn new(shared: Shared, seed: u64, user: String) -> Self {
+    pub(crate) fn new(shared: Shared, seed: u64, user: String, stays: bool) -> Self {
         let browser = Browser::new(&shared.apps[0], &SystemClock);
-        Self { shared, dice: Dice::new(seed), user, browser, since: None, leaving: false }
+        Self { shared, dice: Dice::new(seed), user, browser, since: None, leaving: false, stays }
     }
 
     pub(crate) async fn surf(mut self) -> Self {
@@ -66,7 +68,8 @@ impl Visitor {
         match (self.since, self.leaving, self.dice.below(100)) {
             (None, ..) => self.log_in(node).await,
             (_, true, 0..20) => self.leave_for_good(node),
-            (_, true, 20..70) | (_, false, 0..6) => self.log_out(node).await,
+            (_, true, 20..70) => self.log_out(node).await,
+            (_, _, 0..6) if !self.stays => self.log_out(node).await,
             (_, _, 6..14) => self.haunt().await,
             (_, _, 14..30) => drop(self.refresh(node).await),
             (_, _, 30..45) => {
