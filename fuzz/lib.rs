@@ -2,10 +2,15 @@
 
 #[path = "../tests/api/fuzzing/cookie_header.rs"]
 mod cookie_header;
+#[path = "../tests/api/fuzzing/proof.rs"]
+mod proof;
 #[path = "../tests/api/fuzzing/target.rs"]
 mod target;
 #[path = "../tests/api/fuzzing/token.rs"]
 mod token;
+
+// As it is called in the tests of the crate.
+use crate as fuzzing;
 
 /// Panics if the verifier and a simple parser disagree about this token.
 pub fn check_token(input: &[u8]) {
@@ -17,6 +22,11 @@ pub fn check_cookie_header(input: &[u8]) {
     (cookie_header::TARGET.check)(input);
 }
 
+/// Panics if the reader of proofs and a simple parser disagree about this one.
+pub fn check_proof(input: &[u8]) {
+    (proof::TARGET.check)(input);
+}
+
 /// The initial corpus of a target.
 pub struct Beginning {
     pub target: &'static str,
@@ -24,8 +34,8 @@ pub struct Beginning {
     pub words: Vec<Vec<u8>>,
 }
 
-pub fn beginnings() -> [Beginning; 2] {
-    [("token", token::TARGET), ("cookie_header", cookie_header::TARGET)].map(|(target, with)| Beginning {
+pub fn beginnings() -> [Beginning; 3] {
+    [("token", token::TARGET), ("cookie_header", cookie_header::TARGET), ("proof", proof::TARGET)].map(|(target, with)| Beginning {
         target,
         seeds: (with.seeds)(),
         words: (with.words)(),

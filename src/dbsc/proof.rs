@@ -3,8 +3,13 @@
 //! Read with the care of a token: each part has one spelling, and nothing in it chooses how it is verified. Members that
 //! are not known are accepted, since the draft still grows.
 
+use std::{fmt, marker::PhantomData};
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::headers::unquoted;
 use crate::keys::DeviceKey;
@@ -26,7 +31,7 @@ pub(crate) struct Proof<'h> {
 struct Header {
     typ: String,
     alg: String,
-    jwk: Option<Jwk>,
+    jwk: Option<Object<Jwk>>,
     /// Names members that must be understood (RFC 7515, section 4.1.11).
     crit: Option<IgnoredAny>,
 }
@@ -62,7 +67,7 @@ impl<'h> Proof<'h> {
             return None;
         }
         let key = match jwk {
-            Some(jwk) => Some(jwk.key()?),
+            Some(Object(jwk)) => Some(jwk.key()?),
             None => None,
         };
         let Payload { jti } = read(payload)?;
@@ -91,6 +96,30 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// An object. What serde derives would also read an array of the members.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
 fn read<T: for<'de> Deserialize<'de>>(segment: &[u8]) -> Option<T> {
-    serde_json::from_slice(&decode(segment)?).ok()
+    let json = decode(segment)?;
+    // serde_json does not look into members that are not read.
+    std::str::from_utf8(&json).ok()?;
+    serde_json::from_slice(&json).ok().map(|Object(read)| read)
 }

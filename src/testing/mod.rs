@@ -90,9 +90,13 @@
 mod client;
 mod clock;
 pub mod conformance;
+#[cfg(feature = "dbsc")]
+mod device;
 mod faulty;
 mod session;
 
+#[cfg(feature = "dbsc")]
+pub use self::device::DeviceProof;
 pub use self::{
     client::{KeptCookie, TestClient, TestRequest, TestResponse},
     clock::TestClock,

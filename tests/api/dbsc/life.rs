@@ -14,6 +14,7 @@ on_every_store!(
     access_tokens_of_bound_sessions_are_short,
     lists_show_bound_sessions,
     second_registration_changes_nothing,
+    superseded_token_registers_nothing,
     sessions_are_offered_to_be_bound_for_minutes_only,
     ended_session_ends_at_the_next_proof,
     proof_of_another_key_is_reported,
@@ -187,6 +188,20 @@ async fn second_registration_changes_nothing(backend: Backend) {
     response.is_problem(400, "invalid_device_proof");
     browser.bound = first;
     browser.refresh().await.is(200);
+}
+
+async fn superseded_token_registers_nothing(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.bound_browser();
+    let login = browser.browser.login("alice").await;
+    let mut copy = world.bound_browser();
+    copy.browser = browser.browser.clone();
+    browser.browser.refresh().await.is(200);
+    world.clock.advance(seconds(20));
+    let refreshed = browser.browser.refresh().await;
+    copy.register(&login).await.is_problem(401, "invalid_refresh_token");
+    assert!(!world.events().contains(&Event::DeviceRegistered));
+    browser.register(&refreshed).await.is(200);
 }
 
 async fn sessions_are_offered_to_be_bound_for_minutes_only(backend: Backend) {

@@ -236,10 +236,9 @@ async fn expired_access_is_loaded_again(backend: Backend) {
     let asked = world.users.asked();
     browser.register(&login).await.is(200);
     assert_eq!(browser.browser.get("/me").await.is(200).json()["claims"]["role"], "admin");
-    assert!(world.users.asked() > asked);
+    // Claims that were asked for within the same second may have been read before.
+    assert_eq!(world.users.asked(), asked + 2);
     world.users.delete("alice");
-    let other = world.bound_browser();
-    drop(other);
     browser.refresh().await;
     assert_eq!(browser.bound.map(|bound| bound.id), None, "the user is gone, and so is the session");
     assert_eq!(world.count("alice").await, 0);
