@@ -267,7 +267,7 @@ export function createSession(options = {}) {
         return;
       }
       // It puts that off during an outage, and after many signatures. Without its key it never does it again.
-      if (isBound && refusals++ < 5) fail(0);
+      if (isBound && refusals++ < 3) fail(0);
       else if (isBound || isRefused(answer)) {
         // Perhaps another tab has logged in meanwhile.
         const current = info && (await probe());

@@ -82,7 +82,7 @@ async fn page_of_the_demo_is_usable_in_every_state() {
         "const [list, card] = [document.querySelector('#sessions'), document.querySelector('.device')]; \
          const other = card.cloneNode(true); other.querySelector('h3').textContent = 'Samsung Internet on Android'; \
          other.querySelector('p').textContent += ' · from 2001:db8:1234:5678:9abc:def0:1234:5678 · used by administrator'; \
-         list.append(other);",
+         list.append(other); for (const id of ['bound', 'elsewhere-bound']) document.getElementById(id).hidden = false;",
     )
     .await;
     assert_usable(&tab, "logged in").await;

@@ -1,11 +1,14 @@
 //! A minimal browser: keeps cookies and sends them back.
 
-use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, Request, header};
 use serde_json::{Value, json};
-use ureq::{Agent, Body};
+use ureq::{
+    Agent, Body,
+    tls::{TlsConfig, TlsProvider},
+};
 
 pub(crate) const ACCESS: &str = "__Host-access";
 pub(crate) const REFRESH: &str = "__Host-refresh";
@@ -29,6 +32,7 @@ impl Browser {
             .allow_non_standard_methods(true)
             .timeout_global(Some(Duration::from_secs(60)))
             .user_agent("test-browser/1.0")
+            .tls_config(any_certificate())
             .build();
         Self { agent: config.into(), url: url.to_owned(), cookies: BTreeMap::new(), site: "same-origin" }
     }
@@ -126,6 +130,13 @@ impl Browser {
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
     }
+}
+
+/// That of the demo is signed by no authority.
+fn any_certificate() -> TlsConfig {
+    let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
+    let config = TlsConfig::builder().provider(TlsProvider::Rustls).disable_verification(true);
+    config.unversioned_rustls_crypto_provider(Arc::new(provider)).build()
 }
 
 pub(crate) fn claims(token: &str) -> Value {

@@ -29,6 +29,11 @@ impl Demo {
         self.0.url()
     }
 
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn spki(&self) -> &str {
+        self.0.spki()
+    }
+
     /// Returns a browser without cookies.
     pub(crate) fn browser(&self) -> Browser {
         Browser::at(self.url())

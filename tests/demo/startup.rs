@@ -54,6 +54,26 @@ fn tls_is_switched_on_and_off() {
 
 #[cfg(feature = "dbsc")]
 #[test]
+fn over_https_sessions_are_offered_to_be_bound() {
+    let demo = Demo::start_with(&[("DEMO_TLS", "1")]);
+    let port = demo.url().strip_prefix("https://localhost:").expect("https");
+    assert_eq!(demo.spki().len(), 44, "{}", demo.spki());
+    // A client that does not go on with its handshake delays no other.
+    let _idle = std::net::TcpStream::connect(format!("localhost:{port}")).expect("a connection");
+    let mut alice = demo.browser();
+    let login = alice.log_in("alice", "wonderland");
+    let offer = login.expect_status(200).header("secure-session-registration");
+    assert!(offer.starts_with("(ES256);path=\"/auth/dbsc/register\";challenge=\""), "{offer}");
+    // Nothing is required of clients that do not know how.
+    assert_eq!(alice.get("/me").json()["bound"], false);
+    alice.post("/auth/refresh").expect_status(200);
+    alice.get("/me").expect_status(200);
+    #[cfg(unix)]
+    assert_eq!(demo.stop("-TERM").code(), Some(0));
+}
+
+#[cfg(feature = "dbsc")]
+#[test]
 fn lifetime_of_bound_sessions_is_checked() {
     refuses(&[("DEMO_TLS", "1"), ("BOUND_TTL", "0")], "the lifetime of bound access tokens (0ns)");
     refuses(&[("DEMO_TLS", "1"), ("ACCESS_TTL", "120")], "the shorter one of bound_lifetime and access_lifetime");

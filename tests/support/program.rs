@@ -20,6 +20,7 @@ pub(crate) const REFRESH_SECRET: &str = "the refresh secret that all nodes of th
 pub(crate) struct Program {
     process: Child,
     url: String,
+    #[cfg_attr(not(feature = "dbsc"), allow(dead_code, reason = "there is none"))]
     spki: String,
 }
 
@@ -59,7 +60,7 @@ impl Program {
     }
 
     /// The hash of the key of its certificate; empty where it serves plain http.
-    #[allow(dead_code, reason = "no session is bound without the feature")]
+    #[cfg(feature = "dbsc")]
     pub(crate) fn spki(&self) -> &str {
         &self.spki
     }

@@ -223,7 +223,7 @@ onAction("elsewhere", async () => {
   const tried = "A program without the key of this device sent a refresh with a copy of your cookies.";
   const rest = `The access token in the copy is good for another ${inMinutes(access_for)}.`;
   if (answer?.success) return `${tried} It was accepted: that program has your session now, and goes on for as long as you do.`;
-  return `${tried} It was refused: ${status} ${answer?.code} – ${answer?.detail} ${rest}`;
+  return `${tried} It was refused: ${status} ${answer?.code} – ${answer?.detail ?? answer?.title} ${rest}`;
 });
 onAction("replay", async () => {
   isReplaying = true;

@@ -73,7 +73,8 @@ async fn demo_binds_after_the_login_and_shows_that_a_copy_is_refused() {
     tab.until("document.querySelector('#bound').checkVisibility()").await;
     assert_eq!(tab.run("return (await (await fetch('/me')).json()).bound;").await, true);
     tab.click("[data-action=elsewhere]").await;
-    tab.until("document.querySelector('#message').textContent.includes('refused: 403 proof_required')").await;
+    tab.until("document.querySelector('#message').textContent.includes('refused: 403 proof_required – The device')")
+        .await;
     // The page knows that the browser refreshes.
     tab.click("[data-action=refresh]").await;
     tab.until("document.querySelector('#message').textContent.includes('with a signature')").await;
@@ -201,4 +202,51 @@ async fn session_survives_an_outage_of_the_store() {
     node.sessions.revocation_feed().caught_up().await;
     assert_eq!(me(&tab).await, json!([200, true]));
     assert_eq!(node.seen(SIGNED).last().map(|seen| (seen.is_signed, seen.status)), Some((true, 200)));
+}
+
+/// Starts the browser module in a page.
+const MODULE: &str = "window.states = []; const { createSession } = await import('/auth/client.js'); \
+                      window.session = createSession({ onState: (state) => states.push(state) }); await session.ready;";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn module_leaves_refreshes_to_the_browser() {
+    let (node, owner, tab) = bound("localhost").await;
+    tab.run(MODULE).await;
+    node.let_access_expire(&tab, BOUND_LIFETIME).await;
+    let renewed =
+        tab.run("await session.refresh(); return [states, session.info.bound, Math.round(session.expiresIn)];");
+    assert_eq!(renewed.await, json!([["signedIn"], true, 600]));
+    assert_eq!((node.count(PLAIN, 403), node.count(SIGNED, 200)), (1, 2));
+    node.let_access_expire(&tab, BOUND_LIFETIME).await;
+    assert_eq!(tab.run("return (await session.fetch('/me')).status;").await, 200);
+    assert_eq!((node.count(PLAIN, 403), node.count(SIGNED, 200)), (1, 3));
+
+    tab.run("session.close();").await;
+
+    // A browser that has lost its key asks a few times, since it could have put the refresh off, and then for a login.
+    let other = chromium_of_a_thief(&node, &owner.cookies().await).await;
+    node.clock.advance(BOUND_LIFETIME);
+    // Its pauses take a fiftieth of the time.
+    other.tab.run("const wait = setTimeout; window.setTimeout = (run, ms) => wait(run, ms / 50);").await;
+    let before = node.count(PLAIN, 403);
+    other.tab.run(MODULE).await;
+    other.tab.until("session.state == 'signedOut'").await;
+    assert_eq!(other.tab.run("return states;").await, json!(["unavailable", "signedOut"]));
+    assert_eq!(node.count(PLAIN, 403), before + 4);
+    assert_eq!(other.tab.status_of("POST", "/login").await, 200);
+}
+
+/// As the demo is configured, and in real time: browsers drop the cookie two seconds before its token expires.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_takes_the_lifetime_from_its_settings() {
+    let demo = Program::start("demo", &[("DEMO_TLS", "1"), ("BOUND_TTL", "300")]);
+    let chromium = chromium(demo.spki()).await;
+    let tab = chromium.first_tab().await;
+    tab.log_in(demo.url()).await;
+    tab.until("document.querySelector('#bound').checkVisibility()").await;
+    let left = tab.run("return (await (await fetch('/me')).json()).expires_in;").await.as_u64().expect("seconds");
+    assert!((240..=300).contains(&left), "{left}");
+    tab.click("[data-action=logout]").await;
+    tab.until(crate::demo::IS_LOGGED_OUT).await;
+    assert!(chromium.cookies().await.is_empty());
 }
