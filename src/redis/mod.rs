@@ -9,7 +9,7 @@
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `{prefix}sessions:{owner}` | hash | for each session its 16-byte id and the packed record of 62 bytes |
+//! | `{prefix}sessions:{owner}` | hash | for each session its 16-byte id and the packed record of at most 62 bytes |
 //! | `{prefix}session-data:{owner}` | hash | user agent, address and the application's data; for an hour, when access was last expired and when all or the other sessions were last ended; in a cluster also revocations that are not published yet |
 //! | `{prefix}sessions:log` | stream | the revocation log, kept for as long as access tokens live: for the longest time that any manager on the store asks for |
 //!
