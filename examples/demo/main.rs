@@ -67,9 +67,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
-    let config = Config::from_env()?;
     let binding = Binding::from_env()?;
-    // First, since sessions are bound to the origin, which has the port.
+    let config = Config::from_env()?;
+    // Before the manager is built, since sessions are bound to the origin, which has the port.
     let (listeners, port) = server::listen(config.port).await?;
     let builder = config.apply_to(SessionManager::<Claims>::builder().issuer(ISSUER));
     let builder = binding.apply_to(builder, port);
