@@ -130,6 +130,14 @@ impl SessionCookies {
         Ok(removal)
     }
 
+    /// Removes the access cookie alone: a browser that is to refresh notices it by the missing cookie.
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn access_removal(settings: &CookieSettings) -> Result<Self, IssueCookieError> {
+        let mut removal = Self::new();
+        removal.remove(settings, TokenCookie::Access)?;
+        Ok(removal)
+    }
+
     /// Removes the former cookies that the current one of this kind replaces.
     ///
     /// A refresh that does not set the refresh cookie does not remove a former one either, since that may be the one

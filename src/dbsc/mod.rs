@@ -30,8 +30,8 @@
 //! # What happens
 //!
 //! 1. The response to a login has the header `Secure-Session-Registration`, and so have some responses of the companion
-//!    routes in the five minutes after it. Later a session is never offered to be bound: a thief of its cookies could bind
-//!    it to a device of his own.
+//!    routes in the five minutes after it. No session is offered it later, and an offer is good for five minutes:
+//!    otherwise a thief of its cookies could bind it to a device of their own.
 //! 2. The browser makes a key and posts a signature to `/dbsc/register`. The session keeps the first key that comes.
 //! 3. Whenever the access cookie is about to go, or is missing, the browser posts a signature to `/dbsc/refresh` before it
 //!    sends the request. With the first of these signatures the session is *bound*: from then on every refresh without
@@ -46,7 +46,7 @@
 //!
 //! # What is required
 //!
-//! All nodes need this release before the first one is configured with [`device_binding`]: older ones cannot read the
+//! All nodes need a release with this feature before the first one is configured with [`device_binding`]: older ones cannot read the
 //! records of bound sessions, and respond with `503`. All nodes that serve the session need the feature.
 //!
 //! [`device_binding`]: crate::manager::SessionManagerBuilder::device_binding

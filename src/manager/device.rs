@@ -137,7 +137,8 @@ impl<C: Claims> SessionManager<C> {
         let FoundSession { record, now, .. } = loop {
             let found = this.stored(this.store().find(&owner, session).await)?;
             let found = found.ok_or_else(|| this.used_after_end(token, &cause))?;
-            if found.device_key.is_some() {
+            // A store that has lost the key of a bound session does not take another.
+            if found.device_key.is_some() || found.record.bound_at.is_some() {
                 return Err(this.error(ErrorKind::AlreadyBound));
             }
             // The holder of a superseded token could not refresh, either.

@@ -101,6 +101,14 @@ impl<C: Claims> SessionManager<C> {
         SessionCookies::removal(&self.verification().sources.cookies).map_err(|failure| self.cookie_error(failure))
     }
 
+    /// Has the browser of a bound session refresh before its next request. Without this it would not while the access
+    /// cookie is there, even if its token is refused, as after [`expire_access`](Self::expire_access).
+    #[cfg(feature = "dbsc")]
+    pub(crate) fn access_removal(&self) -> Result<SessionCookies, Error> {
+        let settings = &self.verification().sources.cookies;
+        SessionCookies::access_removal(settings).map_err(|failure| self.cookie_error(failure))
+    }
+
     fn issue_error(&self, failure: IssueError) -> Error {
         self.error(match failure {
             IssueError::TooLong => ErrorKind::TokenTooLong,

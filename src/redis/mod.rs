@@ -78,7 +78,9 @@
 //!
 //! Redis 6.2 does not apply these to scripts; Redis 7 and Valkey do. With a single replica, the old master then refuses
 //! writes as soon as the replica has left it, and no more is lost than was on its way. The new master refuses them, too,
-//! until the old one follows it: some ten seconds of `503`. With two replicas neither is the case. See *A replica was promoted* on the [operations page](crate::operations).
+//! until the old one follows it: some ten seconds of `503`. With two or more replicas the old master may still have one,
+//! and accept writes, and the new master has one at once. See *A replica was promoted* on the
+//! [operations page](crate::operations).
 //!
 //! # Users with many sessions
 //!

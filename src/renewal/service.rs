@@ -23,7 +23,7 @@ use super::{RenewalLayer, requests::qualifies};
 use crate::{
     auth::{Verifier, VerifierInner, VerifyError, insert_outcome},
     claims::Claims,
-    cookie::{SessionCookies, assert_cookies},
+    cookie::{CookieSettings, SessionCookies, assert_cookies},
     credentials::replace_access_cookie,
     error::{Error, ErrorKind},
     event::LOG_TARGET,
@@ -158,7 +158,7 @@ where
                 (self.verifier.verify(self.request.headers()), Some(Box::new(renewal.cookies)))
             }
             Err(NotRenewed::Refused) => (Err(self.reason), None),
-            Err(NotRenewed::Unproven) => (Err(VerifyError::ProofRequired), None),
+            Err(NotRenewed::Unproven(removal)) => (Err(VerifyError::ProofRequired), removal),
             Err(NotRenewed::Failed) => (Err(VerifyError::RenewalFailed), None),
             Err(NotRenewed::Unavailable) => (Err(VerifyError::NotRenewed), None),
         };
@@ -213,7 +213,9 @@ where
             match state.as_mut().project() {
                 StateProj::Waiting { waiting } => {
                     let Some(ref mut request) = *waiting else { return Poll::Pending };
-                    let renewal = renewed(ready!(request.refresh.as_mut().poll(cx)), &request.pace);
+                    let result = ready!(request.refresh.as_mut().poll(cx));
+                    let settings = &request.verifier.inner().sources.cookies;
+                    let renewal = renewed(result, &request.pace, settings);
                     let Some(request) = waiting.take() else { return Poll::Pending };
                     let (inner, cookies) = request.call(renewal);
                     state.set(State::Called { inner, cookies });
@@ -237,8 +239,9 @@ where
 enum NotRenewed {
     /// The session has ended or its refresh token cannot be used.
     Refused,
-    /// The session is bound to a device, which has to prove its refreshes.
-    Unproven,
+    /// The session is bound to a device, which has to prove its refreshes. With the removal of the access cookie, so that
+    /// the browser does that.
+    Unproven(Option<Box<SessionCookies>>),
     /// The application failed: the session lives.
     Failed,
     /// Store or claims source failed or were too slow: the session may live.
@@ -249,6 +252,7 @@ enum NotRenewed {
 fn renewed(
     result: Result<Result<Result<Renewal, Error>, tokio::task::JoinError>, tokio::time::error::Elapsed>,
     pace: &Health,
+    settings: &CookieSettings,
 ) -> Result<Renewal, NotRenewed> {
     pace.observe(result.as_ref().err().map(|elapsed| elapsed as _));
     match result {
@@ -258,7 +262,7 @@ fn renewed(
             tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed");
             Err(match error.kind() {
                 ErrorKind::Store | ErrorKind::ClaimsSource => NotRenewed::Unavailable,
-                ErrorKind::ProofRequired => NotRenewed::Unproven,
+                ErrorKind::ProofRequired => NotRenewed::Unproven(access_removal(settings)),
                 _ if error.is_internal() => NotRenewed::Failed,
                 _ => NotRenewed::Refused,
             })
@@ -270,6 +274,16 @@ fn renewed(
         // The runtime shuts down, or the refresh takes too long.
         Ok(Err(_)) | Err(_) => Err(NotRenewed::Unavailable),
     }
+}
+
+#[cfg(feature = "dbsc")]
+fn access_removal(settings: &CookieSettings) -> Option<Box<SessionCookies>> {
+    SessionCookies::access_removal(settings).ok().map(Box::new)
+}
+
+#[cfg(not(feature = "dbsc"))]
+fn access_removal(_: &CookieSettings) -> Option<Box<SessionCookies>> {
+    None
 }
 
 impl<S, Body, C> fmt::Debug for RenewalFuture<S, Body, C>

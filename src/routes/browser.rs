@@ -101,7 +101,13 @@ async fn refresh<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Respons
 where
     C: Claims,
 {
-    let cookies = sessions.refresh(&sessions.verifier().present(&parts.headers)).await?;
+    let cookies = match sessions.refresh(&sessions.verifier().present(&parts.headers)).await {
+        #[cfg(feature = "dbsc")]
+        Err(error) if error.kind() == ErrorKind::ProofRequired => {
+            return Ok((sessions.access_removal()?, error).into_response());
+        }
+        refreshed => refreshed?,
+    };
     let expires_in = cookies.expires_in().unwrap_or_default().as_secs();
     Ok((cookies, Json(json!({ "success": true, "expires_in": expires_in }))).into_response())
 }

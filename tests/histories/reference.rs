@@ -54,6 +54,8 @@ pub(crate) struct User {
     access_expired_at: Option<Timestamp>,
     /// The mark of the last end of all or of the others, and when it was requested.
     ended: Option<(Timestamp, Timestamp)>,
+    /// The latest time of an operation: the clock may have been set back since then.
+    latest: Timestamp,
     /// What was published since the history begins.
     log: Vec<Vec<(SessionId, u32)>>,
     unpublished: Unpublished,
@@ -127,7 +129,25 @@ impl User {
         answer: Option<&Answer>,
         rules: Rules,
     ) -> Vec<Self> {
+        let mut users = self.after_one(operation, now, answer, rules);
+        if let Some(forgetful) = self.without_marks_that_were_over(now) {
+            users.extend(forgetful.after_one(operation, now, answer, rules));
+        }
+        users
+    }
+
+    /// A store may have dropped marks when they were too old. Where the clock was set back since then, it has them or not.
+    fn without_marks_that_were_over(&self, now: Timestamp) -> Option<Self> {
+        let is_kept = |at: &Timestamp| now >= self.latest || self.latest.since(*at) < MARKS_REMEMBERED;
+        let access_expired_at = self.access_expired_at.filter(is_kept);
+        let ended = self.ended.filter(|(at, _)| is_kept(at));
+        let is_changed = (access_expired_at, ended) != (self.access_expired_at, self.ended);
+        is_changed.then(|| Self { access_expired_at, ended, ..self.clone() })
+    }
+
+    fn after_one(&self, operation: &Operation, now: Timestamp, answer: Option<&Answer>, rules: Rules) -> Vec<Self> {
         let mut next = self.clone();
+        next.latest = next.latest.max(now);
         let expected = next.step(operation, now, rules, answer.is_some());
         next.unpublished.keep(|id| next.sessions.contains_key(id));
         let Some(answer) = answer else { return next.where_answer_was_lost(operation, &expected, now) };
@@ -135,7 +155,11 @@ impl User {
             (
                 Answer::Created(CreateOutcome::ProofOutdated(mark)),
                 Answer::Created(CreateOutcome::ProofOutdated(expected)),
-            ) => mark.at == expected.at && (mark.age == expected.age || !rules.ages),
+            ) => {
+                // The scripts count in whole milliseconds, and round up.
+                let is_as_old = mark.age.abs_diff(expected.age) <= Duration::from_millis(1);
+                mark.at == expected.at && (is_as_old || !rules.ages)
+            }
             (Answer::Log(_), Answer::Log(_)) if rules.place == Place::Cluster => {
                 let is_true = |id, epoch| match next.sessions.get(&id) {
                     Some(live) => epoch <= live.record.epoch,

@@ -19,6 +19,7 @@ on_every_store!(
     ended_session_ends_at_the_next_proof,
     proof_of_another_key_is_reported,
     outage_is_no_end,
+    expired_access_costs_one_refresh,
 );
 
 /// The `Max-Age` of a cookie that a response sets.
@@ -282,4 +283,17 @@ async fn outage_is_no_end(backend: Backend) {
         browser.refresh().await.is(200);
         world.clock.advance(seconds(60));
     }
+}
+
+/// A browser refreshes only where the access cookie is missing, and here it is still there.
+async fn expired_access_costs_one_refresh(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.bound_browser();
+    browser.bind("alice").await;
+    let kept = browser.browser.cookie(REFRESH);
+    world.sessions.expire_access("alice").await.unwrap();
+    browser.get("/me").await.is_problem(401, "invalid_token");
+    browser.browser.refresh().await.is_problem(403, "proof_required");
+    assert_eq!((browser.browser.cookie(ACCESS), browser.browser.cookie(REFRESH)), (None, kept));
+    browser.get("/me").await.is(200);
 }

@@ -52,7 +52,9 @@ async fn pages_of_bound_sessions_are_not_renewed(backend: Backend) {
     world.events();
     // As a thief does, whose browser refreshes nothing by itself.
     let page = browser.browser.navigate("/page").await;
-    assert!(page.is(403).set_cookies().is_empty());
+    let lines = page.is(403).set_cookies();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with(&format!("{ACCESS}=;")) && lines[0].contains("Max-Age=0"), "{lines:?}");
     assert_eq!(world.events(), [Event::DeviceProofMissing]);
     browser.refresh().await.is(200);
     assert_eq!(browser.browser.navigate("/page").await.is(200).body, "true");
