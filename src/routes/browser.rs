@@ -101,9 +101,11 @@ async fn refresh<C>(sessions: SessionManager<C>, parts: Parts) -> Result<Respons
 where
     C: Claims,
 {
-    let cookies = match sessions.refresh(&sessions.verifier().present(&parts.headers)).await {
+    let presented = sessions.verifier().present(&parts.headers);
+    let cookies = match sessions.refresh(&presented).await {
+        // With an access token that is good, the browser has refreshed just before.
         #[cfg(feature = "dbsc")]
-        Err(error) if error.kind() == ErrorKind::ProofRequired => {
+        Err(error) if error.kind() == ErrorKind::ProofRequired && presented.session().is_none() => {
             return Ok((sessions.access_removal()?, error).into_response());
         }
         refreshed => refreshed?,
