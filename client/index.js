@@ -70,7 +70,7 @@ const abortable = (promise, signal) => {
 };
 
 /** @param {number} ms @param {AbortSignal} [signal] @returns {Promise<void>} */
-const sleep = (ms, signal) => abortable(new Promise((done) => setTimeout(done, ms)), signal);
+const sleep = (ms, signal) => abortable(new Promise((resolve) => setTimeout(resolve, ms)), signal);
 
 const ignore = () => {};
 
@@ -207,7 +207,7 @@ export function createSession(options = {}) {
     if (info && info.user_id !== found.user_id) leave("replaced");
     const before = info;
     // The stream is that of the former session.
-    if (before && before.session_id !== found.session_id) pause();
+    if (before?.session_id !== found.session_id) pause();
     info = found;
     failures = refusals = 0;
     clearTimeout(retry);
@@ -251,10 +251,15 @@ export function createSession(options = {}) {
     await exclusively(async () => {
       // Another tab has refreshed while this one waited.
       if (renewals !== seen) return;
-      const answer = await send(`${base}/refresh`, { method: "POST" }, refreshes.signal);
-      let { body } = answer;
-      const isBound = body.code === "proof_required";
       // The browser itself refreshes a session that is bound to the device, before it sends this.
+      let body = info?.bound && (await probe());
+      /** @type {any} */
+      let answer;
+      if (!body) {
+        answer = await send(`${base}/refresh`, { method: "POST" }, refreshes.signal);
+        body = answer.body;
+      }
+      const isBound = body.code === "proof_required";
       if (isBound) body = await probe();
       // Not the page of a login or proxy that the request was redirected to.
       if (body?.expires_in) {
@@ -262,7 +267,7 @@ export function createSession(options = {}) {
         isUsed = false;
         expire(body.expires_in);
         post("renewed", body.expires_in);
-        if (isBound) adopt(body);
+        if (body.session_id) adopt(body);
         else if (info) become("signedIn");
         return;
       }
@@ -272,9 +277,8 @@ export function createSession(options = {}) {
         // Perhaps another tab has logged in meanwhile.
         const current = info && (await probe());
         if (current) return adopt(current);
-        const reason = info ? "ended" : "absent";
-        if (info) post("out", reason);
-        leave(reason);
+        if (info) post("out", "ended");
+        leave(info ? "ended" : "absent");
       }
       throw failure(answer);
     });
@@ -287,8 +291,8 @@ export function createSession(options = {}) {
         try {
           return await renew();
         } catch (error) {
-          const answered = error instanceof SessionError && error.isOutage && error.status;
-          if (!answered || attempt > 2) {
+          // Without a status there was no answer.
+          if (!(error instanceof SessionError && error.isOutage && error.status) || attempt > 2) {
             noteOutage(error);
             throw error;
           }
@@ -409,9 +413,8 @@ export function createSession(options = {}) {
       if (type === "out") leave(value);
       else if (type === "in") check().catch(ignore);
       else if (type === "stop") stopRefreshes();
-      else if (type === "changed") {
-        if (info) options.onChanged?.(info);
-      } else if (type === "renewed") {
+      else if (type === "changed" && info) options.onChanged?.(info);
+      else if (type === "renewed") {
         renewals++;
         expire(value);
       }

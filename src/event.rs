@@ -190,6 +190,7 @@ impl SessionEvent {
     /// | `session_access_expired` | [`AccessExpired`](SessionEventKind::AccessExpired) |
     /// | `session_device_registered` | [`DeviceRegistered`](SessionEventKind::DeviceRegistered) |
     /// | `session_device_bound` | [`DeviceBound`](SessionEventKind::DeviceBound) |
+    /// | `session_device_registration_refused` | [`DeviceRegistrationRefused`](SessionEventKind::DeviceRegistrationRefused) |
     /// | `session_device_proof_missing` | [`DeviceProofMissing`](SessionEventKind::DeviceProofMissing) |
     /// | `session_device_proof_invalid` | [`DeviceProofInvalid`](SessionEventKind::DeviceProofInvalid) |
     /// | `session_device_proof_skipped` | [`DeviceProofSkipped`](SessionEventKind::DeviceProofSkipped), with `reason`: `quota_exceeded`, `unreachable`, `server_error` or `other` |
@@ -281,6 +282,9 @@ pub enum SessionEventKind {
     /// The device has proven a refresh for the first time: the session is bound to it, and refreshes without proof are
     /// refused.
     DeviceBound,
+    /// A key was refused, since the session has one already: a browser has registered again, or a copy of the cookies was
+    /// used for a registration, this one or the former.
+    DeviceRegistrationRefused,
     /// A refresh of a bound session without proof was refused: by a copy of the cookies, or by a browser that has lost the
     /// key or stopped to prove. Nothing was changed.
     DeviceProofMissing,
@@ -447,6 +451,7 @@ const fn name(kind: SessionEventKind) -> &'static str {
         SessionEventKind::AccessExpired => "session_access_expired",
         SessionEventKind::DeviceRegistered => "session_device_registered",
         SessionEventKind::DeviceBound => "session_device_bound",
+        SessionEventKind::DeviceRegistrationRefused => "session_device_registration_refused",
         SessionEventKind::DeviceProofMissing => "session_device_proof_missing",
         SessionEventKind::DeviceProofInvalid => "session_device_proof_invalid",
         SessionEventKind::DeviceProofSkipped(_) => "session_device_proof_skipped",

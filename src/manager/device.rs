@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     SessionManager,
+    claims::LoadedClaims,
     issue::Issue,
     refresh::{Proven, Rotated},
     session_refs::has_certainly_expired,
@@ -20,10 +21,12 @@ use crate::{
         identifier, offer, single, unquoted,
     },
     error::{Error, ErrorKind},
-    event::{Operation, SessionEventKind},
+    event::{Cause, Operation, SessionEventKind},
     id::SessionId,
     jwt::RegisteredClaims,
-    store::{FoundSession, RefreshAttempt, RegisterDevice, RegisterOutcome, RotateSession, SessionRecord},
+    store::{
+        AccessExpiry, FoundSession, RefreshAttempt, RegisterDevice, RegisterOutcome, RotateSession, SessionRecord,
+    },
 };
 
 /// How long after its login a session is offered to be bound. An offer is good for as long as a challenge.
@@ -48,7 +51,9 @@ pub(crate) enum DeviceRefresh {
         cookies: SessionCookies,
         challenge: Option<HeaderValue>,
     },
-    /// The session that the browser has bound has certainly ended.
+    /// It cannot be told which session the request is for.
+    Unverified,
+    /// The session that the browser has bound has certainly ended, or the browser is logged out.
     Over,
 }
 
@@ -139,7 +144,7 @@ impl<C: Claims> SessionManager<C> {
             let found = found.ok_or_else(|| this.used_after_end(token, &cause))?;
             // A store that has lost the key of a bound session does not take another.
             if found.device_key.is_some() || found.record.bound_at.is_some() {
-                return Err(this.error(ErrorKind::AlreadyBound));
+                return Err(this.already_bound(token, &cause));
             }
             // The holder of a superseded token could not refresh, either.
             if generation < found.record.generation && found.record.previous != Some(generation) {
@@ -155,7 +160,7 @@ impl<C: Claims> SessionManager<C> {
         let register = RegisterDevice::new(owner, session, key);
         match this.stored(this.store().register_device(&register).await)? {
             RegisterOutcome::Registered(_) => {}
-            RegisterOutcome::Known => return Err(this.error(ErrorKind::AlreadyBound)),
+            RegisterOutcome::Known => return Err(this.already_bound(token, &cause)),
             RegisterOutcome::Ended => return Err(this.used_after_end(token, &cause)),
         }
         this.emit(user, session, token.actor(), SessionEventKind::DeviceRegistered, &cause);
@@ -169,13 +174,14 @@ impl<C: Claims> SessionManager<C> {
         })
     }
 
+    fn already_bound(&self, token: &RegisteredClaims, cause: &Cause) -> Error {
+        let kind = SessionEventKind::DeviceRegistrationRefused;
+        self.emit(&token.user_id, token.session_id, token.actor(), kind, cause);
+        self.error(ErrorKind::AlreadyBound)
+    }
+
     /// Returns why claims must not be signed for a session that was just read.
-    fn outdated(
-        &self,
-        token: &RegisteredClaims,
-        loaded: &super::claims::LoadedClaims,
-        found: &FoundSession,
-    ) -> Option<crate::store::AccessExpiry> {
+    fn outdated(&self, token: &RegisteredClaims, loaded: &LoadedClaims, found: &FoundSession) -> Option<AccessExpiry> {
         let (window, lifetimes) = (self.inner.replay_window, self.inner.lifetimes);
         let attempt = RefreshAttempt::new(token.generation, token.expires_at, window, lifetimes.refresh);
         let owner = self.owner(&token.user_id);
@@ -197,8 +203,13 @@ impl<C: Claims> SessionManager<C> {
         let Single::One(named) = single(headers, SESSION_ID_HEADER) else {
             return Err(this.error(ErrorKind::InvalidRequest));
         };
-        this.check_unambiguous(presented)?;
-        let Some(token) = &presented.refresh else { return Ok(DeviceRefresh::Over) };
+        this.check_presented(presented)?;
+        let token = match &presented.refresh {
+            Some(token) if !presented.is_invalid => token,
+            // A node with older keys, or a second cookie that another application has set: not the end.
+            _ if presented.is_invalid || presented.refresh_attempted => return Ok(DeviceRefresh::Unverified),
+            _ => return Ok(DeviceRefresh::Over),
+        };
         let (session, generation) = (token.session_id, token.generation);
         // The cookies may be those of a newer login.
         if unquoted(named) != identifier(session).as_bytes() || has_certainly_expired(token, this.now()) {

@@ -123,6 +123,7 @@ impl SessionsApi {
                         Problem::CROSS_SITE_REQUEST,
                         Problem::INTERNAL_ERROR,
                         Problem::STORE_UNAVAILABLE,
+                        Problem::REFRESH_TOKEN_UNVERIFIED,
                         Problem::CLAIMS_UNAVAILABLE,
                     ],
                 },

@@ -67,6 +67,9 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// 503. This node does not know which sessions other nodes ended, and is configured not to serve sessions then.
 /// # `store_unavailable`
 /// 503. The session store is unavailable. The session may still be valid: keep the cookies and try again.
+/// # `refresh_token_unverified`
+/// 503. This node cannot tell whose refresh token it is: its keys may be older than the token, or the browser sent several.
+/// The session may still be valid: keep the key of the device and try again.
 /// # `claims_unavailable`
 /// 503. The claims source is unavailable. Nothing was changed: keep the cookies and try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,11 +170,14 @@ impl Problem {
         Self::unavailable("store_unavailable", "The session store is unavailable.");
     pub(crate) const REVOCATIONS_UNKNOWN: Self =
         Self::unavailable("revocations_unknown", "Sessions cannot be verified at the moment.");
+    #[cfg(feature = "dbsc")]
+    pub(crate) const REFRESH_TOKEN_UNVERIFIED: Self =
+        Self::unavailable("refresh_token_unverified", "The refresh token cannot be verified at the moment.");
     pub(crate) const CLAIMS_UNAVAILABLE: Self = Self::unavailable("claims_unavailable", "User data is unavailable.");
 
     /// Every problem, for documents about all of them.
     #[cfg(feature = "utoipa")]
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::INVALID_REQUEST,
         Self::INVALID_DEVICE_PROOF,
         Self::MISSING_CREDENTIALS,
@@ -193,6 +199,8 @@ impl Problem {
         Self::INTERNAL_ERROR,
         Self::REVOCATIONS_UNKNOWN,
         Self::STORE_UNAVAILABLE,
+        #[cfg(feature = "dbsc")]
+        Self::REFRESH_TOKEN_UNVERIFIED,
         Self::CLAIMS_UNAVAILABLE,
     ];
 

@@ -249,7 +249,7 @@ impl Current {
 ///
 /// Firewalls, load balancers and address translation forget connections that are idle, many without telling either side:
 /// what is sent afterwards is lost, and the requests of the next seconds would fail. A connection that is used every
-/// other second is not forgotten, and one that died all the same is found and replaced while no request needs it.
+/// two seconds is not forgotten, and one that died all the same is found and replaced while no request needs it.
 async fn keep_in_use(connection: WeakConnection) {
     loop {
         sleep(HEARTBEAT).await;

@@ -197,7 +197,7 @@ where
 }
 
 impl<C: Claims> SessionManager<C> {
-    fn render(&self, problem: &Problem, parts: &Parts) -> Response {
+    pub(super) fn render(&self, problem: &Problem, parts: &Parts) -> Response {
         let renderer = &self.verifier().inner().renderer;
         renderer.render(problem, &renderer.recipient(parts))
     }

@@ -16,6 +16,7 @@ use crate::{
     dbsc::{CHALLENGE_HEADER, REGISTRATION_HEADER},
     error::{Error, ErrorKind},
     manager::{DeviceRefresh, DeviceRegistration, SessionManager},
+    problem::Problem,
 };
 
 /// Returns the routes; none where sessions are not bound.
@@ -64,6 +65,8 @@ async fn refresh<C: Claims>(sessions: SessionManager<C>, parts: Parts) -> Result
             let refusal = sessions.for_request(&parts).refusal(ErrorKind::ProofRequired).into_response();
             with_challenge(refusal, Some(challenge))
         }
+        // Any other 4xx than 403 would end the binding.
+        DeviceRefresh::Unverified => sessions.render(&Problem::REFRESH_TOKEN_UNVERIFIED, &parts),
         DeviceRefresh::Over => (StatusCode::OK, Json(json!({ "continue": false }))).into_response(),
     })
 }

@@ -1,10 +1,16 @@
 //! From the login to the end of a bound session, as Chromium goes through it.
 
 use serde_json::json;
-use tower_jwt_sessions::event::{EndReason, Operation, RefreshKind, SessionEventKind as Event};
+use tower_jwt_sessions::{
+    KeyRing,
+    clock::Clock as _,
+    event::{EndReason, Operation, RefreshKind, SessionEventKind as Event},
+    policy::ReplayWindow,
+    store::{RefreshAttempt, RotateOutcome, RotateSession, SessionStore as _},
+};
 
-use super::world;
-use crate::support::{device::*, *};
+use super::{binding, world};
+use crate::support::{device::*, owner::owner, *};
 
 on_every_store!(
     login_is_offered_to_be_bound,
@@ -20,6 +26,8 @@ on_every_store!(
     proof_of_another_key_is_reported,
     outage_is_no_end,
     expired_access_costs_one_refresh,
+    refresh_token_that_cannot_be_verified_is_no_end,
+    lost_key_is_not_replaced,
 );
 
 /// The `Max-Age` of a cookie that a response sets.
@@ -180,7 +188,9 @@ async fn second_registration_changes_nothing(backend: Backend) {
     let login = browser.login("alice").await;
     world.clock.advance(seconds(60));
     let first = browser.bound.take();
+    world.events();
     browser.register(&login).await.is_problem(403, "already_bound");
+    assert_eq!(world.events(), [Event::DeviceRegistrationRefused]);
     browser.bound = first;
     browser.refresh().await.is(200);
     let first = browser.bound.take();
@@ -296,4 +306,45 @@ async fn expired_access_costs_one_refresh(backend: Backend) {
     browser.browser.refresh().await.is_problem(403, "proof_required");
     assert_eq!((browser.browser.cookie(ACCESS), browser.browser.cookie(REFRESH)), (None, kept));
     browser.get("/me").await.is(200);
+}
+
+/// By a node whose keys are older than the token, or beside a cookie of the same name that something else has set. The
+/// browser would forget its key.
+async fn refresh_token_that_cannot_be_verified_is_no_end(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.bound_browser();
+    browser.bind("alice").await;
+    let good = browser.browser.refresh_token();
+    let node = world.node(|builder| binding(builder).refresh_keys(KeyRing::hs256([7; 32]).unwrap())).await;
+    let home = browser.browser.clone();
+    browser.browser.visit(&node.app);
+    browser.try_refresh().await.is_problem(503, "refresh_token_unverified");
+    browser.browser = home;
+    for copies in [2, 9] {
+        let id = browser.bound.as_ref().expect("a session").id.clone();
+        let several = (0..copies).map(|n| format!("{REFRESH}=x{n}")).collect::<Vec<_>>().join("; ");
+        let cookies = format!("{several}; {REFRESH}={good}");
+        let request = [("cookie", cookies.as_str()), (ID, &id), ("sec-fetch-site", "same-origin")];
+        send(&world.app, "POST /auth/dbsc/refresh", &request).await.is_problem(503, "refresh_token_unverified");
+    }
+    browser.refresh().await.is(200);
+    // Without any the browser is logged out.
+    browser.browser.forget(REFRESH);
+    assert_eq!(browser.try_refresh().await.is(200).json(), json!({ "continue": false }));
+}
+
+/// Otherwise a thief could bind the session again, where a store has lost the keys but not the records.
+async fn lost_key_is_not_replaced(backend: Backend) {
+    let world = world(backend).await;
+    let mut browser = world.bound_browser();
+    let login = browser.browser.login("alice").await;
+    let session = world.sessions.list("alice").await.unwrap()[0].id;
+    // As if it had been bound, and its key were gone.
+    let window = ReplayWindow::default();
+    let mut attempt = RefreshAttempt::new(1, world.clock.now().saturating_add(hours(1)), window, hours(1));
+    attempt.is_proven = true;
+    let proven = RotateSession::new(owner("alice"), session, attempt, hours(1));
+    let RotateOutcome::Live { record, .. } = world.store.rotate(&proven).await.unwrap() else { panic!("it lives") };
+    assert!(record.bound_at.is_some());
+    browser.register(&login).await.is_problem(403, "already_bound");
 }

@@ -16,9 +16,7 @@ use http::{HeaderMap, header};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tower_jwt_sessions::{
-    Error, KeyRing, MemoryStore, Session, SessionCookies, SessionManager,
-    dbsc::DeviceBinding,
-    testing::{FaultyStore, TestClock},
+    Error, KeyRing, Session, SessionCookies, SessionManager, dbsc::DeviceBinding, redis::RedisStore, testing::TestClock,
 };
 use ureq::{
     Agent,
@@ -27,6 +25,7 @@ use ureq::{
 
 use crate::{
     chromium::{AGAIN, SOON},
+    redis_server::RedisServer,
     tls::Certificate,
 };
 
@@ -46,7 +45,7 @@ pub(super) struct Node {
     /// The hash of the key of its certificate.
     pub(super) spki: String,
     pub(super) clock: TestClock,
-    pub(super) store: FaultyStore<MemoryStore>,
+    pub(super) redis: RedisServer,
     pub(super) sessions: SessionManager,
     seen: Log,
     _running: watch::Sender<()>,
@@ -64,7 +63,8 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("https://{host}:{}", listener.local_addr().expect("an address").port());
         let clock = TestClock::new();
-        let store = FaultyStore::new(MemoryStore::with_clock(clock.clone()));
+        let redis = RedisServer::start();
+        let store = RedisStore::connect(&redis.url()).await.expect("the server runs").with_clock(clock.clone());
         let sessions = SessionManager::builder()
             .access_keys(KeyRing::hs256("the secret of access tokens in this test").expect("a key"))
             .refresh_keys(KeyRing::hs256("the secret of refresh tokens in this test").expect("a key"))
@@ -72,7 +72,7 @@ impl Node {
             .own_origin(&url)
             .device_binding(DeviceBinding::new())
             .clock(clock.clone())
-            .store(store.clone())
+            .store(store)
             .build()
             .expect("a manager");
         sessions.revocation_feed().caught_up().await;
@@ -81,7 +81,7 @@ impl Node {
         let app = app(&sessions, stopping).layer(middleware::from_fn_with_state(Arc::clone(&seen), note));
         let listener = certificate.listen(listener).expect("a listener");
         tokio::spawn(axum::serve(listener, app).into_future());
-        Self { url, spki: certificate.spki().to_owned(), clock, store, sessions, seen, _running: running }
+        Self { url, spki: certificate.spki().to_owned(), clock, redis, sessions, seen, _running: running }
     }
 
     /// The answers to requests for this path.
