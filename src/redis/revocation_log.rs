@@ -16,6 +16,7 @@ use fred::{
     types::{
         Value,
         config::{Config, Options},
+        streams::XReadResponse,
     },
 };
 
@@ -153,44 +154,20 @@ async fn entries(
 ) -> Result<LogPage, BoxError> {
     let read: Result<Value, _> = client.xread(Some(PAGE), wait.map(whole_millis), key, after.to_string()).await;
     let read = read.map_err(without_arguments)?;
+    // Field names as bytes, since other writers may use any.
+    let streams: XReadResponse<String, String, Vec<u8>, Value> = match read {
+        Value::Null => HashMap::new(),
+        read => read.into_xread_response()?,
+    };
     let mut page = LogPage::default();
-    for entry in stream(read).ok_or(Unreadable("reply that is no stream"))? {
-        let (id, fields) = entry_parts(&entry).ok_or(Unreadable("stream entry without a position"))?;
+    for (id, fields) in streams.into_values().flatten() {
+        let position = position(&id).ok_or(Unreadable("stream entry without a position"))?;
         match revocations(fields) {
-            Some(revocations) => page.entries.push(LogEntry { position: id, revocations }),
-            None => page.skipped.push(id),
+            Some(revocations) => page.entries.push(LogEntry { position, revocations }),
+            None => page.skipped.push(position),
         }
     }
     Ok(page)
-}
-
-/// Returns the entries of a reply, which is about one stream at most: in RESP2 a list of its name and its entries, in
-/// RESP3 a map. Read by hand, since a million entries would be as many maps.
-fn stream(read: Value) -> Option<Vec<Value>> {
-    let entries = match read {
-        Value::Null => return Some(Vec::new()),
-        Value::Map(streams) => streams.inner().into_values().next()?,
-        Value::Array(mut streams) => match streams.pop()? {
-            Value::Array(mut named) => named.pop()?,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    match entries {
-        Value::Array(entries) => Some(entries),
-        _ => None,
-    }
-}
-
-/// Returns the position of an entry, and its fields with their values; none if there is something else.
-fn entry_parts(entry: &Value) -> Option<(LogPosition, &[Value])> {
-    let Value::Array(parts) = entry else { return None };
-    let id = str::from_utf8(parts.first()?.as_bytes()?).ok()?;
-    let fields = match parts.get(1) {
-        Some(Value::Array(fields)) => fields.as_slice(),
-        _ => &[],
-    };
-    Some((position(id)?, fields))
 }
 
 fn with_timeout(client: &Client, timeout: Duration) -> WithOptions<Client> {
@@ -215,10 +192,9 @@ fn position(id: &str) -> Option<LogPosition> {
 }
 
 /// Reads the revocations of an entry; `None` if it is unreadable.
-fn revocations(fields: &[Value]) -> Option<Vec<Revocation>> {
-    let (fields, _) = fields.as_chunks::<2>();
-    let [_, packed] = fields.iter().rfind(|[name, _]| name.as_bytes() == Some(FIELD))?;
-    let (chunks, rest) = packed.as_bytes()?.as_chunks::<REVOCATION_LEN>();
+fn revocations(mut fields: HashMap<Vec<u8>, Value>) -> Option<Vec<Revocation>> {
+    let packed = fields.remove(FIELD)?.into_owned_bytes()?;
+    let (chunks, rest) = packed.as_chunks::<REVOCATION_LEN>();
     let revocation = |chunk: &[u8; REVOCATION_LEN]| {
         let (session, min_epoch) = chunk.split_first_chunk()?;
         let min_epoch = u32::from_be_bytes(min_epoch.try_into().ok()?);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tower_jwt_sessions::{
     KeyRing, SessionManager, auth::VerifyError, manager::SessionManagerBuilder, redis::RedisStore,
-    revocation::FeedStatus, store::SessionStore,
+    revocation::FeedStatus, store::SessionStore, testing::TestClock,
 };
 
 pub(crate) use crate::support::cookies::browser;
@@ -32,6 +32,14 @@ pub(crate) async fn redis_node(prefix: &str) -> SessionManager {
 
 pub(crate) async fn redis_store(url: &str, prefix: &str) -> RedisStore {
     RedisStore::connect(url).await.unwrap().key_prefix(prefix).unwrap()
+}
+
+/// A node on a server of its own, by the clock of the test.
+pub(crate) async fn node_by_clock(url: &str, clock: &TestClock) -> SessionManager {
+    let store = redis_store(url, "").await.with_clock(clock.clone());
+    let node = node(store).clock(clock.clone()).build().unwrap();
+    node.revocation_feed().caught_up().await;
+    node
 }
 
 pub(crate) fn accepts(node: &SessionManager, headers: &HeaderMap) -> bool {

@@ -78,7 +78,7 @@ impl Drop for Sentinel {
 /// A sentinel with a master and a replica.
 pub(crate) struct Watched {
     pub(crate) master: RedisServer,
-    replica: RedisServer,
+    pub(crate) replica: RedisServer,
     pub(crate) sentinel: Sentinel,
     client: Client,
 }
@@ -86,8 +86,13 @@ pub(crate) struct Watched {
 impl Watched {
     /// Starts them, and waits until all know each other.
     pub(crate) async fn start() -> Self {
-        let start = || RedisServer::start_with(&COPIED_AT_ONCE);
-        let (master, replica) = (start(), start());
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further options of the master.
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
+        let start = |options: &[&str]| RedisServer::start_with(&[&COPIED_AT_ONCE, options].concat());
+        let (master, replica) = (start(options), start(&[]));
         // The sentinel asks the master for its replicas once, and then again after ten seconds.
         follows(&admin(&replica.url()).await, master.port()).await;
         let sentinel = Sentinel::of(master.port(), "");

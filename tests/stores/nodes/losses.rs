@@ -12,7 +12,7 @@ use crate::{
     nodes::outages::{admin, command, node_on},
     support::{
         log::Log,
-        nodes::{becomes, browser, is_up_to_date, node, redis_store, refuses_soon, soon, soon_works},
+        nodes::{becomes, browser, is_up_to_date, node, node_by_clock, refuses_soon, soon, soon_works},
         redis_server::RedisServer,
     },
 };
@@ -70,13 +70,7 @@ async fn restarted_empty_store_is_reported() {
 #[tokio::test]
 async fn nothing_is_reported_where_nothing_was_lost() {
     let (server, clock) = (RedisServer::start(), TestClock::new());
-    let on_clock = async || {
-        let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
-        let node = node(store).clock(clock.clone()).build().unwrap();
-        node.revocation_feed().caught_up().await;
-        node
-    };
-    let (here, there) = (on_clock().await, on_clock().await);
+    let (here, there) = (node_by_clock(&server.url(), &clock).await, node_by_clock(&server.url(), &clock).await);
     Log::capture(LevelFilter::INFO);
     let expired = browser(here.login("carol").await.unwrap());
     for user in 0..20 {

@@ -10,7 +10,7 @@ use std::{
 use fred::{
     clients::Client,
     interfaces::ClientLike as _,
-    types::{ClusterHash, CustomCommand, Value},
+    types::{ClusterHash, CustomCommand, config::Config},
 };
 use tower_jwt_sessions::{SessionManager, error::ConfigErrorKind, redis::RedisStore};
 
@@ -19,89 +19,34 @@ use crate::{
     support::{
         nodes::{PATIENCE, becomes, browser, is_up_to_date, node, refuses_soon, soon_works},
         redis_server::RedisServer,
-        sentinel::Sentinel,
+        sentinel::{Sentinel, Watched},
     },
 };
 
-/// A master with these options, its replica, and a sentinel that knows both.
-struct Scene {
-    master: RedisServer,
-    replica: RedisServer,
-    sentinel: Sentinel,
-}
-
-impl Scene {
-    async fn begin(options: &[&str]) -> Self {
-        let master = RedisServer::start_with(options);
-        let of = master.port().to_string();
-        let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &of]);
-        let at_master = admin(&master.url()).await;
-        soon_works(async || info(&at_master).await.contains("state=online")).await;
-        let sentinel = Sentinel::of(master.port(), "");
-        let scene = Self { master, replica, sentinel };
-        // The sentinel has heard of the replica.
-        let asked = scene.at_sentinel().await;
-        soon_works(async || {
-            let found = try_command(&asked, &["REPLICAS", "main"]).await;
-            matches!(found, Ok(Value::Array(replicas)) if !replicas.is_empty())
-        })
-        .await;
-        scene
-    }
-
-    async fn at_sentinel(&self) -> Client {
-        let url = format!("redis://127.0.0.1:{}", self.sentinel.port);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let client = Client::new(fred::types::config::Config::from_url(&url).unwrap(), None, None, None);
-            if client.init().await.is_ok() {
-                return client;
-            }
-            assert!(Instant::now() < deadline, "the sentinel starts");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// Whether the replica is the master, and runs scripts. Its connections are closed when it is promoted.
-    async fn is_replica_in_use(&self) -> bool {
-        let client = Client::new(fred::types::config::Config::from_url(&self.replica.url()).unwrap(), None, None, None);
-        let all = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
-        let asked = async {
-            client.init().await?;
-            client.custom::<String, _>(all, vec!["all"]).await
-        };
-        // The client waits for ever for the reply to a command that was sent when its connection was closed.
-        let info = tokio::time::timeout(Duration::from_secs(1), asked).await;
-        matches!(info, Ok(Ok(info)) if info.contains("role:master") && info.contains("cmdstat_evalsha"))
-    }
-
-    /// Makes the replica the master.
-    async fn fail_over(&self) {
-        let asked = self.at_sentinel().await;
-        soon_works(async || try_command(&asked, &["FAILOVER", "main"]).await.is_ok()).await;
-    }
-}
-
-async fn info(client: &Client) -> String {
-    command(client, "INFO", &["replication"]).await.into_string().unwrap()
-}
-
-async fn try_command(sentinel: &Client, args: &[&str]) -> Result<Value, fred::error::Error> {
-    let command = CustomCommand::new_static("SENTINEL", ClusterHash::FirstKey, false);
-    sentinel.custom(command, args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>()).await
+/// Whether the replica is the master, and runs scripts. Its connections are closed when it is promoted.
+async fn is_replica_in_use(watched: &Watched) -> bool {
+    let client = Client::new(Config::from_url(&watched.replica.url()).unwrap(), None, None, None);
+    let all = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
+    let asked = async {
+        client.init().await?;
+        client.custom::<String, _>(all, vec!["all"]).await
+    };
+    // The client waits for ever for the reply to a command that was sent when its connection was closed.
+    let info = tokio::time::timeout(Duration::from_secs(1), asked).await;
+    matches!(info, Ok(Ok(info)) if info.contains("role:master") && info.contains("cmdstat_evalsha"))
 }
 
 /// Logs users in until the new master runs the scripts of the node, and returns for how long the old master accepted
 /// logins that the new one does not have, and their number.
-async fn lost_logins(scene: &Scene, here: &SessionManager) -> (Duration, usize) {
+async fn lost_logins(watched: &Watched, here: &SessionManager) -> (Duration, usize) {
     let mut logins = Vec::new();
-    scene.fail_over().await;
+    watched.fail_over().await;
     let deadline = Instant::now() + PATIENCE;
     for user in 0.. {
         assert!(Instant::now() < deadline, "the node has not moved to the new master");
         if here.login(user).await.is_ok() {
             logins.push((user, Instant::now()));
-            if scene.is_replica_in_use().await {
+            if is_replica_in_use(watched).await {
                 break;
             }
         } else {
@@ -119,8 +64,8 @@ async fn lost_logins(scene: &Scene, here: &SessionManager) -> (Duration, usize) 
     (span, lost.len())
 }
 
-async fn node_of(scene: &Scene) -> SessionManager {
-    let store = RedisStore::connect(&scene.sentinel.url()).await.unwrap();
+async fn node_of(watched: &Watched) -> SessionManager {
+    let store = RedisStore::connect(&watched.sentinel.url()).await.unwrap();
     let node = node(store).build().unwrap();
     node.revocation_feed().caught_up().await;
     node
@@ -128,9 +73,9 @@ async fn node_of(scene: &Scene) -> SessionManager {
 
 #[tokio::test]
 async fn failover_moves_nodes_within_seconds() {
-    let scene = Scene::begin(&[]).await;
-    let (here, there) = (node_of(&scene).await, node_of(&scene).await);
-    let (span, _) = lost_logins(&scene, &here).await;
+    let watched = Watched::start().await;
+    let (here, there) = (node_of(&watched).await, node_of(&watched).await);
+    let (span, _) = lost_logins(&watched, &here).await;
     // The old master accepts them for some ten seconds.
     assert!(span < Duration::from_secs(5), "logins are lost for {span:?}");
     // Both nodes follow the log there.
@@ -143,10 +88,10 @@ async fn failover_moves_nodes_within_seconds() {
 /// The recipe of the documentation.
 #[tokio::test]
 async fn master_that_requires_a_replica_loses_no_logins() {
-    let scene = Scene::begin(&["--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"]).await;
-    let here = node_of(&scene).await;
-    let (span, lost) = lost_logins(&scene, &here).await;
-    let admin = admin(&scene.replica.url()).await;
+    let watched = Watched::start_with(&["--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"]).await;
+    let here = node_of(&watched).await;
+    let (span, lost) = lost_logins(&watched, &here).await;
+    let admin = admin(&watched.replica.url()).await;
     let server = command(&admin, "INFO", &["server"]).await.into_string().unwrap();
     if server.contains("redis_version:6.") {
         // It does not apply the settings to scripts.
@@ -159,12 +104,12 @@ async fn master_that_requires_a_replica_loses_no_logins() {
 
 #[tokio::test]
 async fn killed_master_is_replaced_without_restart() {
-    let mut scene = Scene::begin(&[]).await;
-    let here = node_of(&scene).await;
+    let mut watched = Watched::start().await;
+    let here = node_of(&watched).await;
     let headers = browser(here.login("alice").await.unwrap());
-    let at_master = admin(&scene.master.url()).await;
+    let at_master = admin(&watched.master.url()).await;
     command(&at_master, "WAIT", &["1", "0"]).await;
-    scene.master.kill();
+    watched.master.kill();
     soon_works(async || here.login("bob").await.is_ok()).await;
     let _cookies = here.refresh(&here.verifier().present(&headers)).await.unwrap();
     becomes(&here, is_up_to_date).await;

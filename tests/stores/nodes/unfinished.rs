@@ -12,9 +12,7 @@ use crate::{
     nodes::outages::node_on,
     support::{
         log::Log,
-        nodes::{
-            PATIENCE, accepts, becomes, browser, is_up_to_date, node, redis_store, refuses_soon, soon, soon_works,
-        },
+        nodes::{PATIENCE, accepts, becomes, browser, is_up_to_date, node_by_clock, refuses_soon, soon, soon_works},
         redis_server::RedisServer,
     },
 };
@@ -95,13 +93,7 @@ async fn logout_of_dropped_request_is_completed() {
 #[tokio::test]
 async fn failed_end_of_all_spares_later_login() {
     let (server, clock) = (RedisServer::start(), TestClock::new());
-    let on_clock = async || {
-        let store = redis_store(&server.url(), "").await.with_clock(clock.clone());
-        let node = node(store).clock(clock.clone()).build().unwrap();
-        node.revocation_feed().caught_up().await;
-        node
-    };
-    let (here, there) = (on_clock().await, on_clock().await);
+    let (here, there) = (node_by_clock(&server.url(), &clock).await, node_by_clock(&server.url(), &clock).await);
     let old = browser(here.login("alice").await.unwrap());
     let elsewhere = browser(there.login("alice").await.unwrap());
     server.freeze();

@@ -4,7 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use peers::BoxError;
 use serde::Serialize;
-use tower_jwt_sessions::{KeyRing, SessionManager, redis::RedisStore};
+use tower_jwt_sessions::{
+    KeyRing, SessionManager, UserId,
+    clock::{Clock as _, SystemClock},
+    keys::DeviceKey,
+    policy::ReplayWindow,
+    redis::RedisStore,
+    store::{Owner, Population, RefreshAttempt, RegisterDevice, RotateSession, SessionStore as _},
+};
 use tower_sessions_0_14::Session;
 use tower_sessions_redis_store::fred::{self, interfaces::ClientLike as _};
 
@@ -16,6 +23,7 @@ use redis_server::RedisServer;
 
 /// Enough that what a server allocates from time to time does not matter.
 const USERS: usize = 10_000;
+const ISSUER: &str = "https://app.example";
 const USER_AGENT: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
 const ADDRESS: &str = "203.0.113.77";
@@ -24,13 +32,15 @@ const LIFETIME: u64 = 14 * 24 * 3600;
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     println!("| sessions of a user | 1 | 3 | 10 |\n|---|---|---|---|");
-    let ours_with_device = async |url, users, each| ours(url, users, each, true).await;
-    let ours_without = async |url, users, each| ours(url, users, each, false).await;
+    let ours_with_device = async |url, users, each| ours(url, users, each, true, false).await;
+    let ours_bound = async |url, users, each| ours(url, users, each, true, true).await;
+    let ours_without = async |url, users, each| ours(url, users, each, false, false).await;
     print("tower-jwt-sessions, without user agent and address", &[], ours_without).await?;
     print("tower-jwt-sessions, with both", &[], ours_with_device).await?;
     // The name that every version knows.
     let packed = ["--hash-max-ziplist-value", "256"];
     print("tower-jwt-sessions, with both, `hash-max-listpack-value 256`", &packed, ours_with_device).await?;
+    print("the same, bound to their devices", &packed, ours_bound).await?;
     print("JSON, a key for each session, and a set for each user", &[], json).await?;
     print("tower-sessions 0.14, user id, user agent and address; no index of users", &[], tower_sessions).await?;
     Ok(())
@@ -71,12 +81,13 @@ async fn used_memory(admin: &mut redis::aio::MultiplexedConnection) -> Result<u6
     }
 }
 
-async fn ours(url: String, users: usize, each: usize, with_device: bool) -> Result<(), BoxError> {
+async fn ours(url: String, users: usize, each: usize, with_device: bool, bound: bool) -> Result<(), BoxError> {
+    let store = RedisStore::connect(&url).await?;
     let sessions: SessionManager = SessionManager::builder()
         .access_keys(KeyRing::hs256([1; 32])?)
         .refresh_keys(KeyRing::hs256([2; 32])?)
-        .issuer("https://app.example")
-        .store(RedisStore::connect(&url).await?)
+        .issuer(ISSUER)
+        .store(store.clone())
         .build()?;
     for user in from(users) {
         for _ in 0..each {
@@ -86,6 +97,24 @@ async fn ours(url: String, users: usize, each: usize, with_device: bool) -> Resu
             }
             drop(login.await?);
         }
+        if bound {
+            bind(&store, &sessions, &format!("user-{user}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Does what registrations and first proofs do in the store.
+async fn bind(store: &RedisStore, sessions: &SessionManager, user: &str) -> Result<(), BoxError> {
+    let owner = Owner::new(Population::new(ISSUER, ISSUER), UserId::new(user)?);
+    let lifetime = Duration::from_secs(LIFETIME);
+    for session in sessions.list(user).await? {
+        let key = DeviceKey::from_bytes([2; DeviceKey::LEN]);
+        store.register_device(&RegisterDevice::new(owner.clone(), session.id, key)).await?;
+        let ends_at = SystemClock.now().saturating_add(lifetime);
+        let mut attempt = RefreshAttempt::new(1, ends_at, ReplayWindow::default(), lifetime);
+        attempt.is_proven = true;
+        store.rotate(&RotateSession::new(owner.clone(), session.id, attempt, lifetime)).await?;
     }
     Ok(())
 }
