@@ -68,8 +68,7 @@ const TYPE_BASE: &str = "https://docs.rs/tower-jwt-sessions/latest/tower_jwt_ses
 /// # `store_unavailable`
 /// 503. The session store is unavailable. The session may still be valid: keep the cookies and try again.
 /// # `refresh_token_unverified`
-/// 503. This node cannot tell whose refresh token it is: its keys may be older than the token, or the browser sent several.
-/// The session may still be valid: keep the key of the device and try again.
+/// 503. The refresh token cannot be verified here, or is one of several: keep the key of the device and try again.
 /// # `claims_unavailable`
 /// 503. The claims source is unavailable. Nothing was changed: keep the cookies and try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
