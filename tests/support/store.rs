@@ -198,12 +198,13 @@ struct Replaceable {
     current: Mutex<AnyStore>,
 }
 
+// Boxed, since the compiler limits how deep futures may be nested.
 macro_rules! pass_on {
     ($store:ident.$step:ident($($arg:expr),*)) => {{
         let current = $store.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match current {
-            AnyStore::Memory(store) => store.$step($($arg),*).await,
-            AnyStore::Redis(store) => store.$step($($arg),*).await,
+            AnyStore::Memory(store) => Box::pin(store.$step($($arg),*)).await,
+            AnyStore::Redis(store) => Box::pin(store.$step($($arg),*)).await,
         }
     }};
 }
