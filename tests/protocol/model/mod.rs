@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the sizes of the models are worth knowing")]
 
+mod bound;
 mod explore;
 mod honest;
 mod nodes;

@@ -97,6 +97,20 @@ impl Record {
         }
     }
 
+    /// Takes the step of a refresh that the device has proven, or has not. The first proof binds the session.
+    pub(crate) fn present_by_device(&mut self, rules: Rules, generation: u32, is_proven: bool) -> RotateDecision {
+        let mut attempt = rules.attempt(generation, 0);
+        attempt.is_proven = is_proven;
+        let decision = rules.table.rotate(&mut self.0, &attempt, NOW);
+        self.0.idle_end = NOW.saturating_add(FAR);
+        decision
+    }
+
+    /// Binds the session without a proof.
+    pub(crate) fn bind(&mut self) {
+        self.0.bound_at = Some(NOW);
+    }
+
     /// Returns how many generations the newest is ahead of the one that may be repeated.
     pub(crate) fn distance(&self) -> u32 {
         self.0.previous.map_or(0, |previous| self.0.generation - previous)

@@ -38,6 +38,12 @@ pub(crate) enum Table {
     AheadIsNow,
     /// Access tokens are issued with the record's epoch, even if the node knows a greater one.
     ForgetsEpochs,
+    /// A session that is bound to a device needs no proof.
+    NeedsNoProof,
+    /// A new generation is bound to no device.
+    RotationUnbinds,
+    /// A stolen token ends a session, even without the proof that it needs.
+    ReuseBeforeProof,
 }
 
 impl Table {
@@ -65,6 +71,22 @@ impl Table {
                 let mut forgetful = *presented;
                 forgetful.min_epoch = 0;
                 record.rotate(&forgetful, now)
+            }
+            Self::NeedsNoProof => {
+                let mut proven = *presented;
+                proven.is_proven |= record.bound_at.is_some();
+                record.rotate(&proven, now)
+            }
+            Self::ReuseBeforeProof => {
+                let mut proven = *presented;
+                proven.is_proven = true;
+                match record.rotate(&proven, now) {
+                    RotateDecision::Live { .. } => {
+                        *record = before;
+                        record.rotate(presented, now)
+                    }
+                    ended => ended,
+                }
             }
             Self::CurrentRotatesAtOnce if presented.generation == record.generation => {
                 return advance(record, presented, now);
@@ -98,6 +120,7 @@ impl Table {
                 record.ended = true;
                 return RotateDecision::Reused;
             }
+            Self::RotationUnbinds if rotation == Rotation::Rotated => record.bound_at = None,
             Self::AdvanceKeepsTheLost if advanced => record.previous = Some(before.generation),
             _ => {}
         }
