@@ -237,18 +237,15 @@ async fn documented_acl_suffices_for_cluster() {
     // While the slot of a user is moved, the keys that have arrived are asked for.
     let user = user_apart("");
     let key = sessions_key("", &user);
-    let (from, number) = (servers::owner(&key), slot(&key).to_string());
+    let (from, slot) = (servers::owner(&key), slot(&key));
     let to = 3 - from - servers::owner(&log_key(""));
-    let ids = (cluster.id(from).await, cluster.id(to).await);
     place.allow(&rules).await;
     let mut new = NewSession::new(user.clone(), id(1), HOUR, HOUR, HOUR);
     new.data = Some(b"data".to_vec());
     place.store().await.expect("a connection").create(&new).await.unwrap();
-    cluster.command(to, "CLUSTER", &["SETSLOT", &number, "IMPORTING", &ids.0]).await;
-    cluster.command(from, "CLUSTER", &["SETSLOT", &number, "MIGRATING", &ids.1]).await;
-    let port = cluster.nodes[to].port().to_string();
+    cluster.begin_move(slot, from, to).await;
     for key in [key.replace("sessions:", "session-data:"), key] {
-        cluster.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
+        cluster.move_key(&key, from, to).await;
     }
     for (rules, is_allowed) in [(rules.clone(), true), (without(&rules, "+asking"), false)] {
         place.everywhere("ACL", &[&["SETUSER", "sessions", "reset"], &rules[..]].concat()).await;

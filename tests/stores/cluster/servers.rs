@@ -111,12 +111,51 @@ impl Servers {
         }
     }
 
+    /// Begins to move a slot: its keys are asked for at the server that they are moved to if they are no longer here.
+    pub(crate) async fn begin_move(&self, slot: u16, from: usize, to: usize) {
+        let (slot, ids) = (slot.to_string(), (self.id(from).await, self.id(to).await));
+        self.command(to, "CLUSTER", &["SETSLOT", &slot, "IMPORTING", &ids.0]).await;
+        self.command(from, "CLUSTER", &["SETSLOT", &slot, "MIGRATING", &ids.1]).await;
+    }
+
+    /// Moves a key. Redis reports `IOERR` when it cannot tell whether the other server has it: it is to be moved again.
+    pub(crate) async fn move_key(&self, key: &str, from: usize, to: usize) {
+        let port = self.nodes[to].port().to_string();
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let args = ["127.0.0.1", &port, key, "0", "5000", "REPLACE"].map(Value::from).to_vec();
+            match self.try_command(from, "MIGRATE", args).await {
+                Err(error) if error.details().starts_with("IOERR") && Instant::now() < deadline => {}
+                outcome => break drop(outcome.expect("the command works")),
+            }
+        }
+    }
+
     /// Gives a slot to another server, without the keys in it.
     pub(crate) async fn give(&self, slot: u16, to: usize) {
         let (slot, id) = (slot.to_string(), self.id(to).await);
         // The new owner first, so that the others do not overwrite its state.
         for node in [to].into_iter().chain((0..self.nodes.len()).filter(|node| *node != to)) {
             self.command(node, "CLUSTER", &["SETSLOT", &slot, "NODE", &id]).await;
+        }
+        self.agree().await;
+    }
+
+    /// Waits until every server knows the newest epoch. The next one would be no newer at a server that does not, and
+    /// so its new slot be taken from it again.
+    async fn agree(&self) {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let mut epochs = Vec::new();
+            for node in 0..self.nodes.len() {
+                let info = self.command(node, "CLUSTER", &["INFO"]).await.into_string().expect("a text");
+                epochs.extend(info.lines().find(|line| line.starts_with("cluster_current_epoch:")).map(str::to_owned));
+            }
+            if epochs.iter().all(|epoch| epochs.first() == Some(epoch)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the servers do not agree: {epochs:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }

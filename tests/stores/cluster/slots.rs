@@ -91,7 +91,7 @@ async fn log_moved_under_waiting_nodes_loses_nothing() {
     there.revocation_feed().caught_up().await;
     let user = user_apart("");
     let key = log_key("");
-    let (from, number) = (servers::owner(&key), slot(&key).to_string());
+    let from = servers::owner(&key);
     let to = 3 - from - servers::owner(&sessions_key("", &user));
     let login = async || browser(here.login(user.user_id()).await.unwrap());
     let (first, second, third, last) = (login().await, login().await, login().await, login().await);
@@ -99,13 +99,10 @@ async fn log_moved_under_waiting_nodes_loses_nothing() {
     end(&first).await;
     refuses_soon(&there, &first).await;
 
-    let ids = (servers.id(from).await, servers.id(to).await);
-    servers.command(to, "CLUSTER", &["SETSLOT", &number, "IMPORTING", &ids.0]).await;
-    servers.command(from, "CLUSTER", &["SETSLOT", &number, "MIGRATING", &ids.1]).await;
+    servers.begin_move(slot(&key), from, to).await;
     end(&second).await;
     refuses_soon(&there, &second).await;
-    let port = servers.nodes[to].port().to_string();
-    servers.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
+    servers.move_key(&key, from, to).await;
     end(&third).await;
     servers.give(slot(&key), to).await;
     refuses_soon(&there, &third).await;
@@ -157,25 +154,20 @@ async fn migrating_slot_is_followed_by_ask() {
         new.data = Some(b"data".to_vec());
         scene.store.create(&new).await.unwrap();
     }
-    let (from, slot_number) = (servers::owner(&scene.sessions_key()), slot(&scene.sessions_key()));
-    let slot = slot_number.to_string();
-    let to = 3 - from - servers::owner(&scene.log_key());
-    let ids = (servers.id(from).await, servers.id(to).await);
-    servers.command(to, "CLUSTER", &["SETSLOT", &slot, "IMPORTING", &ids.0]).await;
-    servers.command(from, "CLUSTER", &["SETSLOT", &slot, "MIGRATING", &ids.1]).await;
     let key = scene.sessions_key();
-    let port = servers.nodes[to].port().to_string();
-    servers.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
+    let (from, slot) = (servers::owner(&key), slot(&key));
+    let to = 3 - from - servers::owner(&scene.log_key());
+    servers.begin_move(slot, from, to).await;
+    servers.move_key(&key, from, to).await;
     // During the migration, a key that has not arrived is like one that does not exist.
     scene.store.create(&scene.new_session(9)).await.unwrap_err();
-    let key = scene.data_key();
-    servers.command(from, "MIGRATE", &["127.0.0.1", &port, &key, "0", "5000"]).await;
+    servers.move_key(&scene.data_key(), from, to).await;
     assert!(scene.store.find(&scene.user, id(1)).await.unwrap().is_some());
     scene.store.rotate(&scene.rotation(1, 1)).await.unwrap();
     assert_eq!(scene.end(WhichSessions::One(id(1))).await.unwrap(), [id(1)]);
     assert_eq!(scene.published().await, [ended(1)]);
 
-    servers.give(slot_number, to).await;
+    servers.give(slot, to).await;
     assert_eq!(scene.live().await, [id(2)]);
 }
 
