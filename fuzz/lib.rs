@@ -2,6 +2,8 @@
 
 #[path = "../tests/api/fuzzing/cookie_header.rs"]
 mod cookie_header;
+#[path = "../tests/api/fuzzing/members.rs"]
+mod members;
 #[path = "../tests/api/fuzzing/proof.rs"]
 mod proof;
 #[path = "../tests/api/fuzzing/target.rs"]
@@ -35,9 +37,6 @@ pub struct Beginning {
 }
 
 pub fn beginnings() -> [Beginning; 3] {
-    [("token", token::TARGET), ("cookie_header", cookie_header::TARGET), ("proof", proof::TARGET)].map(|(target, with)| Beginning {
-        target,
-        seeds: (with.seeds)(),
-        words: (with.words)(),
-    })
+    [("token", token::TARGET), ("cookie_header", cookie_header::TARGET), ("proof", proof::TARGET)]
+        .map(|(target, with)| Beginning { target, seeds: (with.seeds)(), words: (with.words)() })
 }

@@ -4,6 +4,7 @@
 //! mutations are blind, few and always the same, so that every change is tried with a stable toolchain.
 
 mod cookie_header;
+mod members;
 mod mutate;
 #[cfg(feature = "dbsc")]
 mod proof;

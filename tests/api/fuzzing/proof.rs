@@ -12,14 +12,13 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::{Value, value::RawValue};
 use tower_jwt_sessions::{keys::DeviceKey, testing::DeviceProof};
 
-use crate::fuzzing::target::{Target, encode};
+use crate::fuzzing::{
+    members::Members,
+    target::{Target, encode},
+};
 
 pub(crate) const TARGET: Target = Target { check, seeds, words };
 
@@ -79,32 +78,10 @@ fn long(input: &[u8]) -> Vec<u8> {
     long
 }
 
-/// The members of an object, duplicate ones too.
-struct Members(Vec<(String, Box<RawValue>)>);
+/// The members of an object, as they are written.
+type Raw = Members<Box<RawValue>>;
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(All)
-    }
-}
-
-impl Members {
+impl Raw {
     /// Reads an object from canonical base64url.
     fn read(segment: &str) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(segment).ok()?;
@@ -136,7 +113,7 @@ fn plain(value: &[u8]) -> Option<(String, bool)> {
     if text.len() > 2048 {
         return None;
     }
-    let (head, body) = (Members::read(header)?, Members::read(payload)?);
+    let (head, body) = (Raw::read(header)?, Raw::read(payload)?);
     if head.text("typ").as_deref() != Some("dbsc+jwt")
         || head.text("alg").as_deref() != Some("ES256")
         || !matches!(head.one("crit"), Ok(None))
@@ -147,7 +124,7 @@ fn plain(value: &[u8]) -> Option<(String, bool)> {
     let has_key = match head.one("jwk").ok()? {
         None => false,
         Some(jwk) => {
-            let jwk: Members = serde_json::from_slice(jwk.get().as_bytes()).ok()?;
+            let jwk: Raw = serde_json::from_slice(jwk.get().as_bytes()).ok()?;
             if !["crv", "kty", "x", "y"].iter().all(|name| jwk.text(name).as_deref() == own[name].as_str()) {
                 // The key of another device: this one has not signed it.
                 return None;

@@ -3,17 +3,16 @@
 //! The first byte of an input says what the rest is, so that chance needs no key: as it stands `a` an access and `r` a
 //! refresh token, `A` and `R` the payload of one to be signed, `H` and `J` its header and, after a line break, payload.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::{Map, Value};
 
-use crate::fuzzing::target::{ACCESS, ISSUER, Kind, NOW, REFRESH, SERVICE, Target, access_payload, refresh_payload};
+use crate::fuzzing::{
+    members::Members,
+    target::{ACCESS, ISSUER, Kind, NOW, REFRESH, SERVICE, Target, access_payload, refresh_payload},
+};
 
 pub(crate) const TARGET: Target = Target { check, seeds, words };
 
@@ -185,35 +184,10 @@ impl Kind {
 /// Returns the members of an object without duplicates and reserved claims.
 fn once(object: &str) -> Option<Map<String, Value>> {
     const OURS: [&str; 11] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "epoch", "auth_time"];
-    let Pairs(pairs) = serde_json::from_str(object).ok()?;
-    let count = pairs.len();
-    let members: Map<String, Value> = pairs.into_iter().collect();
+    let Members(members) = serde_json::from_str(object).ok()?;
+    let count = members.len();
+    let members: Map<String, Value> = members.into_iter().collect();
     (members.len() == count && !OURS.iter().any(|name| members.contains_key(*name))).then_some(members)
-}
-
-/// Returns the members of an object in their order.
-struct Pairs(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Reader)
-    }
 }
 
 fn words() -> Vec<Vec<u8>> {
