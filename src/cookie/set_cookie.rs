@@ -131,7 +131,7 @@ impl SessionCookies {
     }
 
     /// Removes the access cookie alone: a browser that is to refresh notices it by the missing cookie.
-    #[cfg(feature = "dbsc")]
+    #[cfg(feature = "router")]
     pub(crate) fn access_removal(settings: &CookieSettings) -> Result<Self, IssueCookieError> {
         let mut removal = Self::new();
         removal.remove(settings, TokenCookie::Access)?;

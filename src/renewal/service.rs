@@ -262,7 +262,9 @@ fn renewed(
             tracing::debug!(target: LOG_TARGET, kind = ?error.kind(), "request not renewed");
             Err(match error.kind() {
                 ErrorKind::Store | ErrorKind::ClaimsSource => NotRenewed::Unavailable,
-                ErrorKind::ProofRequired => NotRenewed::Unproven(access_removal(settings)),
+                ErrorKind::ProofRequired => {
+                    NotRenewed::Unproven(SessionCookies::access_removal(settings).ok().map(Box::new))
+                }
                 _ if error.is_internal() => NotRenewed::Failed,
                 _ => NotRenewed::Refused,
             })
@@ -274,16 +276,6 @@ fn renewed(
         // The runtime shuts down, or the refresh takes too long.
         Ok(Err(_)) | Err(_) => Err(NotRenewed::Unavailable),
     }
-}
-
-#[cfg(feature = "dbsc")]
-fn access_removal(settings: &CookieSettings) -> Option<Box<SessionCookies>> {
-    SessionCookies::access_removal(settings).ok().map(Box::new)
-}
-
-#[cfg(not(feature = "dbsc"))]
-fn access_removal(_: &CookieSettings) -> Option<Box<SessionCookies>> {
-    None
 }
 
 impl<S, Body, C> fmt::Debug for RenewalFuture<S, Body, C>
