@@ -33,6 +33,8 @@ use crate::{
 };
 
 const VISITORS: u64 = 8;
+/// How many more lines the log may have where steps exceed their limit although they should not.
+const LINES_OF_A_BUSY_MACHINE: usize = 4;
 
 /// No request takes longer. A step of the store takes half a second at most, and a request takes several; the rest is
 /// for machines that are busy with something else.
@@ -334,7 +336,10 @@ impl Scene {
             assert!(done.iter().all(|count| *count > 0), "logins, refreshes, logouts: {done:?}");
         }
         assert!(broken.is_empty(), "{} promises broken, {lost} excused: {broken:#?}\n{log}", broken.len());
-        assert!(lines.len() <= self.expected.lines, "{} lines: {lines:#?}", lines.len());
+        let is_late = self.row.unavailable > 0 || self.row.longest_ms >= 500;
+        let is_busy = !is_long() && self.expected.responses == Responses::AsUsual && is_late;
+        let most = self.expected.lines + if is_busy { LINES_OF_A_BUSY_MACHINE } else { 0 };
+        assert!(lines.len() <= most, "{} lines, not {most}: {lines:#?}", lines.len());
         match self.expected.responses {
             Responses::Unavailable => assert!(self.row.unavailable > 0, "the fault does not show"),
             Responses::AlmostAsUsual => {}
