@@ -255,7 +255,7 @@ export function createSession(options = {}) {
       let body = info?.bound && (await probe());
       /** @type {any} */
       let answer;
-      if (!body) {
+      if (!body?.expires_in) {
         answer = await send(`${base}/refresh`, { method: "POST" }, refreshes.signal);
         body = answer.body;
       }
