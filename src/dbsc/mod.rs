@@ -46,8 +46,8 @@
 //!
 //! # What is required
 //!
-//! All nodes need a release with this feature before the first one is configured with [`device_binding`]: older ones cannot read the
-//! records of bound sessions, and respond with `503`. All nodes that serve the session need the feature.
+//! All nodes need a release with this feature before the first one is configured with [`device_binding`]: older ones
+//! cannot read the records of bound sessions, and respond with `503`. All nodes that serve the session need the feature.
 //!
 //! [`device_binding`]: crate::manager::SessionManagerBuilder::device_binding
 

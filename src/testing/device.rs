@@ -23,7 +23,7 @@ impl<'h> DeviceProof<'h> {
         &self.0.challenge
     }
 
-    /// Returns the key that signs, if it is told: at a registration.
+    /// Returns the key that the proof comes with: at a registration.
     pub const fn key(&self) -> Option<DeviceKey> {
         self.0.key
     }

@@ -224,7 +224,7 @@ impl State {
     }
 
     fn canonical(mut self) -> Self {
-        // Tokens that can only end the session are equivalent.
+        // Tokens that can only end the session are equivalent. They become `STALE`, and the others count from 1.
         let alive: Vec<u32> = self.record.iter().flat_map(Record::generations).collect();
         let new = Renumbering::of(alive.iter().copied().chain([STALE]));
         let apply = |generation: &mut u32| {
